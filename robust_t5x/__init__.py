@@ -1,0 +1,16 @@
+"""Measures, and mends, how instruction-tuned language models react to rephrased instructions.
+
+`load` is imported on first use, so that importing the package needs neither JAX nor TensorFlow.
+"""
+
+__version__ = '0.1.0'
+__all__ = ['load']
+
+
+def __getattr__(name):
+  if name == 'load':
+    from robust_t5x import loading, quiet
+
+    quiet.import_tensorflow()
+    return loading.load
+  raise AttributeError(f'module {__name__!r} has no attribute {name!r}')

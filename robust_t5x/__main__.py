@@ -1,0 +1,42 @@
+"""The command `robust-t5x VERB ...`, the same as `python -m robust_t5x VERB ...`."""
+
+from collections.abc import Sequence
+import importlib
+import sys
+
+# Verb -> (module with a `main(argv)`, what it does). Modules are imported when their verb is used.
+VERBS = {
+  'train': ('robust_t5x.train', 'train a prompt on a frozen model, or a whole model'),
+  'eval': ('robust_t5x.eval', 'evaluate a model under every phrasing of every task'),
+  'infer': ('robust_t5x.infer', 'write outputs for the inputs of a file'),
+  'report': ('robust_t5x.report', 'write a report from the results of evaluations'),
+  'quickstart': ('robust_t5x.quickstart', 'measure, align, measure again, on the mini model'),
+}
+
+
+def usage() -> str:
+  """The help text."""
+  verbs = '\n'.join(f'  {name:<11}{about}' for name, (_, about) in VERBS.items())
+  return (
+    'Measure, and mend, how instruction-tuned T5 models react to rephrased instructions.\n\n'
+    f'usage: robust-t5x VERB [arguments]\n\n{verbs}\n\nrobust-t5x VERB --help tells more.'
+  )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Runs a verb; returns the exit status."""
+  argv = list(sys.argv[1:] if argv is None else argv)
+  if not argv or argv[0] in ('-h', '--help'):
+    print(usage())
+    return 0 if argv else 2
+  verb = argv.pop(0)
+  if verb not in VERBS:
+    from robust_t5x import launcher
+
+    print(f'error: no verb {verb!r}{launcher.nearest(verb, VERBS)}\n\n{usage()}', file=sys.stderr)
+    return 2
+  return importlib.import_module(VERBS[verb][0]).main(argv) or 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -1,0 +1,177 @@
+"""Command lines of train, eval and infer: T5X's flags, gin files, and errors that a person can act on."""
+
+import argparse
+from collections.abc import Callable, Sequence
+import difflib
+import os
+import re
+import sys
+from typing import Any
+
+from robust_t5x import quiet
+
+
+class UsageError(ValueError):
+  """A command line or configuration that cannot be used."""
+
+
+def gin_directory() -> str:
+  """The project's gin files: beside the package in a checkout, inside it when installed."""
+  package = os.path.dirname(os.path.abspath(__file__))
+  checkout = os.path.join(os.path.dirname(package), 'gin')
+  return checkout if os.path.isdir(os.path.join(checkout, 'runs')) else os.path.join(package, 'configs')
+
+
+def parse_flags(argv: Sequence[str], description: str) -> argparse.Namespace:
+  """Parses T5X's flags.
+
+  Args:
+    argv: arguments without the program's name.
+    description: first line of the help text.
+
+  Returns:
+    Namespace with gin_file (list), gin_bindings (list of 'NAME = VALUE'), gin_search_paths, tfds_data_dir,
+    seqio_additional_cache_dirs.
+  """
+  parser = argparse.ArgumentParser(
+    description=description,
+    epilog="Macros are set with --gin.NAME=VALUE, where VALUE is a Python literal: --gin.MODEL_DIR=\"'/tmp/run'\".",
+    allow_abbrev=False,
+  )
+  parser.add_argument('--gin_file', action='append', default=[], metavar='FILE', help='gin file; repeatable')
+  parser.add_argument('--gin_search_paths', default='', metavar='DIRS', help='where gin files are looked for, comma-separated')
+  parser.add_argument('--tfds_data_dir', metavar='DIR', help='data directory of tensorflow-datasets')
+  parser.add_argument('--seqio_additional_cache_dirs', default='', metavar='DIRS', help='cached SeqIO tasks, comma-separated')
+  rest, bindings = [], []
+  for argument in argv:
+    match = re.fullmatch(r'--gin\.([^=\s]+)=(.*)', argument, re.DOTALL)
+    if match:
+      bindings.append(f'{match[1]} = {match[2]}')
+    elif argument.startswith('--gin.'):
+      raise UsageError(f"{argument}: write --gin.NAME=VALUE in one argument, such as --gin.TRAIN_STEPS=100")
+    else:
+      rest.append(argument)
+  flags = parser.parse_args(rest)
+  flags.gin_bindings = bindings
+  if not flags.gin_file:
+    raise UsageError('no --gin_file; the runs that come with the project are in gin/runs/')
+  return flags
+
+
+def parse_gin(flags: argparse.Namespace) -> None:
+  """Reads the gin files and bindings, and checks that every macro is known and set.
+
+  Raises:
+    UsageError: for a missing file, an unknown or unset macro (with the nearest name), or a line that gin cannot read.
+  """
+  import gin
+
+  paths = [p for p in flags.gin_search_paths.split(',') if p]
+  for path in ['.', *paths, os.path.dirname(gin_directory()), gin_directory()]:
+    gin.add_config_file_search_path(path)
+  for file in flags.gin_file:
+    _check_exists(file, [*paths, os.path.dirname(gin_directory()), gin_directory()])
+  defined = _macros_defined(flags.gin_file, paths)
+  for binding in flags.gin_bindings:
+    name = binding.split(' = ')[0]
+    if re.fullmatch(r'[A-Z][A-Z0-9_]*', name) and name not in defined:
+      raise UsageError(f'--gin.{name}: no gin file has a macro of this name{nearest(name, defined)}')
+  try:
+    gin.parse_config_files_and_bindings(flags.gin_file, flags.gin_bindings)
+  except Exception as e:
+    raise UsageError(f'the gin configuration cannot be read: {_one_line(e)}') from e
+
+
+def check_required(names: dict[str, Any]) -> None:
+  """Raises UsageError naming each macro of `names` that is None."""
+  missing = [name for name, value in names.items() if value is None]
+  if missing:
+    flags = ' '.join(f'--gin.{name}=...' for name in missing)
+    raise UsageError(f'not set: {", ".join(missing)}; add {flags} or a gin file that sets them')
+
+
+def run(main: Callable[[], Any], argv: Sequence[str], description: str) -> int:
+  """Parses flags and gin, then calls `main`; known errors become one line on standard error and exit status 2."""
+  quiet.set_up()
+  try:
+    flags = parse_flags(argv, description)
+    set_environment(flags)
+    quiet.import_tensorflow()
+    parse_gin(flags)
+    main()
+  except Exception as e:
+    return report_error(e)
+  return 0
+
+
+def set_environment(flags: argparse.Namespace) -> None:
+  """Applies flags that other libraries read from the environment, and turns on JAX's compilation cache."""
+  if flags.tfds_data_dir:
+    os.environ['TFDS_DATA_DIR'] = flags.tfds_data_dir
+  if flags.seqio_additional_cache_dirs:
+    import seqio
+
+    seqio.add_global_cache_dirs(flags.seqio_additional_cache_dirs.split(','))
+  enable_compilation_cache()
+
+
+def enable_compilation_cache() -> None:
+  """Keeps compiled programs in the user's cache directory, unless JAX_COMPILATION_CACHE_DIR says where."""
+  import jax
+
+  if not os.environ.get('JAX_COMPILATION_CACHE_DIR'):
+    base = os.environ.get('XDG_CACHE_HOME') or os.path.join(os.path.expanduser('~'), '.cache')
+    jax.config.update('jax_compilation_cache_dir', os.path.join(base, 'robust_t5x', 'jax'))
+  jax.config.update('jax_persistent_cache_min_compile_time_secs', 1.0)
+
+
+def report_error(error: Exception) -> int:
+  """Prints one line for an error that the user can mend; raises any other again."""
+  expected = isinstance(error, ValueError | FileNotFoundError | RuntimeError)
+  ours = type(error).__module__.partition('.')[0] in ('robust_t5x', 'seqio_tasks')
+  if not (expected and ours):
+    cause = error.__cause__
+    if cause is not None and type(cause).__module__.partition('.')[0] in ('robust_t5x', 'seqio_tasks'):
+      error = cause
+    elif type(error).__name__ != 'ValueError' or 'gin' not in type(error).__module__ + str(error):
+      raise error
+  print(f'error: {_one_line(error)}', file=sys.stderr)
+  return 2
+
+
+def _one_line(error: Exception) -> str:
+  return ' '.join(str(error).split())
+
+
+def _check_exists(file: str, paths: Sequence[str]) -> None:
+  if os.path.isfile(file) or any(os.path.isfile(os.path.join(p, file)) for p in paths):
+    return
+  known = []
+  for root, _, names in os.walk(gin_directory()):
+    relative = os.path.relpath(root, os.path.dirname(gin_directory()))
+    known += [os.path.join(relative, n) for n in names if n.endswith('.gin')]
+  raise UsageError(f'--gin_file: no file {file}{nearest(file, known)}')
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+  close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+  return f'; did you mean {close[0]}?' if close else ''
+
+
+def _macros_defined(files: Sequence[str], paths: Sequence[str]) -> set[str]:
+  """Names of the macros that files, and the files that they include, give a value or use."""
+  roots = ['', *paths, os.path.dirname(gin_directory()), gin_directory()]
+  names: set[str] = set()
+  todo, seen = list(files), set()
+  while todo:
+    file = todo.pop()
+    found = next((os.path.join(r, file) for r in roots if os.path.isfile(os.path.join(r, file))), None)
+    if found is None or found in seen:
+      continue
+    seen.add(found)
+    with open(found, encoding='utf-8') as f:
+      text = re.sub(r'#.*', '', f.read())
+    names.update(re.findall(r'^([A-Z][A-Z0-9_]*)\s*=', text, re.MULTILINE))
+    names.update(re.findall(r'%([A-Z][A-Z0-9_]*)', text))
+    todo += re.findall(r'''^include\s+['"](.+?)['"]''', text, re.MULTILINE)
+  return names

@@ -1,0 +1,79 @@
+"""Loads a model for evaluation, inference and notebooks."""
+
+import dataclasses
+from typing import Any
+
+from robust_t5x import checkpoints
+from robust_t5x import models
+from robust_t5x import network
+from robust_t5x import prompts
+from robust_t5x import trainable
+
+BUNDLED_PROMPT = 'prompt.safetensors'
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+  """A model that is ready to run.
+
+  Attributes:
+    model: the model.
+    params: its parameters, prompt included, on the device.
+    identity: path and hash of backbone and prompt, for run metadata.
+  """
+
+  model: models.RobustT5
+  params: Any
+  identity: dict[str, Any]
+
+
+def load(checkpoint: str, prompt: str | None = None, dtype: str = 'float32') -> tuple[models.RobustT5, Any]:
+  """Loads a checkpoint, with or without a trained prompt.
+
+  Args:
+    checkpoint: a directory in Hugging Face's T5 layout, or 'bundled' for the mini model of the package.
+    prompt: None or 'none', 'bundled' for the aligned prompt of the package, or the path of a prompt file.
+    dtype: dtype of weights and activations, 'float32' or 'bfloat16'.
+
+  Returns:
+    (model, params), for `model.score(params, inputs, options)`, `model.generate(params, inputs)` and
+    `model.logits(params, encoder_input_tokens, decoder_input_tokens)`.
+
+  Raises:
+    ValueError: naming what is missing or does not fit.
+  """
+  loaded = load_with_identity(checkpoint, prompt, dtype)
+  return loaded.model, loaded.params
+
+
+def load_with_identity(
+  checkpoint: str, prompt: str | None = None, dtype: str = 'float32'
+) -> Loaded:
+  """As `load`, with path and hash of what was loaded."""
+  config = checkpoints.network_config(checkpoint, dtype)
+  backbone_hash = checkpoints.backbone_hash(checkpoint)
+  identity = {'backbone': {'path': checkpoint, 'sha256': backbone_hash}, 'prompt': None}
+  arrays, prompt_config = {}, None
+  if prompt not in (None, 'none'):
+    path = f'{checkpoints.bundled_path()}/{BUNDLED_PROMPT}' if prompt == checkpoints.BUNDLED else prompt
+    arrays, metadata = prompts.load(path)
+    prompts.check_fits(arrays, config, path)
+    trained_on = (metadata.get('backbone') or {}).get('sha256')
+    if trained_on != backbone_hash:
+      raise prompts.PromptError(
+        f'PROMPT: {path} was trained on another backbone (hash {str(trained_on)[:12]}, not {backbone_hash[:12]}); '
+        'use the checkpoint that it was trained on'
+      )
+    prompt_config = prompts.config_of(arrays)
+    identity['prompt'] = {'path': prompt, 'sha256': checkpoints.sha256(path)}
+  vocabulary = checkpoints.vocabulary(checkpoint)
+  checkpoints.check_vocabulary(config, vocabulary)
+  model = models.RobustT5(network.Transformer(config, prompt_config), vocabulary, vocabulary)
+  shapes = {'encoder_input_tokens': (1, 8), 'decoder_input_tokens': (1, 8)}
+  import jax
+
+  empty = jax.eval_shape(lambda key: model.get_initial_variables(key, shapes), jax.random.key(0))
+  params, _ = checkpoints.load_backbone(checkpoint, empty['params'])
+  if arrays:
+    params = trainable.merge(params, {'prompt': arrays})
+  return Loaded(model, checkpoints.cast(params, dtype), identity)

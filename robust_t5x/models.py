@@ -1,0 +1,382 @@
+"""The model: network, prompt and objective behind the protocol that T5X's trainer, evaluator and inferer call.
+
+One class serves both launchers. It imports nothing of T5X and, until a dataset is asked for, nothing of TensorFlow.
+
+Shape letters: B batch, K phrasings, T input tokens, L target tokens, C options, V vocabulary.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import functools
+from typing import Any
+
+from clu import metrics as clu_metrics
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+
+from robust_t5x import network
+from robust_t5x import objectives
+
+Batch = Mapping[str, jax.Array]
+
+
+class RobustT5:
+  """An encoder-decoder whose loss compares K phrasings of each example.
+
+  `encoder_input_tokens` is [B, K, T] in alignment training (phrasing 0 is the canonical one) and [B, T] everywhere
+  else; the decoder's features are shared by all phrasings of an example.
+  """
+
+  def __init__(
+    self,
+    module: network.Transformer,
+    input_vocabulary: Any,
+    output_vocabulary: Any,
+    optimizer_def: Any = None,
+    alignment_objective: Callable[[objectives.Branches], jax.Array] | None = None,
+    alignment_weight: float = 0.5,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+  ):
+    """Builds the model.
+
+    Args:
+      module: the network.
+      input_vocabulary: seqio vocabulary of the inputs.
+      output_vocabulary: seqio vocabulary of the targets.
+      optimizer_def: an optax transformation (own runtime) or a T5X optimizer definition (T5X).
+      alignment_objective: a function of robust_t5x.objectives, or None for cross-entropy alone.
+      alignment_weight: λ of (1 − λ) · cross-entropy + λ · alignment; in [0, 1].
+      label_smoothing: see objectives.cross_entropy.
+      z_loss: see objectives.cross_entropy.
+    """
+    if not 0.0 <= alignment_weight <= 1.0:
+      raise ValueError(f'ALIGNMENT_WEIGHT is {alignment_weight}; it must lie between 0 and 1')
+    self.module = module
+    self.input_vocabulary = input_vocabulary
+    self.output_vocabulary = output_vocabulary
+    self.optimizer_def = optimizer_def
+    self.alignment_objective = alignment_objective
+    self.alignment_weight = alignment_weight
+    self.label_smoothing = label_smoothing
+    self.z_loss = z_loss
+
+  @property
+  def FEATURE_CONVERTER_CLS(self):  # noqa: N802 (the name is T5X's)
+    """The seqio feature converter; imports TensorFlow."""
+    from robust_t5x import features
+
+    return features.PhrasingFeatureConverter
+
+  def get_initial_variables(
+    self,
+    rng: jax.Array,
+    input_shapes: Mapping[str, tuple[int, ...]],
+    input_types: Mapping[str, Any] | None = None,
+  ) -> dict[str, Any]:
+    """Fresh variables: 'params' and 'params_axes' (their logical axes).
+
+    Args:
+      rng: key of the initialisation.
+      input_shapes: shapes of the batch; only the lengths matter.
+      input_types: ignored; tokens are int32.
+    """
+    del input_types
+    encoder = jnp.ones((1, input_shapes['encoder_input_tokens'][-1]), jnp.int32)
+    decoder = jnp.ones((1, input_shapes['decoder_input_tokens'][-1]), jnp.int32)
+    return self.module.init(rng, encoder, decoder)
+
+  def branches(
+    self,
+    params: Mapping[str, Any],
+    batch: Batch,
+    dropout_rng: jax.Array | None = None,
+    normalizers: objectives.Normalizers | None = None,
+  ) -> objectives.Branches:
+    """Runs the network on all phrasings of a batch, teacher-forced."""
+    tokens = batch['encoder_input_tokens']
+    if tokens.ndim == 2:
+      tokens = tokens[:, None]
+    examples, phrasings, _ = tokens.shape
+    rows = examples * phrasings
+    variables = {'params': params}
+    deterministic = dropout_rng is None
+    rngs = [{}, {}] if deterministic else [{'dropout': k} for k in jax.random.split(dropout_rng)]
+    encoded, mask = self.module.apply(
+      variables,
+      tokens.reshape(rows, -1),
+      deterministic=deterministic,
+      rngs=rngs[0],
+      method=self.module.encode,
+    )
+    logits = self.module.apply(
+      variables,
+      encoded,
+      mask,
+      jnp.repeat(batch['decoder_input_tokens'], phrasings, axis=0),
+      deterministic=deterministic,
+      rngs=rngs[1],
+      method=self.module.decode,
+    )
+    weights = _weights(batch)
+
+    def unflatten(x):
+      return x.reshape(examples, phrasings, *x.shape[1:])
+
+    return objectives.Branches(
+      logits=unflatten(logits),
+      targets=batch['decoder_target_tokens'],
+      weights=weights,
+      encoded=unflatten(encoded),
+      encoded_mask=unflatten(mask),
+      normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
+    )
+
+  def normalizers(self, batch: Batch, axis_name: str | None = None) -> objectives.Normalizers:
+    """Totals of a whole batch, for losses computed on its parts (microbatches, devices of `axis_name`)."""
+    return objectives.normalizers(_weights(batch), axis_name)
+
+  def loss_fn(
+    self,
+    params: Mapping[str, Any],
+    batch: Batch,
+    dropout_rng: jax.Array | None,
+    normalizers: objectives.Normalizers | None = None,
+  ) -> tuple[jax.Array, dict[str, clu_metrics.Metric]]:
+    """Loss and metrics of a batch, or of a part of one.
+
+    Args:
+      params: all parameters.
+      batch: features as the converter makes them.
+      dropout_rng: key for dropout, or None for none.
+      normalizers: totals of the whole batch where this is only a part of it (see `normalizers`); the losses of the
+        parts then add up to that of the whole.
+
+    Returns:
+      (scalar loss, metrics: loss, cross_entropy, token_accuracy and, with several phrasings, alignment and agreement).
+    """
+    branches = self.branches(params, batch, dropout_rng, normalizers)
+    loss = cross_entropy = objectives.cross_entropy(branches, self.label_smoothing, self.z_loss)
+    phrasings = branches.logits.shape[1]
+    guesses = branches.logits.argmax(axis=-1)  # [B, K, L]
+    tokens = branches.weights.sum()
+    right = (guesses == branches.targets[:, None]).mean(axis=1)
+    metrics = {
+      'cross_entropy': _share(cross_entropy, branches.normalizers.tokens, tokens),
+      'token_accuracy': clu_metrics.Average((right * branches.weights).sum(), tokens),
+    }
+    if self.alignment_objective is not None and phrasings > 1:
+      alignment = self.alignment_objective(branches)
+      loss = (1.0 - self.alignment_weight) * cross_entropy + self.alignment_weight * alignment
+      agree = (guesses == guesses[:, :1]).all(axis=1)
+      metrics['alignment'] = _share(alignment, branches.normalizers.tokens, tokens)
+      metrics['agreement'] = clu_metrics.Average((agree * branches.weights).sum(), tokens)
+    metrics['loss'] = _share(loss, branches.normalizers.tokens, tokens)
+    return loss, metrics
+
+  def eval_fn(self, params: Mapping[str, Any], batch: Batch):
+    """As loss_fn, without dropout."""
+    return self.loss_fn(params, batch, None)
+
+  def score_batch(
+    self, params: Mapping[str, Any], batch: Batch, return_intermediates: bool = False
+  ) -> jax.Array:
+    """Log-likelihood of each target, teacher-forced, summed over its tokens.
+
+    Args:
+      params: all parameters.
+      batch: features with `encoder_input_tokens` [B, T].
+      return_intermediates: also return what T5X's evaluators read beside the scores.
+
+    Returns:
+      float32 [B], in nats; with intermediates a pair (scores, nested dict).
+    """
+    branches = self.branches(params, batch)
+    token_scores = _target_log_probabilities(branches.logits[:, 0], branches.targets) * branches.weights
+    scores = token_scores.sum(axis=-1)
+    if return_intermediates:
+      decoder = {
+        'target_tokens': (branches.targets,),
+        'loss_weights': (branches.weights,),
+        'token_scores': (token_scores,),
+      }
+      return scores, {'decoder': decoder}
+    return scores
+
+  def score_options(
+    self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, options: jax.Array
+  ) -> jax.Array:
+    """Log-likelihood of every option of every input; each input is encoded once.
+
+    Args:
+      params: all parameters.
+      encoder_input_tokens: int [B, T].
+      options: int [B, C, L], each option's tokens with its end token, 0 after it.
+
+    Returns:
+      float32 [B, C], summed over tokens, in nats; 0 for an option that is all padding.
+    """
+    examples, choices, length = options.shape
+    variables = {'params': params}
+    encoded, mask = self.module.apply(variables, encoder_input_tokens, method=self.module.encode)
+    targets = options.reshape(examples * choices, length)
+    logits = self.module.apply(
+      variables,
+      jnp.repeat(encoded, choices, axis=0),
+      jnp.repeat(mask, choices, axis=0),
+      _shift_right(targets),
+      method=self.module.decode,
+    )
+    scores = _target_log_probabilities(logits, targets) * (targets > 0)
+    return scores.sum(axis=-1).reshape(examples, choices)
+
+  def predict_batch(
+    self, params: Mapping[str, Any], batch: Batch, rng: jax.Array | None = None
+  ) -> jax.Array:
+    """Greedy decodes, int [B, L]; 0 after the end token."""
+    return self.predict_batch_with_aux(params, batch, rng)[0]
+
+  def predict_batch_with_aux(
+    self, params: Mapping[str, Any], batch: Batch, rng: jax.Array | None = None
+  ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Greedy decodes and their log-likelihood.
+
+    Args:
+      params: all parameters.
+      batch: `encoder_input_tokens` [B, T]; `decoder_input_tokens` [B, L] says how long an output may get.
+      rng: ignored; decoding is deterministic.
+
+    Returns:
+      (int [B, L], {'scores': float32 [B]}).
+    """
+    del rng
+    tokens, scores = self.decode_greedily(
+      params, batch['encoder_input_tokens'], batch['decoder_input_tokens'].shape[1]
+    )
+    return tokens, {'scores': scores}
+
+  def decode_greedily(
+    self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, max_length: int
+  ) -> tuple[jax.Array, jax.Array]:
+    """Decodes greedily with cached keys and values, stopping when every row has ended.
+
+    Args:
+      params: all parameters.
+      encoder_input_tokens: int [B, T].
+      max_length: most tokens of an output, the end token included.
+
+    Returns:
+      (int [B, max_length], 0 after the end token; float32 [B], the outputs' log-likelihood in nats).
+    """
+    rows = encoder_input_tokens.shape[0]
+    eos = self.output_vocabulary.eos_id
+    variables = {'params': params}
+    encoded, mask = self.module.apply(variables, encoder_input_tokens, method=self.module.encode)
+
+    def step(cache, token):
+      return self.module.apply(
+        {**variables, **cache},
+        encoded,
+        mask,
+        token[:, None],
+        cached=True,
+        cache_length=max_length,
+        mutable=['cache'],
+        method=self.module.decode,
+      )
+
+    start = jnp.zeros((rows,), jnp.int32)
+    _, cache = step({}, start)
+
+    def unfinished(state):
+      position, _, _, _, ended, _ = state
+      return (position < max_length) & ~ended.all()
+
+    def advance(state):
+      position, token, tokens, scores, ended, cache = state
+      logits, cache = step(cache, token)
+      log_p = jax.nn.log_softmax(logits[:, 0], axis=-1)
+      best = log_p.argmax(axis=-1).astype(jnp.int32)
+      scores = scores + jnp.where(ended, 0.0, log_p.max(axis=-1))
+      token = jnp.where(ended, 0, best)
+      tokens = lax.dynamic_update_slice_in_dim(tokens, token[:, None], position, axis=1)
+      return position + 1, token, tokens, scores, ended | (token == eos), cache
+
+    empty = jnp.zeros((rows, max_length), jnp.int32)
+    ended = jnp.zeros((rows,), bool)
+    state = (0, start, empty, jnp.zeros((rows,), jnp.float32), ended, cache)
+    _, _, tokens, scores, _, _ = lax.while_loop(unfinished, advance, state)
+    return tokens, scores
+
+  @functools.cached_property
+  def compiled_decode(self):
+    """`decode_greedily`, compiled once per shape for the life of the model."""
+    return jax.jit(self.decode_greedily, static_argnames='max_length')
+
+  @functools.cached_property
+  def compiled_score(self):
+    """`score_options`, compiled once per shape for the life of the model."""
+    return jax.jit(self.score_options)
+
+  def logits(
+    self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, decoder_input_tokens: jax.Array
+  ) -> jax.Array:
+    """Teacher-forced logits.
+
+    Args:
+      params: all parameters.
+      encoder_input_tokens: int [B, T], 0 is padding.
+      decoder_input_tokens: int [B, L], the targets shifted right behind a 0.
+
+    Returns:
+      float32 [B, L, V].
+    """
+    return self.module.apply({'params': params}, encoder_input_tokens, decoder_input_tokens)
+
+  def generate(
+    self, params: Mapping[str, Any], inputs: Sequence[str], max_output: int = 32
+  ) -> list[str]:
+    """Greedy outputs for texts, of at most `max_output` tokens."""
+    return self._runner(params, len(inputs), max_output).generate(self._encode(inputs))
+
+  def score(
+    self, params: Mapping[str, Any], inputs: Sequence[str], options: Sequence[Sequence[str]]
+  ) -> list[np.ndarray]:
+    """Log-likelihood, in nats, of each option of each input text; one float32 array per input."""
+    if len(options) != len(inputs) or any(isinstance(o, str) or not o for o in options):
+      raise ValueError('options: give a non-empty list of options for each input')
+    return self._runner(params, len(inputs), 1).score(self._encode(inputs), options)
+
+  def _runner(self, params, rows, max_output):
+    from robust_t5x import scoring
+
+    return scoring.Runner(self, params, min(rows, 64), max_output)
+
+  def _encode(self, inputs: Sequence[str]) -> list[np.ndarray]:
+    vocabulary = self.input_vocabulary
+    return [np.asarray([*vocabulary.encode(text), vocabulary.eos_id]) for text in inputs]
+
+
+def _weights(batch: Batch) -> jax.Array:
+  """Target weights [B, L], float32; padding by default."""
+  weights = batch.get('decoder_loss_weights')
+  if weights is None:
+    weights = batch['decoder_target_tokens'] > 0
+  return weights.astype(jnp.float32)
+
+
+def _share(value: jax.Array, whole: jax.Array, part: jax.Array) -> clu_metrics.Average:
+  """A share of a mean as a metric that averages right when merged over parts."""
+  return clu_metrics.Average(value * whole, part)
+
+
+def _shift_right(targets: jax.Array) -> jax.Array:
+  """Decoder inputs of targets [..., L]: a start token 0, then all but the last."""
+  return jnp.pad(targets, [(0, 0)] * (targets.ndim - 1) + [(1, 0)])[..., :-1]
+
+
+def _target_log_probabilities(logits: jax.Array, targets: jax.Array) -> jax.Array:
+  """Log probability of each target token; logits [N, L, V], targets [N, L] -> [N, L]."""
+  chosen = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+  return chosen - jax.nn.logsumexp(logits, axis=-1)

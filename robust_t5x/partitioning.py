@@ -1,0 +1,77 @@
+"""Device meshes and logical axis rules."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from flax.linen import partitioning
+import jax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+import numpy as np
+
+# Logical axis -> mesh axis; the first rule that fits is taken. T5X's names.
+RULES: tuple[tuple[str, str | None], ...] = (
+  ('batch', 'data'),
+  ('vocab', 'model'),
+  ('mlp', 'model'),
+  ('heads', 'model'),
+  ('joined_kv', 'model'),
+  ('embed', None),
+  ('kv', None),
+  ('layers', None),
+  ('prompt', None),
+  ('relpos_buckets', None),
+)
+
+
+def make_mesh(model_parallel: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
+  """A (data, model) mesh over all devices.
+
+  Args:
+    model_parallel: devices that share one copy of the weights; must divide the number of devices.
+    devices: the devices to use, all by default.
+  """
+  devices = list(jax.devices() if devices is None else devices)
+  if len(devices) % model_parallel:
+    raise ValueError(f'MODEL_PARALLEL is {model_parallel}, which does not divide the {len(devices)} devices')
+  grid = np.asarray(devices).reshape(len(devices) // model_parallel, model_parallel)
+  return Mesh(grid, ('data', 'model'))
+
+
+def param_shardings(params_axes: Any, params: Any, mesh: Mesh) -> Any:
+  """Sharding of every parameter by its logical axes.
+
+  Args:
+    params_axes: the 'params_axes' collection of the model's initial variables.
+    params: parameters (or their shapes) to give a sharding to, a subset of those.
+    mesh: the mesh.
+  """
+  names = partitioning.get_axis_names(params_axes)
+  flat = jax.tree_util.tree_flatten_with_path(names, is_leaf=lambda x: isinstance(x, PartitionSpec))[0]
+  by_path = {_path(path): spec for path, spec in flat}
+
+  def sharding(path, leaf):
+    spec = by_path[_path(path)]
+    axes = partitioning.logical_to_mesh_axes(tuple(spec), RULES)
+    # A mesh axis of size 1 shards nothing; an axis that does not divide stays whole.
+    fitted = [
+      axis if axis is not None and size % mesh.shape[axis] == 0 else None
+      for axis, size in zip(axes, leaf.shape, strict=True)
+    ]
+    return NamedSharding(mesh, PartitionSpec(*fitted))
+
+  return jax.tree_util.tree_map_with_path(sharding, params)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+  """The same value on every device."""
+  return NamedSharding(mesh, PartitionSpec())
+
+
+def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
+  """This process's part of a batch -> global arrays split over the data axis."""
+  sharding = NamedSharding(mesh, PartitionSpec('data'))
+  return {k: jax.make_array_from_process_local_data(sharding, np.asarray(v)) for k, v in batch.items()}
+
+
+def _path(path) -> tuple[str, ...]:
+  return tuple(str(getattr(p, 'key', getattr(p, 'name', p))) for p in path)

@@ -1,0 +1,60 @@
+"""Progress of long work: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+
+
+class Progress:
+  """Shows how far a loop is, how fast it goes and when it will be done."""
+
+  def __init__(self, label: str, total: int, start: int = 0, interval: float = 10.0):
+    """Begins.
+
+    Args:
+      label: what is being done.
+      total: units of work in all.
+      start: units done before, by an earlier run.
+      interval: seconds between lines where the output is not a terminal.
+    """
+    self._label, self._total, self._done = label, total, start
+    self._start, self._began = start, time.monotonic()
+    self._interval, self._shown = interval, self._began
+    self._bar = None
+    if sys.stderr.isatty():
+      from rich import progress as rich_progress
+
+      columns = (
+        rich_progress.TextColumn('{task.description}'),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TimeRemainingColumn(),
+        rich_progress.TextColumn('{task.fields[note]}'),
+      )
+      self._bar = rich_progress.Progress(*columns, transient=True)
+      self._task = self._bar.add_task(label, total=total, completed=start, note='')
+
+  def __enter__(self):
+    if self._bar:
+      self._bar.start()
+    return self
+
+  def __exit__(self, *unused):
+    if self._bar:
+      self._bar.stop()
+
+  def advance(self, amount: int = 1, note: str = '') -> None:
+    """Counts units of work; `note` is shown beside."""
+    self._done += amount
+    if self._bar:
+      self._bar.update(self._task, advance=amount, note=note)
+      return
+    now = time.monotonic()
+    if now - self._shown >= self._interval:
+      self._shown = now
+      rate = (self._done - self._start) / (now - self._began)
+      left = (self._total - self._done) / max(rate, 1e-9)
+      print(
+        f'{self._label}: {self._done}/{self._total}, {left:.0f} s left{"  " + note if note else ""}',
+        file=sys.stderr,
+        flush=True,
+      )

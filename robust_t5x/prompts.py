@@ -1,0 +1,280 @@
+"""Soft prompts: what is trained while the backbone is frozen.
+
+Two places for trainable vectors, usable together:
+- an input prompt, P vectors of the model's width before the encoder's embedded tokens (Lester et al. 2021);
+- a per-layer prefix, P key-value pairs per attention layer (Li & Liang 2021), attended to in a softmax of its own and
+  added through a gate that starts at zero (Zhang et al. 2023), so that an untrained prefix changes nothing.
+
+Shape letters: N rows, P prompt length, T input tokens, Q queries, D model width, H heads, F head width.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+from typing import Any, NamedTuple
+
+from flax import linen as nn
+from flax.linen import partitioning
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+class Prefix(NamedTuple):
+  """Trainable key-value pairs of one layer, or stacked for all layers with a leading axis."""
+
+  key: jax.Array  # [P, H, F]
+  value: jax.Array  # [P, H, F]
+  gate: jax.Array  # [H]
+
+
+class PromptError(ValueError):
+  """A prompt that cannot be built, read or used with this model."""
+
+
+@dataclasses.dataclass(frozen=True)
+class PromptConfig:
+  """Where trainable vectors sit.
+
+  Attributes:
+    length: vectors P before the encoder's input; 0 for none.
+    encoder_prefix_length: key-value pairs per encoder layer; 0 for none.
+    decoder_prefix_length: key-value pairs per decoder self-attention layer; 0 for none.
+    init_range: the random initialisation is uniform in [-init_range, init_range].
+  """
+
+  length: int = 0
+  encoder_prefix_length: int = 0
+  decoder_prefix_length: int = 0
+  init_range: float = 0.5
+
+  @property
+  def is_empty(self) -> bool:
+    return not (self.length or self.encoder_prefix_length or self.decoder_prefix_length)
+
+
+class SoftPrompt(nn.Module):
+  """The prompt's parameters: `embedding`, `encoder_{key,value,gate}`, `decoder_{key,value,gate}`."""
+
+  config: PromptConfig
+  network: Any  # network.T5Config; untyped here, since network.py imports this module
+
+  def setup(self):
+    cfg, net = self.config, self.network
+    if cfg.length:
+      self.embedding = partitioning.param_with_axes(
+        'embedding',
+        _uniform(cfg.init_range),
+        (cfg.length, net.emb_dim),
+        jnp.float32,
+        axes=('prompt', 'embed'),
+      )
+    self.encoder = self._prefix('encoder', cfg.encoder_prefix_length, net.num_encoder_layers)
+    self.decoder = self._prefix('decoder', cfg.decoder_prefix_length, net.num_decoder_layers)
+
+  def _prefix(self, stack: str, length: int, layers: int) -> Prefix | None:
+    if not length:
+      return None
+    net = self.network
+    shape = (layers, length, net.num_heads, net.head_dim)
+    axes = ('layers', 'prompt', 'heads', 'kv')
+    init = _uniform(self.config.init_range)
+    return Prefix(
+      partitioning.param_with_axes(f'{stack}_key', init, shape, jnp.float32, axes=axes),
+      partitioning.param_with_axes(f'{stack}_value', init, shape, jnp.float32, axes=axes),
+      partitioning.param_with_axes(
+        f'{stack}_gate',
+        nn.initializers.zeros,
+        (layers, net.num_heads),
+        jnp.float32,
+        axes=('layers', 'heads'),
+      ),
+    )
+
+  def prepend(self, embedded: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
+    """Puts the input prompt before the embedded tokens.
+
+    Args:
+      embedded: [N, T, D].
+      mask: int [N, T].
+
+    Returns:
+      ([N, P + T, D], int [N, P + T]); every row may attend to the prompt, whatever its padding.
+    """
+    if not self.config.length:
+      return embedded, mask
+    rows = embedded.shape[0]
+    prompt = jnp.broadcast_to(
+      self.embedding.astype(embedded.dtype), (rows, *self.embedding.shape)
+    )
+    ones = jnp.ones((rows, self.config.length), mask.dtype)
+    return jnp.concatenate([prompt, embedded], axis=1), jnp.concatenate([ones, mask], axis=1)
+
+  def encoder_prefixes(self) -> Prefix | None:
+    """Prefixes of all encoder layers, stacked on axis 0, or None."""
+    return self.encoder
+
+  def decoder_prefixes(self) -> Prefix | None:
+    """Prefixes of all decoder layers, stacked on axis 0, or None."""
+    return self.decoder
+
+
+def layer(prefixes: Prefix | None, index: int) -> Prefix | None:
+  """The prefix of one layer out of the stacked ones."""
+  return None if prefixes is None else Prefix(*(x[index] for x in prefixes))
+
+
+def attend_to_prefix(query: jax.Array, prefix: Prefix) -> jax.Array:
+  """Gated attention of every query to the prefix alone.
+
+  Args:
+    query: [N, Q, H, F].
+    prefix: the layer's key-value pairs.
+
+  Returns:
+    [N, Q, H, F], zero where the gate is zero.
+  """
+  logits = jnp.einsum('nqhf,phf->nhqp', query, prefix.key.astype(query.dtype))
+  probabilities = jax.nn.softmax(logits.astype(jnp.float32), axis=-1).astype(query.dtype)
+  out = jnp.einsum('nhqp,phf->nqhf', probabilities, prefix.value.astype(query.dtype))
+  return out * jnp.tanh(prefix.gate).astype(query.dtype)[:, None]
+
+
+def initialise(
+  prompt: dict[str, np.ndarray], method: str, embedding: np.ndarray, vocabulary: Any, seed: int
+) -> dict[str, np.ndarray]:
+  """Sets the input prompt as asked; per-layer prefixes keep their random initialisation.
+
+  Args:
+    prompt: the prompt's parameters as the network initialised them; `embedding` is [P, D].
+    method: 'uniform' (as the network initialised it), 'vocabulary' (rows of the embedding table of sampled pieces),
+      'text:SOME TEXT' (the text's pieces, repeated or cut to P), 'labels:a,b,c' (the mean embedding of each label's
+      pieces, then sampled pieces), or a path ending in .npy (array [P, D]).
+    embedding: the backbone's embedding table [V, D].
+    vocabulary: a seqio vocabulary, used by 'vocabulary', 'text' and 'labels'.
+    seed: for the sampled pieces.
+
+  Returns:
+    The parameters with `embedding` replaced.
+
+  Raises:
+    PromptError: for an unknown method, a text without pieces, or an array of the wrong shape.
+  """
+  if method == 'uniform' or 'embedding' not in prompt:
+    return dict(prompt)
+  length, width = prompt['embedding'].shape
+  rng = np.random.default_rng(seed)
+  kind, _, argument = method.partition(':')
+  # The first ids are control pieces (padding, end, unknown); sentinels come after the base vocabulary.
+  pieces = 3 + rng.choice(vocabulary.base_vocab_size - 3, size=length, replace=False)
+  if method == 'vocabulary':
+    vectors = embedding[pieces]
+  elif kind == 'text':
+    ids = vocabulary.encode(argument)
+    if not ids:
+      raise PromptError("PROMPT_INIT: 'text:' needs a text after the colon, such as 'text:Answer the question'")
+    vectors = embedding[np.resize(np.asarray(ids), length)]
+  elif kind == 'labels':
+    labels = [label.strip() for label in argument.split(',') if label.strip()]
+    if not labels or len(labels) > length:
+      raise PromptError(
+        f"PROMPT_INIT: 'labels:' needs 1 to {length} labels separated by commas (the prompt's length), got {len(labels)}"
+      )
+    means = [embedding[np.asarray(vocabulary.encode(label))].mean(axis=0) for label in labels]
+    vectors = np.concatenate([np.stack(means), embedding[pieces[len(labels) :]]])
+  elif method.endswith('.npy'):
+    if not os.path.exists(method):
+      raise PromptError(f'PROMPT_INIT: no file {method}; give the path of a .npy array [{length}, {width}]')
+    vectors = np.load(method, allow_pickle=False)
+    if vectors.shape != (length, width):
+      raise PromptError(
+        f'PROMPT_INIT: {method} holds an array {list(vectors.shape)}, the model needs [{length}, {width}]; '
+        'set PROMPT_LENGTH to its first axis and check that it belongs to this model'
+      )
+  else:
+    raise PromptError(
+      f'PROMPT_INIT: unknown method {method!r}; use uniform, vocabulary, text:..., labels:a,b,c or a path ending in .npy'
+    )
+  return {**prompt, 'embedding': np.asarray(vectors, np.float32)}
+
+
+def save(path: str, prompt: dict[str, Any], metadata: dict[str, Any]) -> str:
+  """Writes a prompt as one safetensors file, atomically.
+
+  Args:
+    path: the file to write; '.safetensors' is the usual ending.
+    prompt: the parameters under `prompt`, name -> array.
+    metadata: JSON values kept in the file's header; `backbone` should hold the hash of the backbone's weights.
+
+  Returns:
+    The SHA-256 of the file, hexadecimal.
+  """
+  from safetensors import numpy as safetensors
+
+  arrays = {name: np.ascontiguousarray(np.asarray(x, np.float32)) for name, x in prompt.items()}
+  data = safetensors.save(arrays, {'robust_t5x': json.dumps(metadata, sort_keys=True)})
+  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+  temporary = f'{path}.{os.getpid()}.tmp'
+  with open(temporary, 'wb') as f:
+    f.write(data)
+  os.replace(temporary, path)
+  return hashlib.sha256(data).hexdigest()
+
+
+def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """Reads a prompt file.
+
+  Returns:
+    (parameters name -> array, metadata).
+
+  Raises:
+    PromptError: if the file is missing or is not a prompt.
+  """
+  import safetensors
+
+  if not os.path.isfile(path):
+    raise PromptError(f"PROMPT: no file {path}; give 'none', 'bundled' or the path of a prompt.safetensors")
+  try:
+    with safetensors.safe_open(path, framework='numpy') as f:
+      header = f.metadata() or {}
+      arrays = {name: f.get_tensor(name) for name in f.keys()}
+  except safetensors.SafetensorError as e:
+    raise PromptError(f'PROMPT: {path} is not a safetensors file ({e})') from e
+  if 'robust_t5x' not in header:
+    raise PromptError(f'PROMPT: {path} has no robust_t5x metadata; it is not a prompt that this library saved')
+  return arrays, json.loads(header['robust_t5x'])
+
+
+def config_of(prompt: dict[str, np.ndarray]) -> PromptConfig:
+  """The configuration that a prompt's arrays imply."""
+
+  def length(name, axis):
+    return prompt[name].shape[axis] if name in prompt else 0
+
+  return PromptConfig(length('embedding', 0), length('encoder_key', 1), length('decoder_key', 1))
+
+
+def check_fits(prompt: dict[str, np.ndarray], network: Any, path: str) -> None:
+  """Raises PromptError unless a prompt's arrays have the shapes that a network needs."""
+  layers = {'encoder': network.num_encoder_layers, 'decoder': network.num_decoder_layers}
+  for name, array in prompt.items():
+    if name == 'embedding':
+      expected, actual = (network.emb_dim,), array.shape[1:]
+    else:
+      stack, _, kind = name.partition('_')
+      heads = (network.num_heads,) if kind == 'gate' else (network.num_heads, network.head_dim)
+      expected = (layers.get(stack), *heads)
+      actual = (array.shape[0], *array.shape[1 if kind == 'gate' else 2 :])
+    if expected != actual:
+      raise PromptError(
+        f'PROMPT: {path}: {name} has shape {list(array.shape)}, which does not fit this model '
+        f'(model sizes {list(expected)}); use a prompt trained on this backbone'
+      )
+
+
+def _uniform(scale: float):
+  def init(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -scale, scale)
+
+  return init

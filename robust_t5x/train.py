@@ -1,0 +1,345 @@
+"""Trains: a prompt on a frozen backbone, or a whole model, as the gin files say.
+
+`python -m robust_t5x.train --gin_file=gin/runs/align.gin --gin.MODEL_DIR="'out/run'"`
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+import json
+import os
+import sys
+import time
+from typing import Any
+
+from robust_t5x import launcher
+
+
+def train(
+  model: Any,
+  model_dir: str | None = None,
+  mixture_or_task_name: str | None = None,
+  task_feature_lengths: Mapping[str, int] | None = None,
+  train_steps: int | None = None,
+  batch_size: int = 32,
+  initial_checkpoint_path: str | None = None,
+  prompt_init: str = 'uniform',
+  trainable: Any = None,
+  register_tasks: Sequence[Callable[[Any], Any]] = (),
+  seed: int = 0,
+  microbatches: int = 1,
+  model_parallel: int = 1,
+  backbone_dtype: str = 'float32',
+  save_period: int = 1000,
+  log_period: int = 50,
+  use_cached_tasks: bool = False,
+) -> str:
+  """Trains until `train_steps`, going on from the newest checkpoint in `model_dir` if there is one.
+
+  Args:
+    model: a models.RobustT5 with an optax optimiser.
+    model_dir: where checkpoints, logs and the result go.
+    mixture_or_task_name: SeqIO mixture or task.
+    task_feature_lengths: tokens of 'inputs' (T) and 'targets' (L).
+    train_steps: steps in all.
+    batch_size: examples in a step, over all processes.
+    initial_checkpoint_path: backbone directory, 'bundled', or None to start from random weights.
+    prompt_init: see prompts.initialise.
+    trainable: a trainable.Trainable; the prompt by default.
+    register_tasks: calls that register the SeqIO tasks, each given `vocabulary`.
+    seed: of initialisation, data order, dropout.
+    microbatches: parts that a batch is processed in.
+    model_parallel: devices that share one copy of the weights.
+    backbone_dtype: storage dtype of what is frozen.
+    save_period: steps between checkpoints.
+    log_period: steps between log entries.
+    use_cached_tasks: read tasks from seqio's cache.
+
+  Returns:
+    Path of the result: `prompt.safetensors`, or the directory `model` where the backbone was trained.
+
+  Raises:
+    launcher.UsageError: for missing settings.
+    NonFiniteLossError: when the loss or a gradient is not finite; the last good state has been saved.
+  """
+  from robust_t5x import checkpoints
+  from robust_t5x import partitioning
+  from robust_t5x import trainable as trainable_lib
+  from robust_t5x import training
+  import jax
+
+  launcher.check_required({
+    'MODEL_DIR': model_dir,
+    'MIXTURE_OR_TASK_NAME': mixture_or_task_name,
+    'TASK_FEATURE_LENGTHS': task_feature_lengths,
+    'TRAIN_STEPS': train_steps,
+  })
+  trainable = trainable or trainable_lib.Trainable()
+  checkpoints.check_vocabulary(model.module.config, model.input_vocabulary)
+  record = run_record(model_dir, seed, initial_checkpoint_path)
+  params, axes = initial_params(model, initial_checkpoint_path, prompt_init, seed)
+  moving, frozen = trainable.split(params)
+  _log(_describe(moving, frozen))
+
+  for register in register_tasks:
+    register(vocabulary=model.input_vocabulary)
+  data = data_iterator(
+    model, mixture_or_task_name, task_feature_lengths, batch_size, seed, use_cached_tasks
+  )
+
+  mesh = partitioning.make_mesh(model_parallel)
+  state = training.initial_state(moving, model.optimizer_def)
+  state = jax.device_put(state, _state_shardings(state, model.optimizer_def, axes, mesh))
+  frozen = checkpoints.cast(frozen, backbone_dtype)
+  frozen = jax.device_put(frozen, partitioning.param_shardings(axes, frozen, mesh))
+  step_fn = jax.jit(training.make_train_step(model, microbatches, seed), donate_argnums=0)
+
+  os.makedirs(model_dir, exist_ok=True)
+  saved = checkpoints.RunCheckpoints(model_dir)
+  step = saved.latest_step() or 0
+  if step:
+    _check_same_run(model_dir, record)
+    state = saved.restore(step, state, data)
+    _log(f'going on from step {step} of {model_dir}')
+  write_record(model_dir, record)
+
+  try:
+    _loop(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_steps, save_period, log_period)
+    state = saved.restore(train_steps, state)
+    return _export(model, model_dir, state.params, frozen, record)
+  finally:
+    saved.close()
+
+
+class NonFiniteLossError(RuntimeError):
+  """The loss or a gradient became infinite or not a number."""
+
+
+def _loop(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_steps, save_period, log_period):
+  """Steps, logs and saves until `train_steps`."""
+  from clu import metric_writers
+
+  from robust_t5x import partitioning
+  from robust_t5x import progress
+  import jax
+
+  writer = metric_writers.SummaryWriter(os.path.join(model_dir, 'tensorboard'))
+  totals, since, began = None, step, time.monotonic()
+  merge = jax.jit(lambda a, b: {k: v.merge(b[k]) for k, v in a.items()})
+  with progress.Progress('training', train_steps, step) as bar:
+    note = ''
+    while step < train_steps:
+      batch = partitioning.shard_batch(next(data), mesh)
+      state, metrics = step_fn(state, frozen, batch)
+      totals = metrics if totals is None else merge(totals, metrics)
+      step += 1
+      log_now = step % log_period == 0 or step == train_steps
+      save_now = step % save_period == 0 or step == train_steps
+      if log_now or save_now:
+        if not bool(state.finite):
+          last = int(state.step)
+          saved.save(last, state._replace(finite=state.finite | True), None)
+          raise NonFiniteLossError(
+            f'the loss or a gradient of step {last + 1} was not finite; the state after step {last} is saved in '
+            f'{model_dir}/checkpoints. Lower the learning rate or clip the gradient'
+          )
+      if log_now:
+        values = {k: float(v.compute()) for k, v in totals.items()}
+        seconds = time.monotonic() - began
+        values['steps_per_second'] = (step - since) / seconds
+        writer.write_scalars(step, values)
+        note = f'loss {values["loss"]:.4f}, token accuracy {values["token_accuracy"]:.3f}'
+        totals, since, began = None, step, time.monotonic()
+      if save_now:
+        saved.save(step, state, data)
+      bar.advance(1, note)
+  writer.flush()
+  writer.close()
+  if saved.latest_step() != train_steps:
+    saved.save(train_steps, state, data)
+
+
+def initial_params(
+  model: Any, initial_checkpoint_path: str | None, prompt_init: str, seed: int
+) -> tuple[dict[str, Any], Any]:
+  """Parameters that a run starts from, on the host, and their logical axes.
+
+  Args:
+    model: the model.
+    initial_checkpoint_path: backbone directory, 'bundled', or None for random weights.
+    prompt_init: see prompts.initialise.
+    seed: of the random initialisation.
+  """
+  from robust_t5x import checkpoints
+  from robust_t5x import prompts
+  import jax
+
+  shapes = {'encoder_input_tokens': (1, 8), 'decoder_input_tokens': (1, 8)}
+  variables = jax.jit(lambda key: model.get_initial_variables(key, shapes))(jax.random.key(seed))
+  params = checkpoints.to_numpy(variables['params'])
+  if initial_checkpoint_path is not None:
+    params, report = checkpoints.load_backbone(initial_checkpoint_path, params)
+    _log(f'backbone {checkpoints.resolve(initial_checkpoint_path)}: {report}')
+  if 'prompt' in params:
+    embedding = params['token_embedder']['embedding']
+    params['prompt'] = prompts.initialise(
+      params['prompt'], prompt_init, embedding, model.input_vocabulary, seed
+    )
+  return params, variables['params_axes']
+
+
+def data_iterator(
+  model: Any,
+  name: str,
+  task_feature_lengths: Mapping[str, int],
+  batch_size: int,
+  seed: int,
+  use_cached: bool,
+) -> Any:
+  """An endless, checkpointable iterator over this process's part of the training batches."""
+  from clu.data import dataset_iterator
+  import jax
+  import seqio
+
+  processes = jax.process_count()
+  known = set(seqio.TaskRegistry.names()) | set(seqio.MixtureRegistry.names())
+  if name not in known:
+    raise launcher.UsageError(
+      f'MIXTURE_OR_TASK_NAME: no task or mixture {name!r} is registered{launcher.nearest(name, known)}'
+    )
+  if batch_size % (processes * jax.local_device_count()):
+    raise launcher.UsageError(
+      f'BATCH_SIZE is {batch_size}; it must be a multiple of the {processes * jax.local_device_count()} devices'
+    )
+  ds = seqio.get_dataset(
+    name,
+    task_feature_lengths=dict(task_feature_lengths),
+    dataset_split='train',
+    shuffle=True,
+    num_epochs=None,
+    feature_converter=model.FEATURE_CONVERTER_CLS(pack=False),
+    shard_info=seqio.ShardInfo(jax.process_index(), processes) if processes > 1 else None,
+    seed=seed,
+    use_cached=use_cached,
+  )
+  ds = ds.batch(batch_size // processes, drop_remainder=True).prefetch(4)
+  return dataset_iterator.TfDatasetIterator(ds, checkpoint=True)
+
+
+def run_record(model_dir: str, seed: int, initial_checkpoint_path: str | None) -> dict[str, Any]:
+  """What a run must be told by: configuration, seed, backbone, versions."""
+  import gin
+
+  from robust_t5x import checkpoints
+  from robust_t5x import results
+
+  record = {
+    'gin_config': gin.config_str(),
+    'seed': seed,
+    'versions': results.versions(),
+    'command': ' '.join(sys.argv),
+    'backbone': None,
+  }
+  if initial_checkpoint_path is not None:
+    record['backbone'] = {
+      'path': checkpoints.resolve(initial_checkpoint_path),
+      'sha256': checkpoints.backbone_hash(initial_checkpoint_path),
+    }
+  return record
+
+
+def write_record(model_dir: str, record: Mapping[str, Any]) -> None:
+  """Writes `run.json` and `config.gin`, atomically."""
+  for name, text in (
+    ('run.json', json.dumps(record, indent=2) + '\n'),
+    ('config.gin', record['gin_config']),
+  ):
+    path = os.path.join(model_dir, name)
+    with open(path + '.tmp', 'w', encoding='utf-8') as f:
+      f.write(text)
+    os.replace(path + '.tmp', path)
+
+
+def _check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
+  path = os.path.join(model_dir, 'run.json')
+  if not os.path.isfile(path):
+    return
+  with open(path, encoding='utf-8') as f:
+    before = json.load(f)
+  if (before['backbone'] or {}).get('sha256') != (record['backbone'] or {}).get('sha256'):
+    raise launcher.UsageError(
+      f'MODEL_DIR: {model_dir} holds a run on another backbone ({before["backbone"]}); choose another MODEL_DIR'
+    )
+  if before['seed'] != record['seed']:
+    raise launcher.UsageError(
+      f'MODEL_DIR: {model_dir} holds a run with seed {before["seed"]}, not {record["seed"]}; choose another MODEL_DIR'
+    )
+
+
+def _state_shardings(state, optimizer, axes, mesh):
+  """Shardings of the state: the optimiser's slots lie where their parameters do, all else is on every device."""
+  from robust_t5x import partitioning
+  import optax
+
+  params = partitioning.param_shardings(axes, state.params, mesh)
+  whole = partitioning.replicated(mesh)
+  slots = optax.tree_map_params(
+    optimizer, lambda _, x: x, state.opt_state, params, transform_non_params=lambda _: whole
+  )
+  return state._replace(step=whole, params=params, opt_state=slots, finite=whole)
+
+
+def _describe(moving, frozen) -> str:
+  """One line that says what trains."""
+  from robust_t5x import trainable as trainable_lib
+
+  flat = trainable_lib.flatten(moving)
+  count = sum(x.size for x in flat.values())
+  rest = sum(x.size for x in trainable_lib.flatten(frozen).values())
+  names = ', '.join(list(flat)[:6]) + (', ...' if len(flat) > 6 else '')
+  return f'training {count:,} of {count + rest:,} parameters: {names}'
+
+
+def _export(model, model_dir, moving, frozen, record) -> str:
+  """Writes what was trained: a prompt file, and a whole checkpoint where more than the prompt trained."""
+  import shutil
+
+  from robust_t5x import checkpoints
+  from robust_t5x import huggingface
+  from robust_t5x import prompts
+  from robust_t5x import trainable as trainable_lib
+
+  moving = checkpoints.to_numpy(moving)
+  path = os.path.join(model_dir, 'prompt.safetensors')
+  if 'prompt' in moving:
+    metadata = {k: record[k] for k in ('gin_config', 'seed', 'versions', 'backbone')}
+    prompts.save(path, moving['prompt'], metadata)
+    _log(f'wrote {path}')
+  if set(moving) - {'prompt'}:
+    path = os.path.join(model_dir, 'model')
+    params = trainable_lib.merge(moving, checkpoints.to_numpy(frozen))
+    huggingface.save(path, model.module.config, params)
+    vocabulary = model.input_vocabulary.sentencepiece_model_file
+    shutil.copyfile(vocabulary, os.path.join(path, 'spiece.model'))
+    _log(f'wrote {path}')
+  return path
+
+
+def _log(text: str) -> None:
+  print(text, file=sys.stderr, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Command line; returns the exit status."""
+
+  def configured():
+    import gin
+
+    gin.get_configurable('train.train')()
+
+  return launcher.run(configured, sys.argv[1:] if argv is None else argv, __doc__.splitlines()[0])
+
+
+if __name__ == '__main__':
+  # Run as a script this file is the module `__main__`; gin binds `robust_t5x.train`, so call that one.
+  from robust_t5x import train as _train
+
+  sys.exit(_train.main())

@@ -1,0 +1,99 @@
+"""The training step: a pure function of state, frozen parameters and batch.
+
+Only what trains is differentiated; the frozen backbone has no gradient, no optimiser slot and no place in the state.
+"""
+
+from collections.abc import Callable, Mapping
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from robust_t5x import models
+from robust_t5x import trainable
+
+
+class TrainState(NamedTuple):
+  """What a run moves and saves."""
+
+  step: jax.Array  # int32 scalar, steps taken
+  params: Any  # nested, what trains
+  opt_state: Any  # the optimiser's, for `params`
+  finite: jax.Array  # bool scalar, false from the first step whose loss or gradient was not finite
+
+
+def initial_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
+  """State before the first step."""
+  return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), jnp.array(True))
+
+
+def make_train_step(
+  model: models.RobustT5, microbatches: int = 1, seed: int = 0, axis_name: str | None = None
+) -> Callable[[TrainState, Any, Mapping[str, jax.Array]], tuple[TrainState, dict[str, Any]]]:
+  """Builds the step.
+
+  A step whose loss or gradient is not finite leaves parameters and optimiser as they were and clears `finite`, so the
+  state is the last good one for as long as nobody looks.
+
+  Args:
+    model: the model; its `optimizer_def` is the optimiser.
+    microbatches: parts that a batch is processed in, one after another; must divide the (device's) batch.
+    seed: of dropout; the key of a step depends on this and the step alone.
+    axis_name: mapped axis of `pmap` or `shard_map` to sum over; None under `jit`, where the batch is the global one.
+
+  Returns:
+    (state, frozen parameters, batch) -> (new state, metrics: name -> clu Average).
+  """
+  optimizer = model.optimizer_def
+
+  def step(state: TrainState, frozen: Any, batch: Mapping[str, jax.Array]):
+    key = jax.random.fold_in(jax.random.key(seed), state.step)
+    if axis_name is not None:
+      key = jax.random.fold_in(key, jax.lax.axis_index(axis_name))
+    use_dropout = model.module.config.dropout_rate > 0
+    normalizers = model.normalizers(batch, axis_name)
+
+    @functools.partial(jax.value_and_grad, has_aux=True)
+    def loss_fn(params, part, part_key):
+      merged = trainable.merge(params, frozen)
+      return model.loss_fn(merged, part, part_key if use_dropout else None, normalizers)
+
+    if microbatches == 1:
+      (loss, metrics), gradient = loss_fn(state.params, batch, key)
+    else:
+      loss, metrics, gradient = _accumulate(loss_fn, state.params, batch, key, microbatches)
+    if axis_name is not None:
+      loss, metrics, gradient = jax.lax.psum((loss, metrics, gradient), axis_name)
+
+    norm = optax.global_norm(gradient)
+    finite = state.finite & jnp.isfinite(loss) & jnp.isfinite(norm)
+    updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
+    params, opt_state = jax.tree.map(
+      lambda new, old: jnp.where(finite, new, old),
+      (params, opt_state),
+      (state.params, state.opt_state),
+    )
+    metrics['gradient_norm'] = models.clu_metrics.Average.from_model_output(norm)
+    return TrainState(state.step + finite, params, opt_state, finite), metrics
+
+  return step
+
+
+def _accumulate(loss_fn, params, batch, key, microbatches):
+  """Sums loss, metrics and gradient over the parts of a batch, holding one part's activations at a time."""
+  parts = jax.tree.map(lambda x: x.reshape(microbatches, -1, *x.shape[1:]), dict(batch))
+  keys = jax.random.split(key, microbatches)
+
+  def body(total, inputs):
+    (loss, metrics), gradient = loss_fn(params, *inputs)
+    return jax.tree.map(jnp.add, total, (loss, metrics, gradient)), None
+
+  first = jax.tree.map(lambda x: x[0], (parts, keys))
+  shapes = jax.eval_shape(loss_fn, params, *first)
+  (loss_shape, metrics_shape), gradient_shape = shapes
+  zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), (loss_shape, metrics_shape, gradient_shape))
+  total, _ = jax.lax.scan(body, zeros, (parts, keys))
+  return total

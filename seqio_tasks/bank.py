@@ -1,0 +1,380 @@
+"""The instruction bank: phrasings as validated data.
+
+A bank file is YAML and holds one collection of phrasings of one role:
+
+    family: mini
+    collection: mini_tuning
+    role: evaluation
+    instructions:
+      first_word:
+        t01: 'What is the first word of: {sentence}'
+
+The id of an instruction is "<collection>/<task>/<key>". A template holds named fields in braces
+and no other braces; there is no escape, since T5's vocabulary has no braces anyway. Reading a bank
+reports every fault that it finds in one `BankError`, so that a file is mended in one go. Templates
+are read, filled in and compared by `templates`, whose functions stand here, too.
+
+Imports neither TensorFlow nor seqio.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import itertools
+import os
+import pathlib
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import yaml
+
+from seqio_tasks import bank_checks
+from seqio_tasks.bank_checks import TRAINING_ROLES, Tokenizer
+from seqio_tasks.templates import normalise, parse_template, render, similarity
+
+__all__ = [
+  "ROLES",
+  "TRAINING_ROLES",
+  "Bank",
+  "BankError",
+  "Instruction",
+  "check_fields",
+  "make_instruction",
+  "near_duplicates",
+  "normalise",
+  "package_files",
+  "parse_template",
+  "render",
+  "similarity",
+  "validate",
+]
+
+ROLES = (
+  "evaluation",
+  "alignment",
+  "development",
+  "incorrect",
+  "negation",
+  "random",
+  "default",
+)
+_FILE_KEYS = ("family", "collection", "role", "instructions")
+_NAME = re.compile(r"[A-Za-z0-9_]+")
+_BANKS_DIRECTORY = pathlib.Path(__file__).parent / "banks"
+
+
+class BankError(ValueError):
+  """Faults of an instruction bank; the message lists all of them, `problems` holds them apart."""
+
+  def __init__(self, problems: Sequence[str]):
+    self.problems = tuple(problems)
+    count = len(self.problems)
+    heading = f"The instruction bank has {count} fault{'s' if count > 1 else ''}:"
+    super().__init__("\n  - ".join([heading, *self.problems]))
+
+
+@dataclasses.dataclass(frozen=True)
+class Instruction:
+  """One phrasing of one task.
+
+  Attributes:
+    id: "<collection>/<task>/<key>", unique in a bank.
+    task: what is asked, e.g. "first_word".
+    role: one of `ROLES`.
+    collection: where the phrasing stems from; a model declares the collections it was tuned on.
+    template: the text, with named fields in braces.
+    fields: names of the template's fields, each once, in the order of first appearance.
+  """
+
+  id: str
+  task: str
+  role: str
+  collection: str
+  template: str
+  fields: tuple[str, ...]
+
+  @property
+  def key(self) -> str:
+    """The last part of the id."""
+    return self.id.rsplit("/", 1)[-1]
+
+
+def make_instruction(
+  collection: str, task: str, key: str, role: str, template: str
+) -> Instruction:
+  """Builds an instruction, with its id and fields; ValueError if the template is malformed."""
+  fields = tuple(dict.fromkeys(name for _, name in parse_template(template) if name))
+  return Instruction(f"{collection}/{task}/{key}", task, role, collection, template, fields)
+
+
+class Bank:
+  """An ordered collection of instructions with unique ids."""
+
+  def __init__(self, instructions: Iterable[Instruction]):
+    """Takes instructions in order; BankError if an id stands twice or a role is unknown."""
+    self._instructions = tuple(instructions)
+    counts = collections.Counter(i.id for i in self._instructions)
+    problems = [
+      f"{id_}: the id stands {n} times; give each phrasing a key of its own"
+      for id_, n in counts.items()
+      if n > 1
+    ]
+    problems += [
+      f"{i.id}: unknown role {i.role!r}; use one of {', '.join(ROLES)}"
+      for i in self._instructions
+      if i.role not in ROLES
+    ]
+    if problems:
+      raise BankError(problems)
+
+  @classmethod
+  def from_files(
+    cls,
+    paths: Iterable[str | os.PathLike[str]],
+    fields: Mapping[str, Iterable[str]] | None = None,
+  ) -> Bank:
+    """Reads and validates bank files, in the order given.
+
+    Args:
+      paths: YAML files.
+      fields: the fields of every task; where given, each template must hold each field of its
+        task exactly once.
+
+    Raises:
+      BankError: with every fault of every file, see `validate`.
+    """
+    bank, problems = _read(paths, fields, vocabulary=None)
+    if problems:
+      raise BankError(problems)
+    return bank
+
+  @classmethod
+  def from_package(
+    cls, family: str, fields: Mapping[str, Iterable[str]] | None = None
+  ) -> Bank:
+    """Reads the files seqio_tasks/banks/<family>.yaml and <family>_*.yaml, sorted by name."""
+    paths = package_files(family)
+    if not paths:
+      families = sorted({path.stem.split("_")[0] for path in _BANKS_DIRECTORY.glob("*.yaml")})
+      raise BankError(
+        [f"no bank file of the family {family!r} in {_BANKS_DIRECTORY}; there are {families}"]
+      )
+    return cls.from_files(paths, fields)
+
+  def select(
+    self,
+    task: str | None = None,
+    roles: Iterable[str] | None = None,
+    collections: Iterable[str] | None = None,
+  ) -> Bank:
+    """The instructions of a task, of some roles and of some collections, in order."""
+    roles = None if roles is None else set(roles)
+    collections = None if collections is None else set(collections)
+    return Bank(
+      i
+      for i in self._instructions
+      if (task is None or i.task == task)
+      and (roles is None or i.role in roles)
+      and (collections is None or i.collection in collections)
+    )
+
+  @property
+  def tasks(self) -> tuple[str, ...]:
+    """The tasks in order of first appearance."""
+    return tuple(dict.fromkeys(i.task for i in self._instructions))
+
+  def __iter__(self) -> Iterator[Instruction]:
+    return iter(self._instructions)
+
+  def __len__(self) -> int:
+    return len(self._instructions)
+
+  def __getitem__(self, id_: str) -> Instruction:
+    for instruction in self._instructions:
+      if instruction.id == id_:
+        return instruction
+    raise KeyError(id_)
+
+  def __eq__(self, other: object) -> bool:
+    return isinstance(other, Bank) and self._instructions == other._instructions
+
+  def __hash__(self) -> int:
+    return hash(self._instructions)
+
+
+def package_files(family: str) -> list[pathlib.Path]:
+  """The bank files of a family that come with the package, sorted by name."""
+  found = {
+    *_BANKS_DIRECTORY.glob(f"{family}.yaml"),
+    *_BANKS_DIRECTORY.glob(f"{family}_*.yaml"),
+  }
+  return sorted(found)
+
+
+def validate(
+  paths: Iterable[str | os.PathLike[str]],
+  fields: Mapping[str, Iterable[str]] | None = None,
+  vocabulary: Tokenizer | None = None,
+) -> Bank:
+  """Reads bank files and reports all their faults.
+
+  Faults are: a file that cannot be read; unknown, missing or repeated keys; unknown roles; braces
+  that are not a field's; two phrasings of one bank that are the same but for case, punctuation and
+  space, whatever their tasks; above all an evaluation phrasing that also stands in a role that is
+  trained on (`TRAINING_ROLES`).
+
+  Args:
+    paths: YAML files that together make one bank.
+    fields: the fields of every task; if given, a template must hold each of its task's fields
+      exactly once and no other, and the task must be among them.
+    vocabulary: if given, phrasings that it encodes to the same ids are faults, too.
+
+  Returns:
+    the bank.
+
+  Raises:
+    BankError: naming file, id, field and cure of every fault.
+  """
+  bank, problems = _read(paths, fields, vocabulary)
+  if problems:
+    raise BankError(problems)
+  return bank
+
+
+def check_fields(bank: Iterable[Instruction], fields: Mapping[str, Iterable[str]]) -> None:
+  """BankError unless each template holds each of its task's fields once and no other.
+
+  Instructions of tasks that `fields` does not name are passed over.
+  """
+  problems = [
+    f"{i.id}: {fault}"
+    for i in bank
+    if i.task in fields
+    for fault in bank_checks.field_faults(i.template, tuple(fields[i.task]))
+  ]
+  if problems:
+    raise BankError(problems)
+
+
+def near_duplicates(
+  bank: Iterable[Instruction], threshold: float
+) -> list[tuple[str, str, float]]:
+  """Pairs of phrasings of one task that are at least `threshold` alike, most alike first.
+
+  Args:
+    bank: the instructions.
+    threshold: a `similarity` in (0, 1].
+
+  Returns:
+    (id, id, similarity) of each pair.
+  """
+  if not 0 < threshold <= 1:
+    raise ValueError(f"threshold is {threshold}; give a similarity above 0 and at most 1")
+  by_task = collections.defaultdict(list)
+  for instruction in bank:
+    by_task[instruction.task].append(instruction)
+  pairs = []
+  for instructions in by_task.values():
+    for a, b in itertools.combinations(instructions, 2):
+      value = similarity(a.template, b.template)
+      if value >= threshold:
+        pairs.append((a.id, b.id, value))
+  return sorted(pairs, key=lambda pair: -pair[2])
+
+
+def _read(paths, fields, vocabulary) -> tuple[Bank, list[str]]:
+  """Reads files into a bank of whatever is sound, and the list of what is not."""
+  problems: list[str] = []
+  read: list[tuple[str, Instruction]] = []  # (file, instruction)
+  for path in paths:
+    read.extend((str(path), i) for i in _read_file(str(path), fields, problems))
+  if not read and not problems:
+    problems.append("no bank file was given; name at least one")
+  problems.extend(bank_checks.clashes(read))
+  if vocabulary is not None:
+    problems.extend(bank_checks.token_clashes(read, vocabulary))
+  unique = {i.id: i for _, i in read}
+  return Bank(unique.values()), problems
+
+
+def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:
+  """Reads one file and appends its faults to `problems`."""
+  try:
+    text = pathlib.Path(path).read_text(encoding="utf-8")
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    content = yaml.safe_load(text)
+  except (OSError, UnicodeDecodeError) as e:
+    problems.append(f"{path}: cannot be read ({e}); name an existing UTF-8 YAML file")
+    return []
+  except yaml.YAMLError as e:
+    problems.append(f"{path}: is not YAML ({' '.join(str(e).split())}); mend the line named")
+    return []
+  if not isinstance(content, dict):
+    problems.append(f"{path}: holds no mapping; it must have the keys {', '.join(_FILE_KEYS)}")
+    return []
+  problems.extend(f"{path}: {problem}" for problem in _repeated_keys(node))
+  for key in content:
+    if key not in _FILE_KEYS:
+      problems.append(f"{path}: unknown key {key!r}; the keys are {', '.join(_FILE_KEYS)}")
+  for key in _FILE_KEYS[:3]:
+    if not (isinstance(content.get(key), str) and _NAME.fullmatch(content[key])):
+      problems.append(f"{path}: key {key!r} must be one word of letters, digits and _")
+      content[key] = "?"
+  role = content["role"]
+  if role != "?" and role not in ROLES:
+    problems.append(f"{path}: unknown role {role!r}; use one of {', '.join(ROLES)}")
+    return []
+  tasks = content.get("instructions")
+  if not isinstance(tasks, dict) or not tasks:
+    problems.append(f"{path}: key 'instructions' must map each task to its phrasings")
+    return []
+  instructions = []
+  for task, templates in tasks.items():
+    where = f"{path}: {content['collection']}/{task}"
+    if not isinstance(templates, dict) or not templates:
+      problems.append(f"{where}: must map at least one key to a template")
+      continue
+    if fields is not None and task not in fields:
+      problems.append(f"{where}: unknown task; the tasks are {', '.join(fields)}")
+      continue
+    for key, template in templates.items():
+      fault = _fault(task, key, template)
+      if fault:
+        problems.append(f"{where}/{key}: {fault}")
+        continue
+      if fields is not None:
+        faults = bank_checks.field_faults(template, tuple(fields[task]))
+        problems.extend(f"{where}/{key}: {fault}" for fault in faults)
+      instructions.append(make_instruction(content["collection"], task, key, role, template))
+  return instructions
+
+
+def _fault(task: object, key: object, template: object) -> str | None:
+  """What keeps a task, key and template from being an instruction."""
+  for name, value in (("task", task), ("key", key)):
+    if not (isinstance(value, str) and _NAME.fullmatch(value)):
+      return f"{name} {value!r} must be one word of letters, digits and _; quote yes, no, numbers"
+  if not isinstance(template, str) or not template.strip():
+    return f"the template is {template!r}; it must be text, in quotes"
+  try:
+    parse_template(template)
+  except ValueError as e:
+    return str(e)
+  return None
+
+
+def _repeated_keys(node: yaml.Node, prefix: str = "") -> Iterator[str]:
+  """Keys that stand twice in a mapping, which YAML loaders pass over in silence."""
+  if not isinstance(node, yaml.MappingNode):
+    return
+  seen = set()
+  for key_node, value_node in node.value:
+    key = str(key_node.value)
+    if key in seen:
+      yield (
+        f"{prefix}{key}: duplicate id, the key stands again in line "
+        f"{key_node.start_mark.line + 1}; give it a key of its own"
+      )
+    seen.add(key)
+    yield from _repeated_keys(value_node, f"{prefix}{key}/")

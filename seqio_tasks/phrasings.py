@@ -1,0 +1,280 @@
+"""Phrasings inside a tf.data pipeline: templates as tables, and preprocessors that fill them in.
+
+All of it is TensorFlow ops without Python callbacks, and all randomness comes from stateless ops
+under seeds that are elements of the dataset, so that an iterator can be saved and restored.
+TensorFlow and seqio are imported when a preprocessor runs, not with this module.
+
+The preprocessors take the examples of `registration.register_examples_task`, whose features are
+scalar strings: example_id, gold, options (JSON) and one "fields/<name>" for each field. They are
+dataclasses with the attributes `sequence_length` and `output_features`, which seqio sets.
+
+Shape letters: K phrasings, T input tokens, L target tokens, N templates, S segments, F fields.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from seqio_tasks import bank as bank_lib
+from seqio_tasks import templates as templates_lib
+
+if TYPE_CHECKING:
+  import tensorflow as tf
+
+FIELD_PREFIX = "fields/"
+
+
+@dataclasses.dataclass(frozen=True)
+class TemplateTable:
+  """Templates cut into segments, each a literal text and the field that follows it.
+
+  Attributes:
+    literals: [N, S] texts, "" after a template's end.
+    fields: [N, S] 1 + index into `field_names`, 0 where no field follows.
+    field_names: the F names that the templates use.
+  """
+
+  literals: tuple[tuple[str, ...], ...]
+  fields: tuple[tuple[int, ...], ...]
+  field_names: tuple[str, ...]
+
+  def render(self, values: Mapping[str, tf.Tensor], indices: tf.Tensor) -> tf.Tensor:
+    """Fills templates in; equal to `templates.render` of each.
+
+    Args:
+      values: a scalar string for each of `field_names`.
+      indices: [K] int32, which templates.
+
+    Returns:
+      [K] strings.
+    """
+    import tensorflow as tf
+
+    values = tf.stack([tf.constant(""), *(values[name] for name in self.field_names)])  # [F + 1]
+    literals = tf.gather(tf.constant(self.literals), indices)  # [K, S]
+    filled = tf.gather(values, tf.gather(tf.constant(self.fields), indices))  # [K, S]
+    return tf.strings.reduce_join(tf.strings.join([literals, filled]), axis=-1)
+
+
+def compile_templates(templates: Sequence[str]) -> TemplateTable:
+  """Cuts templates into a table; ValueError if there is none or one is malformed."""
+  if not templates:
+    raise ValueError("no template to compile; give at least one")
+  parsed = [templates_lib.parse_template(template) for template in templates]
+  names = tuple(dict.fromkeys(name for pairs in parsed for _, name in pairs if name))
+  index = {"": 0} | {name: i + 1 for i, name in enumerate(names)}
+  width = max(len(pairs) for pairs in parsed)
+  padded = [pairs + [("", "")] * (width - len(pairs)) for pairs in parsed]
+  return TemplateTable(
+    literals=tuple(tuple(literal for literal, _ in pairs) for pairs in padded),
+    fields=tuple(tuple(index[name] for _, name in pairs) for pairs in padded),
+    field_names=names,
+  )
+
+
+@dataclasses.dataclass(frozen=True)
+class StackPhrasings:
+  """Preprocessor for training; see `stack_phrasings`."""
+
+  num_phrasings: int
+  canonical: tuple[bank_lib.Instruction, ...]
+  paraphrases: tuple[bank_lib.Instruction, ...]
+  sequence_length: Mapping[str, int] | None = None
+  output_features: Mapping[str, Any] | None = None
+
+  def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Maps examples (scalar features) to [K, T] inputs; ValueError if K exceeds T's limit."""
+    import seqio
+    import tensorflow as tf
+
+    max_inputs = _length(self.sequence_length, "inputs")
+    if max_inputs is not None and self.num_phrasings > max_inputs:
+      raise ValueError(
+        f"num_phrasings is {self.num_phrasings} but sequence_length['inputs'] is {max_inputs}: "
+        "seqio trims the first axis of inputs, the phrasings, to that length; raise "
+        "sequence_length['inputs'] or lower num_phrasings"
+      )
+    table = compile_templates([i.template for i in (*self.canonical, *self.paraphrases)])
+    values_of = _field_reader(table, dataset)
+    inputs_vocabulary = self.output_features["inputs"].vocabulary
+    targets_vocabulary = self.output_features["targets"].vocabulary
+
+    def stack(example, seed):
+      seeds = tf.random.split(tf.stack(seed), 2)
+      first = tf.random.stateless_uniform(
+        [1], seeds[0], maxval=len(self.canonical), dtype=tf.int32
+      )
+      order = tf.random.experimental.stateless_shuffle(
+        tf.range(len(self.paraphrases)), seeds[1]
+      )
+      rest = len(self.canonical) + order[: self.num_phrasings - 1]
+      indices = tf.ensure_shape(tf.concat([first, rest], axis=0), [self.num_phrasings])
+      texts = table.render(values_of(example), indices)
+      ids, truncated = _encode(inputs_vocabulary, texts, max_inputs)
+      shape = [self.num_phrasings, max_inputs]
+      targets, _ = _encode(
+        targets_vocabulary, example["gold"][None], _length(self.sequence_length, "targets")
+      )
+      return {
+        "inputs": tf.ensure_shape(ids.to_tensor(0, shape=shape), shape),
+        "targets": targets[0],
+        "inputs_pretokenized": texts,
+        "targets_pretokenized": example["gold"],
+        "instruction_index": indices,
+        "truncated_tokens": truncated,
+      }
+
+    return seqio.map_over_dataset(stack, num_seeds=1)(dataset)
+
+
+@dataclasses.dataclass(frozen=True)
+class ExpandPhrasings:
+  """Preprocessor for evaluation; see `expand_phrasings`."""
+
+  instructions: tuple[bank_lib.Instruction, ...]
+  sequence_length: Mapping[str, int] | None = None
+  output_features: Mapping[str, Any] | None = None
+
+  def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Maps each example (scalar features) to N examples with [<= T] inputs."""
+    import tensorflow as tf
+
+    table = compile_templates([i.template for i in self.instructions])
+    values_of = _field_reader(table, dataset)
+    ids = [i.id for i in self.instructions]
+    inputs_vocabulary = self.output_features["inputs"].vocabulary
+    targets_vocabulary = self.output_features["targets"].vocabulary
+    max_inputs = _length(self.sequence_length, "inputs")
+    max_targets = _length(self.sequence_length, "targets")
+
+    def render(example):
+      repeat = {
+        name: tf.repeat(example[name], len(ids)) for name in ("example_id", "gold", "options")
+      }
+      texts = table.render(values_of(example), tf.range(len(ids)))
+      return {**repeat, "instruction_id": tf.constant(ids), "text": texts}
+
+    def tokenise(example):
+      inputs, truncated = _encode(inputs_vocabulary, example["text"][None], max_inputs)
+      targets, _ = _encode(targets_vocabulary, example["gold"][None], max_targets)
+      return {
+        "inputs": inputs[0],
+        "targets": targets[0],
+        "inputs_pretokenized": example["text"],
+        "targets_pretokenized": example["gold"],
+        "example_id": example["example_id"],
+        "instruction_id": example["instruction_id"],
+        "options": example["options"],
+        "truncated_tokens": truncated[0],
+      }
+
+    parallel = {"num_parallel_calls": tf.data.AUTOTUNE}
+    return dataset.map(render, **parallel).unbatch().map(tokenise, **parallel)
+
+
+def stack_phrasings(
+  num_phrasings: int,
+  canonical: Iterable[bank_lib.Instruction],
+  paraphrases: Iterable[bank_lib.Instruction] = (),
+) -> StackPhrasings:
+  """Preprocessor for training: K phrasings of each example, one canonical and K - 1 paraphrases.
+
+  The canonical phrasing comes first and is drawn anew for each example and epoch; the paraphrases
+  are drawn without replacement. K = 1 is instruction tuning on canonical phrasings alone.
+
+  It makes the features inputs [K, T] int32 (cut to T - 1 tokens, EOS, zeros up to
+  sequence_length["inputs"], or up to the longest where no length is set), targets [<= L] int32
+  (cut to L - 1, EOS), inputs_pretokenized [K], targets_pretokenized [], instruction_index [K]
+  int32 (into the canonical instructions followed by the paraphrases) and truncated_tokens [K]
+  int32 (how many tokens were cut off each phrasing). Declare inputs as a `seqio.Feature` of rank 2.
+
+  Args:
+    num_phrasings: K, at most 1 + the number of paraphrases; and at most
+      sequence_length["inputs"], to which seqio trims the first axis of a rank-2 feature.
+    canonical: at least one instruction.
+    paraphrases: instructions of the same task, none of them among the canonical ones.
+  """
+  canonical, paraphrases = tuple(canonical), tuple(paraphrases)
+  if not canonical:
+    raise ValueError("there is no canonical instruction to draw from; give at least one")
+  if not 1 <= num_phrasings <= 1 + len(paraphrases):
+    raise ValueError(
+      f"num_phrasings is {num_phrasings}, but task {canonical[0].task!r} has {len(paraphrases)} "
+      f"paraphrases; choose 1 to {1 + len(paraphrases)}"
+    )
+  _check_one_task((*canonical, *paraphrases))
+  return StackPhrasings(num_phrasings, canonical, paraphrases)
+
+
+def expand_phrasings(instructions: Iterable[bank_lib.Instruction]) -> ExpandPhrasings:
+  """Preprocessor for evaluation: each example under every instruction, one after the other.
+
+  It makes flat examples with the features inputs [<= T] and targets [<= L] int32 (cut to one less
+  than the length, then EOS; unpadded), truncated_tokens [] int32 (how many tokens were cut off),
+  and the strings inputs_pretokenized, targets_pretokenized (the gold answer), example_id,
+  instruction_id and options (a JSON list).
+
+  Args:
+    instructions: at least one, all of the same task.
+  """
+  instructions = tuple(instructions)
+  if not instructions:
+    raise ValueError("there is no instruction to evaluate under; give at least one")
+  _check_one_task(instructions)
+  return ExpandPhrasings(instructions)
+
+
+def _check_one_task(instructions: Sequence[bank_lib.Instruction]) -> None:
+  tasks = sorted({i.task for i in instructions})
+  if len(tasks) > 1:
+    raise ValueError(f"instructions of several tasks, {tasks}; select those of one task")
+  ids = [i.id for i in instructions]
+  repeated = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+  if repeated:
+    raise ValueError(f"instructions that stand twice: {repeated}; keep each once")
+
+
+def _length(sequence_length: Mapping[str, int] | None, feature: str) -> int | None:
+  """A feature's maximal length in tokens, None for no limit."""
+  length = (sequence_length or {}).get(feature)
+  if length is not None and length < 1:
+    raise ValueError(f"sequence_length[{feature!r}] is {length}; it must be at least 1, for EOS")
+  return length
+
+
+def _field_reader(table: TemplateTable, dataset: tf.data.Dataset):
+  """A function from an example to its fields' values; ValueError if the data lack a field."""
+  present = [
+    name.removeprefix(FIELD_PREFIX)
+    for name in dataset.element_spec
+    if name.startswith(FIELD_PREFIX)
+  ]
+  missing = [name for name in table.field_names if name not in present]
+  if missing:
+    raise ValueError(
+      f"the templates name the fields {missing}, which the examples lack; they have {present}"
+    )
+  return lambda example: {name: example[FIELD_PREFIX + name] for name in table.field_names}
+
+
+def _encode(
+  vocabulary: Any, texts: tf.Tensor, max_length: int | None
+) -> tuple[tf.RaggedTensor, tf.Tensor]:
+  """Tokenises [K] texts, cuts them to max_length - 1 tokens and then appends EOS.
+
+  Like T5's, so that EOS always stands, whether or not tokens were cut.
+
+  Returns:
+    ragged [K, <= max_length] int32 ids and [K] int32 numbers of tokens cut off.
+  """
+  import tensorflow as tf
+
+  ids = tf.cast(vocabulary.encode_tf(texts), tf.int32)
+  truncated = tf.zeros_like(texts, dtype=tf.int32)
+  if max_length is not None:
+    truncated = tf.cast(tf.maximum(ids.row_lengths() - (max_length - 1), 0), tf.int32)
+    ids = ids[:, : max_length - 1]
+  eos = tf.fill([tf.shape(texts)[0], 1], tf.constant(vocabulary.eos_id, tf.int32))
+  return tf.concat([ids, eos], axis=1), truncated

@@ -1,0 +1,431 @@
+"""Registers SeqIO tasks and mixtures, by explicit calls that may be repeated.
+
+Nothing is registered on import. Registering a name again with the same content does nothing; with
+other content it is an error, since two parts of a program would then mean different things by it.
+TensorFlow and seqio are imported by the functions, not with this module.
+
+Names of the mini suite, for each of its tasks:
+  mini_<task>_tuning       observed phrasings, one for each example: instruction tuning
+  mini_<task>_alignment    an observed phrasing and paraphrases of it: training of the prompt
+  mini_<task>_eval_<group> every example under every phrasing of a group, see `MINI_GROUPS`
+  mini_<task>__<key>       every example under one evaluation phrasing
+and the mixtures mini_tuning, mini_alignment and mini_eval_<group> over all tasks.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import json
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from seqio_tasks import bank as bank_lib
+from seqio_tasks import phrasings
+
+if TYPE_CHECKING:
+  import seqio
+  import tensorflow as tf
+
+Example = Mapping[str, Any]
+Examples = Sequence[Example] | Callable[[], Sequence[Example]]
+
+# Group of phrasings -> the collection that it is.
+MINI_GROUPS = {
+  "observed": "mini_tuning",
+  "unobserved": "mini_heldout",
+  "development": "mini_development",
+}
+MINI_ALIGNMENT_COLLECTION = "mini_alignment"
+# Seqio shuffles after preprocessing, in a buffer that is saved with the iterator. The source
+# already permutes all examples, so the buffer need not be large.
+_SHUFFLE_BUFFER_SIZE = 256
+
+
+class RegistrationError(ValueError):
+  """A task or mixture cannot be registered; the message names it and the cure."""
+
+
+@dataclasses.dataclass(frozen=True)
+class EvaluationTask:
+  """What a flat evaluation task holds.
+
+  Attributes:
+    name: of the SeqIO task.
+    dataset: e.g. "mini_first_word"; tasks of one dataset differ in their phrasings only.
+    group: of its phrasings, e.g. "observed".
+    instruction_ids: the phrasings.
+  """
+
+  name: str
+  dataset: str
+  group: str
+  instruction_ids: tuple[str, ...]
+
+
+_CONTENTS: dict[str, Any] = {}  # name -> what it was registered with, to compare
+_EVALUATION_TASKS: dict[str, EvaluationTask] = {}
+_EVALUATION_OF_MIXTURE: dict[str, tuple[str, ...]] = {}
+
+
+def register_examples_task(
+  name: str,
+  examples_by_split: Mapping[str, Examples],
+  vocabulary: seqio.Vocabulary,
+  preprocessor: phrasings.StackPhrasings | phrasings.ExpandPhrasings,
+  num_input_examples: Mapping[str, int] | None = None,
+  metric_fns: Sequence[Callable[..., Mapping[str, float]]] = (),
+) -> str:
+  """Registers a task over examples that are held in memory.
+
+  Args:
+    name: of the task.
+    examples_by_split: for each split a list of examples, or a function without arguments that
+      returns one and is called when the split is read. An example is a dictionary of example_id,
+      fields (name -> text), gold and options.
+    vocabulary: of inputs and targets.
+    preprocessor: made by `phrasings.stack_phrasings` (inputs of rank 2) or `expand_phrasings`.
+    num_input_examples: number of examples of each split; needed for splits given by a function,
+      so that SeqIO knows it, otherwise counted.
+    metric_fns: functions of (targets, predictions), both lists of decoded strings.
+
+  Returns:
+    the name.
+
+  Raises:
+    RegistrationError: if the name is taken by other content.
+  """
+  import seqio
+
+  counts = {
+    split: len(examples)
+    for split, examples in examples_by_split.items()
+    if not callable(examples)
+  } | dict(num_input_examples or {})
+  content = (
+    tuple((split, _describe(examples)) for split, examples in examples_by_split.items()),
+    vocabulary,
+    preprocessor,
+    tuple(sorted(counts.items())),
+    tuple(metric_fns),
+  )
+  if _is_registered(name, content, seqio.TaskRegistry):
+    return name
+  examples_by_split = dict(examples_by_split)
+
+  # The third argument is asked for by SeqIO.
+  def dataset_fn(split: str, shuffle_files: bool, seed: int | None = None) -> tf.data.Dataset:
+    examples = examples_by_split[split]
+    return _dataset(
+      f"{name}:{split}", examples() if callable(examples) else examples, shuffle_files, seed
+    )
+
+  rank = 2 if isinstance(preprocessor, phrasings.StackPhrasings) else 1
+  seqio.TaskRegistry.add(
+    name,
+    source=seqio.FunctionDataSource(
+      dataset_fn,
+      splits=tuple(examples_by_split),
+      num_input_examples=counts or None,
+      caching_permitted=False,
+    ),
+    preprocessors=[preprocessor],
+    output_features={
+      "inputs": seqio.Feature(vocabulary, rank=rank),
+      "targets": seqio.Feature(vocabulary),
+    },
+    postprocess_fn=_gold_or_prediction,
+    metric_fns=list(metric_fns),
+    shuffle_buffer_size=_SHUFFLE_BUFFER_SIZE,
+  )
+  _CONTENTS[name] = content
+  return name
+
+
+def register_mixture(
+  name: str, tasks: Sequence[str], evaluation_tasks: Sequence[str] | None = None
+) -> str:
+  """Registers a mixture of tasks at equal rates.
+
+  Args:
+    name: of the mixture.
+    tasks: names of registered tasks.
+    evaluation_tasks: names of the flat tasks that the mixture is evaluated by; its own tasks by
+      default.
+
+  Returns:
+    the name.
+
+  Raises:
+    RegistrationError: if the name is taken by other content, or there is no task.
+  """
+  import seqio
+
+  if not tasks:
+    raise RegistrationError(f"mixture {name!r} has no task; name at least one")
+  tasks = tuple(tasks)
+  evaluation = tasks if evaluation_tasks is None else tuple(evaluation_tasks)
+  if not _is_registered(name, (tasks, evaluation), seqio.MixtureRegistry):
+    seqio.MixtureRegistry.add(name, [(task, 1.0) for task in tasks])
+    _CONTENTS[name] = (tasks, evaluation)
+  _EVALUATION_OF_MIXTURE[name] = evaluation
+  return name
+
+
+def evaluation_tasks(mixture_name: str) -> list[str]:
+  """The flat tasks that a registered mixture, or a flat task by itself, is evaluated by.
+
+  For a training mixture of the mini suite these are the tasks of all groups.
+
+  Raises:
+    RegistrationError: if the name is unknown.
+  """
+  if mixture_name in _EVALUATION_OF_MIXTURE:
+    return list(_EVALUATION_OF_MIXTURE[mixture_name])
+  if mixture_name in _EVALUATION_TASKS:
+    return [mixture_name]
+  raise RegistrationError(
+    f"no mixture or evaluation task {mixture_name!r} is registered; register it first, the "
+    f"mixtures are {sorted(_EVALUATION_OF_MIXTURE)}"
+  )
+
+
+def evaluation_task(name: str) -> EvaluationTask:
+  """Dataset, group and phrasings of a flat task; RegistrationError if the name is unknown."""
+  if name not in _EVALUATION_TASKS:
+    raise RegistrationError(f"no evaluation task {name!r} is registered; register it first")
+  return _EVALUATION_TASKS[name]
+
+
+def register_evaluation_task(
+  name: str,
+  dataset: str,
+  group: str,
+  instructions: Iterable[bank_lib.Instruction],
+  examples_by_split: Mapping[str, Examples],
+  vocabulary: seqio.Vocabulary,
+  num_input_examples: Mapping[str, int] | None = None,
+  metric_fns: Sequence[Callable[..., Mapping[str, float]]] | None = None,
+) -> str:
+  """Registers a flat evaluation task: every example under every instruction.
+
+  Args:
+    name: of the task.
+    dataset: name that its results go by.
+    group: of the instructions, e.g. "observed".
+    instructions: of one task of the bank.
+    examples_by_split: see `register_examples_task`.
+    vocabulary: of inputs and targets.
+    num_input_examples: see `register_examples_task`.
+    metric_fns: `exact_match` by default.
+
+  Returns:
+    the name.
+  """
+  instructions = tuple(instructions)
+  register_examples_task(
+    name,
+    examples_by_split,
+    vocabulary,
+    phrasings.expand_phrasings(instructions),
+    num_input_examples,
+    (exact_match,) if metric_fns is None else metric_fns,
+  )
+  _EVALUATION_TASKS[name] = EvaluationTask(
+    name, dataset, group, tuple(i.id for i in instructions)
+  )
+  return name
+
+
+def register_mini_suite(
+  vocabulary: seqio.Vocabulary,
+  num_phrasings: int,
+  bank: bank_lib.Bank | None = None,
+  num_train_examples: int = 20_000,
+  num_eval_examples: int = 100,
+  seed: int = 0,
+  generate: Callable[[str, str, int, int], Sequence[Example]] | None = None,
+) -> list[str]:
+  """Registers the tasks and mixtures of the mini suite; the module's docstring has their names.
+
+  Groups for which a task has no phrasing in the bank are left out, alignment among them.
+
+  Args:
+    vocabulary: of inputs and targets.
+    num_phrasings: K of the alignment tasks, 1 observed phrasing and K - 1 paraphrases.
+    bank: phrasings; those of the package by default. The tasks are those with observed phrasings.
+    num_train_examples: examples of each task's split "train".
+    num_eval_examples: examples of each task's splits "validation" and "test".
+    seed: of the generated examples.
+    generate: function of (task, split, num_examples, seed) that makes examples;
+      `seqio_tasks.mini_suite.generate` by default.
+
+  Returns:
+    the names of the tasks and then of the mixtures.
+
+  Raises:
+    BankError: if a template does not hold just the fields of its task, or two evaluation groups
+      of a task share a key, which names a task.
+    RegistrationError: if a name is taken by other content, or the bank has no observed phrasing.
+  """
+  if generate is None:
+    from seqio_tasks import mini_suite
+
+    generate = mini_suite.generate
+  bank = bank_lib.Bank.from_package("mini") if bank is None else bank
+  observed = bank.select(roles=["evaluation"], collections=[MINI_GROUPS["observed"]])
+  if not len(observed):
+    raise RegistrationError(
+      f"the bank has no phrasing of the collection {MINI_GROUPS['observed']!r} with the role "
+      "'evaluation'; add its file to the bank"
+    )
+  bank_lib.check_fields(
+    bank, {task: tuple(generate(task, "train", 1, seed)[0]["fields"]) for task in observed.tasks}
+  )
+  _check_keys(bank)
+  counts = {
+    "train": num_train_examples,
+    "validation": num_eval_examples,
+    "test": num_eval_examples,
+  }
+  names: dict[str, list[str]] = {kind: [] for kind in ("tuning", "alignment", *MINI_GROUPS)}
+  single = []
+  for task in observed.tasks:
+    dataset = f"mini_{task}"
+    examples = {
+      split: functools.partial(generate, task, split, n, seed) for split, n in counts.items()
+    }
+    train = {split: examples[split] for split in ("train", "validation")}
+    train_counts = {split: counts[split] for split in train}
+    canonical = tuple(observed.select(task))
+    preprocessors = {"tuning": phrasings.stack_phrasings(1, canonical)}
+    paraphrases = tuple(bank.select(task, ["alignment"], [MINI_ALIGNMENT_COLLECTION]))
+    if paraphrases:
+      preprocessors["alignment"] = phrasings.stack_phrasings(
+        num_phrasings, canonical, paraphrases
+      )
+    for kind, preprocessor in preprocessors.items():
+      names[kind].append(
+        register_examples_task(
+          f"{dataset}_{kind}", train, vocabulary, preprocessor, train_counts
+        )
+      )
+    held_out = {split: examples[split] for split in ("validation", "test")}
+    held_out_counts = {split: counts[split] for split in held_out}
+    register = functools.partial(
+      register_evaluation_task,
+      dataset=dataset,
+      examples_by_split=held_out,
+      vocabulary=vocabulary,
+      num_input_examples=held_out_counts,
+    )
+    for group, collection in MINI_GROUPS.items():
+      instructions = tuple(bank.select(task, collections=[collection]))
+      if instructions:
+        names[group].append(
+          register(f"{dataset}_eval_{group}", group=group, instructions=instructions)
+        )
+      for instruction in instructions:
+        single.append(
+          register(f"{dataset}__{instruction.key}", group=group, instructions=[instruction])
+        )
+  flat = [name for group in MINI_GROUPS for name in names[group]]
+  mixtures = [
+    register_mixture(f"mini_{kind}", names[kind], flat)
+    for kind in ("tuning", "alignment")
+    if names[kind]
+  ]
+  mixtures += [
+    register_mixture(f"mini_eval_{group}", names[group]) for group in MINI_GROUPS if names[group]
+  ]
+  return names["tuning"] + names["alignment"] + flat + single + mixtures
+
+
+def exact_match(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
+  """Share of predictions, in [0, 1], that equal the target but for case and outer space."""
+  matches = [
+    t.strip().casefold() == p.strip().casefold()
+    for t, p in zip(targets, predictions, strict=True)
+  ]
+  return {"exact_match": sum(matches) / max(len(matches), 1)}
+
+
+def _gold_or_prediction(output: str, example: Example, is_target: bool = False) -> str:
+  """SeqIO's postprocessing: the untokenised gold answer as target, decoded text as prediction."""
+  if not is_target:
+    return output
+  gold = example["targets_pretokenized"]
+  gold = gold.numpy() if hasattr(gold, "numpy") else gold
+  return gold.decode("utf-8") if isinstance(gold, bytes) else str(gold)
+
+
+def _check_keys(bank: bank_lib.Bank) -> None:
+  """BankError if two phrasings would name the same task mini_<task>__<key>."""
+  seen: dict[tuple[str, str], str] = {}
+  problems = []
+  for i in bank.select(collections=MINI_GROUPS.values()):
+    other = seen.setdefault((i.task, i.key), i.id)
+    if other != i.id:
+      problems.append(
+        f"{i.id}: its key is also that of {other}, and both would name the task "
+        f"mini_{i.task}__{i.key}; give it another key"
+      )
+  if problems:
+    raise bank_lib.BankError(problems)
+
+
+def _is_registered(name: str, content: Any, registry: Any) -> bool:
+  """Whether the name stands in the registry with this content; an error if with other content."""
+  import seqio
+
+  if name not in {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}:
+    return False
+  if name in registry.names() and name in _CONTENTS and _CONTENTS[name] == content:
+    logging.debug("%s is already registered", name)
+    return True
+  raise RegistrationError(
+    f"{name!r} is already registered with other content; register it under another name, or "
+    "remove it first with seqio.TaskRegistry.remove or seqio.MixtureRegistry.remove"
+  )
+
+
+def _describe(examples: Examples) -> Any:
+  """Something to compare examples by: a hash of a list, the parts of a partial, or a function."""
+  if isinstance(examples, functools.partial):
+    return examples.func, examples.args, tuple(sorted(examples.keywords.items()))
+  if callable(examples):
+    return examples
+  text = json.dumps(list(examples), sort_keys=True)
+  return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+def _dataset(
+  where: str, examples: Sequence[Example], shuffle: bool, seed: int | None
+) -> tf.data.Dataset:
+  """Examples as a dataset of scalar strings, in random order if asked."""
+  import numpy as np
+  import tensorflow as tf
+
+  if not examples:
+    raise RegistrationError(f"{where} has no example; ask for at least one")
+  names = tuple(examples[0]["fields"])
+  for example in examples:
+    if set(example["fields"]) != set(names):
+      raise RegistrationError(
+        f"{where}: example {example['example_id']!r} has the fields {sorted(example['fields'])} "
+        f"where the first has {sorted(names)}; all examples of a task must have the same"
+      )
+  order = range(len(examples))
+  if shuffle:
+    order = np.random.default_rng(None if seed is None else int(seed)).permutation(len(examples))
+  examples = [examples[i] for i in order]
+  features = {
+    "example_id": [str(e["example_id"]) for e in examples],
+    "gold": [str(e["gold"]) for e in examples],
+    "options": [json.dumps(list(e["options"])) for e in examples],
+  }
+  for name in names:
+    features[phrasings.FIELD_PREFIX + name] = [str(e["fields"][name]) for e in examples]
+  return tf.data.Dataset.from_tensor_slices(features)

@@ -1,0 +1,88 @@
+"""Templates: texts with named fields in braces, how they are filled in and how they compare.
+
+The renderer knows field names and nothing else, so that neither a template nor the data can reach
+an attribute, an index or a format specification. Imports nothing beyond the standard library.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Mapping
+
+_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+def parse_template(template: str) -> list[tuple[str, str]]:
+  """Splits a template into (literal text, name of the field that follows it) pairs.
+
+  The last pair's field is "" . Example: "a {x}b" gives [("a ", "x"), ("b", "")].
+
+  Raises:
+    ValueError: if a brace does not belong to a plain field name such as {sentence}.
+  """
+  parts = _FIELD.split(template)  # literal, field, literal, ..., literal
+  for literal in parts[::2]:
+    if "{" in literal or "}" in literal:
+      raise ValueError(
+        f"a brace that is not part of a field in {literal!r}; write fields as {{name}} (letters, "
+        "digits and _ only) and use no other braces"
+      )
+  return list(zip(parts[::2], [*parts[1::2], ""], strict=True))
+
+
+def render(template: str, fields: Mapping[str, str]) -> str:
+  """Fills a template in.
+
+  Only field names are known: there is no attribute access, indexing or format specification, and
+  a value is inserted as it is, whatever braces it holds.
+
+  Args:
+    template: text with named fields in braces.
+    fields: the fields' values; more than the template names may be given.
+
+  Raises:
+    ValueError: if the template is malformed or names a field that is not given.
+  """
+  pieces = []
+  for literal, name in parse_template(template):
+    pieces.append(literal)
+    if name:
+      if name not in fields:
+        raise ValueError(
+          f"template {template!r} names the field {name!r}, which the example lacks; "
+          f"it has {sorted(fields)}"
+        )
+      pieces.append(str(fields[name]))
+  return "".join(pieces)
+
+
+def normalise(template: str) -> str:
+  """Folds case, punctuation and space of a template's text, and keeps its fields.
+
+  Two templates with the same result differ in nothing that makes a phrasing. Apostrophes vanish
+  ("don't" is one word), other punctuation parts words.
+  """
+  tokens = []
+  for literal, name in parse_template(template):
+    text = unicodedata.normalize("NFKC", literal).casefold()
+    text = text.replace("'", "").replace("\u2019", "").replace("_", " ")
+    tokens.extend(re.findall(r"\w+", text))
+    if name:
+      tokens.append("{" + name + "}")
+  return " ".join(tokens)
+
+
+def similarity(template_a: str, template_b: str) -> float:
+  """How alike two phrasings are, in [0, 1]; 1 for the same words in whatever order.
+
+  The larger of the Jaccard index of the two sets of normalised words and difflib's ratio of the
+  two sequences of them. Fields count as words.
+  """
+  words_a, words_b = normalise(template_a).split(), normalise(template_b).split()
+  if not words_a or not words_b:
+    return float(words_a == words_b)
+  set_a, set_b = set(words_a), set(words_b)
+  jaccard = len(set_a & set_b) / len(set_a | set_b)
+  return max(jaccard, difflib.SequenceMatcher(None, words_a, words_b, autojunk=False).ratio())

@@ -1,0 +1,77 @@
+"""Packaging of robust_t5x."""
+
+import os
+
+import setuptools
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+with open(os.path.join(HERE, 'README.md'), encoding='utf-8') as f:
+  README = f.read()
+
+# The gin files stand at the top of the repository and are installed inside the package.
+GIN_FOLDERS = ['', 'models', 'objectives', 'prompts', 'runs']
+
+setuptools.setup(
+  name='robust-t5x',
+  version='0.1.0',
+  description='Measure and mend how instruction-tuned T5 models react to rephrased instructions.',
+  long_description=README,
+  long_description_content_type='text/markdown',
+  license='Apache-2.0',
+  python_requires='>=3.11',
+  packages=[
+    'robust_t5x',
+    'robust_t5x.configs',
+    'robust_t5x.mini',
+    'robust_t5x.templates',
+    'seqio_tasks',
+    'seqio_tasks.banks',
+    'seqio_tasks.data',
+  ],
+  package_dir={'robust_t5x.configs': 'gin'},
+  package_data={
+    'robust_t5x.configs': [os.path.join(folder, '*.gin') for folder in GIN_FOLDERS],
+    'robust_t5x.mini': ['*'],
+    'robust_t5x.templates': ['*.j2'],
+    'seqio_tasks.banks': ['*.yaml'],
+    'seqio_tasks.data': ['*.yaml'],
+  },
+  install_requires=[
+    'clu>=0.0.12',
+    'flax>=0.12',
+    'gin-config>=0.5',
+    'jax>=0.7',
+    'jinja2>=3.1',
+    'matplotlib>=3.8',
+    'numpy>=2.0',
+    'optax>=0.2.5',
+    'orbax-checkpoint>=0.11.20',
+    'pandas>=2.2',
+    'pyarrow>=16',
+    'pyyaml>=6',
+    'rich>=13',
+    'safetensors>=0.5',
+    'scipy>=1.13',
+    'sentencepiece>=0.2',
+    'seqio>=0.0.20',
+    'tensorboard>=2.18',
+    'tensorflow>=2.18',
+    'tensorflow-text>=2.18',
+  ],
+  extras_require={
+    'test': ['hypothesis>=6', 'pytest>=8', 'pytest-xdist>=3', 'ruff>=0.9'],
+    'gpu': ['jax[cuda12]'],
+    'tpu': ['jax[tpu]'],
+    # T5X and two of its dependencies install from their repositories only; see docs/t5x.md.
+    't5x': ['cached_property', 'fiddle', 'grain', 'jaxtyping', 'tensorflow-datasets'],
+  },
+  entry_points={'console_scripts': ['robust-t5x = robust_t5x.__main__:main']},
+  classifiers=[
+    'License :: OSI Approved :: Apache Software License',
+    'Programming Language :: Python :: 3',
+    'Programming Language :: Python :: 3.11',
+    'Programming Language :: Python :: 3.12',
+    'Topic :: Scientific/Engineering :: Artificial Intelligence',
+  ],
+)
