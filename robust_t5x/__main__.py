@@ -10,7 +10,6 @@ VERBS = {
   'eval': ('robust_t5x.eval', 'evaluate a model under every phrasing of every task'),
   'infer': ('robust_t5x.infer', 'write outputs for the inputs of a file'),
   'report': ('robust_t5x.report', 'write a report from the results of evaluations'),
-  'quickstart': ('robust_t5x.quickstart', 'measure, align, measure again, on the mini model'),
 }
 
 

@@ -15,6 +15,7 @@ from robust_t5x import trainable
 
 # config.json's name of the MLP -> (flax activations); 'gated-gelu' is T5.1.1, 'relu' T5 1.0.
 _ACTIVATIONS = {'gated-gelu': ('gelu', 'linear'), 'relu': ('relu',), 'gated-relu': ('relu', 'linear')}
+_OUTPUT = 'decoder/logits_dense/kernel'
 _INDEX = 'model.safetensors.index.json'
 
 
@@ -51,7 +52,10 @@ def load_config(directory: str) -> network.T5Config:
       num_decoder_layers=config.get('num_decoder_layers') or config['num_layers'],
       mlp_dim=config['d_ff'],
       mlp_activations=_ACTIVATIONS[projection],
-      logits_via_embedding=config.get('tie_word_embeddings', True),
+      # transformers 5 writes tie_word_embeddings as true for every T5 and tells T5 1.0 by the scale.
+      logits_via_embedding=config.get(
+        'scale_decoder_outputs', config.get('tie_word_embeddings', True)
+      ),
       relpos_buckets=config.get('relative_attention_num_buckets', 32),
       relpos_max_distance=config.get('relative_attention_max_distance', 128),
     )
@@ -80,6 +84,9 @@ def load_params(directory: str) -> dict[str, Any]:
           path, transpose = names.get(name, (name, False))
           array = f.get_tensor(name)
           flat[path] = np.ascontiguousarray(array.T) if transpose else array
+  if not config.logits_via_embedding and _OUTPUT not in flat:
+    # A separate output layer that shares the embedding's weights, without T5 1.0's scale.
+    flat[_OUTPUT] = np.ascontiguousarray(flat['token_embedder/embedding'].T)
   return trainable.unflatten(flat)
 
 
@@ -116,6 +123,7 @@ def save(
     'num_decoder_layers': config.num_decoder_layers,
     'feed_forward_proj': projection,
     'tie_word_embeddings': config.logits_via_embedding,
+    'scale_decoder_outputs': config.logits_via_embedding,
     'relative_attention_num_buckets': config.relpos_buckets,
     'relative_attention_max_distance': config.relpos_max_distance,
     'layer_norm_epsilon': 1e-6,
@@ -188,7 +196,7 @@ def _names(config: network.T5Config) -> Iterator[tuple[str, str, bool]]:
         yield f'{theirs}.{last}.DenseReluDense.{name}.weight', f'{ours}/mlp/{name}/kernel', True
       yield f'{theirs}.{last}.layer_norm.weight', f'{ours}/pre_mlp_layer_norm/scale', False
   if not config.logits_via_embedding:
-    yield 'lm_head.weight', 'decoder/logits_dense/kernel', True
+    yield 'lm_head.weight', _OUTPUT, True
 
 
 # Copies of the shared embedding that some files hold besides.

@@ -79,7 +79,7 @@ def parse_gin(flags: argparse.Namespace) -> None:
   try:
     gin.parse_config_files_and_bindings(flags.gin_file, flags.gin_bindings)
   except Exception as e:
-    raise UsageError(f'the gin configuration cannot be read: {_one_line(e)}') from e
+    raise UsageError(f'the gin configuration cannot be read: {e}') from e
 
 
 def check_required(names: dict[str, Any]) -> None:
@@ -90,18 +90,41 @@ def check_required(names: dict[str, Any]) -> None:
     raise UsageError(f'not set: {", ".join(missing)}; add {flags} or a gin file that sets them')
 
 
-def run(main: Callable[[], Any], argv: Sequence[str], description: str) -> int:
-  """Parses flags and gin, then calls `main`; known errors become one line on standard error and exit status 2."""
+def run_configured(name: str, argv: Sequence[str] | None, description: str) -> int:
+  """Parses flags and gin, then calls the function that gin knows by `name`.
+
+  An error that the user can mend becomes one line on standard error and exit status 2.
+
+  Args:
+    name: such as 'train.train'; the gin files must bind it.
+    argv: arguments without the program's name; the process's own by default.
+    description: first line of the help text.
+
+  Returns:
+    The exit status.
+  """
   quiet.set_up()
   try:
-    flags = parse_flags(argv, description)
+    flags = parse_flags(sys.argv[1:] if argv is None else argv, description)
     set_environment(flags)
     quiet.import_tensorflow()
     parse_gin(flags)
-    main()
+    configured = _configured(name)
+    configured()
   except Exception as e:
     return report_error(e)
   return 0
+
+
+def _configured(name: str) -> Callable[[], Any]:
+  import gin
+
+  try:
+    return gin.get_configurable(name)
+  except ValueError as e:
+    raise UsageError(
+      f"the gin files do not configure {name}; add the run's file, such as gin/runs/{name.split('.')[0]}.gin"
+    ) from e
 
 
 def set_environment(flags: argparse.Namespace) -> None:
@@ -126,21 +149,21 @@ def enable_compilation_cache() -> None:
 
 
 def report_error(error: Exception) -> int:
-  """Prints one line for an error that the user can mend; raises any other again."""
-  expected = isinstance(error, ValueError | FileNotFoundError | RuntimeError)
-  ours = type(error).__module__.partition('.')[0] in ('robust_t5x', 'seqio_tasks')
-  if not (expected and ours):
-    cause = error.__cause__
-    if cause is not None and type(cause).__module__.partition('.')[0] in ('robust_t5x', 'seqio_tasks'):
-      error = cause
-    elif type(error).__name__ != 'ValueError' or 'gin' not in type(error).__module__ + str(error):
-      raise error
-  print(f'error: {_one_line(error)}', file=sys.stderr)
+  """Prints one line for an error that this project raised about its input; raises any other again."""
+  if not (isinstance(error, ValueError | RuntimeError) and _raised_here(error)):
+    raise error
+  # gin appends where in the configuration the call was made.
+  text = re.split(r'\s*In call to configurable', str(error))[0]
+  print(f'error: {" ".join(text.split())}', file=sys.stderr)
   return 2
 
 
-def _one_line(error: Exception) -> str:
-  return ' '.join(str(error).split())
+def _raised_here(error: Exception) -> bool:
+  """Whether the innermost frame that raised is code of this project."""
+  frame = error.__traceback__
+  while frame.tb_next is not None:
+    frame = frame.tb_next
+  return frame.tb_frame.f_globals.get('__name__', '').partition('.')[0] in ('robust_t5x', 'seqio_tasks')
 
 
 def _check_exists(file: str, paths: Sequence[str]) -> None:

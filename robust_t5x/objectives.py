@@ -142,8 +142,9 @@ def encoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
   Returns:
     Scalar share, averaged over the K − 1 other phrasings and the examples; between 0 and 2.
   """
-  mask = branches.encoded_mask[..., None].astype(jnp.float32)
-  states = branches.encoded.astype(jnp.float32)
+  dtype = jnp.promote_types(branches.encoded.dtype, jnp.float32)
+  mask = branches.encoded_mask[..., None].astype(dtype)
+  states = branches.encoded.astype(dtype)
   mean = (states * mask).sum(axis=2) / jnp.maximum(mask.sum(axis=2), 1.0)  # [B, K, D]
   unit = mean * lax.rsqrt(jnp.square(mean).sum(axis=-1, keepdims=True) + EPSILON)
   canonical = lax.stop_gradient(unit[:, :1]) if stop_gradient else unit[:, :1]

@@ -329,13 +329,7 @@ def _log(text: str) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
-
-  def configured():
-    import gin
-
-    gin.get_configurable('train.train')()
-
-  return launcher.run(configured, sys.argv[1:] if argv is None else argv, __doc__.splitlines()[0])
+  return launcher.run_configured('train.train', argv, __doc__.splitlines()[0])
 
 
 if __name__ == '__main__':

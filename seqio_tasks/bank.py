@@ -20,12 +20,12 @@ Imports neither TensorFlow nor seqio.
 from __future__ import annotations
 
 import collections
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import itertools
 import os
 import pathlib
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import yaml
 
@@ -34,34 +34,34 @@ from seqio_tasks.bank_checks import TRAINING_ROLES, Tokenizer
 from seqio_tasks.templates import normalise, parse_template, render, similarity
 
 __all__ = [
-  "ROLES",
-  "TRAINING_ROLES",
-  "Bank",
-  "BankError",
-  "Instruction",
-  "check_fields",
-  "make_instruction",
-  "near_duplicates",
-  "normalise",
-  "package_files",
-  "parse_template",
-  "render",
-  "similarity",
-  "validate",
+  'ROLES',
+  'TRAINING_ROLES',
+  'Bank',
+  'BankError',
+  'Instruction',
+  'check_fields',
+  'make_instruction',
+  'near_duplicates',
+  'normalise',
+  'package_files',
+  'parse_template',
+  'render',
+  'similarity',
+  'validate',
 ]
 
 ROLES = (
-  "evaluation",
-  "alignment",
-  "development",
-  "incorrect",
-  "negation",
-  "random",
-  "default",
+  'evaluation',
+  'alignment',
+  'development',
+  'incorrect',
+  'negation',
+  'random',
+  'default',
 )
-_FILE_KEYS = ("family", "collection", "role", "instructions")
-_NAME = re.compile(r"[A-Za-z0-9_]+")
-_BANKS_DIRECTORY = pathlib.Path(__file__).parent / "banks"
+_FILE_KEYS = ('family', 'collection', 'role', 'instructions')
+_NAME = re.compile(r'[A-Za-z0-9_]+')
+_BANKS_DIRECTORY = pathlib.Path(__file__).parent / 'banks'
 
 
 class BankError(ValueError):
@@ -70,8 +70,8 @@ class BankError(ValueError):
   def __init__(self, problems: Sequence[str]):
     self.problems = tuple(problems)
     count = len(self.problems)
-    heading = f"The instruction bank has {count} fault{'s' if count > 1 else ''}:"
-    super().__init__("\n  - ".join([heading, *self.problems]))
+    heading = f'The instruction bank has {count} fault{"s" if count > 1 else ""}:'
+    super().__init__('\n  - '.join([heading, *self.problems]))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,15 +97,13 @@ class Instruction:
   @property
   def key(self) -> str:
     """The last part of the id."""
-    return self.id.rsplit("/", 1)[-1]
+    return self.id.rsplit('/', 1)[-1]
 
 
-def make_instruction(
-  collection: str, task: str, key: str, role: str, template: str
-) -> Instruction:
+def make_instruction(collection: str, task: str, key: str, role: str, template: str) -> Instruction:
   """Builds an instruction, with its id and fields; ValueError if the template is malformed."""
   fields = tuple(dict.fromkeys(name for _, name in parse_template(template) if name))
-  return Instruction(f"{collection}/{task}/{key}", task, role, collection, template, fields)
+  return Instruction(f'{collection}/{task}/{key}', task, role, collection, template, fields)
 
 
 class Bank:
@@ -116,12 +114,12 @@ class Bank:
     self._instructions = tuple(instructions)
     counts = collections.Counter(i.id for i in self._instructions)
     problems = [
-      f"{id_}: the id stands {n} times; give each phrasing a key of its own"
+      f'{id_}: the id stands {n} times; give each phrasing a key of its own'
       for id_, n in counts.items()
       if n > 1
     ]
     problems += [
-      f"{i.id}: unknown role {i.role!r}; use one of {', '.join(ROLES)}"
+      f'{i.id}: unknown role {i.role!r}; use one of {", ".join(ROLES)}'
       for i in self._instructions
       if i.role not in ROLES
     ]
@@ -144,21 +142,16 @@ class Bank:
     Raises:
       BankError: with every fault of every file, see `validate`.
     """
-    bank, problems = _read(paths, fields, vocabulary=None)
-    if problems:
-      raise BankError(problems)
-    return bank
+    return validate(paths, fields)
 
   @classmethod
-  def from_package(
-    cls, family: str, fields: Mapping[str, Iterable[str]] | None = None
-  ) -> Bank:
+  def from_package(cls, family: str, fields: Mapping[str, Iterable[str]] | None = None) -> Bank:
     """Reads the files seqio_tasks/banks/<family>.yaml and <family>_*.yaml, sorted by name."""
     paths = package_files(family)
     if not paths:
-      families = sorted({path.stem.split("_")[0] for path in _BANKS_DIRECTORY.glob("*.yaml")})
+      families = sorted({path.stem.split('_')[0] for path in _BANKS_DIRECTORY.glob('*.yaml')})
       raise BankError(
-        [f"no bank file of the family {family!r} in {_BANKS_DIRECTORY}; there are {families}"]
+        [f'no bank file of the family {family!r} in {_BANKS_DIRECTORY}; there are {families}']
       )
     return cls.from_files(paths, fields)
 
@@ -206,8 +199,8 @@ class Bank:
 def package_files(family: str) -> list[pathlib.Path]:
   """The bank files of a family that come with the package, sorted by name."""
   found = {
-    *_BANKS_DIRECTORY.glob(f"{family}.yaml"),
-    *_BANKS_DIRECTORY.glob(f"{family}_*.yaml"),
+    *_BANKS_DIRECTORY.glob(f'{family}.yaml'),
+    *_BANKS_DIRECTORY.glob(f'{family}_*.yaml'),
   }
   return sorted(found)
 
@@ -236,10 +229,18 @@ def validate(
   Raises:
     BankError: naming file, id, field and cure of every fault.
   """
-  bank, problems = _read(paths, fields, vocabulary)
+  problems: list[str] = []
+  read: list[tuple[str, Instruction]] = []  # (file, instruction)
+  for path in paths:
+    read.extend((str(path), i) for i in _read_file(str(path), fields, problems))
+  if not read and not problems:
+    problems.append('no bank file was given; name at least one')
+  problems.extend(bank_checks.clashes(read))
+  if vocabulary is not None:
+    problems.extend(bank_checks.token_clashes(read, vocabulary))
   if problems:
     raise BankError(problems)
-  return bank
+  return Bank(i for _, i in read)
 
 
 def check_fields(bank: Iterable[Instruction], fields: Mapping[str, Iterable[str]]) -> None:
@@ -248,7 +249,7 @@ def check_fields(bank: Iterable[Instruction], fields: Mapping[str, Iterable[str]
   Instructions of tasks that `fields` does not name are passed over.
   """
   problems = [
-    f"{i.id}: {fault}"
+    f'{i.id}: {fault}'
     for i in bank
     if i.task in fields
     for fault in bank_checks.field_faults(i.template, tuple(fields[i.task]))
@@ -257,9 +258,7 @@ def check_fields(bank: Iterable[Instruction], fields: Mapping[str, Iterable[str]
     raise BankError(problems)
 
 
-def near_duplicates(
-  bank: Iterable[Instruction], threshold: float
-) -> list[tuple[str, str, float]]:
+def near_duplicates(bank: Iterable[Instruction], threshold: float) -> list[tuple[str, str, float]]:
   """Pairs of phrasings of one task that are at least `threshold` alike, most alike first.
 
   Args:
@@ -270,7 +269,7 @@ def near_duplicates(
     (id, id, similarity) of each pair.
   """
   if not 0 < threshold <= 1:
-    raise ValueError(f"threshold is {threshold}; give a similarity above 0 and at most 1")
+    raise ValueError(f'threshold is {threshold}; give a similarity above 0 and at most 1')
   by_task = collections.defaultdict(list)
   for instruction in bank:
     by_task[instruction.task].append(instruction)
@@ -283,80 +282,64 @@ def near_duplicates(
   return sorted(pairs, key=lambda pair: -pair[2])
 
 
-def _read(paths, fields, vocabulary) -> tuple[Bank, list[str]]:
-  """Reads files into a bank of whatever is sound, and the list of what is not."""
-  problems: list[str] = []
-  read: list[tuple[str, Instruction]] = []  # (file, instruction)
-  for path in paths:
-    read.extend((str(path), i) for i in _read_file(str(path), fields, problems))
-  if not read and not problems:
-    problems.append("no bank file was given; name at least one")
-  problems.extend(bank_checks.clashes(read))
-  if vocabulary is not None:
-    problems.extend(bank_checks.token_clashes(read, vocabulary))
-  unique = {i.id: i for _, i in read}
-  return Bank(unique.values()), problems
-
-
 def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:
   """Reads one file and appends its faults to `problems`."""
   try:
-    text = pathlib.Path(path).read_text(encoding="utf-8")
+    text = pathlib.Path(path).read_text(encoding='utf-8')
     node = yaml.compose(text, Loader=yaml.SafeLoader)
     content = yaml.safe_load(text)
   except (OSError, UnicodeDecodeError) as e:
-    problems.append(f"{path}: cannot be read ({e}); name an existing UTF-8 YAML file")
+    problems.append(f'{path}: cannot be read ({e}); name an existing UTF-8 YAML file')
     return []
   except yaml.YAMLError as e:
-    problems.append(f"{path}: is not YAML ({' '.join(str(e).split())}); mend the line named")
+    problems.append(f'{path}: is not YAML ({" ".join(str(e).split())}); mend the line named')
     return []
   if not isinstance(content, dict):
-    problems.append(f"{path}: holds no mapping; it must have the keys {', '.join(_FILE_KEYS)}")
+    problems.append(f'{path}: holds no mapping; it must have the keys {", ".join(_FILE_KEYS)}')
     return []
-  problems.extend(f"{path}: {problem}" for problem in _repeated_keys(node))
+  problems.extend(f'{path}: {problem}' for problem in _repeated_keys(node))
   for key in content:
     if key not in _FILE_KEYS:
-      problems.append(f"{path}: unknown key {key!r}; the keys are {', '.join(_FILE_KEYS)}")
+      problems.append(f'{path}: unknown key {key!r}; the keys are {", ".join(_FILE_KEYS)}')
   for key in _FILE_KEYS[:3]:
     if not (isinstance(content.get(key), str) and _NAME.fullmatch(content[key])):
-      problems.append(f"{path}: key {key!r} must be one word of letters, digits and _")
-      content[key] = "?"
-  role = content["role"]
-  if role != "?" and role not in ROLES:
-    problems.append(f"{path}: unknown role {role!r}; use one of {', '.join(ROLES)}")
-    return []
-  tasks = content.get("instructions")
+      problems.append(f'{path}: key {key!r} must be one word of letters, digits and _')
+      content[key] = '?'
+  role = content['role']
+  if role != '?' and role not in ROLES:
+    problems.append(f'{path}: unknown role {role!r}; use one of {", ".join(ROLES)}')
+  tasks = content.get('instructions')
   if not isinstance(tasks, dict) or not tasks:
     problems.append(f"{path}: key 'instructions' must map each task to its phrasings")
     return []
   instructions = []
   for task, templates in tasks.items():
-    where = f"{path}: {content['collection']}/{task}"
+    where = f'{path}: {content["collection"]}/{task}'
     if not isinstance(templates, dict) or not templates:
-      problems.append(f"{where}: must map at least one key to a template")
+      problems.append(f'{where}: must map at least one key to a template')
       continue
     if fields is not None and task not in fields:
-      problems.append(f"{where}: unknown task; the tasks are {', '.join(fields)}")
+      problems.append(f'{where}: unknown task; the tasks are {", ".join(fields)}')
       continue
     for key, template in templates.items():
       fault = _fault(task, key, template)
       if fault:
-        problems.append(f"{where}/{key}: {fault}")
+        problems.append(f'{where}/{key}: {fault}')
         continue
       if fields is not None:
         faults = bank_checks.field_faults(template, tuple(fields[task]))
-        problems.extend(f"{where}/{key}: {fault}" for fault in faults)
-      instructions.append(make_instruction(content["collection"], task, key, role, template))
+        problems.extend(f'{where}/{key}: {fault}' for fault in faults)
+      instructions.append(make_instruction(content['collection'], task, key, role, template))
   return instructions
 
 
 def _fault(task: object, key: object, template: object) -> str | None:
   """What keeps a task, key and template from being an instruction."""
-  for name, value in (("task", task), ("key", key)):
+  for name, value in (('task', task), ('key', key)):
     if not (isinstance(value, str) and _NAME.fullmatch(value)):
-      return f"{name} {value!r} must be one word of letters, digits and _; quote yes, no, numbers"
+      return f'{name} {value!r} must be one word of letters, digits and _; quote yes, no, numbers'
   if not isinstance(template, str) or not template.strip():
-    return f"the template is {template!r}; it must be text, in quotes"
+    return f'the template is {template!r}; it must be text, in quotes'
   try:
     parse_template(template)
   except ValueError as e:
@@ -364,7 +347,7 @@ def _fault(task: object, key: object, template: object) -> str | None:
   return None
 
 
-def _repeated_keys(node: yaml.Node, prefix: str = "") -> Iterator[str]:
+def _repeated_keys(node: yaml.Node, prefix: str = '') -> Iterator[str]:
   """Keys that stand twice in a mapping, which YAML loaders pass over in silence."""
   if not isinstance(node, yaml.MappingNode):
     return
@@ -373,8 +356,8 @@ def _repeated_keys(node: yaml.Node, prefix: str = "") -> Iterator[str]:
     key = str(key_node.value)
     if key in seen:
       yield (
-        f"{prefix}{key}: duplicate id, the key stands again in line "
-        f"{key_node.start_mark.line + 1}; give it a key of its own"
+        f'{prefix}{key}: duplicate id, the key stands again in line '
+        f'{key_node.start_mark.line + 1}; give it a key of its own'
       )
     seen.add(key)
-    yield from _repeated_keys(value_node, f"{prefix}{key}/")
+    yield from _repeated_keys(value_node, f'{prefix}{key}/')

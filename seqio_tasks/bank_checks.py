@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # Roles that a prompt, or the choice of its settings, may be fitted to: an evaluation phrasing that
 # also stands here would be measured on what was trained on.
-TRAINING_ROLES = ("alignment", "development")
+TRAINING_ROLES = ('alignment', 'development')
 
 
 class Tokenizer(Protocol):
@@ -28,15 +28,15 @@ class Tokenizer(Protocol):
 def field_faults(template: str, fields: tuple[str, ...]) -> Iterator[str]:
   """Unknown, missing and repeated fields of a template."""
   counts = collections.Counter(name for _, name in parse_template(template) if name)
-  known = ", ".join(fields)
+  known = ', '.join(fields)
   for name in counts:
     if name not in fields:
       yield f"unknown field {name!r}; the task's fields are {known}"
   for name in fields:
     if counts[name] == 0:
-      yield f"the field {name!r} is missing; the template must hold {{{name}}} once"
+      yield f'the field {name!r} is missing; the template must hold {{{name}}} once'
     elif counts[name] > 1:
-      yield f"the field {name!r} stands {counts[name]} times; keep {{{name}}} once"
+      yield f'the field {name!r} stands {counts[name]} times; keep {{{name}}} once'
 
 
 def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
@@ -46,8 +46,8 @@ def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
   for path, instruction in read:
     if instruction.id in ids:
       yield (
-        f"{path}: {instruction.id}: duplicate id, it also stands in {ids[instruction.id]}; "
-        "give it another key or collection"
+        f'{path}: {instruction.id}: duplicate id, it also stands in {ids[instruction.id]}; '
+        'give it another key or collection'
       )
       continue
     ids[instruction.id] = path
@@ -57,30 +57,28 @@ def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
       continue
     other_path, other = texts[text]
     roles = {instruction.role, other.role}
-    if "evaluation" in roles and roles & set(TRAINING_ROLES):
-      reason = f"an evaluation phrasing also stands in the training role of {other.id}"
+    if 'evaluation' in roles and roles & set(TRAINING_ROLES):
+      reason = f'an evaluation phrasing also stands in the training role of {other.id}'
       if instruction.role in TRAINING_ROLES:
-        reason = f"this {instruction.role} phrasing is also the evaluation phrasing {other.id}"
+        reason = f'this {instruction.role} phrasing is also the evaluation phrasing {other.id}'
     else:
-      reason = f"the same phrasing as {other.id}"
+      reason = f'the same phrasing as {other.id}'
     yield (
-      f"{path}: {instruction.id}: {reason} (in {other_path}), but for case, punctuation and space; "
-      "remove one of them"
+      f'{path}: {instruction.id}: {reason} (in {other_path}), but for case, punctuation and space; '
+      'remove one of them'
     )
 
 
-def token_clashes(
-  read: Sequence[tuple[str, Instruction]], vocabulary: Tokenizer
-) -> Iterator[str]:
+def token_clashes(read: Sequence[tuple[str, Instruction]], vocabulary: Tokenizer) -> Iterator[str]:
   """Phrasings that a vocabulary cannot tell apart."""
   seen: dict[tuple[int, ...], str] = {}
   for path, instruction in read:
     # A stand-in for each field, since vocabularies know no braces.
-    stand_ins = {name: f"zq{name}qz" for name in instruction.fields}
+    stand_ins = {name: f'zq{name}qz' for name in instruction.fields}
     ids = tuple(int(i) for i in vocabulary.encode(render(instruction.template, stand_ins)))
     other = seen.setdefault(ids, instruction.id)
     if other != instruction.id:
       yield (
-        f"{path}: {instruction.id}: the vocabulary encodes it just as {other}; reword or remove "
-        "one of them"
+        f'{path}: {instruction.id}: the vocabulary encodes it just as {other}; reword or remove '
+        'one of them'
       )

@@ -24,6 +24,7 @@ TensorFlow and seqio are imported by `register_lmentry` only.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 import csv
 import dataclasses
 import json
@@ -32,7 +33,6 @@ import os
 import pathlib
 import re
 import string
-from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqio_tasks import bank as bank_lib
@@ -41,31 +41,31 @@ from seqio_tasks import registration, templates
 if TYPE_CHECKING:
   import seqio
 
-COLLECTION = "lmentry"
+COLLECTION = 'lmentry'
 # The tasks that `score` is made for: one right answer, which is a word, letter, number, yes or no.
 TASKS = (
-  "all_words_from_category",
-  "any_words_from_category",
-  "bigger_number",
-  "first_alphabetically",
-  "first_letter",
-  "first_word",
-  "last_letter",
-  "last_word",
-  "less_letters",
-  "more_letters",
-  "smaller_number",
-  "word_after",
-  "word_before",
+  'all_words_from_category',
+  'any_words_from_category',
+  'bigger_number',
+  'first_alphabetically',
+  'first_letter',
+  'first_word',
+  'last_letter',
+  'last_word',
+  'less_letters',
+  'more_letters',
+  'smaller_number',
+  'word_after',
+  'word_before',
 )
-GROUPS = ("correct", "incorrect")
-YES_NO = ("yes", "no")
+GROUPS = ('correct', 'incorrect')
+YES_NO = ('yes', 'no')
 
-_COLUMNS = ("prompt idx", "method", "prompt template", "correct")
+_COLUMNS = ('prompt idx', 'method', 'prompt template', 'correct')
 # Fields of which the two make up the options.
-_PAIRS = (("word1", "word2"), ("n1", "n2"))
-_LEAD_IN = re.compile(r"the (?:word|letter|number) (?=\S)")
-_STRIPPED = string.punctuation + string.whitespace + "\u201c\u201d\u2018\u2019"
+_PAIRS = (('word1', 'word2'), ('n1', 'n2'))
+_LEAD_IN = re.compile(r'the (?:word|letter|number) (?=\S)')
+_STRIPPED = string.punctuation + string.whitespace + '\u201c\u201d\u2018\u2019'
 
 
 class LmentryError(ValueError):
@@ -117,24 +117,24 @@ def load_instances(directory: str | os.PathLike[str], task: str) -> list[dict[st
   path, content = _read_instances(directory, task)
   names = _field_names(content, path)
   # Asked of the whole task: "no" is also a word, and an answer in less_letters.
-  yes_no = {instance.get("gold") for instance in content["examples"].values()} <= set(YES_NO)
+  yes_no = {instance.get('gold') for instance in content['examples'].values()} <= set(YES_NO)
   examples = []
-  for key, instance in content["examples"].items():
-    missing = [name for name in (*names, "gold") if instance.get(name) in (None, "")]
+  for key, instance in content['examples'].items():
+    missing = [name for name in (*names, 'gold') if instance.get(name) in (None, '')]
     if missing:
       raise LmentryError(
-        f"{path}: instance {key!r} has no {missing[0]!r}; only tasks with one gold answer can be "
-        f"loaded, such as {', '.join(TASKS)}, and each instance must have all fields"
+        f'{path}: instance {key!r} has no {missing[0]!r}; only tasks with one gold answer can be '
+        f'loaded, such as {", ".join(TASKS)}, and each instance must have all fields'
       )
-    gold = str(instance["gold"])
+    gold = str(instance['gold'])
     fields, options = {}, []
     for name in names:
       value = instance[name]
       if isinstance(value, list):
         quoted = [f'"{word}"' for word in value]
-        final = "or" if task.startswith("any_words") else "and"
-        fields[name] = f"{', '.join(quoted[:-1])}, {final} {quoted[-1]}"
-        fields[f"listed_{name}"] = ", ".join(quoted)
+        final = 'or' if task.startswith('any_words') else 'and'
+        fields[name] = f'{", ".join(quoted[:-1])}, {final} {quoted[-1]}'
+        fields[f'listed_{name}'] = ', '.join(quoted)
         options = [str(word) for word in value]
       else:
         fields[name] = str(value)
@@ -144,7 +144,7 @@ def load_instances(directory: str | os.PathLike[str], task: str) -> list[dict[st
     if yes_no:
       options = list(YES_NO)
     examples.append(
-      {"example_id": f"{task}/{key}", "fields": fields, "gold": gold, "options": options}
+      {'example_id': f'{task}/{key}', 'fields': fields, 'gold': gold, 'options': options}
     )
   return examples
 
@@ -156,35 +156,35 @@ def load_phrasings(directory: str | os.PathLike[str], task: str) -> list[Phrasin
     LmentryError: if the directory, the instances, a column or a cell is missing or malformed.
   """
   instances_path, content = _read_instances(directory, task)
-  path = pathlib.Path(directory) / "paraphrases" / f"{task}.csv"
+  path = pathlib.Path(directory) / 'paraphrases' / f'{task}.csv'
   lists = [
     name
-    for name, value in next(iter(content["examples"].values())).items()
+    for name, value in next(iter(content['examples'].values())).items()
     if isinstance(value, list)
   ]
-  names = {*_field_names(content, instances_path), *(f"listed_{name}" for name in lists)}
+  names = {*_field_names(content, instances_path), *(f'listed_{name}' for name in lists)}
   if path.exists():
     rows = _read_rows(path)
   else:
-    defaults = content.get("more_info", {}).get("input_templates")
+    defaults = content.get('more_info', {}).get('input_templates')
     if not defaults:
       raise LmentryError(
-        f"{instances_path}: has no more_info.input_templates, and there is no {path}; "
-        "supply one of them"
+        f'{instances_path}: has no more_info.input_templates, and there is no {path}; '
+        'supply one of them'
       )
-    rows = [(i + 1, "default", template, True) for i, template in enumerate(defaults)]
+    rows = [(i + 1, 'default', template, True) for i, template in enumerate(defaults)]
   phrasings = []
   for index, method, template, correct in rows:
     for name in lists:
-      template = template.replace(f"[{{{name}}}]", f"[{{listed_{name}}}]")
+      template = template.replace(f'[{{{name}}}]', f'[{{listed_{name}}}]')
     phrasings.append(_phrasing(task, index, method, template, correct, names))
   return phrasings
 
 
 def normalise_answer(text: str) -> str:
   """Folds case and space, strips punctuation off both ends, drops "the word", "the letter" etc."""
-  text = " ".join(text.casefold().split()).strip(_STRIPPED)
-  return _LEAD_IN.sub("", text, count=1).strip(_STRIPPED) if _LEAD_IN.match(text) else text
+  text = ' '.join(text.casefold().split()).strip(_STRIPPED)
+  return _LEAD_IN.sub('', text, count=1).strip(_STRIPPED) if _LEAD_IN.match(text) else text
 
 
 def score(prediction: str, gold: str, options: Sequence[str] = ()) -> float:
@@ -197,7 +197,7 @@ def score(prediction: str, gold: str, options: Sequence[str] = ()) -> float:
   """
   prediction, gold = normalise_answer(prediction), normalise_answer(gold)
   if set(options) == set(YES_NO):
-    words = re.findall(r"\w+", prediction)
+    words = re.findall(r'\w+', prediction)
     return float(bool(words) and words[0] == gold)
   return float(prediction == gold)
 
@@ -241,108 +241,106 @@ def register_lmentry(
   single = []
   for task in tasks:
     if task not in TASKS:
-      raise LmentryError(f"unknown LMentry task {task!r}; choose among {', '.join(TASKS)}")
+      raise LmentryError(f'unknown LMentry task {task!r}; choose among {", ".join(TASKS)}')
     instances = load_instances(directory, task)
     if not 1 <= num_examples <= len(instances):
       raise LmentryError(
         f"num_examples is {num_examples}, but LMentry's {task} has {len(instances)} instances; "
-        f"choose 1 to {len(instances)}"
+        f'choose 1 to {len(instances)}'
       )
     usable = []
     for phrasing in load_phrasings(directory, task):
       if phrasing.problem:
-        logging.warning("%s is left out: %s", phrasing.instruction.id, phrasing.problem)
+        logging.warning('%s is left out: %s', phrasing.instruction.id, phrasing.problem)
       else:
         usable.append(phrasing)
 
     def register(name, group, instructions, task=task, instances=instances):
       return registration.register_evaluation_task(
         name,
-        f"lmentry_{task}",
+        f'lmentry_{task}',
         group,
         instructions,
-        {"test": instances[:num_examples]},
+        {'test': instances[:num_examples]},
         vocabulary,
-        metric_fns=(lmentry_yes_no if instances[0]["options"] == list(YES_NO) else lmentry,),
+        metric_fns=(lmentry_yes_no if instances[0]['options'] == list(YES_NO) else lmentry,),
       )
 
-    for group, suffix in zip(GROUPS, ("", "_incorrect"), strict=True):
+    for group, suffix in zip(GROUPS, ('', '_incorrect'), strict=True):
       members = [p.instruction for p in usable if p.group == group]
       if members:
-        names[group].append(register(f"lmentry_{task}_eval{suffix}", group, members))
-    single += [
-      register(f"lmentry_{task}__{p.index}", p.group, [p.instruction]) for p in usable
-    ]
+        names[group].append(register(f'lmentry_{task}_eval{suffix}', group, members))
+    single += [register(f'lmentry_{task}__{p.index}', p.group, [p.instruction]) for p in usable]
   mixtures = [
     registration.register_mixture(name, names[group])
-    for group, name in zip(GROUPS, ("lmentry_eval", "lmentry_eval_incorrect"), strict=True)
+    for group, name in zip(GROUPS, ('lmentry_eval', 'lmentry_eval_incorrect'), strict=True)
     if names[group]
   ]
-  return names["correct"] + names["incorrect"] + single + mixtures
+  return names['correct'] + names['incorrect'] + single + mixtures
 
 
 def _mean_score(
   targets: Sequence[str], predictions: Sequence[str], options: Sequence[str]
 ) -> dict[str, float]:
   scores = [score(p, t, options) for t, p in zip(targets, predictions, strict=True)]
-  return {"lmentry": sum(scores) / max(len(scores), 1)}
+  return {'lmentry': sum(scores) / max(len(scores), 1)}
 
 
 def _read_instances(
   directory: str | os.PathLike[str], task: str
 ) -> tuple[pathlib.Path, Mapping[str, Any]]:
   """The path and content of a task's instances, checked for the parts that are used."""
-  folder = pathlib.Path(directory) / "instances"
+  folder = pathlib.Path(directory) / 'instances'
   if not folder.is_dir():
     raise LmentryError(
       f"{folder}: no such directory; name the directory that holds LMentry's instances/ and "
-      "paraphrases/"
+      'paraphrases/'
     )
-  path = folder / f"{task}.json"
+  path = folder / f'{task}.json'
   if not path.is_file():
-    found = ", ".join(sorted(p.stem for p in folder.glob("*.json")))
-    raise LmentryError(f"{path}: no such file; there are instances of: {found or 'no task'}")
+    found = ', '.join(sorted(p.stem for p in folder.glob('*.json')))
+    raise LmentryError(f'{path}: no such file; there are instances of: {found or "no task"}')
   try:
-    content = json.loads(path.read_text(encoding="utf-8"))
+    content = json.loads(path.read_text(encoding='utf-8'))
   except ValueError as e:
-    raise LmentryError(f"{path}: is not JSON ({e}); fetch the file anew") from e
-  if not isinstance(content, dict) or not content.get("examples"):
+    raise LmentryError(f'{path}: is not JSON ({e}); fetch the file anew') from e
+  if not isinstance(content, dict) or not content.get('examples'):
     raise LmentryError(f"{path}: has no 'examples'; fetch the file anew")
   return path, content
 
 
 def _field_names(content: Mapping[str, Any], path: pathlib.Path) -> tuple[str, ...]:
   """The names of an instance's fields, in the order of the first instance."""
-  first = next(iter(content["examples"].values()))
-  names = tuple(name for name in first if name not in ("gold", "more_info"))
+  first = next(iter(content['examples'].values()))
+  names = tuple(name for name in first if name not in ('gold', 'more_info'))
   if not names:
-    raise LmentryError(f"{path}: the first instance has no field to fill in; fetch the file anew")
+    raise LmentryError(f'{path}: the first instance has no field to fill in; fetch the file anew')
   return names
 
 
 def _read_rows(path: pathlib.Path) -> list[tuple[int, str, str, bool]]:
   """(index, method, template, correct) of each row of a CSV of phrasings."""
-  with path.open(newline="", encoding="utf-8-sig") as f:
+  with path.open(newline='', encoding='utf-8-sig') as f:
     reader = csv.DictReader(f)
     missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
     if missing:
       raise LmentryError(
-        f"{path}: has no column {missing}; the columns needed are {', '.join(_COLUMNS)}"
+        f'{path}: has no column {missing}; the columns needed are {", ".join(_COLUMNS)}'
       )
     rows, seen = [], set()
     for row in reader:
       index, method, template, correct = (row[column] for column in _COLUMNS)
-      where = f"{path}: prompt idx {index!r}"
+      where = f'{path}: prompt idx {index!r}'
       if not (index and index.isdigit()) or index in seen:
-        raise LmentryError(f"{where}: must be a whole number that stands once; mend that row")
-      if correct not in ("0", "1"):
+        raise LmentryError(f'{where}: must be a whole number that stands once; mend that row')
+      if correct not in ('0', '1'):
         raise LmentryError(f"{where}: column 'correct' is {correct!r}; it must be 0 or 1")
       if not template:
         raise LmentryError(f"{where}: column 'prompt template' is empty; supply the template")
       seen.add(index)
-      rows.append((int(index), method, template, correct == "1"))
+      rows.append((int(index), method, template, correct == '1'))
   if not rows:
-    raise LmentryError(f"{path}: has no phrasing; supply at least one row")
+    raise LmentryError(f'{path}: has no phrasing; supply at least one row')
   return rows
 
 
@@ -350,19 +348,17 @@ def _phrasing(
   task: str, index: int, method: str, template: str, correct: bool, names: set[str]
 ) -> Phrasing:
   """A phrasing, with what keeps it from being filled in."""
-  role = "incorrect"
+  role = 'incorrect'
   if correct:
-    role = "default" if method == "default" else "evaluation"
-  fields, problem = (), ""
+    role = 'default' if method == 'default' else 'evaluation'
+  fields, problem = (), ''
   try:
-    fields = tuple(
-      dict.fromkeys(name for _, name in templates.parse_template(template) if name)
-    )
+    fields = tuple(dict.fromkeys(name for _, name in templates.parse_template(template) if name))
   except ValueError as e:
     problem = str(e)
   unknown = [name for name in fields if name not in names]
   if unknown:
-    problem = f"the template names the fields {unknown}, but instances have {sorted(names)}"
-  id_ = f"{COLLECTION}/{task}/{index}"
+    problem = f'the template names the fields {unknown}, but instances have {sorted(names)}'
+  id_ = f'{COLLECTION}/{task}/{index}'
   instruction = bank_lib.Instruction(id_, task, role, COLLECTION, template, fields)
   return Phrasing(instruction, index, method, correct, problem)

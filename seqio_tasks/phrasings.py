@@ -13,8 +13,8 @@ Shape letters: K phrasings, T input tokens, L target tokens, N templates, S segm
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from seqio_tasks import bank as bank_lib
@@ -23,7 +23,7 @@ from seqio_tasks import templates as templates_lib
 if TYPE_CHECKING:
   import tensorflow as tf
 
-FIELD_PREFIX = "fields/"
+FIELD_PREFIX = 'fields/'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,7 +52,7 @@ class TemplateTable:
     """
     import tensorflow as tf
 
-    values = tf.stack([tf.constant(""), *(values[name] for name in self.field_names)])  # [F + 1]
+    values = tf.stack([tf.constant(''), *(values[name] for name in self.field_names)])  # [F + 1]
     literals = tf.gather(tf.constant(self.literals), indices)  # [K, S]
     filled = tf.gather(values, tf.gather(tf.constant(self.fields), indices))  # [K, S]
     return tf.strings.reduce_join(tf.strings.join([literals, filled]), axis=-1)
@@ -61,12 +61,12 @@ class TemplateTable:
 def compile_templates(templates: Sequence[str]) -> TemplateTable:
   """Cuts templates into a table; ValueError if there is none or one is malformed."""
   if not templates:
-    raise ValueError("no template to compile; give at least one")
+    raise ValueError('no template to compile; give at least one')
   parsed = [templates_lib.parse_template(template) for template in templates]
   names = tuple(dict.fromkeys(name for pairs in parsed for _, name in pairs if name))
-  index = {"": 0} | {name: i + 1 for i, name in enumerate(names)}
+  index = {'': 0} | {name: i + 1 for i, name in enumerate(names)}
   width = max(len(pairs) for pairs in parsed)
-  padded = [pairs + [("", "")] * (width - len(pairs)) for pairs in parsed]
+  padded = [pairs + [('', '')] * (width - len(pairs)) for pairs in parsed]
   return TemplateTable(
     literals=tuple(tuple(literal for literal, _ in pairs) for pairs in padded),
     fields=tuple(tuple(index[name] for _, name in pairs) for pairs in padded),
@@ -89,41 +89,37 @@ class StackPhrasings:
     import seqio
     import tensorflow as tf
 
-    max_inputs = _length(self.sequence_length, "inputs")
+    max_inputs = _length(self.sequence_length, 'inputs')
     if max_inputs is not None and self.num_phrasings > max_inputs:
       raise ValueError(
         f"num_phrasings is {self.num_phrasings} but sequence_length['inputs'] is {max_inputs}: "
-        "seqio trims the first axis of inputs, the phrasings, to that length; raise "
+        'seqio trims the first axis of inputs, the phrasings, to that length; raise '
         "sequence_length['inputs'] or lower num_phrasings"
       )
     table = compile_templates([i.template for i in (*self.canonical, *self.paraphrases)])
     values_of = _field_reader(table, dataset)
-    inputs_vocabulary = self.output_features["inputs"].vocabulary
-    targets_vocabulary = self.output_features["targets"].vocabulary
+    inputs_vocabulary = self.output_features['inputs'].vocabulary
+    targets_vocabulary = self.output_features['targets'].vocabulary
 
     def stack(example, seed):
       seeds = tf.random.split(tf.stack(seed), 2)
-      first = tf.random.stateless_uniform(
-        [1], seeds[0], maxval=len(self.canonical), dtype=tf.int32
-      )
-      order = tf.random.experimental.stateless_shuffle(
-        tf.range(len(self.paraphrases)), seeds[1]
-      )
+      first = tf.random.stateless_uniform([1], seeds[0], maxval=len(self.canonical), dtype=tf.int32)
+      order = tf.random.experimental.stateless_shuffle(tf.range(len(self.paraphrases)), seeds[1])
       rest = len(self.canonical) + order[: self.num_phrasings - 1]
       indices = tf.ensure_shape(tf.concat([first, rest], axis=0), [self.num_phrasings])
       texts = table.render(values_of(example), indices)
       ids, truncated = _encode(inputs_vocabulary, texts, max_inputs)
       shape = [self.num_phrasings, max_inputs]
       targets, _ = _encode(
-        targets_vocabulary, example["gold"][None], _length(self.sequence_length, "targets")
+        targets_vocabulary, example['gold'][None], _length(self.sequence_length, 'targets')
       )
       return {
-        "inputs": tf.ensure_shape(ids.to_tensor(0, shape=shape), shape),
-        "targets": targets[0],
-        "inputs_pretokenized": texts,
-        "targets_pretokenized": example["gold"],
-        "instruction_index": indices,
-        "truncated_tokens": truncated,
+        'inputs': tf.ensure_shape(ids.to_tensor(0, shape=shape), shape),
+        'targets': targets[0],
+        'inputs_pretokenized': texts,
+        'targets_pretokenized': example['gold'],
+        'instruction_index': indices,
+        'truncated_tokens': truncated,
       }
 
     return seqio.map_over_dataset(stack, num_seeds=1)(dataset)
@@ -144,33 +140,33 @@ class ExpandPhrasings:
     table = compile_templates([i.template for i in self.instructions])
     values_of = _field_reader(table, dataset)
     ids = [i.id for i in self.instructions]
-    inputs_vocabulary = self.output_features["inputs"].vocabulary
-    targets_vocabulary = self.output_features["targets"].vocabulary
-    max_inputs = _length(self.sequence_length, "inputs")
-    max_targets = _length(self.sequence_length, "targets")
+    inputs_vocabulary = self.output_features['inputs'].vocabulary
+    targets_vocabulary = self.output_features['targets'].vocabulary
+    max_inputs = _length(self.sequence_length, 'inputs')
+    max_targets = _length(self.sequence_length, 'targets')
 
     def render(example):
       repeat = {
-        name: tf.repeat(example[name], len(ids)) for name in ("example_id", "gold", "options")
+        name: tf.repeat(example[name], len(ids)) for name in ('example_id', 'gold', 'options')
       }
       texts = table.render(values_of(example), tf.range(len(ids)))
-      return {**repeat, "instruction_id": tf.constant(ids), "text": texts}
+      return {**repeat, 'instruction_id': tf.constant(ids), 'text': texts}
 
     def tokenise(example):
-      inputs, truncated = _encode(inputs_vocabulary, example["text"][None], max_inputs)
-      targets, _ = _encode(targets_vocabulary, example["gold"][None], max_targets)
+      inputs, truncated = _encode(inputs_vocabulary, example['text'][None], max_inputs)
+      targets, _ = _encode(targets_vocabulary, example['gold'][None], max_targets)
       return {
-        "inputs": inputs[0],
-        "targets": targets[0],
-        "inputs_pretokenized": example["text"],
-        "targets_pretokenized": example["gold"],
-        "example_id": example["example_id"],
-        "instruction_id": example["instruction_id"],
-        "options": example["options"],
-        "truncated_tokens": truncated[0],
+        'inputs': inputs[0],
+        'targets': targets[0],
+        'inputs_pretokenized': example['text'],
+        'targets_pretokenized': example['gold'],
+        'example_id': example['example_id'],
+        'instruction_id': example['instruction_id'],
+        'options': example['options'],
+        'truncated_tokens': truncated[0],
       }
 
-    parallel = {"num_parallel_calls": tf.data.AUTOTUNE}
+    parallel = {'num_parallel_calls': tf.data.AUTOTUNE}
     return dataset.map(render, **parallel).unbatch().map(tokenise, **parallel)
 
 
@@ -198,11 +194,11 @@ def stack_phrasings(
   """
   canonical, paraphrases = tuple(canonical), tuple(paraphrases)
   if not canonical:
-    raise ValueError("there is no canonical instruction to draw from; give at least one")
+    raise ValueError('there is no canonical instruction to draw from; give at least one')
   if not 1 <= num_phrasings <= 1 + len(paraphrases):
     raise ValueError(
-      f"num_phrasings is {num_phrasings}, but task {canonical[0].task!r} has {len(paraphrases)} "
-      f"paraphrases; choose 1 to {1 + len(paraphrases)}"
+      f'num_phrasings is {num_phrasings}, but task {canonical[0].task!r} has {len(paraphrases)} '
+      f'paraphrases; choose 1 to {1 + len(paraphrases)}'
     )
   _check_one_task((*canonical, *paraphrases))
   return StackPhrasings(num_phrasings, canonical, paraphrases)
@@ -221,7 +217,7 @@ def expand_phrasings(instructions: Iterable[bank_lib.Instruction]) -> ExpandPhra
   """
   instructions = tuple(instructions)
   if not instructions:
-    raise ValueError("there is no instruction to evaluate under; give at least one")
+    raise ValueError('there is no instruction to evaluate under; give at least one')
   _check_one_task(instructions)
   return ExpandPhrasings(instructions)
 
@@ -229,18 +225,18 @@ def expand_phrasings(instructions: Iterable[bank_lib.Instruction]) -> ExpandPhra
 def _check_one_task(instructions: Sequence[bank_lib.Instruction]) -> None:
   tasks = sorted({i.task for i in instructions})
   if len(tasks) > 1:
-    raise ValueError(f"instructions of several tasks, {tasks}; select those of one task")
+    raise ValueError(f'instructions of several tasks, {tasks}; select those of one task')
   ids = [i.id for i in instructions]
   repeated = sorted({id_ for id_ in ids if ids.count(id_) > 1})
   if repeated:
-    raise ValueError(f"instructions that stand twice: {repeated}; keep each once")
+    raise ValueError(f'instructions that stand twice: {repeated}; keep each once')
 
 
 def _length(sequence_length: Mapping[str, int] | None, feature: str) -> int | None:
   """A feature's maximal length in tokens, None for no limit."""
   length = (sequence_length or {}).get(feature)
   if length is not None and length < 1:
-    raise ValueError(f"sequence_length[{feature!r}] is {length}; it must be at least 1, for EOS")
+    raise ValueError(f'sequence_length[{feature!r}] is {length}; it must be at least 1, for EOS')
   return length
 
 
@@ -254,7 +250,7 @@ def _field_reader(table: TemplateTable, dataset: tf.data.Dataset):
   missing = [name for name in table.field_names if name not in present]
   if missing:
     raise ValueError(
-      f"the templates name the fields {missing}, which the examples lack; they have {present}"
+      f'the templates name the fields {missing}, which the examples lack; they have {present}'
     )
   return lambda example: {name: example[FIELD_PREFIX + name] for name in table.field_names}
 

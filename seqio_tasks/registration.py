@@ -14,12 +14,12 @@ and the mixtures mini_tuning, mini_alignment and mini_eval_<group> over all task
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import functools
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from seqio_tasks import bank as bank_lib
@@ -34,11 +34,11 @@ Examples = Sequence[Example] | Callable[[], Sequence[Example]]
 
 # Group of phrasings -> the collection that it is.
 MINI_GROUPS = {
-  "observed": "mini_tuning",
-  "unobserved": "mini_heldout",
-  "development": "mini_development",
+  'observed': 'mini_tuning',
+  'unobserved': 'mini_heldout',
+  'development': 'mini_development',
 }
-MINI_ALIGNMENT_COLLECTION = "mini_alignment"
+MINI_ALIGNMENT_COLLECTION = 'mini_alignment'
 # Seqio shuffles after preprocessing, in a buffer that is saved with the iterator. The source
 # already permutes all examples, so the buffer need not be large.
 _SHUFFLE_BUFFER_SIZE = 256
@@ -100,9 +100,7 @@ def register_examples_task(
   import seqio
 
   counts = {
-    split: len(examples)
-    for split, examples in examples_by_split.items()
-    if not callable(examples)
+    split: len(examples) for split, examples in examples_by_split.items() if not callable(examples)
   } | dict(num_input_examples or {})
   content = (
     tuple((split, _describe(examples)) for split, examples in examples_by_split.items()),
@@ -119,7 +117,7 @@ def register_examples_task(
   def dataset_fn(split: str, shuffle_files: bool, seed: int | None = None) -> tf.data.Dataset:
     examples = examples_by_split[split]
     return _dataset(
-      f"{name}:{split}", examples() if callable(examples) else examples, shuffle_files, seed
+      f'{name}:{split}', examples() if callable(examples) else examples, shuffle_files, seed
     )
 
   rank = 2 if isinstance(preprocessor, phrasings.StackPhrasings) else 1
@@ -133,8 +131,8 @@ def register_examples_task(
     ),
     preprocessors=[preprocessor],
     output_features={
-      "inputs": seqio.Feature(vocabulary, rank=rank),
-      "targets": seqio.Feature(vocabulary),
+      'inputs': seqio.Feature(vocabulary, rank=rank),
+      'targets': seqio.Feature(vocabulary),
     },
     postprocess_fn=_gold_or_prediction,
     metric_fns=list(metric_fns),
@@ -164,7 +162,7 @@ def register_mixture(
   import seqio
 
   if not tasks:
-    raise RegistrationError(f"mixture {name!r} has no task; name at least one")
+    raise RegistrationError(f'mixture {name!r} has no task; name at least one')
   tasks = tuple(tasks)
   evaluation = tasks if evaluation_tasks is None else tuple(evaluation_tasks)
   if not _is_registered(name, (tasks, evaluation), seqio.MixtureRegistry):
@@ -187,15 +185,15 @@ def evaluation_tasks(mixture_name: str) -> list[str]:
   if mixture_name in _EVALUATION_TASKS:
     return [mixture_name]
   raise RegistrationError(
-    f"no mixture or evaluation task {mixture_name!r} is registered; register it first, the "
-    f"mixtures are {sorted(_EVALUATION_OF_MIXTURE)}"
+    f'no mixture or evaluation task {mixture_name!r} is registered; register it first, the '
+    f'mixtures are {sorted(_EVALUATION_OF_MIXTURE)}'
   )
 
 
 def evaluation_task(name: str) -> EvaluationTask:
   """Dataset, group and phrasings of a flat task; RegistrationError if the name is unknown."""
   if name not in _EVALUATION_TASKS:
-    raise RegistrationError(f"no evaluation task {name!r} is registered; register it first")
+    raise RegistrationError(f'no evaluation task {name!r} is registered; register it first')
   return _EVALUATION_TASKS[name]
 
 
@@ -233,9 +231,7 @@ def register_evaluation_task(
     num_input_examples,
     (exact_match,) if metric_fns is None else metric_fns,
   )
-  _EVALUATION_TASKS[name] = EvaluationTask(
-    name, dataset, group, tuple(i.id for i in instructions)
-  )
+  _EVALUATION_TASKS[name] = EvaluationTask(name, dataset, group, tuple(i.id for i in instructions))
   return name
 
 
@@ -274,45 +270,41 @@ def register_mini_suite(
     from seqio_tasks import mini_suite
 
     generate = mini_suite.generate
-  bank = bank_lib.Bank.from_package("mini") if bank is None else bank
-  observed = bank.select(roles=["evaluation"], collections=[MINI_GROUPS["observed"]])
+  bank = bank_lib.Bank.from_package('mini') if bank is None else bank
+  observed = bank.select(roles=['evaluation'], collections=[MINI_GROUPS['observed']])
   if not len(observed):
     raise RegistrationError(
-      f"the bank has no phrasing of the collection {MINI_GROUPS['observed']!r} with the role "
+      f'the bank has no phrasing of the collection {MINI_GROUPS["observed"]!r} with the role '
       "'evaluation'; add its file to the bank"
     )
   bank_lib.check_fields(
-    bank, {task: tuple(generate(task, "train", 1, seed)[0]["fields"]) for task in observed.tasks}
+    bank, {task: tuple(generate(task, 'train', 1, seed)[0]['fields']) for task in observed.tasks}
   )
   _check_keys(bank)
   counts = {
-    "train": num_train_examples,
-    "validation": num_eval_examples,
-    "test": num_eval_examples,
+    'train': num_train_examples,
+    'validation': num_eval_examples,
+    'test': num_eval_examples,
   }
-  names: dict[str, list[str]] = {kind: [] for kind in ("tuning", "alignment", *MINI_GROUPS)}
+  names: dict[str, list[str]] = {kind: [] for kind in ('tuning', 'alignment', *MINI_GROUPS)}
   single = []
   for task in observed.tasks:
-    dataset = f"mini_{task}"
+    dataset = f'mini_{task}'
     examples = {
       split: functools.partial(generate, task, split, n, seed) for split, n in counts.items()
     }
-    train = {split: examples[split] for split in ("train", "validation")}
+    train = {split: examples[split] for split in ('train', 'validation')}
     train_counts = {split: counts[split] for split in train}
     canonical = tuple(observed.select(task))
-    preprocessors = {"tuning": phrasings.stack_phrasings(1, canonical)}
-    paraphrases = tuple(bank.select(task, ["alignment"], [MINI_ALIGNMENT_COLLECTION]))
+    preprocessors = {'tuning': phrasings.stack_phrasings(1, canonical)}
+    paraphrases = tuple(bank.select(task, ['alignment'], [MINI_ALIGNMENT_COLLECTION]))
     if paraphrases:
-      preprocessors["alignment"] = phrasings.stack_phrasings(
-        num_phrasings, canonical, paraphrases
-      )
+      preprocessors['alignment'] = phrasings.stack_phrasings(num_phrasings, canonical, paraphrases)
     for kind, preprocessor in preprocessors.items():
       names[kind].append(
-        register_examples_task(
-          f"{dataset}_{kind}", train, vocabulary, preprocessor, train_counts
-        )
+        register_examples_task(f'{dataset}_{kind}', train, vocabulary, preprocessor, train_counts)
       )
-    held_out = {split: examples[split] for split in ("validation", "test")}
+    held_out = {split: examples[split] for split in ('validation', 'test')}
     held_out_counts = {split: counts[split] for split in held_out}
     register = functools.partial(
       register_evaluation_task,
@@ -325,40 +317,39 @@ def register_mini_suite(
       instructions = tuple(bank.select(task, collections=[collection]))
       if instructions:
         names[group].append(
-          register(f"{dataset}_eval_{group}", group=group, instructions=instructions)
+          register(f'{dataset}_eval_{group}', group=group, instructions=instructions)
         )
       for instruction in instructions:
         single.append(
-          register(f"{dataset}__{instruction.key}", group=group, instructions=[instruction])
+          register(f'{dataset}__{instruction.key}', group=group, instructions=[instruction])
         )
   flat = [name for group in MINI_GROUPS for name in names[group]]
   mixtures = [
-    register_mixture(f"mini_{kind}", names[kind], flat)
-    for kind in ("tuning", "alignment")
+    register_mixture(f'mini_{kind}', names[kind], flat)
+    for kind in ('tuning', 'alignment')
     if names[kind]
   ]
   mixtures += [
-    register_mixture(f"mini_eval_{group}", names[group]) for group in MINI_GROUPS if names[group]
+    register_mixture(f'mini_eval_{group}', names[group]) for group in MINI_GROUPS if names[group]
   ]
-  return names["tuning"] + names["alignment"] + flat + single + mixtures
+  return names['tuning'] + names['alignment'] + flat + single + mixtures
 
 
 def exact_match(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
   """Share of predictions, in [0, 1], that equal the target but for case and outer space."""
   matches = [
-    t.strip().casefold() == p.strip().casefold()
-    for t, p in zip(targets, predictions, strict=True)
+    t.strip().casefold() == p.strip().casefold() for t, p in zip(targets, predictions, strict=True)
   ]
-  return {"exact_match": sum(matches) / max(len(matches), 1)}
+  return {'exact_match': sum(matches) / max(len(matches), 1)}
 
 
 def _gold_or_prediction(output: str, example: Example, is_target: bool = False) -> str:
   """SeqIO's postprocessing: the untokenised gold answer as target, decoded text as prediction."""
   if not is_target:
     return output
-  gold = example["targets_pretokenized"]
-  gold = gold.numpy() if hasattr(gold, "numpy") else gold
-  return gold.decode("utf-8") if isinstance(gold, bytes) else str(gold)
+  gold = example['targets_pretokenized']
+  gold = gold.numpy() if hasattr(gold, 'numpy') else gold
+  return gold.decode('utf-8') if isinstance(gold, bytes) else str(gold)
 
 
 def _check_keys(bank: bank_lib.Bank) -> None:
@@ -369,8 +360,8 @@ def _check_keys(bank: bank_lib.Bank) -> None:
     other = seen.setdefault((i.task, i.key), i.id)
     if other != i.id:
       problems.append(
-        f"{i.id}: its key is also that of {other}, and both would name the task "
-        f"mini_{i.task}__{i.key}; give it another key"
+        f'{i.id}: its key is also that of {other}, and both would name the task '
+        f'mini_{i.task}__{i.key}; give it another key'
       )
   if problems:
     raise bank_lib.BankError(problems)
@@ -383,11 +374,11 @@ def _is_registered(name: str, content: Any, registry: Any) -> bool:
   if name not in {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}:
     return False
   if name in registry.names() and name in _CONTENTS and _CONTENTS[name] == content:
-    logging.debug("%s is already registered", name)
+    logging.debug('%s is already registered', name)
     return True
   raise RegistrationError(
-    f"{name!r} is already registered with other content; register it under another name, or "
-    "remove it first with seqio.TaskRegistry.remove or seqio.MixtureRegistry.remove"
+    f'{name!r} is already registered with other content; register it under another name, or '
+    'remove it first with seqio.TaskRegistry.remove or seqio.MixtureRegistry.remove'
   )
 
 
@@ -398,7 +389,7 @@ def _describe(examples: Examples) -> Any:
   if callable(examples):
     return examples
   text = json.dumps(list(examples), sort_keys=True)
-  return hashlib.sha256(text.encode("utf-8")).hexdigest()
+  return hashlib.sha256(text.encode('utf-8')).hexdigest()
 
 
 def _dataset(
@@ -409,23 +400,23 @@ def _dataset(
   import tensorflow as tf
 
   if not examples:
-    raise RegistrationError(f"{where} has no example; ask for at least one")
-  names = tuple(examples[0]["fields"])
+    raise RegistrationError(f'{where} has no example; ask for at least one')
+  names = tuple(examples[0]['fields'])
   for example in examples:
-    if set(example["fields"]) != set(names):
+    if set(example['fields']) != set(names):
       raise RegistrationError(
-        f"{where}: example {example['example_id']!r} has the fields {sorted(example['fields'])} "
-        f"where the first has {sorted(names)}; all examples of a task must have the same"
+        f'{where}: example {example["example_id"]!r} has the fields {sorted(example["fields"])} '
+        f'where the first has {sorted(names)}; all examples of a task must have the same'
       )
   order = range(len(examples))
   if shuffle:
     order = np.random.default_rng(None if seed is None else int(seed)).permutation(len(examples))
   examples = [examples[i] for i in order]
   features = {
-    "example_id": [str(e["example_id"]) for e in examples],
-    "gold": [str(e["gold"]) for e in examples],
-    "options": [json.dumps(list(e["options"])) for e in examples],
+    'example_id': [str(e['example_id']) for e in examples],
+    'gold': [str(e['gold']) for e in examples],
+    'options': [json.dumps(list(e['options'])) for e in examples],
   }
   for name in names:
-    features[phrasings.FIELD_PREFIX + name] = [str(e["fields"][name]) for e in examples]
+    features[phrasings.FIELD_PREFIX + name] = [str(e['fields'][name]) for e in examples]
   return tf.data.Dataset.from_tensor_slices(features)

@@ -6,12 +6,12 @@ an attribute, an index or a format specification. Imports nothing beyond the sta
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 import difflib
 import re
 import unicodedata
-from collections.abc import Mapping
 
-_FIELD = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_FIELD = re.compile(r'\{([A-Za-z_][A-Za-z0-9_]*)\}')
 
 
 def parse_template(template: str) -> list[tuple[str, str]]:
@@ -24,12 +24,12 @@ def parse_template(template: str) -> list[tuple[str, str]]:
   """
   parts = _FIELD.split(template)  # literal, field, literal, ..., literal
   for literal in parts[::2]:
-    if "{" in literal or "}" in literal:
+    if '{' in literal or '}' in literal:
       raise ValueError(
-        f"a brace that is not part of a field in {literal!r}; write fields as {{name}} (letters, "
-        "digits and _ only) and use no other braces"
+        f'a brace that is not part of a field in {literal!r}; write fields as {{name}} (letters, '
+        'digits and _ only) and use no other braces'
       )
-  return list(zip(parts[::2], [*parts[1::2], ""], strict=True))
+  return list(zip(parts[::2], [*parts[1::2], ''], strict=True))
 
 
 def render(template: str, fields: Mapping[str, str]) -> str:
@@ -51,11 +51,11 @@ def render(template: str, fields: Mapping[str, str]) -> str:
     if name:
       if name not in fields:
         raise ValueError(
-          f"template {template!r} names the field {name!r}, which the example lacks; "
-          f"it has {sorted(fields)}"
+          f'template {template!r} names the field {name!r}, which the example lacks; '
+          f'it has {sorted(fields)}'
         )
       pieces.append(str(fields[name]))
-  return "".join(pieces)
+  return ''.join(pieces)
 
 
 def normalise(template: str) -> str:
@@ -66,12 +66,12 @@ def normalise(template: str) -> str:
   """
   tokens = []
   for literal, name in parse_template(template):
-    text = unicodedata.normalize("NFKC", literal).casefold()
-    text = text.replace("'", "").replace("\u2019", "").replace("_", " ")
-    tokens.extend(re.findall(r"\w+", text))
+    text = unicodedata.normalize('NFKC', literal).casefold()
+    text = text.replace("'", '').replace('\u2019', '').replace('_', ' ')
+    tokens.extend(re.findall(r'\w+', text))
     if name:
-      tokens.append("{" + name + "}")
-  return " ".join(tokens)
+      tokens.append('{' + name + '}')
+  return ' '.join(tokens)
 
 
 def similarity(template_a: str, template_b: str) -> float:

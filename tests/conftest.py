@@ -3,7 +3,14 @@
 import os
 import pathlib
 
-import pytest
+# Eight devices on the host, before anything imports JAX, so that parallel programs can be tested.
+os.environ['XLA_FLAGS'] = (
+  os.environ.get('XLA_FLAGS', '') + ' --xla_force_host_platform_device_count=8'
+)
+os.environ.setdefault('JAX_PLATFORMS', 'cpu')
+os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+import pytest  # noqa: E402
 
 _TEXT = """
 the first word of the sentence is the answer to the question
@@ -18,7 +25,7 @@ what is the bigger number of one two three four five six seven eight nine ten
 """.strip()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope='session')
 def tiny_vocabulary_path(tmp_path_factory: pytest.TempPathFactory) -> str:
   """Path of a sentencepiece model of a few hundred pieces, laid out as T5's: 0 pad, 1 EOS, 2 unk.
 
@@ -26,14 +33,14 @@ def tiny_vocabulary_path(tmp_path_factory: pytest.TempPathFactory) -> str:
   """
   import sentencepiece
 
-  path = tmp_path_factory.mktemp("vocabulary") / "tiny.model"
-  with path.open("wb") as f:
+  path = tmp_path_factory.mktemp('vocabulary') / 'tiny.model'
+  with path.open('wb') as f:
     sentencepiece.SentencePieceTrainer.train(
       sentence_iterator=iter(_TEXT.splitlines() * 4),
       model_writer=f,
       vocab_size=200,
       hard_vocab_limit=False,
-      required_chars="abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!'\"()-",
+      required_chars='abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.,:;?!\'"()-',
       pad_id=0,
       eos_id=1,
       unk_id=2,
@@ -43,11 +50,11 @@ def tiny_vocabulary_path(tmp_path_factory: pytest.TempPathFactory) -> str:
   return str(path)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope='session')
 def shared_data() -> pathlib.Path:
   """The directory of shared data; skips where it is absent."""
-  default = pathlib.Path(__file__).resolve().parents[2] / "shared" / "data"
-  path = pathlib.Path(os.environ.get("ROBUST_T5X_SHARED_DATA", default))
+  default = pathlib.Path(__file__).resolve().parents[2] / 'shared' / 'data'
+  path = pathlib.Path(os.environ.get('ROBUST_T5X_SHARED_DATA', default))
   if not path.is_dir():
-    pytest.skip(f"no shared data at {path}; set ROBUST_T5X_SHARED_DATA")
+    pytest.skip(f'no shared data at {path}; set ROBUST_T5X_SHARED_DATA')
   return path

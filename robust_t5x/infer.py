@@ -1,0 +1,97 @@
+"""Writes a model's outputs for the inputs of a JSONL file.
+
+`robust-t5x infer --gin_file=gin/runs/infer.gin --gin.INPUT_FILE="'in.jsonl'" --gin.OUTPUT_FILE="'out.jsonl'"`
+"""
+
+from collections.abc import Sequence
+import json
+import os
+import sys
+from typing import Any
+
+from robust_t5x import launcher
+
+
+def infer(
+  loaded: Any,
+  input_file: str | None = None,
+  output_file: str | None = None,
+  max_output: int = 32,
+  batch_size: int = 64,
+) -> str:
+  """Reads objects with `inputs` (text) and optional `options` (list of texts); writes them with the model's answer.
+
+  Each output line is the input's object with `prediction` and, where it has options, `option_scores` (log-likelihood
+  in nats) and the likeliest option as `prediction`.
+
+  Args:
+    loaded: a loading.Loaded.
+    input_file: JSONL to read.
+    output_file: JSONL to write, in the same order, atomically.
+    max_output: most tokens of an output.
+    batch_size: inputs processed together.
+
+  Returns:
+    The path written.
+
+  Raises:
+    launcher.UsageError: naming file and line of what cannot be read.
+  """
+  from robust_t5x import progress
+  from robust_t5x import scoring
+  import numpy as np
+
+  launcher.check_required({'INPUT_FILE': input_file, 'OUTPUT_FILE': output_file})
+  rows = read_rows(input_file)
+  vocabulary = loaded.model.input_vocabulary
+  tokens = [np.asarray([*vocabulary.encode(row['inputs']), vocabulary.eos_id]) for row in rows]
+  runner = scoring.Runner(loaded.model, loaded.params, min(batch_size, max(len(rows), 1)), max_output)
+  ranked = [i for i, row in enumerate(rows) if row.get('options')]
+  free = [i for i, row in enumerate(rows) if not row.get('options')]
+  with progress.Progress('inference', len(rows)) as bar:
+    for i, text in zip(free, runner.generate([tokens[i] for i in free], bar.advance), strict=True):
+      rows[i]['prediction'] = text
+    options = [rows[i]['options'] for i in ranked]
+    for i, scores in zip(ranked, runner.score([tokens[i] for i in ranked], options, bar.advance), strict=True):
+      rows[i]['option_scores'] = [round(float(s), 6) for s in scores]
+      rows[i]['prediction'] = rows[i]['options'][int(scores.argmax())]
+  temporary = output_file + '.tmp'
+  os.makedirs(os.path.dirname(os.path.abspath(output_file)), exist_ok=True)
+  with open(temporary, 'w', encoding='utf-8') as f:
+    f.writelines(json.dumps(row, ensure_ascii=False) + '\n' for row in rows)
+  os.replace(temporary, output_file)
+  print(f'wrote {len(rows)} outputs to {output_file}')
+  return output_file
+
+
+def read_rows(path: str) -> list[dict[str, Any]]:
+  """Reads and checks the input file."""
+  if not os.path.isfile(path):
+    raise launcher.UsageError(f'INPUT_FILE: no file {path}')
+  rows = []
+  with open(path, encoding='utf-8') as f:
+    for number, line in enumerate(f, 1):
+      if not line.strip():
+        continue
+      try:
+        row = json.loads(line)
+      except ValueError as e:
+        raise launcher.UsageError(f'{path}, line {number}: not JSON ({e})') from e
+      if not isinstance(row, dict) or not isinstance(row.get('inputs'), str):
+        raise launcher.UsageError(f"{path}, line {number}: needs an object with a text 'inputs'")
+      options = row.get('options', [])
+      if not isinstance(options, list) or not all(isinstance(o, str) for o in options):
+        raise launcher.UsageError(f"{path}, line {number}: 'options' must be a list of texts")
+      rows.append(row)
+  return rows
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Command line; returns the exit status."""
+  return launcher.run_configured('infer.infer', argv, __doc__.splitlines()[0])
+
+
+if __name__ == '__main__':
+  from robust_t5x import infer as _infer
+
+  sys.exit(_infer.main())

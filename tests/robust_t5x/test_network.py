@@ -1,0 +1,226 @@
+"""The network against Hugging Face's T5, and the network with and without its options."""
+
+import dataclasses
+import pathlib
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from robust_t5x import huggingface
+from robust_t5x import models
+from robust_t5x import network
+from robust_t5x import prompts
+from robust_t5x import trainable
+
+HF = pathlib.Path(__file__).parents[1] / 'data' / 'hf_t5'
+KINDS = ('v1_1', 'v1_0')
+
+
+class Vocabulary:
+  eos_id = 1
+
+
+@pytest.fixture(params=KINDS)
+def reference(request):
+  directory = HF / request.param
+  config = huggingface.load_config(directory)
+  params = huggingface.load_params(directory)
+  return network.Transformer(config), params, np.load(directory / 'reference.npz')
+
+
+def test_configuration_is_read():
+  new, old = (huggingface.load_config(HF / kind) for kind in KINDS)
+  assert new.mlp_activations == ('gelu', 'linear') and not new.logits_via_embedding
+  assert old.mlp_activations == ('relu',) and old.logits_via_embedding
+  assert (new.emb_dim, new.num_heads, new.head_dim, new.mlp_dim) == (24, 3, 8, 40)
+  assert (new.num_encoder_layers, new.num_decoder_layers, new.relpos_buckets) == (2, 3, 8)
+
+
+def test_every_weight_has_a_place(reference):
+  module, params, _ = reference
+  shapes = jax.eval_shape(
+    lambda: module.init(jax.random.key(0), jnp.ones((1, 4), int), jnp.ones((1, 4), int))['params']
+  )
+  ours = {k: v.shape for k, v in trainable.flatten(shapes).items()}
+  assert ours == {k: v.shape for k, v in trainable.flatten(params).items()}
+
+
+def test_encoder_agrees(reference):
+  module, params, expected = reference
+  encoded, mask = module.apply({'params': params}, expected['inputs'], method=module.encode)
+  real = expected['inputs'] > 0
+  np.testing.assert_array_equal(mask, real)
+  scale = np.abs(expected['encoded'][real]).max()
+  np.testing.assert_allclose(
+    np.asarray(encoded)[real], expected['encoded'][real], atol=1e-5 * max(scale, 1), rtol=1e-5
+  )
+
+
+def test_teacher_forced_logits_agree(reference):
+  module, params, expected = reference
+  logits = module.apply({'params': params}, expected['inputs'], expected['decoder_inputs'])
+  scale = np.abs(expected['logits']).max()
+  np.testing.assert_allclose(logits, expected['logits'], atol=1e-5 * max(scale, 1), rtol=1e-5)
+
+
+def test_cached_decoding_agrees_step_by_step(reference):
+  module, params, expected = reference
+  encoded, mask = module.apply({'params': params}, expected['inputs'], method=module.encode)
+  steps = expected['greedy'].shape[1]
+  kwargs = {'cached': True, 'cache_length': steps, 'mutable': ['cache'], 'method': module.decode}
+  token = np.zeros((4, 1), np.int32)
+  _, cache = module.apply({'params': params}, encoded, mask, token, **kwargs)
+  scale = np.abs(expected['step_logits']).max()
+  for i in range(steps):
+    logits, cache = module.apply({'params': params, **cache}, encoded, mask, token, **kwargs)
+    np.testing.assert_allclose(
+      logits[:, 0], expected['step_logits'][:, i], atol=1e-5 * max(scale, 1), rtol=1e-5
+    )
+    token = expected['greedy'][:, i : i + 1]
+
+
+def test_greedy_decoding_agrees_up_to_the_end_token(reference):
+  module, params, expected = reference
+  model = models.RobustT5(module, Vocabulary, Vocabulary)
+  steps = expected['greedy'].shape[1]
+  tokens, scores = jax.jit(model.decode_greedily, static_argnames='max_length')(
+    params, expected['inputs'], max_length=steps
+  )
+  for ours, theirs, score, logits in zip(
+    np.asarray(tokens), expected['greedy'], np.asarray(scores), expected['step_logits'], strict=True
+  ):
+    end = np.flatnonzero(theirs == Vocabulary.eos_id)
+    length = end[0] + 1 if len(end) else steps
+    np.testing.assert_array_equal(ours[:length], theirs[:length])
+    assert not ours[length:].any()
+    log_p = jax.nn.log_softmax(jnp.asarray(logits[:length]), axis=-1).max(-1).sum()
+    assert score == pytest.approx(float(log_p), abs=1e-4)
+
+
+def test_weights_survive_a_round_trip(reference, tmp_path):
+  module, params, _ = reference
+  huggingface.save(tmp_path, module.config, params)
+  again = huggingface.load_params(tmp_path)
+  assert huggingface.load_config(tmp_path) == module.config
+  jax.tree.map(np.testing.assert_array_equal, params, again)
+
+
+@pytest.mark.parametrize('length', [1, 2, 7, 40, 200])
+def test_position_buckets_are_within_range_and_exact_when_near(length):
+  both = network.relative_position_buckets(length, length, True, 32, 128)
+  past = network.relative_position_buckets(length, length, False, 32, 128)
+  assert both.min() >= 0 and both.max() < 32 and past.max() < 32
+  for distance in range(min(length, 8)):
+    assert both[length - 1, length - 1 - distance] == distance
+  for distance in range(1, min(length, 8)):
+    assert both[0, distance] == 16 + distance
+    assert past[0, distance] == 0  # a key after the query has the bucket of distance 0
+
+
+def test_rematerialisation_changes_nothing(reference):
+  module, params, expected = reference
+  remat = network.Transformer(dataclasses.replace(module.config, remat=True))
+
+  def loss(m, p):
+    return m.apply({'params': p}, expected['inputs'], expected['decoder_inputs']).var()
+
+  a, b = (jax.value_and_grad(lambda p, m=m: loss(m, p))(params) for m in (module, remat))
+  jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), a, b)
+
+
+def test_bfloat16_stays_close(reference):
+  module, params, expected = reference
+  low = network.Transformer(dataclasses.replace(module.config, dtype='bfloat16'))
+  logits = low.apply({'params': params}, expected['inputs'], expected['decoder_inputs'])
+  assert logits.dtype == jnp.float32
+  correlation = np.corrcoef(np.ravel(logits), np.ravel(expected['logits']))[0, 1]
+  assert correlation > 0.99
+
+
+def test_dropout_is_random_only_when_asked_for(reference):
+  module, params, expected = reference
+  noisy = network.Transformer(dataclasses.replace(module.config, dropout_rate=0.5))
+
+  def run(**kwargs):
+    return noisy.apply({'params': params}, expected['inputs'], expected['decoder_inputs'], **kwargs)
+
+  a, b = (run(deterministic=False, rngs={'dropout': jax.random.key(i)}) for i in range(2))
+  assert not np.allclose(a, b)
+  np.testing.assert_allclose(run(), expected['logits'], atol=1e-3)
+
+
+class TestPrompt:
+  config = network.T5Config(50, 16, 2, 8, 2, 2, 24)
+
+  def init(self, prompt):
+    module = network.Transformer(self.config, prompt)
+    shapes = jnp.ones((1, 4), int), jnp.ones((1, 3), int)
+    return module, module.init(jax.random.key(0), *shapes)['params']
+
+  def inputs(self):
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(2, 50, (3, 9))
+    tokens[1, 5:] = tokens[2, 1:] = 0
+    return tokens, rng.integers(2, 50, (3, 4))
+
+  def test_input_prompt_equals_the_same_vectors_as_tokens(self):
+    """A prompt made of the embeddings of pieces is the same as those pieces before the input."""
+    module, params = self.init(prompts.PromptConfig(length=3))
+    pieces = np.array([7, 11, 13])
+    params['prompt']['embedding'] = params['token_embedder']['embedding'][pieces]
+    tokens, decoder = self.inputs()
+    plain = network.Transformer(self.config)
+    rest = {k: v for k, v in params.items() if k != 'prompt'}
+    longer = np.concatenate([np.tile(pieces, (3, 1)), tokens], axis=1)
+    np.testing.assert_allclose(
+      module.apply({'params': params}, tokens, decoder),
+      plain.apply({'params': rest}, longer, decoder),
+      atol=1e-5,
+    )
+
+  def test_mask_and_length(self):
+    module, params = self.init(prompts.PromptConfig(length=3))
+    tokens, _ = self.inputs()
+    encoded, mask = module.apply({'params': params}, tokens, method=module.encode)
+    assert encoded.shape == (3, 12, 16)
+    np.testing.assert_array_equal(mask.sum(1), (tokens > 0).sum(1) + 3)
+
+  def test_padding_does_not_matter(self):
+    module, params = self.init(prompts.PromptConfig(length=3, encoder_prefix_length=2))
+    params['prompt']['encoder_gate'] = jnp.ones_like(params['prompt']['encoder_gate'])
+    tokens, decoder = self.inputs()
+    wider = np.pad(tokens, ((0, 0), (0, 6)))
+    a, b = (module.apply({'params': params}, t, decoder) for t in (tokens, wider))
+    np.testing.assert_allclose(a, b, atol=1e-5)
+
+  def test_fresh_prefix_changes_nothing_and_an_open_gate_does(self):
+    prefix = prompts.PromptConfig(encoder_prefix_length=4, decoder_prefix_length=2)
+    module, params = self.init(prefix)
+    rest = {k: v for k, v in params.items() if k != 'prompt'}
+    tokens, decoder = self.inputs()
+    plain = network.Transformer(self.config).apply({'params': rest}, tokens, decoder)
+    np.testing.assert_allclose(module.apply({'params': params}, tokens, decoder), plain, atol=1e-6)
+    for gate in ('encoder_gate', 'decoder_gate'):
+      opened = dict(params, prompt=dict(params['prompt']))
+      opened['prompt'][gate] = jnp.ones_like(params['prompt'][gate])
+      assert not np.allclose(module.apply({'params': opened}, tokens, decoder), plain, atol=1e-3)
+
+  def test_gate_of_a_fresh_prefix_has_a_gradient(self):
+    module, params = self.init(prompts.PromptConfig(encoder_prefix_length=4))
+    tokens, decoder = self.inputs()
+    gradient = jax.grad(lambda p: module.apply({'params': p}, tokens, decoder).var())(params)
+    assert np.abs(gradient['prompt']['encoder_gate']).min() > 0
+
+  def test_cached_decoding_equals_teacher_forcing_with_every_prompt(self):
+    module, params = self.init(prompts.PromptConfig(3, 2, 2))
+    params['prompt'] = jax.tree.map(lambda x: x + 0.5, params['prompt'])
+    model = models.RobustT5(module, Vocabulary, Vocabulary)
+    tokens, _ = self.inputs()
+    outputs, scores = model.decode_greedily(params, tokens, 5)
+    again = model.score_options(params, tokens, outputs[:, None])[:, 0]
+    # Scoring takes a 0 for padding, so rows that emit one cannot be compared.
+    rows = [i for i, row in enumerate(np.asarray(outputs)) if 0 not in row or 1 in row]
+    assert len(rows) >= 2
+    np.testing.assert_allclose(scores[np.array(rows)], again[np.array(rows)], atol=1e-4)
