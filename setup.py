@@ -35,7 +35,7 @@ setuptools.setup(
     'robust_t5x.mini': ['*'],
     'robust_t5x.templates': ['*.j2'],
     'seqio_tasks.banks': ['*.yaml'],
-    'seqio_tasks.data': ['*.yaml'],
+    'seqio_tasks.data': ['*.txt', '*.yaml'],
   },
   install_requires=[
     'clu>=0.0.12',

@@ -56,17 +56,18 @@ class EvaluationTask:
     name: of the SeqIO task.
     dataset: e.g. "mini_first_word"; tasks of one dataset differ in their phrasings only.
     group: of its phrasings, e.g. "observed".
-    instruction_ids: the phrasings.
+    instructions: the phrasings.
   """
 
   name: str
   dataset: str
   group: str
-  instruction_ids: tuple[str, ...]
+  instructions: tuple[bank_lib.Instruction, ...]
 
 
 _CONTENTS: dict[str, Any] = {}  # name -> what it was registered with, to compare
 _EVALUATION_TASKS: dict[str, EvaluationTask] = {}
+_EVALUATION_EXAMPLES: dict[str, dict[str, Examples]] = {}
 _EVALUATION_OF_MIXTURE: dict[str, tuple[str, ...]] = {}
 
 
@@ -197,6 +198,26 @@ def evaluation_task(name: str) -> EvaluationTask:
   return _EVALUATION_TASKS[name]
 
 
+def content_hash(name: str, split: str) -> str:
+  """SHA-256 over the examples of a flat task's split and its phrasings: what its results depend on.
+
+  Raises:
+    RegistrationError: if the task or the split is unknown.
+  """
+  task = evaluation_task(name)
+  examples_by_split = _EVALUATION_EXAMPLES[name]
+  if split not in examples_by_split:
+    raise RegistrationError(
+      f'task {name} has no split {split!r}; choose among {", ".join(examples_by_split)}'
+    )
+  examples = examples_by_split[split]
+  content = {
+    'instructions': [[i.id, i.template] for i in task.instructions],
+    'examples': list(examples() if callable(examples) else examples),
+  }
+  return hashlib.sha256(json.dumps(content, sort_keys=True).encode('utf-8')).hexdigest()
+
+
 def register_evaluation_task(
   name: str,
   dataset: str,
@@ -231,13 +252,14 @@ def register_evaluation_task(
     num_input_examples,
     (exact_match,) if metric_fns is None else metric_fns,
   )
-  _EVALUATION_TASKS[name] = EvaluationTask(name, dataset, group, tuple(i.id for i in instructions))
+  _EVALUATION_TASKS[name] = EvaluationTask(name, dataset, group, instructions)
+  _EVALUATION_EXAMPLES[name] = dict(examples_by_split)
   return name
 
 
 def register_mini_suite(
   vocabulary: seqio.Vocabulary,
-  num_phrasings: int,
+  num_paraphrases: int = 1,
   bank: bank_lib.Bank | None = None,
   num_train_examples: int = 20_000,
   num_eval_examples: int = 100,
@@ -250,7 +272,8 @@ def register_mini_suite(
 
   Args:
     vocabulary: of inputs and targets.
-    num_phrasings: K of the alignment tasks, 1 observed phrasing and K - 1 paraphrases.
+    num_paraphrases: paraphrases of each example in the alignment tasks, beside the observed
+      phrasing: K - 1.
     bank: phrasings; those of the package by default. The tasks are those with observed phrasings.
     num_train_examples: examples of each task's split "train".
     num_eval_examples: examples of each task's splits "validation" and "test".
@@ -299,7 +322,9 @@ def register_mini_suite(
     preprocessors = {'tuning': phrasings.stack_phrasings(1, canonical)}
     paraphrases = tuple(bank.select(task, ['alignment'], [MINI_ALIGNMENT_COLLECTION]))
     if paraphrases:
-      preprocessors['alignment'] = phrasings.stack_phrasings(num_phrasings, canonical, paraphrases)
+      preprocessors['alignment'] = phrasings.stack_phrasings(
+        1 + num_paraphrases, canonical, paraphrases
+      )
     for kind, preprocessor in preprocessors.items():
       names[kind].append(
         register_examples_task(f'{dataset}_{kind}', train, vocabulary, preprocessor, train_counts)

@@ -59,7 +59,7 @@ def clean_registries():
 
 def _register(vocabulary, **kwargs):
   kwargs = {
-    'num_phrasings': 3,
+    'num_paraphrases': 2,
     'bank': _bank(),
     'num_train_examples': 30,
     'num_eval_examples': 5,
@@ -100,7 +100,7 @@ def test_registering_again_is_nothing_and_otherwise_an_error(vocabulary):
   task = seqio.TaskRegistry.get('mini_first_word_tuning')
   assert _register(vocabulary) == names
   assert seqio.TaskRegistry.get('mini_first_word_tuning') is task
-  for change in ({'num_phrasings': 2}, {'seed': 5}, {'num_eval_examples': 6}):
+  for change in ({'num_paraphrases': 1}, {'seed': 5}, {'num_eval_examples': 6}):
     with pytest.raises(registration.RegistrationError, match='already registered with other'):
       _register(vocabulary, **change)
 
@@ -213,7 +213,7 @@ def test_faults_of_the_bank(vocabulary):
   with pytest.raises(bank_lib.BankError, match='its key is also that of mini_tuning/first_word/t0'):
     _register(vocabulary, bank=bank_lib.Bank(clash))
   with pytest.raises(ValueError, match="num_phrasings is 6.*'first_word' has 4 paraphrases"):
-    _register(vocabulary, num_phrasings=6)
+    _register(vocabulary, num_paraphrases=5)
 
 
 def test_evaluation_by_seqio_scores_gold_answers_as_right(vocabulary):
