@@ -1,0 +1,125 @@
+"""Metrics over phrasings, from the scores of a set of examples under each of k phrasings.
+
+Every function takes scores in [0, 1] of shape [..., N, k], examples by phrasings, and returns values of shape [...].
+NaN marks a cell that was not evaluated: means leave it out. Leading axes are anything: models, seeds, bootstrap
+replicates. `table_cells` brings a results table into this form.
+"""
+
+from collections.abc import Mapping
+import warnings
+
+from jaxtyping import Float
+import numpy as np
+import pandas as pd
+
+
+def _quiet(function, *args, **kwargs):
+  # An example or phrasing without any cell gives NaN, which is the answer; numpy's warning adds nothing.
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore', RuntimeWarning)
+    return function(*args, **kwargs)
+
+
+def phrasing_accuracy(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b k']:
+  """a[i]: mean score of each phrasing over the examples."""
+  return _quiet(np.nanmean, scores, axis=-2)
+
+
+def average_performance(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """AvgP: mean of a[i] over phrasings (Mizrahi et al. 2024, arXiv 2401.00595)."""
+  return _quiet(np.nanmean, phrasing_accuracy(scores), axis=-1)
+
+
+def max_performance(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """MaxP: a[i] of the best phrasing (Mizrahi et al. 2024)."""
+  return _quiet(np.nanmax, phrasing_accuracy(scores), axis=-1)
+
+
+def saturation(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """1 - (MaxP - AvgP): 1 where all phrasings do equally well (Mizrahi et al. 2024)."""
+  return 1 - (max_performance(scores) - average_performance(scores))
+
+
+def combined_performance_score(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """CPS: saturation times MaxP (Mizrahi et al. 2024)."""
+  return saturation(scores) * max_performance(scores)
+
+
+def spread(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """a[i] of the best phrasing less that of the worst (Sclar et al. 2023, arXiv 2310.11324)."""
+  return max_performance(scores) - worst_phrasing(scores)
+
+
+def standard_deviation(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """Sample standard deviation of a[i] over phrasings; NaN for a single phrasing (Sun et al. 2024)."""
+  return _quiet(np.nanstd, phrasing_accuracy(scores), axis=-1, ddof=1)
+
+
+def worst_phrasing(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """a[i] of the worst phrasing: one phrasing for all examples (Cao et al. 2024, arXiv 2406.10248)."""
+  return _quiet(np.nanmin, phrasing_accuracy(scores), axis=-1)
+
+
+def case_worst(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """Mean over examples of each example's own worst score; at most `worst_phrasing` (Cao et al. 2024)."""
+  return _quiet(lambda s: np.nanmean(np.nanmin(s, axis=-1), axis=-1), scores)
+
+
+def case_best(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """Mean over examples of each example's own best score; at least MaxP (Cao et al. 2024)."""
+  return _quiet(lambda s: np.nanmean(np.nanmax(s, axis=-1), axis=-1), scores)
+
+
+def case_standard_deviation(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """Mean over examples of the sample standard deviation over phrasings; NaN for a single phrasing."""
+  return _quiet(lambda s: np.nanmean(np.nanstd(s, axis=-1, ddof=1), axis=-1), scores)
+
+
+def observed_gap(
+  unobserved: Float[np.ndarray, '*b n k'], observed: Float[np.ndarray, '*b n j']
+) -> Float[np.ndarray, '*b']:
+  """AvgP of unobserved phrasings less that of observed ones; below 0 where new words hurt (Sun et al. 2024)."""
+  return average_performance(unobserved) - average_performance(observed)
+
+
+# Name in tables -> metric of one group of phrasings.
+METRICS = {
+  'AvgP': average_performance,
+  'MaxP': max_performance,
+  'saturation': saturation,
+  'CPS': combined_performance_score,
+  'spread': spread,
+  'sd': standard_deviation,
+  'worst phrasing': worst_phrasing,
+  'case-level worst': case_worst,
+  'case-level best': case_best,
+  'case-level sd': case_standard_deviation,
+}
+
+
+def table_cells(table: pd.DataFrame) -> Mapping[str, Mapping[str, pd.DataFrame]]:
+  """Scores of a results table of one model: dataset -> group -> frame of examples (rows) by instruction ids.
+
+  The groups of a dataset have the same examples in the same order; cells that were not evaluated are NaN.
+
+  Raises:
+    ValueError: if a cell stands twice, such as for two models or scorers in one table.
+  """
+  keys = ['dataset', 'group', 'example_id', 'instruction_id']
+  double = table.duplicated(keys)
+  if double.any():
+    row = table[double].iloc[0]
+    raise ValueError(
+      f'the results have more than one score of example {row["example_id"]!r} under {row["instruction_id"]!r}; '
+      'give one table for each model and scorer'
+    )
+  cells = {}
+  for dataset, rows in table.groupby('dataset', sort=False):
+    examples = rows['example_id'].unique()
+    cells[dataset] = {
+      group: part.pivot(index='example_id', columns='instruction_id', values='score').reindex(
+        index=examples, columns=part['instruction_id'].unique()
+      )
+      for group, part in rows.groupby('group', sort=False)
+    }
+  return cells

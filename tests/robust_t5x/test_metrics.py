@@ -1,0 +1,99 @@
+"""Metrics over phrasings: hand-computed tables, and the published values of Mizrahi et al. 2024."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robust_t5x import metrics
+
+NAN = math.nan
+# Four examples by three phrasings: accuracies 3/4, 2/4, 1/4.
+MIXED = [[1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 0, 0]]
+ONE_PHRASING = [[1], [0], [1], [1]]
+ALL_EQUAL = [[1, 1], [0, 0]]
+# Accuracies 1 (of one example), 1/2.
+MISSING = [[1, 1], [NAN, 0]]
+
+
+@pytest.mark.parametrize(
+  ('name', 'scores', 'expected'),
+  [
+    ('AvgP', MIXED, 0.5),
+    ('MaxP', MIXED, 0.75),
+    ('saturation', MIXED, 0.75),
+    ('CPS', MIXED, 0.5625),
+    ('spread', MIXED, 0.5),
+    ('sd', MIXED, 0.25),
+    ('worst phrasing', MIXED, 0.25),
+    ('case-level worst', MIXED, 0.25),
+    ('case-level best', MIXED, 0.75),
+    ('case-level sd', MIXED, 2 * math.sqrt(1 / 3) / 4),
+    ('AvgP', ONE_PHRASING, 0.75),
+    ('saturation', ONE_PHRASING, 1.0),
+    ('spread', ONE_PHRASING, 0.0),
+    ('sd', ONE_PHRASING, NAN),
+    ('case-level sd', ONE_PHRASING, NAN),
+    ('sd', ALL_EQUAL, 0.0),
+    ('CPS', ALL_EQUAL, 0.5),
+    ('case-level worst', ALL_EQUAL, 0.5),
+    ('AvgP', MISSING, 0.75),
+    ('MaxP', MISSING, 1.0),
+    ('worst phrasing', MISSING, 0.5),
+    ('case-level worst', MISSING, 0.5),
+  ],
+)
+def test_hand_computed(name, scores, expected):
+  assert metrics.METRICS[name](np.array(scores, float)) == pytest.approx(expected, nan_ok=True)
+
+
+def test_the_two_worsts_differ():
+  scores = np.array([[1, 0], [0, 1]], float)
+  assert metrics.worst_phrasing(scores) == 0.5
+  assert metrics.case_worst(scores) == 0.0
+
+
+def test_leading_axes_are_kept():
+  scores = np.stack([np.array(MIXED, float), 1 - np.array(MIXED, float)])
+  for metric in metrics.METRICS.values():
+    assert metric(scores) == pytest.approx([metric(scores[0]), metric(scores[1])])
+
+
+def test_observed_gap():
+  assert metrics.observed_gap(np.array(MIXED, float), np.array(ONE_PHRASING, float)) == pytest.approx(-0.25)
+
+
+def test_published_values(shared_data):
+  """MaxP, AvgP and CPS of every published table of accuracies on BIG-Bench Hard."""
+  compared = 0
+  for name in ('MaxP', 'AvgP', 'CPS'):
+    published = pd.read_csv(shared_data / 'bbh/published_metrics' / f'{name}_no_filtering.csv')
+    published = published.rename(columns=str.strip).set_index('task')
+    for path in sorted((shared_data / 'bbh/published_accuracies').glob('*.csv')):
+      for column, accuracy in pd.read_csv(path).filter(like='_acc').items():
+        value = published.at[path.stem, column.removesuffix('_acc')]
+        if not math.isnan(value) and accuracy.notna().all():
+          # One example with the accuracies as its scores has those accuracies.
+          assert metrics.METRICS[name](accuracy.to_numpy()[None]) == pytest.approx(value, abs=1e-9), (
+            path.stem,
+            column,
+          )
+          compared += 1
+  assert compared > 300
+
+
+def test_table_cells():
+  table = pd.DataFrame(
+    [
+      ('d', 'observed', 'e1', 'i1', 1.0),
+      ('d', 'observed', 'e2', 'i1', 0.0),
+      ('d', 'unobserved', 'e2', 'i2', 1.0),
+    ],
+    columns=['dataset', 'group', 'example_id', 'instruction_id', 'score'],
+  )
+  cells = metrics.table_cells(table)['d']
+  np.testing.assert_array_equal(cells['observed'].to_numpy(), [[1], [0]])
+  np.testing.assert_array_equal(cells['unobserved'].to_numpy(), [[NAN], [1]])
+  with pytest.raises(ValueError, match="more than one score of example 'e1' under 'i1'"):
+    metrics.table_cells(pd.concat([table, table.iloc[:1]]))

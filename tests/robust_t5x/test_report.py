@@ -1,0 +1,145 @@
+"""Results on disk, and reports of them."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robust_t5x import analysis
+from robust_t5x import report
+from robust_t5x import results
+
+GROUPS = {'observed': ('o1', 'o2'), 'unobserved': ('u1', 'u2', 'u3')}
+
+
+def _table(label, dataset, accuracy, seed=0, examples=40):
+  """Scores with the given accuracy in each group."""
+  rng = np.random.default_rng(seed)
+  rows = [
+    {
+      'model': label, 'dataset': dataset, 'example_id': f'e{e}', 'instruction_id': f'{dataset}/{i}', 'group': group,
+      'scorer': 'exact_match', 'prediction': 'p', 'gold': 'p', 'score': float(rng.random() < accuracy[group]),
+      'option_scores': '', 'matched_option': True,
+    }
+    for e in range(examples)
+    for group, ids in GROUPS.items()
+    for i in ids
+  ]  # fmt: skip
+  return pd.DataFrame(rows)
+
+
+def _evaluation(directory, label, accuracy, seed=0, examples=40):
+  run = results.Run.open(str(directory), label=label, fingerprint={'tasks': {'first': 'x', 'second': 'y'}, 'seed': seed})
+  for task in ('first', 'second'):
+    run.add_shard(task, _table(label, task, accuracy, seed, examples))
+  run.finish({f'{d}/{i}': f'Do <b>{i}</b> | now: {{x}}' for d in ('first', 'second') for i in 'o1 o2 u1 u2 u3'.split()}, {})
+  return str(directory)
+
+
+def test_a_run_is_written_once_and_found_again(tmp_path):
+  where = tmp_path / 'run'
+  fingerprint = {'tasks': {'first': 'x', 'second': 'y'}}
+  run = results.Run.open(str(where), label='m', fingerprint=fingerprint)
+  run.add_shard('first', _table('m', 'first', {'observed': 1, 'unobserved': 1}))
+  # Interrupted here: what is done is found, and a reader is told.
+  with pytest.raises(results.ResultsError, match='was interrupted; run the same'):
+    results.read(str(where))
+  run = results.Run.open(str(where), label='m', fingerprint=fingerprint)
+  assert not run.finished
+  assert run.has_shard('first')
+  assert not run.has_shard('second')
+  run.add_shard('second', _table('m', 'second', {'observed': 0, 'unobserved': 0}))
+  table = run.finish({'first/o1': 'text'}, {'truncated_inputs': 3})
+  again, record = results.read(str(where))
+  pd.testing.assert_frame_equal(table, again)
+  assert list(pd.read_csv(where / 'results.csv').columns) == list(results.COLUMNS)
+  assert record['truncated_inputs'] == 3
+  assert record['versions']['jax']
+  assert results.Run.open(str(where), label='m', fingerprint=fingerprint).finished
+  assert sorted(p.name for p in where.iterdir()) == ['results.csv', 'results.parquet', 'run.json']
+
+
+def test_another_evaluation_does_not_overwrite(tmp_path):
+  results.Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'prompt': 'a'})
+  with pytest.raises(results.ResultsError, match=r'another evaluation \(it differs in prompt\)'):
+    results.Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'prompt': 'b'})
+
+
+@pytest.mark.parametrize(
+  ('make', 'message'),
+  [
+    (lambda d: None, 'holds no evaluation'),
+    (lambda d: (d / 'run.json').write_text('{'), 'not valid JSON'),
+    (lambda d: (d / 'run.json').write_text('{"finished": "now", "label": "m"}'), 'no results.parquet'),
+  ],
+)
+def test_unreadable_results(tmp_path, make, message):
+  make(tmp_path)
+  with pytest.raises(results.ResultsError, match=message):
+    results.read(str(tmp_path))
+
+
+@pytest.fixture(scope='module')
+def evaluations(tmp_path_factory):
+  base = tmp_path_factory.mktemp('evaluations')
+  before = _evaluation(base / 'before', 'no prompt', {'observed': 0.95, 'unobserved': 0.5})
+  after = [
+    _evaluation(base / f'after{seed}', 'aligned', {'observed': 0.95, 'unobserved': 0.8}, seed) for seed in (1, 2)
+  ]
+  return before, after
+
+
+def test_numbers_agree_with_the_table(evaluations):
+  before, after = evaluations
+  comparison = analysis.compare([before, *after])
+  table = {d: results.read(d)[0] for d in (before, *after)}
+
+  def mean(directory, group):
+    rows = table[directory].query('group == @group')
+    return rows.groupby('dataset')['score'].mean().mean()
+
+  gap = comparison.gap('no prompt')
+  assert gap.estimate == pytest.approx(mean(before, 'unobserved') - mean(before, 'observed'))
+  assert gap.high < 0
+  change = comparison.gap_change('aligned')
+  expected = np.mean([mean(d, 'unobserved') - mean(d, 'observed') for d in after]) - gap.estimate
+  assert change.estimate == pytest.approx(expected)
+  assert change.low > 0
+
+
+def test_report(evaluations, tmp_path, capsys):
+  before, after = evaluations
+  assert report.main([before, *after, '--out', str(tmp_path)]) == 0
+  out = capsys.readouterr().out
+  assert f'report: {tmp_path}/report.html' in out
+  assert 'Over 2 tasks, the model no prompt scores' in out
+  assert 'Aligned, accuracy under unobserved phrasings changes by +' in out
+  page = (tmp_path / 'report.html').read_text()
+  assert 'Do &lt;b&gt;u1&lt;/b&gt; | now' in page
+  assert page.count('<tr>') > 20
+  assert (tmp_path / 'plot.png').read_bytes().startswith(b'\x89PNG')
+  text = (tmp_path / 'report.md').read_text()
+  gap = analysis.compare([before, *after]).gap('aligned')
+  assert report.points(gap) in text
+  lines = text.splitlines()
+  for header in (i for i, line in enumerate(lines) if line.startswith('|---')):
+    assert lines[header - 1].count('|') == lines[header].count('|') == lines[header + 1].count('|')
+  saved = pd.read_csv(tmp_path / 'metrics.csv')
+  row = saved.query('model == "aligned" and metric == "observed gap"').iloc[0]
+  assert row['low'] == pytest.approx(gap.low)
+
+
+def test_no_change_is_said(evaluations, tmp_path):
+  before, _ = evaluations
+  same = _evaluation(tmp_path / 'same', 'again', {'observed': 0.95, 'unobserved': 0.5})
+  assert 'cannot be told from no change' in report.write([before, same], str(tmp_path / 'out'))
+
+
+def test_different_cells_are_refused(evaluations, tmp_path, capsys):
+  before, _ = evaluations
+  other = _evaluation(tmp_path / 'other', 'other', {'observed': 1, 'unobserved': 1}, examples=39)
+  assert report.main([before, other, '--out', str(tmp_path / 'out')]) == 2
+  assert 'differ in the examples or phrasings of first' in capsys.readouterr().err
+  assert not (tmp_path / 'out').exists()
+  assert json.loads((tmp_path / 'other/run.json').read_text())['label'] == 'other'
