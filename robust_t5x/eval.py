@@ -1,6 +1,6 @@
 """Evaluates a model under every phrasing of every task of some mixtures.
 
-`python -m robust_t5x.eval --gin_file=gin/runs/eval.gin --gin.OUTPUT_DIR="'out/before'"`
+`python -m robust_t5x.eval --gin_file=gin/runs/eval_mini.gin --gin.OUTPUT_DIR="'out/before'"`
 
 The results are one row per example and phrasing (robust_t5x.results). A finished evaluation is found and not repeated,
 an interrupted one goes on with the task at which it stopped.
@@ -49,7 +49,10 @@ def evaluate(
   Raises:
     ValueError: naming the setting, task or phrasing that cannot be evaluated, before any evaluation starts.
   """
+  import gin
+
   from robust_t5x import progress
+  from robust_t5x import report
   from robust_t5x import results
   from robust_t5x import scoring
   from seqio_tasks import registration
@@ -76,17 +79,20 @@ def evaluate(
   )
   todo = [task for task in tasks if not run.has_shard(task.name)]
   done = len(tasks) - len(todo)
-  cut = 0
   with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
     for task in todo:
       rows = read_task(task.name, task_feature_lengths, split)
-      cut += sum(row['truncated_tokens'] > 0 for row in rows)
       run.add_shard(task.name, score_task(runner, rows, task, scorer, label))
       bar.advance(1, task.name)
   table = run.finish(
     instructions={i.id: i.template for task in tasks for i in task.instructions},
-    metadata={'truncated_inputs': cut},
+    metadata={
+      'model': loaded.identity,
+      'gin_config': gin.config_str(),
+      'command': ' '.join(sys.argv),
+    },
   )
+  cut = run.record['truncated_inputs']
   if cut:
     print(
       f'warning: {cut} of {len(table)} inputs were longer than {task_feature_lengths["inputs"]} tokens and were cut; '
@@ -94,6 +100,7 @@ def evaluate(
       file=sys.stderr,
     )
   print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
+  print(report.write([output_dir], output_dir))
   return table
 
 
@@ -179,6 +186,7 @@ def score_task(runner, rows, task, scorer, label) -> Any:
     'score': np.asarray(scores, np.float64),
     'option_scores': option_scores,
     'matched_option': matched,
+    'truncated_tokens': [int(row['truncated_tokens']) for row in rows],
   })
 
 

@@ -150,7 +150,7 @@ def enable_compilation_cache() -> None:
 
 def report_error(error: Exception) -> int:
   """Prints one line for an error that this project raised about its input; raises any other again."""
-  if not (isinstance(error, ValueError | RuntimeError) and _raised_here(error)):
+  if not (isinstance(error, ValueError | RuntimeError | OSError) and _raised_here(error)):
     raise error
   # gin appends where in the configuration the call was made.
   text = re.split(r'\s*In call to configurable', str(error))[0]

@@ -167,7 +167,7 @@ def initialise(
   rng = np.random.default_rng(seed)
   kind, _, argument = method.partition(':')
   # The first ids are control pieces (padding, end, unknown); sentinels come after the base vocabulary.
-  pieces = 3 + rng.choice(vocabulary.base_vocab_size - 3, size=length, replace=False)
+  pieces = 3 + rng.choice(vocabulary.vocab_size - vocabulary.extra_ids - 3, size=length, replace=False)
   if method == 'vocabulary':
     vectors = embedding[pieces]
   elif kind == 'text':

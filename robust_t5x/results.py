@@ -19,7 +19,7 @@ import pandas as pd
 
 COLUMNS = (
   'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'score',
-  'option_scores', 'matched_option',
+  'option_scores', 'matched_option', 'truncated_tokens',
 )  # fmt: skip
 _PACKAGES = (
   'robust_t5x', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'seqio', 'tensorflow', 'numpy', 'gin-config',
@@ -111,7 +111,7 @@ class Run:
 
     Args:
       instructions: instruction id -> template, kept for reports.
-      metadata: what else to record, such as counts and the gin configuration.
+      metadata: what else to record, such as the gin configuration.
 
     Returns:
       the table, its rows in the order of tasks, examples and phrasings.
@@ -126,6 +126,7 @@ class Run:
     self.record |= {
       'instructions': dict(instructions),
       'rows': len(table),
+      'truncated_inputs': int((table['truncated_tokens'] > 0).sum()),
       'finished': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
     }
     self._write()

@@ -20,7 +20,7 @@ def _table(label, dataset, accuracy, seed=0, examples=40):
     {
       'model': label, 'dataset': dataset, 'example_id': f'e{e}', 'instruction_id': f'{dataset}/{i}', 'group': group,
       'scorer': 'exact_match', 'prediction': 'p', 'gold': 'p', 'score': float(rng.random() < accuracy[group]),
-      'option_scores': '', 'matched_option': True,
+      'option_scores': '', 'matched_option': True, 'truncated_tokens': int(e == 0 and group == 'unobserved'),
     }
     for e in range(examples)
     for group, ids in GROUPS.items()
@@ -50,11 +50,12 @@ def test_a_run_is_written_once_and_found_again(tmp_path):
   assert run.has_shard('first')
   assert not run.has_shard('second')
   run.add_shard('second', _table('m', 'second', {'observed': 0, 'unobserved': 0}))
-  table = run.finish({'first/o1': 'text'}, {'truncated_inputs': 3})
+  table = run.finish({'first/o1': 'text'}, {'note': 'x'})
   again, record = results.read(str(where))
   pd.testing.assert_frame_equal(table, again)
   assert list(pd.read_csv(where / 'results.csv').columns) == list(results.COLUMNS)
-  assert record['truncated_inputs'] == 3
+  assert record['truncated_inputs'] == 6
+  assert record['note'] == 'x'
   assert record['versions']['jax']
   assert results.Run.open(str(where), label='m', fingerprint=fingerprint).finished
   assert sorted(p.name for p in where.iterdir()) == ['results.csv', 'results.parquet', 'run.json']

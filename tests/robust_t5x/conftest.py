@@ -1,0 +1,29 @@
+"""A tiny checkpoint with random weights, laid out as a user's own."""
+
+import pathlib
+import shutil
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture(scope='session')
+def tiny_checkpoint(tiny_vocabulary_path, tmp_path_factory) -> pathlib.Path:
+  """Directory of a T5.1.1 with random weights, two layers each, and its vocabulary."""
+  import jax
+
+  from robust_t5x import checkpoints
+  from robust_t5x import huggingface
+  from robust_t5x import network
+
+  vocabulary = checkpoints.vocabulary(tiny_vocabulary_path)
+  config = network.T5Config(
+    vocab_size=vocabulary.vocab_size, emb_dim=16, num_heads=2, head_dim=8, num_encoder_layers=2, num_decoder_layers=2,
+    mlp_dim=32, mlp_activations=('gelu', 'linear'), logits_via_embedding=True, dropout_rate=0.0, dtype='float32',
+  )  # fmt: skip
+  tokens = np.ones((1, 4), np.int32)
+  params = jax.jit(network.Transformer(config, None).init)(jax.random.key(0), tokens, tokens)['params']
+  path = tmp_path_factory.mktemp('checkpoint') / 'tiny'
+  huggingface.save(str(path), config, checkpoints.to_numpy(params))
+  shutil.copyfile(tiny_vocabulary_path, path / 'spiece.model')
+  return path

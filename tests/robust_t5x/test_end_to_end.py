@@ -1,0 +1,181 @@
+"""The command line from end to end, on a tiny model: align, evaluate, infer, report, and interruptions of them."""
+
+import json
+import os
+
+import numpy as np
+import pandas as pd
+import pytest
+from safetensors import numpy as safetensors
+
+from robust_t5x import __main__ as command
+from robust_t5x import results
+
+SMALL = ['--gin.BATCH_SIZE=8', '--gin.PROMPT_LENGTH=4', '--gin.LEARNING_RATE=0.01']
+
+
+def run(*arguments) -> int:
+  """`robust-t5x ...` in this process, as if started anew."""
+  import gin
+  import seqio
+
+  gin.clear_config(clear_constants=True)
+  seqio.TaskRegistry.reset()
+  seqio.MixtureRegistry.reset()
+  return command.main([str(a) for a in arguments])
+
+
+def align(checkpoint, where, *more, prompt='input', objective='kl', steps=4):
+  return run(
+    'train', '--gin_file=gin/runs/align.gin', f'--gin_file=gin/prompts/{prompt}.gin',
+    f'--gin_file=gin/objectives/{objective}.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
+    f"--gin.MODEL_DIR='{where}'", f'--gin.TRAIN_STEPS={steps}',
+    '--gin.registration.register_mini_suite.num_train_examples=40', *SMALL, *more,
+  )  # fmt: skip
+
+
+def evaluate(checkpoint, where, *more, examples=2):
+  return run(
+    'eval', '--gin_file=gin/runs/eval_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
+    f"--gin.OUTPUT_DIR='{where}'", f'--gin.NUM_EXAMPLES={examples}', '--gin.BATCH_SIZE=64',
+    "--gin.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']",
+    "--gin.TASK_FEATURE_LENGTHS={'inputs': 160, 'targets': 4}", *more,
+  )  # fmt: skip
+
+
+def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
+  before, prompt_dir, after = tmp_path / 'before', tmp_path / 'prompt', tmp_path / 'after'
+  assert evaluate(tiny_checkpoint, before) == 0
+  assert align(tiny_checkpoint, prompt_dir) == 0
+  prompt = prompt_dir / 'prompt.safetensors'
+  assert prompt.stat().st_size < 300_000
+  assert evaluate(tiny_checkpoint, after, f"--gin.PROMPT='{prompt}'") == 0
+  assert run('report', before, after, '--out', tmp_path / 'report') == 0
+  table, record = results.read(str(before))
+  assert len(table) == 2 * 20
+  assert set(table['group']) == {'observed', 'unobserved'}
+  assert 'register_mini_suite.num_eval_examples' in record['gin_config']
+  assert record['model']['backbone']['sha256']
+  assert os.path.getsize(before / 'report.html') > 10_000
+  made = json.loads((prompt_dir / 'run.json').read_text())
+  assert made['backbone']['sha256'] == record['model']['backbone']['sha256']
+  assert (prompt_dir / 'config.gin').read_text() == made['gin_config']
+  assert list((prompt_dir / 'tensorboard').glob('events*'))
+
+  # A finished evaluation is found.
+  capsys.readouterr()
+  shown = os.stat(before / 'results.parquet').st_mtime_ns
+  assert evaluate(tiny_checkpoint, before) == 0
+  assert 'nothing to do' in capsys.readouterr().out
+  assert os.stat(before / 'results.parquet').st_mtime_ns == shown
+  assert evaluate(tiny_checkpoint, before, f"--gin.PROMPT='{prompt}'") == 2
+  assert 'another evaluation' in capsys.readouterr().err
+
+  inputs = tmp_path / 'in.jsonl'
+  inputs.write_text('{"inputs": "the cat sat"}\n{"inputs": "yes or no", "options": ["yes", "no"], "id": 7}\n')
+  out = tmp_path / 'out.jsonl'
+  assert run(
+    'infer', '--gin_file=gin/runs/infer.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
+    f"--gin.INPUT_FILE='{inputs}'", f"--gin.OUTPUT_FILE='{out}'",
+  ) == 0  # fmt: skip
+  free, ranked = (json.loads(line) for line in out.read_text().splitlines())
+  assert isinstance(free['prediction'], str)
+  assert ranked['id'] == 7
+  assert ranked['prediction'] == ranked['options'][int(np.argmax(ranked['option_scores']))]
+
+
+def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatch):
+  from robust_t5x import eval as eval_module
+
+  whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+  assert evaluate(tiny_checkpoint, whole) == 0
+  scored = []
+  original = eval_module.score_task
+
+  def interrupted(runner, rows, task, *rest):
+    if scored:
+      raise KeyboardInterrupt
+    scored.append(task.name)
+    return original(runner, rows, task, *rest)
+
+  monkeypatch.setattr(eval_module, 'score_task', interrupted)
+  with pytest.raises(KeyboardInterrupt):
+    evaluate(tiny_checkpoint, parts)
+
+  def rest_only(runner, rows, task, *rest):
+    assert task.name not in scored
+    return original(runner, rows, task, *rest)
+
+  monkeypatch.setattr(eval_module, 'score_task', rest_only)
+  assert evaluate(tiny_checkpoint, parts) == 0
+  pd.testing.assert_frame_equal(results.read_table(str(whole)), results.read_table(str(parts)))
+
+
+@pytest.mark.parametrize(
+  ('prompt', 'objective'),
+  [('prefix', 'jensen_shannon'), ('input_and_prefix', 'encoder_cosine'), ('input', 'likelihood')],
+)
+def test_every_prompt_and_objective_trains(tiny_checkpoint, tmp_path, prompt, objective):
+  assert align(tiny_checkpoint, tmp_path, prompt=prompt, objective=objective, steps=2) == 0
+  arrays = safetensors.load_file(tmp_path / 'prompt.safetensors')
+  assert all(np.isfinite(a).all() for a in arrays.values())
+
+
+def test_resumes_at_the_exact_example(tiny_checkpoint, tmp_path):
+  """Interrupted after step 3 and resumed, training ends where it ends without interruption."""
+  stop = '--gin.train.train.save_period=3'
+  schedule = '--gin.optimizers.warmup_cosine.steps=6'
+  assert align(tiny_checkpoint, tmp_path / 'whole', stop, schedule, steps=6) == 0
+  assert align(tiny_checkpoint, tmp_path / 'parts', stop, schedule, steps=3) == 0
+  assert align(tiny_checkpoint, tmp_path / 'parts', stop, schedule, steps=6) == 0
+  whole, parts = (safetensors.load_file(tmp_path / d / 'prompt.safetensors') for d in ('whole', 'parts'))
+  for name, value in whole.items():
+    np.testing.assert_array_equal(parts[name], value, err_msg=name)
+  other = tmp_path / 'other'
+  assert align(tiny_checkpoint, other, stop, schedule, '--gin.SEED=1', steps=6) == 0
+  moved = safetensors.load_file(other / 'prompt.safetensors')
+  assert any(np.abs(moved[name] - value).max() > 1e-3 for name, value in whole.items())
+
+
+def test_a_whole_model_trains_and_loads(tiny_checkpoint, tmp_path):
+  assert run(
+    'train', '--gin_file=gin/runs/tune_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
+    f"--gin.MODEL_DIR='{tmp_path}'", '--gin.TRAIN_STEPS=2', '--gin.BATCH_SIZE=8',
+    '--gin.registration.register_mini_suite.num_train_examples=40',
+  ) == 0  # fmt: skip
+  before = safetensors.load_file(tiny_checkpoint / 'model.safetensors')
+  after = safetensors.load_file(tmp_path / 'model/model.safetensors')
+  assert before.keys() == after.keys()
+  assert all(np.abs(after[name] - value).max() > 0 for name, value in before.items())
+  assert evaluate(tmp_path / 'model', tmp_path / 'eval') == 0
+
+
+def test_a_loss_that_is_not_finite_stops_training(tiny_checkpoint, tmp_path, capsys):
+  huge = '--gin.optimizers.adamw.learning_rate=1e38'
+  assert align(tiny_checkpoint, tmp_path, huge, '--gin.train.train.log_period=1', steps=50) == 2
+  message = capsys.readouterr().err
+  assert 'was not finite; the state after step' in message
+  saved = [int(p.name) for p in (tmp_path / 'checkpoints').iterdir() if p.name.isdigit()]
+  assert len(saved) == 1
+  assert f'the state after step {saved[0]} ' in message
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (['--gin.MODELDIR="x"'], 'did you mean MODEL_DIR?'),
+    (['--gin_file=gin/prompts/imput.gin'], 'did you mean gin/prompts/input.gin?'),
+    (["--gin.INITIAL_CHECKPOINT_PATH='/nowhere'"], 'INITIAL_CHECKPOINT_PATH: no directory /nowhere'),
+    (["--gin.MIXTURE_OR_TASK_NAME='mini_aligment'"], 'did you mean mini_alignment?'),
+    (['--gin.BATCH_SIZE=7'], 'BATCH_SIZE is 7; it must be a multiple of the 8 devices'),
+    (['--gin.NUM_PARAPHRASES=90'], 'num_phrasings is 91'),
+    (["--gin.PROMPT_INIT='embedding'"], 'PROMPT_INIT'),
+    (['--gin.MODEL_DIR=None'], 'not set: MODEL_DIR'),
+  ],
+)
+def test_bad_input_is_one_clear_line(tiny_checkpoint, tmp_path, capsys, arguments, message):
+  assert align(tiny_checkpoint, tmp_path / 'run', *arguments) == 2
+  lines = capsys.readouterr().err.strip().splitlines()
+  assert lines[-1].startswith('error: ')
+  assert message in lines[-1]
+  assert not (tmp_path / 'run/checkpoints').exists()
