@@ -42,6 +42,7 @@ setuptools.setup(
     'flax>=0.12',
     'gin-config>=0.5',
     'jax>=0.7',
+    'jaxtyping>=0.2.30',
     'jinja2>=3.1',
     'matplotlib>=3.8',
     'numpy>=2.0',
@@ -64,7 +65,7 @@ setuptools.setup(
     'gpu': ['jax[cuda12]'],
     'tpu': ['jax[tpu]'],
     # T5X and two of its dependencies install from their repositories only; see docs/t5x.md.
-    't5x': ['cached_property', 'fiddle', 'grain', 'jaxtyping', 'tensorflow-datasets'],
+    't5x': ['cached_property', 'fiddle', 'grain'],
   },
   entry_points={'console_scripts': ['robust-t5x = robust_t5x.__main__:main']},
   classifiers=[

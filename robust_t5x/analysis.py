@@ -7,9 +7,7 @@ import os
 import numpy as np
 import pandas as pd
 
-from robust_t5x import metrics
-from robust_t5x import results
-from robust_t5x import statistics
+from robust_t5x import metrics, results, statistics
 
 OBSERVED, UNOBSERVED = 'observed', 'unobserved'
 Interval = statistics.Interval
@@ -43,9 +41,7 @@ class Comparison:
     start = sum(len(self.runs[m]) for m in before)
     return slice(start, start + len(self.runs[model]))
 
-  def interval(
-    self, model: str, group: str, metric: Callable, datasets: Sequence[str] | None = None
-  ) -> Interval:
+  def interval(self, model: str, group: str, metric: Callable, datasets: Sequence[str] | None = None) -> Interval:
     """A metric of one model under a group, mean over its seeds and the datasets that have the group."""
     runs = self.runs_of(model)
     return self._bootstrap([group], lambda s: metric(s[group][:, runs]).mean(axis=-1), datasets)
@@ -53,9 +49,7 @@ class Comparison:
   def change(self, model: str, group: str, metric: Callable) -> Interval:
     """A metric of a model less that of the first model, paired over examples and phrasings."""
     runs, first = self.runs_of(model), self.runs_of(self.models[0])
-    return self._bootstrap(
-      [group], lambda s: metric(s[group][:, runs]).mean(-1) - metric(s[group][:, first]).mean(-1)
-    )
+    return self._bootstrap([group], lambda s: metric(s[group][:, runs]).mean(-1) - metric(s[group][:, first]).mean(-1))
 
   @property
   def has_gap(self) -> bool:

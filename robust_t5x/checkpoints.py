@@ -15,8 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from robust_t5x import huggingface
-from robust_t5x import network
+from robust_t5x import huggingface, network
 from robust_t5x import trainable as trainable_lib
 
 BUNDLED = 'bundled'
@@ -62,13 +61,13 @@ def resolve(path: str) -> str:
   directory = bundled_path() if path == BUNDLED else os.path.expanduser(path)
   if not os.path.isdir(directory):
     raise CheckpointError(
-      f"INITIAL_CHECKPOINT_PATH: no directory {directory}; give a directory with config.json and model.safetensors, "
+      f'INITIAL_CHECKPOINT_PATH: no directory {directory}; give a directory with config.json and model.safetensors, '
       "or 'bundled' for the mini model"
     )
   for name in ('config.json',):
     if not os.path.isfile(os.path.join(directory, name)):
       raise CheckpointError(
-        f'INITIAL_CHECKPOINT_PATH: {directory} has no {name}; a checkpoint in Hugging Face\'s T5 layout has one'
+        f"INITIAL_CHECKPOINT_PATH: {directory} has no {name}; a checkpoint in Hugging Face's T5 layout has one"
       )
   return directory
 
@@ -131,7 +130,7 @@ def check_vocabulary(config: network.T5Config, vocab: Any) -> None:
   """Raises CheckpointError unless every id of the vocabulary has a row in the embedding table."""
   if vocab.vocab_size > config.vocab_size or vocab.vocab_size < config.vocab_size - 256:
     raise CheckpointError(
-      f'the vocabulary has {vocab.vocab_size} ids, the model\'s embedding {config.vocab_size} rows; '
+      f"the vocabulary has {vocab.vocab_size} ids, the model's embedding {config.vocab_size} rows; "
       'use the vocabulary that belongs to the checkpoint (the embedding may have up to 255 rows of padding)'
     )
 

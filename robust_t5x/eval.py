@@ -50,11 +50,7 @@ def evaluate(
     ValueError: naming the setting, task or phrasing that cannot be evaluated, before any evaluation starts.
   """
   import gin
-
-  from robust_t5x import progress
-  from robust_t5x import report
-  from robust_t5x import results
-  from robust_t5x import scoring
+  from robust_t5x import progress, report, results, scoring
   from seqio_tasks import registration
 
   launcher.check_required({'OUTPUT_DIR': output_dir, 'MIXTURES': mixtures})
@@ -63,9 +59,7 @@ def evaluate(
   for register in register_tasks:
     register(vocabulary=loaded.model.input_vocabulary)
   tasks = [
-    registration.evaluation_task(name)
-    for mixture in mixtures
-    for name in registration.evaluation_tasks(mixture)
+    registration.evaluation_task(name) for mixture in mixtures for name in registration.evaluation_tasks(mixture)
   ]
   label = label or ('with prompt' if loaded.identity['prompt'] else 'without prompt')
   identity = fingerprint(loaded, tasks, task_feature_lengths, split, scorer)
@@ -74,9 +68,7 @@ def evaluate(
     print(f'{output_dir} holds this evaluation already; nothing to do')
     return run.table()
 
-  runner = scoring.Runner(
-    loaded.model, loaded.params, batch_size, max_output=task_feature_lengths['targets']
-  )
+  runner = scoring.Runner(loaded.model, loaded.params, batch_size, max_output=task_feature_lengths['targets'])
   todo = [task for task in tasks if not run.has_shard(task.name)]
   done = len(tasks) - len(todo)
   with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
@@ -155,7 +147,7 @@ def score_task(runner, rows, task, scorer, label) -> Any:
     without = next((row for row, o in zip(rows, options, strict=True) if not o), None)
     if without is not None:
       raise launcher.UsageError(
-        f"SCORER: rank_likelihood needs options, which example {without['example_id']} of {task.name} lacks; "
+        f'SCORER: rank_likelihood needs options, which example {without["example_id"]} of {task.name} lacks; '
         'use exact_match for this task'
       )
     ranked = runner.score(inputs, options)
@@ -174,20 +166,22 @@ def score_task(runner, rows, task, scorer, label) -> Any:
     not o or scoring.normalise(p) in {scoring.normalise(x) for x in o}
     for p, o in zip(predictions, options, strict=True)
   ]
-  return pd.DataFrame({
-    'model': label,
-    'dataset': task.dataset,
-    'example_id': [row['example_id'] for row in rows],
-    'instruction_id': [row['instruction_id'] for row in rows],
-    'group': task.group,
-    'scorer': scorer,
-    'prediction': predictions,
-    'gold': golds,
-    'score': np.asarray(scores, np.float64),
-    'option_scores': option_scores,
-    'matched_option': matched,
-    'truncated_tokens': [int(row['truncated_tokens']) for row in rows],
-  })
+  return pd.DataFrame(
+    {
+      'model': label,
+      'dataset': task.dataset,
+      'example_id': [row['example_id'] for row in rows],
+      'instruction_id': [row['instruction_id'] for row in rows],
+      'group': task.group,
+      'scorer': scorer,
+      'prediction': predictions,
+      'gold': golds,
+      'score': np.asarray(scores, np.float64),
+      'option_scores': option_scores,
+      'matched_option': matched,
+      'truncated_tokens': [int(row['truncated_tokens']) for row in rows],
+    }
+  )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -10,8 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from robust_t5x import network
-from robust_t5x import trainable
+from robust_t5x import network, trainable
 
 # config.json's name of the MLP -> (flax activations); 'gated-gelu' is T5.1.1, 'relu' T5 1.0.
 _ACTIVATIONS = {'gated-gelu': ('gelu', 'linear'), 'relu': ('relu',), 'gated-relu': ('relu', 'linear')}
@@ -39,9 +38,7 @@ def load_config(directory: str) -> network.T5Config:
     raise HuggingFaceError(f"{path}: model_type is {config['model_type']!r}; only 't5' is supported")
   projection = config.get('feed_forward_proj', 'relu')
   if projection not in _ACTIVATIONS:
-    raise HuggingFaceError(
-      f'{path}: feed_forward_proj is {projection!r}; supported are {", ".join(_ACTIVATIONS)}'
-    )
+    raise HuggingFaceError(f'{path}: feed_forward_proj is {projection!r}; supported are {", ".join(_ACTIVATIONS)}')
   try:
     return network.T5Config(
       vocab_size=config['vocab_size'],
@@ -53,9 +50,7 @@ def load_config(directory: str) -> network.T5Config:
       mlp_dim=config['d_ff'],
       mlp_activations=_ACTIVATIONS[projection],
       # transformers 5 writes tie_word_embeddings as true for every T5 and tells T5 1.0 by the scale.
-      logits_via_embedding=config.get(
-        'scale_decoder_outputs', config.get('tie_word_embeddings', True)
-      ),
+      logits_via_embedding=config.get('scale_decoder_outputs', config.get('tie_word_embeddings', True)),
       relpos_buckets=config.get('relative_attention_num_buckets', 32),
       relpos_max_distance=config.get('relative_attention_max_distance', 128),
     )
@@ -90,9 +85,7 @@ def load_params(directory: str) -> dict[str, Any]:
   return trainable.unflatten(flat)
 
 
-def save(
-  directory: str, config: network.T5Config, params: Mapping[str, Any], dtype: str = 'float32'
-) -> None:
+def save(directory: str, config: network.T5Config, params: Mapping[str, Any], dtype: str = 'float32') -> None:
   """Writes `config.json` and `model.safetensors`; parameters under `prompt` are left out.
 
   Args:

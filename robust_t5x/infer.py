@@ -37,9 +37,9 @@ def infer(
   Raises:
     launcher.UsageError: naming file and line of what cannot be read.
   """
-  from robust_t5x import progress
-  from robust_t5x import scoring
   import numpy as np
+
+  from robust_t5x import progress, scoring
 
   launcher.check_required({'INPUT_FILE': input_file, 'OUTPUT_FILE': output_file})
   rows = read_rows(input_file)

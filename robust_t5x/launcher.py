@@ -35,20 +35,24 @@ def parse_flags(argv: Sequence[str], description: str) -> argparse.Namespace:
   """
   parser = argparse.ArgumentParser(
     description=description,
-    epilog="Macros are set with --gin.NAME=VALUE, where VALUE is a Python literal: --gin.MODEL_DIR=\"'/tmp/run'\".",
+    epilog='Macros are set with --gin.NAME=VALUE, where VALUE is a Python literal: --gin.MODEL_DIR="\'/tmp/run\'".',
     allow_abbrev=False,
   )
   parser.add_argument('--gin_file', action='append', default=[], metavar='FILE', help='gin file; repeatable')
-  parser.add_argument('--gin_search_paths', default='', metavar='DIRS', help='where gin files are looked for, comma-separated')
+  parser.add_argument(
+    '--gin_search_paths', default='', metavar='DIRS', help='where gin files are looked for, comma-separated'
+  )
   parser.add_argument('--tfds_data_dir', metavar='DIR', help='data directory of tensorflow-datasets')
-  parser.add_argument('--seqio_additional_cache_dirs', default='', metavar='DIRS', help='cached SeqIO tasks, comma-separated')
+  parser.add_argument(
+    '--seqio_additional_cache_dirs', default='', metavar='DIRS', help='cached SeqIO tasks, comma-separated'
+  )
   rest, bindings = [], []
   for argument in argv:
     match = re.fullmatch(r'--gin\.([^=\s]+)=(.*)', argument, re.DOTALL)
     if match:
       bindings.append(f'{match[1]} = {match[2]}')
     elif argument.startswith('--gin.'):
-      raise UsageError(f"{argument}: write --gin.NAME=VALUE in one argument, such as --gin.TRAIN_STEPS=100")
+      raise UsageError(f'{argument}: write --gin.NAME=VALUE in one argument, such as --gin.TRAIN_STEPS=100')
     else:
       rest.append(argument)
   flags = parser.parse_args(rest)
@@ -196,5 +200,5 @@ def _macros_defined(files: Sequence[str], paths: Sequence[str]) -> set[str]:
       text = re.sub(r'#.*', '', f.read())
     names.update(re.findall(r'^([A-Z][A-Z0-9_]*)\s*=', text, re.MULTILINE))
     names.update(re.findall(r'%([A-Z][A-Z0-9_]*)', text))
-    todo += re.findall(r'''^include\s+['"](.+?)['"]''', text, re.MULTILINE)
+    todo += re.findall(r"""^include\s+['"](.+?)['"]""", text, re.MULTILINE)
   return names

@@ -3,11 +3,7 @@
 import dataclasses
 from typing import Any
 
-from robust_t5x import checkpoints
-from robust_t5x import models
-from robust_t5x import network
-from robust_t5x import prompts
-from robust_t5x import trainable
+from robust_t5x import checkpoints, models, network, prompts, trainable
 
 BUNDLED_PROMPT = 'prompt.safetensors'
 
@@ -46,9 +42,7 @@ def load(checkpoint: str, prompt: str | None = None, dtype: str = 'float32') -> 
   return loaded.model, loaded.params
 
 
-def load_with_identity(
-  checkpoint: str, prompt: str | None = None, dtype: str = 'float32'
-) -> Loaded:
+def load_with_identity(checkpoint: str, prompt: str | None = None, dtype: str = 'float32') -> Loaded:
   """As `load`, with path and hash of what was loaded."""
   config = checkpoints.network_config(checkpoint, dtype)
   backbone_hash = checkpoints.backbone_hash(checkpoint)

@@ -15,8 +15,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from robust_t5x import network
-from robust_t5x import objectives
+from robust_t5x import network, objectives
 
 Batch = Mapping[str, jax.Array]
 
@@ -179,9 +178,7 @@ class RobustT5:
     """As loss_fn, without dropout."""
     return self.loss_fn(params, batch, None)
 
-  def score_batch(
-    self, params: Mapping[str, Any], batch: Batch, return_intermediates: bool = False
-  ) -> jax.Array:
+  def score_batch(self, params: Mapping[str, Any], batch: Batch, return_intermediates: bool = False) -> jax.Array:
     """Log-likelihood of each target, teacher-forced, summed over its tokens.
 
     Args:
@@ -204,9 +201,7 @@ class RobustT5:
       return scores, {'decoder': decoder}
     return scores
 
-  def score_options(
-    self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, options: jax.Array
-  ) -> jax.Array:
+  def score_options(self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, options: jax.Array) -> jax.Array:
     """Log-likelihood of every option of every input; each input is encoded once.
 
     Args:
@@ -231,9 +226,7 @@ class RobustT5:
     scores = _target_log_probabilities(logits, targets) * (targets > 0)
     return scores.sum(axis=-1).reshape(examples, choices)
 
-  def predict_batch(
-    self, params: Mapping[str, Any], batch: Batch, rng: jax.Array | None = None
-  ) -> jax.Array:
+  def predict_batch(self, params: Mapping[str, Any], batch: Batch, rng: jax.Array | None = None) -> jax.Array:
     """Greedy decodes, int [B, L]; 0 after the end token."""
     return self.predict_batch_with_aux(params, batch, rng)[0]
 
@@ -251,9 +244,7 @@ class RobustT5:
       (int [B, L], {'scores': float32 [B]}).
     """
     del rng
-    tokens, scores = self.decode_greedily(
-      params, batch['encoder_input_tokens'], batch['decoder_input_tokens'].shape[1]
-    )
+    tokens, scores = self.decode_greedily(params, batch['encoder_input_tokens'], batch['decoder_input_tokens'].shape[1])
     return tokens, {'scores': scores}
 
   def decode_greedily(
@@ -334,9 +325,7 @@ class RobustT5:
     """
     return self.module.apply({'params': params}, encoder_input_tokens, decoder_input_tokens)
 
-  def generate(
-    self, params: Mapping[str, Any], inputs: Sequence[str], max_output: int = 32
-  ) -> list[str]:
+  def generate(self, params: Mapping[str, Any], inputs: Sequence[str], max_output: int = 32) -> list[str]:
     """Greedy outputs for texts, of at most `max_output` tokens."""
     return self._runner(params, len(inputs), max_output).generate(self._encode(inputs))
 

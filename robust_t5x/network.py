@@ -149,9 +149,7 @@ class LayerNorm(nn.Module):
   def __call__(self, inputs: jax.Array) -> jax.Array:
     """[..., D] -> [..., D]."""
     x = inputs.astype(jnp.float32)
-    scale = partitioning.param_with_axes(
-      'scale', nn.initializers.ones, (x.shape[-1],), jnp.float32, axes=('embed',)
-    )
+    scale = partitioning.param_with_axes('scale', nn.initializers.ones, (x.shape[-1],), jnp.float32, axes=('embed',))
     x = x * lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-6)
     return (x * scale).astype(self.dtype)
 
@@ -213,9 +211,7 @@ class Attention(nn.Module):
     if bias is not None:
       logits = logits + bias
     probabilities = jax.nn.softmax(logits.astype(jnp.float32), axis=-1).astype(cfg.dtype)
-    probabilities = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(
-      probabilities, deterministic=deterministic
-    )
+    probabilities = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(probabilities, deterministic=deterministic)
     out = jnp.einsum('nhqk,nkhf->nqhf', probabilities, value)
     if prefix is not None:
       out = out + prompts.attend_to_prefix(query, prefix)

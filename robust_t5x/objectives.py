@@ -85,9 +85,7 @@ def cross_entropy(branches: Branches, label_smoothing: float = 0.0, z_loss: floa
   return token_mean(loss.mean(axis=1), branches)
 
 
-def kl_to_canonical(
-  branches: Branches, direction: str = 'from_canonical', stop_gradient: bool = True
-) -> jax.Array:
+def kl_to_canonical(branches: Branches, direction: str = 'from_canonical', stop_gradient: bool = True) -> jax.Array:
   """Mean KL divergence between the canonical phrasing r and each other phrasing i, in nats per target token.
 
   Args:
@@ -110,9 +108,7 @@ def kl_to_canonical(
   elif direction == 'to_canonical':
     divergence = _kl(others, canonical)
   else:
-    raise ValueError(
-      f"kl_to_canonical.direction is {direction!r}; use 'from_canonical' or 'to_canonical'"
-    )
+    raise ValueError(f"kl_to_canonical.direction is {direction!r}; use 'from_canonical' or 'to_canonical'")
   return token_mean(divergence.mean(axis=1), branches)
 
 

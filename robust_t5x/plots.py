@@ -6,8 +6,7 @@ matplotlib.use('Agg')
 import matplotlib.pyplot as plt
 import numpy as np
 
-from robust_t5x import analysis
-from robust_t5x import metrics
+from robust_t5x import analysis, metrics
 
 _COLOURS = ('#4c4c4c', '#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00')  # Okabe and Ito, after a neutral one
 _FOCUS = (analysis.UNOBSERVED, 'correct')  # the group whose phrasings are drawn one by one
@@ -23,9 +22,7 @@ def draw(comparison: analysis.Comparison, path: str) -> None:
   focus = next((group for group in _FOCUS if group in groups), groups[0])
   datasets = [name for name, scores in comparison.datasets.items() if focus in scores]
   height = max(3.2, 1.2 + 0.17 * len(datasets) * (len(models) + 0.8))
-  figure, (left, right) = plt.subplots(
-    1, 2, figsize=(10.5, height), width_ratios=(1, 1.7), constrained_layout=True
-  )
+  figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, height), width_ratios=(1, 1.7), constrained_layout=True)
   for m, model in enumerate(models):
     for g, group in enumerate(groups):
       value = comparison.interval(model, group, metrics.average_performance)

@@ -105,9 +105,7 @@ class SoftPrompt(nn.Module):
     if not self.config.length:
       return embedded, mask
     rows = embedded.shape[0]
-    prompt = jnp.broadcast_to(
-      self.embedding.astype(embedded.dtype), (rows, *self.embedding.shape)
-    )
+    prompt = jnp.broadcast_to(self.embedding.astype(embedded.dtype), (rows, *self.embedding.shape))
     ones = jnp.ones((rows, self.config.length), mask.dtype)
     return jnp.concatenate([prompt, embedded], axis=1), jnp.concatenate([ones, mask], axis=1)
 

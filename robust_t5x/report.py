@@ -31,9 +31,7 @@ def write(directories: Sequence[str], out: str) -> str:
   """
   import jinja2
 
-  from robust_t5x import analysis
-  from robust_t5x import plots
-  from robust_t5x import results
+  from robust_t5x import analysis, plots, results
 
   comparison = analysis.compare(directories)
   os.makedirs(out, exist_ok=True)
@@ -48,7 +46,11 @@ def write(directories: Sequence[str], out: str) -> str:
     loader=jinja2.FileSystemLoader(_TEMPLATES), trim_blocks=True, lstrip_blocks=True,
     undefined=jinja2.StrictUndefined, autoescape=jinja2.select_autoescape(['html.j2']),
   )  # fmt: skip
-  environment.filters |= {'percent': percent, 'points': points, 'cell': lambda text: text.replace('|', '\\|').replace('\n', ' ⏎ ')}
+  environment.filters |= {
+    'percent': percent,
+    'points': points,
+    'cell': lambda text: text.replace('|', '\\|').replace('\n', ' ⏎ '),
+  }
   for name in ('report.html', 'report.md'):
     results.write_atomically(os.path.join(out, name), environment.get_template(name + '.j2').render(content))
   return content['finding']
@@ -153,7 +155,9 @@ def main(argv: Sequence[str] | None = None) -> int:
   from robust_t5x import results
 
   parser = argparse.ArgumentParser(prog='robust-t5x report', description=__doc__.splitlines()[0])
-  parser.add_argument('directories', nargs='+', metavar='DIR', help='OUTPUT_DIR of a finished evaluation, baseline first')
+  parser.add_argument(
+    'directories', nargs='+', metavar='DIR', help='OUTPUT_DIR of a finished evaluation, baseline first'
+  )
   parser.add_argument('--out', required=True, help='directory that the report is written to')
   args = parser.parse_args(argv)
   try:

@@ -154,7 +154,9 @@ def read(directory: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     raise ResultsError(f'{directory} holds no evaluation (no run.json); give the OUTPUT_DIR of a `robust-t5x eval`')
   record = _read_json(path)
   if not record.get('finished'):
-    raise ResultsError(f'the evaluation in {directory} was interrupted; run the same `robust-t5x eval` again to finish it')
+    raise ResultsError(
+      f'the evaluation in {directory} was interrupted; run the same `robust-t5x eval` again to finish it'
+    )
   return read_table(directory), record
 
 

@@ -38,9 +38,7 @@ class Runner:
     self._model, self._params = model, params
     self._batch_size, self._max_output = batch_size, max_output
 
-  def generate(
-    self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None
-  ) -> list[str]:
+  def generate(self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None) -> list[str]:
     """Greedy outputs as text.
 
     Args:

@@ -60,18 +60,19 @@ def train(
     launcher.UsageError: for missing settings.
     NonFiniteLossError: when the loss or a gradient is not finite; the last good state has been saved.
   """
-  from robust_t5x import checkpoints
-  from robust_t5x import partitioning
-  from robust_t5x import trainable as trainable_lib
-  from robust_t5x import training
   import jax
 
-  launcher.check_required({
-    'MODEL_DIR': model_dir,
-    'MIXTURE_OR_TASK_NAME': mixture_or_task_name,
-    'TASK_FEATURE_LENGTHS': task_feature_lengths,
-    'TRAIN_STEPS': train_steps,
-  })
+  from robust_t5x import checkpoints, partitioning, training
+  from robust_t5x import trainable as trainable_lib
+
+  launcher.check_required(
+    {
+      'MODEL_DIR': model_dir,
+      'MIXTURE_OR_TASK_NAME': mixture_or_task_name,
+      'TASK_FEATURE_LENGTHS': task_feature_lengths,
+      'TRAIN_STEPS': train_steps,
+    }
+  )
   trainable = trainable or trainable_lib.Trainable()
   checkpoints.check_vocabulary(model.module.config, model.input_vocabulary)
   record = run_record(model_dir, seed, initial_checkpoint_path)
@@ -81,9 +82,7 @@ def train(
 
   for register in register_tasks:
     register(vocabulary=model.input_vocabulary)
-  data = data_iterator(
-    model, mixture_or_task_name, task_feature_lengths, batch_size, seed, use_cached_tasks
-  )
+  data = data_iterator(model, mixture_or_task_name, task_feature_lengths, batch_size, seed, use_cached_tasks)
 
   mesh = partitioning.make_mesh(model_parallel)
   state = training.initial_state(moving, model.optimizer_def)
@@ -116,10 +115,9 @@ class NonFiniteLossError(RuntimeError):
 def _loop(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_steps, save_period, log_period):
   """Steps, logs and saves until `train_steps`."""
   from clu import metric_writers
-
-  from robust_t5x import partitioning
-  from robust_t5x import progress
   import jax
+
+  from robust_t5x import partitioning, progress
 
   writer = metric_writers.SummaryWriter(os.path.join(model_dir, 'tensorboard'))
   totals, since, began = None, step, time.monotonic()
@@ -168,9 +166,9 @@ def initial_params(
     prompt_init: see prompts.initialise.
     seed: of the random initialisation.
   """
-  from robust_t5x import checkpoints
-  from robust_t5x import prompts
   import jax
+
+  from robust_t5x import checkpoints, prompts
 
   shapes = {'encoder_input_tokens': (1, 8), 'decoder_input_tokens': (1, 8)}
   variables = jax.jit(lambda key: model.get_initial_variables(key, shapes))(jax.random.key(seed))
@@ -180,9 +178,7 @@ def initial_params(
     _log(f'backbone {checkpoints.resolve(initial_checkpoint_path)}: {report}')
   if 'prompt' in params:
     embedding = params['token_embedder']['embedding']
-    params['prompt'] = prompts.initialise(
-      params['prompt'], prompt_init, embedding, model.input_vocabulary, seed
-    )
+    params['prompt'] = prompts.initialise(params['prompt'], prompt_init, embedding, model.input_vocabulary, seed)
   return params, variables['params_axes']
 
 
@@ -227,9 +223,7 @@ def data_iterator(
 def run_record(model_dir: str, seed: int, initial_checkpoint_path: str | None) -> dict[str, Any]:
   """What a run must be told by: configuration, seed, backbone, versions."""
   import gin
-
-  from robust_t5x import checkpoints
-  from robust_t5x import results
+  from robust_t5x import checkpoints, results
 
   record = {
     'gin_config': gin.config_str(),
@@ -276,8 +270,9 @@ def _check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
 
 def _state_shardings(state, optimizer, axes, mesh):
   """Shardings of the state: the optimiser's slots lie where their parameters do, all else is on every device."""
-  from robust_t5x import partitioning
   import optax
+
+  from robust_t5x import partitioning
 
   params = partitioning.param_shardings(axes, state.params, mesh)
   whole = partitioning.replicated(mesh)
@@ -302,9 +297,7 @@ def _export(model, model_dir, moving, frozen, record) -> str:
   """Writes what was trained: a prompt file, and a whole checkpoint where more than the prompt trained."""
   import shutil
 
-  from robust_t5x import checkpoints
-  from robust_t5x import huggingface
-  from robust_t5x import prompts
+  from robust_t5x import checkpoints, huggingface, prompts
   from robust_t5x import trainable as trainable_lib
 
   moving = checkpoints.to_numpy(moving)

@@ -11,8 +11,7 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from robust_t5x import models
-from robust_t5x import trainable
+from robust_t5x import models, trainable
 
 
 class TrainState(NamedTuple):

@@ -114,9 +114,7 @@ class Bank:
     self._instructions = tuple(instructions)
     counts = collections.Counter(i.id for i in self._instructions)
     problems = [
-      f'{id_}: the id stands {n} times; give each phrasing a key of its own'
-      for id_, n in counts.items()
-      if n > 1
+      f'{id_}: the id stands {n} times; give each phrasing a key of its own' for id_, n in counts.items() if n > 1
     ]
     problems += [
       f'{i.id}: unknown role {i.role!r}; use one of {", ".join(ROLES)}'
@@ -150,9 +148,7 @@ class Bank:
     paths = package_files(family)
     if not paths:
       families = sorted({path.stem.split('_')[0] for path in _BANKS_DIRECTORY.glob('*.yaml')})
-      raise BankError(
-        [f'no bank file of the family {family!r} in {_BANKS_DIRECTORY}; there are {families}']
-      )
+      raise BankError([f'no bank file of the family {family!r} in {_BANKS_DIRECTORY}; there are {families}'])
     return cls.from_files(paths, fields)
 
   def select(

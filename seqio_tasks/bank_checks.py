@@ -64,8 +64,7 @@ def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
     else:
       reason = f'the same phrasing as {other.id}'
     yield (
-      f'{path}: {instruction.id}: {reason} (in {other_path}), but for case, punctuation and space; '
-      'remove one of them'
+      f'{path}: {instruction.id}: {reason} (in {other_path}), but for case, punctuation and space; remove one of them'
     )
 
 
@@ -78,7 +77,4 @@ def token_clashes(read: Sequence[tuple[str, Instruction]], vocabulary: Tokenizer
     ids = tuple(int(i) for i in vocabulary.encode(render(instruction.template, stand_ins)))
     other = seen.setdefault(ids, instruction.id)
     if other != instruction.id:
-      yield (
-        f'{path}: {instruction.id}: the vocabulary encodes it just as {other}; reword or remove '
-        'one of them'
-      )
+      yield (f'{path}: {instruction.id}: the vocabulary encodes it just as {other}; reword or remove one of them')

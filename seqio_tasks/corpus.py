@@ -69,9 +69,7 @@ def parse_line(line: str, part: str) -> Synset:
     count = int(fields[3], 16)
     words = [re.sub(r'\(.*\)$', '', w) for w in fields[4 : 4 + 2 * count : 2]]
     start = 4 + 2 * count
-    pointers = [
-      fields[start + 1 + 4 * i : start + 5 + 4 * i] for i in range(int(fields[start]))
-    ]
+    pointers = [fields[start + 1 + 4 * i : start + 5 + 4 * i] for i in range(int(fields[start]))]
   except (IndexError, ValueError) as e:
     raise CorpusError(f'not a line of a WordNet data file: {line[:60]!r}') from e
   examples = tuple(re.findall(r'"([^"]+)"', gloss))
@@ -120,9 +118,7 @@ def everyday_words() -> list[str]:
   return text.split()
 
 
-def dictionary(
-  synsets: Sequence[Synset], weights: dict[str, int], rng: random.Random
-) -> Iterator[str]:
+def dictionary(synsets: Sequence[Synset], weights: dict[str, int], rng: random.Random) -> Iterator[str]:
   """Passages on meanings: more forms for common words, one or none for rare ones.
 
   Args:
@@ -150,22 +146,26 @@ def _forms(synset: Synset, by_key: dict[str, Synset], rng: random.Random) -> Ite
   yield rng.choice((f'{gloss} : {word}', f'the word for {gloss} is {word}', f'{gloss} is called {word}'))
   if others:
     other = rng.choice(others)
-    yield rng.choice((
-      f'{word} means the same as {other}',
-      f'another word for {word} is {other}',
-      f'{word} and {other} are synonyms',
-      f'instead of {word} you can say {other}',
-    ))
+    yield rng.choice(
+      (
+        f'{word} means the same as {other}',
+        f'another word for {word} is {other}',
+        f'{word} and {other} are synonyms',
+        f'instead of {word} you can say {other}',
+      )
+    )
     yield f'synonyms : {" , ".join(synset.words)} . {gloss}'
   for key in synset.hypernyms:
     if key in by_key:
       general = rng.choice(by_key[key].words)
-      yield rng.choice((
-        f'{word} is a kind of {general}',
-        f'{word} is a type of {general} : {gloss}',
-        f'{word} belongs to the category {general}',
-        f'which group does {word} belong to ? {general}',
-      ))
+      yield rng.choice(
+        (
+          f'{word} is a kind of {general}',
+          f'{word} is a type of {general} : {gloss}',
+          f'{word} belongs to the category {general}',
+          f'which group does {word} belong to ? {general}',
+        )
+      )
   for key in synset.antonyms:
     if key in by_key:
       opposite = rng.choice(by_key[key].words)
@@ -191,15 +191,17 @@ def word_book(words: Sequence[str], count: int, rng: random.Random) -> Iterator[
 def _spelling(words, rng):
   word = rng.choice(words)
   letters = ' '.join(word)
-  return rng.choice((
-    f'{word} is spelled {letters}',
-    f'{word} : {letters} , {len(word)} letters',
-    f'how do you spell {word} ? {letters}',
-    f'the letters of {word} are {letters}',
-    f'{letters} spells {word}',
-    f'{word} has {len(word)} letters : {letters}',
-    f'the word {word} consists of the letters {letters}',
-  ))
+  return rng.choice(
+    (
+      f'{word} is spelled {letters}',
+      f'{word} : {letters} , {len(word)} letters',
+      f'how do you spell {word} ? {letters}',
+      f'the letters of {word} are {letters}',
+      f'{letters} spells {word}',
+      f'{word} has {len(word)} letters : {letters}',
+      f'the word {word} consists of the letters {letters}',
+    )
+  )
 
 
 def _ends(words, rng):
@@ -208,16 +210,18 @@ def _ends(words, rng):
   closes = rng.choice(('ends', 'finishes', 'closes', 'stops', 'terminates'))
   head = rng.choice(('first', 'initial', 'opening', 'starting', 'leading', 'beginning'))
   tail = rng.choice(('last', 'final', 'closing', 'ending', 'concluding'))
-  return rng.choice((
-    f'the word {word} {begins} with {word[0]} and {closes} with {word[-1]}',
-    f'{word} {begins} with the letter {word[0]}',
-    f'{word} {closes} in the letter {word[-1]}',
-    f'the {head} letter of {word} is {word[0]}',
-    f'the {tail} letter of {word} is {word[-1]}',
-    f'{word} : {head} character {word[0]} , {tail} character {word[-1]}',
-    f'{word[0]} is the letter at the {rng.choice(("start", "beginning", "front"))} of {word}',
-    f'{word[-1]} is the letter at the {rng.choice(("end", "back"))} of {word}',
-  ))
+  return rng.choice(
+    (
+      f'the word {word} {begins} with {word[0]} and {closes} with {word[-1]}',
+      f'{word} {begins} with the letter {word[0]}',
+      f'{word} {closes} in the letter {word[-1]}',
+      f'the {head} letter of {word} is {word[0]}',
+      f'the {tail} letter of {word} is {word[-1]}',
+      f'{word} : {head} character {word[0]} , {tail} character {word[-1]}',
+      f'{word[0]} is the letter at the {rng.choice(("start", "beginning", "front"))} of {word}',
+      f'{word[-1]} is the letter at the {rng.choice(("end", "back"))} of {word}',
+    )
+  )
 
 
 def _longer(words, rng):
@@ -226,34 +230,38 @@ def _longer(words, rng):
     a, b = b, a
   if len(a) == len(b):
     return rng.choice((f'{a} and {b} have the same length', f'{a} is as long as {b} : {len(a)} letters'))
-  return rng.choice((
-    f'{a} is longer than {b}',
-    f'{b} is shorter than {a}',
-    f'{a} has more letters than {b}',
-    f'{b} has fewer letters than {a}',
-    f'{b} has less characters than {a}',
-    f'of {a} and {b} , the longer word is {a}',
-    f'of {b} and {a} , the shorter one is {b}',
-    f'{a} : {len(a)} letters , {b} : {len(b)} letters , so {a} is longer',
-    f'comparing length , {b} is the shortest and {a} is the longest',
-    f'{a} takes more characters to write than {b}',
-  ))
+  return rng.choice(
+    (
+      f'{a} is longer than {b}',
+      f'{b} is shorter than {a}',
+      f'{a} has more letters than {b}',
+      f'{b} has fewer letters than {a}',
+      f'{b} has less characters than {a}',
+      f'of {a} and {b} , the longer word is {a}',
+      f'of {b} and {a} , the shorter one is {b}',
+      f'{a} : {len(a)} letters , {b} : {len(b)} letters , so {a} is longer',
+      f'comparing length , {b} is the shortest and {a} is the longest',
+      f'{a} takes more characters to write than {b}',
+    )
+  )
 
 
 def _alphabet(words, rng):
   a = rng.choice(words)
   b = rng.choice([w for w in rng.sample(words, 20) if w[0] == a[0]] or words)
   a, b = sorted((a, b))
-  return rng.choice((
-    f'{a} comes before {b} in the dictionary',
-    f'{b} comes after {a} in alphabetical order',
-    f'in alphabetical order : {a} , {b}',
-    f'sorted alphabetically , {a} precedes {b}',
-    f'{b} follows {a} in the lexicon',
-    f'{a} is earlier in the alphabet than {b}',
-    f'a dictionary lists {a} ahead of {b}',
-    'the alphabet : a b c d e f g h i j k l m n o p q r s t u v w x y z',
-  ))
+  return rng.choice(
+    (
+      f'{a} comes before {b} in the dictionary',
+      f'{b} comes after {a} in alphabetical order',
+      f'in alphabetical order : {a} , {b}',
+      f'sorted alphabetically , {a} precedes {b}',
+      f'{b} follows {a} in the lexicon',
+      f'{a} is earlier in the alphabet than {b}',
+      f'a dictionary lists {a} ahead of {b}',
+      'the alphabet : a b c d e f g h i j k l m n o p q r s t u v w x y z',
+    )
+  )
 
 
 def _numbers(words, rng):
@@ -262,33 +270,37 @@ def _numbers(words, rng):
   a, b = sorted((rng.randrange(10**digits), rng.randrange(10 ** rng.choice((digits, digits, 3)))))
   if a == b:
     return f'{a} is equal to {b}'
-  return rng.choice((
-    f'{a} is smaller than {b}',
-    f'{b} is larger than {a}',
-    f'{b} is bigger than {a}',
-    f'{b} is greater than {a}',
-    f'{a} is less than {b}',
-    f'{b} exceeds {a}',
-    f'{a} is lower , {b} is higher',
-    f'of {a} and {b} the maximum is {b} and the minimum is {a}',
-    f'the greatest of {b} and {a} is {b}',
-    f'the least of {a} and {b} is {a}',
-  ))
+  return rng.choice(
+    (
+      f'{a} is smaller than {b}',
+      f'{b} is larger than {a}',
+      f'{b} is bigger than {a}',
+      f'{b} is greater than {a}',
+      f'{a} is less than {b}',
+      f'{b} exceeds {a}',
+      f'{a} is lower , {b} is higher',
+      f'of {a} and {b} the maximum is {b} and the minimum is {a}',
+      f'the greatest of {b} and {a} is {b}',
+      f'the least of {a} and {b} is {a}',
+    )
+  )
 
 
 def _positions(words, rng):
   chosen = rng.sample(words, rng.randint(3, 7))
   i = rng.randrange(len(chosen) - 1)
   line = ' '.join(chosen)
-  return rng.choice((
-    f'in " {line} " the first word is {chosen[0]} and the last word is {chosen[-1]}',
-    f'" {line} " starts with {chosen[0]} and ends with {chosen[-1]}',
-    f'in " {line} " the word {chosen[i + 1]} comes after {chosen[i]}',
-    f'in " {line} " the word {chosen[i]} comes right before {chosen[i + 1]}',
-    f'{line} : {chosen[i]} precedes {chosen[i + 1]} , {chosen[i + 1]} follows {chosen[i]}',
-    f'the opening word of " {line} " is {chosen[0]} , the final one is {chosen[-1]}',
-    f'{line} , reversed : {" ".join(reversed(chosen))}',
-  ))
+  return rng.choice(
+    (
+      f'in " {line} " the first word is {chosen[0]} and the last word is {chosen[-1]}',
+      f'" {line} " starts with {chosen[0]} and ends with {chosen[-1]}',
+      f'in " {line} " the word {chosen[i + 1]} comes after {chosen[i]}',
+      f'in " {line} " the word {chosen[i]} comes right before {chosen[i + 1]}',
+      f'{line} : {chosen[i]} precedes {chosen[i + 1]} , {chosen[i + 1]} follows {chosen[i]}',
+      f'the opening word of " {line} " is {chosen[0]} , the final one is {chosen[-1]}',
+      f'{line} , reversed : {" ".join(reversed(chosen))}',
+    )
+  )
 
 
 def _counting(words, rng):
@@ -296,16 +308,18 @@ def _counting(words, rng):
   n = len(chosen)
   line = ' , '.join(chosen)
   inside, outside = rng.choice(chosen), rng.choice(words)
-  return rng.choice((
-    f'{line} : {n} words',
-    f'there are {n} items in the list {line}',
-    f'{line} . how many ? {n} ( {_NUMBERS[n]} )',
-    f'the list {line} contains {inside}',
-    f'{inside} is in the list {line}',
-    f'{outside} is {"" if outside in chosen else "not "}in the list {line}',
-    f'is {outside} among {line} ? {"yes" if outside in chosen else "no"}',
-    f'the {_ORDINALS[min(n, 5) - 1]} of {line} is {chosen[min(n, 5) - 1]}',
-  ))
+  return rng.choice(
+    (
+      f'{line} : {n} words',
+      f'there are {n} items in the list {line}',
+      f'{line} . how many ? {n} ( {_NUMBERS[n]} )',
+      f'the list {line} contains {inside}',
+      f'{inside} is in the list {line}',
+      f'{outside} is {"" if outside in chosen else "not "}in the list {line}',
+      f'is {outside} among {line} ? {"yes" if outside in chosen else "no"}',
+      f'the {_ORDINALS[min(n, 5) - 1]} of {line} is {chosen[min(n, 5) - 1]}',
+    )
+  )
 
 
 def build(wordnet: str | os.PathLike[str], out: str | os.PathLike[str], seed: int = 0) -> dict:

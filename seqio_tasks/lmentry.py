@@ -143,9 +143,7 @@ def load_instances(directory: str | os.PathLike[str], task: str) -> list[dict[st
         options = [fields[name] for name in pair]
     if yes_no:
       options = list(YES_NO)
-    examples.append(
-      {'example_id': f'{task}/{key}', 'fields': fields, 'gold': gold, 'options': options}
-    )
+    examples.append({'example_id': f'{task}/{key}', 'fields': fields, 'gold': gold, 'options': options})
   return examples
 
 
@@ -157,11 +155,7 @@ def load_phrasings(directory: str | os.PathLike[str], task: str) -> list[Phrasin
   """
   instances_path, content = _read_instances(directory, task)
   path = pathlib.Path(directory) / 'paraphrases' / f'{task}.csv'
-  lists = [
-    name
-    for name, value in next(iter(content['examples'].values())).items()
-    if isinstance(value, list)
-  ]
+  lists = [name for name, value in next(iter(content['examples'].values())).items() if isinstance(value, list)]
   names = {*_field_names(content, instances_path), *(f'listed_{name}' for name in lists)}
   if path.exists():
     rows = _read_rows(path)
@@ -169,8 +163,7 @@ def load_phrasings(directory: str | os.PathLike[str], task: str) -> list[Phrasin
     defaults = content.get('more_info', {}).get('input_templates')
     if not defaults:
       raise LmentryError(
-        f'{instances_path}: has no more_info.input_templates, and there is no {path}; '
-        'supply one of them'
+        f'{instances_path}: has no more_info.input_templates, and there is no {path}; supply one of them'
       )
     rows = [(i + 1, 'default', template, True) for i, template in enumerate(defaults)]
   phrasings = []
@@ -279,22 +272,17 @@ def register_lmentry(
   return names['correct'] + names['incorrect'] + single + mixtures
 
 
-def _mean_score(
-  targets: Sequence[str], predictions: Sequence[str], options: Sequence[str]
-) -> dict[str, float]:
+def _mean_score(targets: Sequence[str], predictions: Sequence[str], options: Sequence[str]) -> dict[str, float]:
   scores = [score(p, t, options) for t, p in zip(targets, predictions, strict=True)]
   return {'lmentry': sum(scores) / max(len(scores), 1)}
 
 
-def _read_instances(
-  directory: str | os.PathLike[str], task: str
-) -> tuple[pathlib.Path, Mapping[str, Any]]:
+def _read_instances(directory: str | os.PathLike[str], task: str) -> tuple[pathlib.Path, Mapping[str, Any]]:
   """The path and content of a task's instances, checked for the parts that are used."""
   folder = pathlib.Path(directory) / 'instances'
   if not folder.is_dir():
     raise LmentryError(
-      f"{folder}: no such directory; name the directory that holds LMentry's instances/ and "
-      'paraphrases/'
+      f"{folder}: no such directory; name the directory that holds LMentry's instances/ and paraphrases/"
     )
   path = folder / f'{task}.json'
   if not path.is_file():
@@ -324,9 +312,7 @@ def _read_rows(path: pathlib.Path) -> list[tuple[int, str, str, bool]]:
     reader = csv.DictReader(f)
     missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
     if missing:
-      raise LmentryError(
-        f'{path}: has no column {missing}; the columns needed are {", ".join(_COLUMNS)}'
-      )
+      raise LmentryError(f'{path}: has no column {missing}; the columns needed are {", ".join(_COLUMNS)}')
     rows, seen = [], set()
     for row in reader:
       index, method, template, correct = (row[column] for column in _COLUMNS)
@@ -344,9 +330,7 @@ def _read_rows(path: pathlib.Path) -> list[tuple[int, str, str, bool]]:
   return rows
 
 
-def _phrasing(
-  task: str, index: int, method: str, template: str, correct: bool, names: set[str]
-) -> Phrasing:
+def _phrasing(task: str, index: int, method: str, template: str, correct: bool, names: set[str]) -> Phrasing:
   """A phrasing, with what keeps it from being filled in."""
   role = 'incorrect'
   if correct:

@@ -156,9 +156,7 @@ def _neighbour(rng, offset: int):
   while True:
     words = _sentence(rng)
     lower = [word.lower() for word in words]
-    places = [
-      i for i, word in enumerate(lower) if lower.count(word) == 1 and 0 <= i + offset < len(words)
-    ]
+    places = [i for i, word in enumerate(lower) if lower.count(word) == 1 and 0 <= i + offset < len(words)]
     if places:
       break
   i = places[rng.integers(len(places))]

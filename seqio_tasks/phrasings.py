@@ -110,9 +110,7 @@ class StackPhrasings:
       texts = table.render(values_of(example), indices)
       ids, truncated = _encode(inputs_vocabulary, texts, max_inputs)
       shape = [self.num_phrasings, max_inputs]
-      targets, _ = _encode(
-        targets_vocabulary, example['gold'][None], _length(self.sequence_length, 'targets')
-      )
+      targets, _ = _encode(targets_vocabulary, example['gold'][None], _length(self.sequence_length, 'targets'))
       return {
         'inputs': tf.ensure_shape(ids.to_tensor(0, shape=shape), shape),
         'targets': targets[0],
@@ -146,9 +144,7 @@ class ExpandPhrasings:
     max_targets = _length(self.sequence_length, 'targets')
 
     def render(example):
-      repeat = {
-        name: tf.repeat(example[name], len(ids)) for name in ('example_id', 'gold', 'options')
-      }
+      repeat = {name: tf.repeat(example[name], len(ids)) for name in ('example_id', 'gold', 'options')}
       texts = table.render(values_of(example), tf.range(len(ids)))
       return {**repeat, 'instruction_id': tf.constant(ids), 'text': texts}
 
@@ -242,22 +238,14 @@ def _length(sequence_length: Mapping[str, int] | None, feature: str) -> int | No
 
 def _field_reader(table: TemplateTable, dataset: tf.data.Dataset):
   """A function from an example to its fields' values; ValueError if the data lack a field."""
-  present = [
-    name.removeprefix(FIELD_PREFIX)
-    for name in dataset.element_spec
-    if name.startswith(FIELD_PREFIX)
-  ]
+  present = [name.removeprefix(FIELD_PREFIX) for name in dataset.element_spec if name.startswith(FIELD_PREFIX)]
   missing = [name for name in table.field_names if name not in present]
   if missing:
-    raise ValueError(
-      f'the templates name the fields {missing}, which the examples lack; they have {present}'
-    )
+    raise ValueError(f'the templates name the fields {missing}, which the examples lack; they have {present}')
   return lambda example: {name: example[FIELD_PREFIX + name] for name in table.field_names}
 
 
-def _encode(
-  vocabulary: Any, texts: tf.Tensor, max_length: int | None
-) -> tuple[tf.RaggedTensor, tf.Tensor]:
+def _encode(vocabulary: Any, texts: tf.Tensor, max_length: int | None) -> tuple[tf.RaggedTensor, tf.Tensor]:
   """Tokenises [K] texts, cuts them to max_length - 1 tokens and then appends EOS.
 
   Like T5's, so that EOS always stands, whether or not tokens were cut.

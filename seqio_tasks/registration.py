@@ -100,9 +100,9 @@ def register_examples_task(
   """
   import seqio
 
-  counts = {
-    split: len(examples) for split, examples in examples_by_split.items() if not callable(examples)
-  } | dict(num_input_examples or {})
+  counts = {split: len(examples) for split, examples in examples_by_split.items() if not callable(examples)} | dict(
+    num_input_examples or {}
+  )
   content = (
     tuple((split, _describe(examples)) for split, examples in examples_by_split.items()),
     vocabulary,
@@ -117,9 +117,7 @@ def register_examples_task(
   # The third argument is asked for by SeqIO.
   def dataset_fn(split: str, shuffle_files: bool, seed: int | None = None) -> tf.data.Dataset:
     examples = examples_by_split[split]
-    return _dataset(
-      f'{name}:{split}', examples() if callable(examples) else examples, shuffle_files, seed
-    )
+    return _dataset(f'{name}:{split}', examples() if callable(examples) else examples, shuffle_files, seed)
 
   rank = 2 if isinstance(preprocessor, phrasings.StackPhrasings) else 1
   seqio.TaskRegistry.add(
@@ -143,9 +141,7 @@ def register_examples_task(
   return name
 
 
-def register_mixture(
-  name: str, tasks: Sequence[str], evaluation_tasks: Sequence[str] | None = None
-) -> str:
+def register_mixture(name: str, tasks: Sequence[str], evaluation_tasks: Sequence[str] | None = None) -> str:
   """Registers a mixture of tasks at equal rates.
 
   Args:
@@ -207,9 +203,7 @@ def content_hash(name: str, split: str) -> str:
   task = evaluation_task(name)
   examples_by_split = _EVALUATION_EXAMPLES[name]
   if split not in examples_by_split:
-    raise RegistrationError(
-      f'task {name} has no split {split!r}; choose among {", ".join(examples_by_split)}'
-    )
+    raise RegistrationError(f'task {name} has no split {split!r}; choose among {", ".join(examples_by_split)}')
   examples = examples_by_split[split]
   content = {
     'instructions': [[i.id, i.template] for i in task.instructions],
@@ -300,9 +294,7 @@ def register_mini_suite(
       f'the bank has no phrasing of the collection {MINI_GROUPS["observed"]!r} with the role '
       "'evaluation'; add its file to the bank"
     )
-  bank_lib.check_fields(
-    bank, {task: tuple(generate(task, 'train', 1, seed)[0]['fields']) for task in observed.tasks}
-  )
+  bank_lib.check_fields(bank, {task: tuple(generate(task, 'train', 1, seed)[0]['fields']) for task in observed.tasks})
   _check_keys(bank)
   counts = {
     'train': num_train_examples,
@@ -313,22 +305,16 @@ def register_mini_suite(
   single = []
   for task in observed.tasks:
     dataset = f'mini_{task}'
-    examples = {
-      split: functools.partial(generate, task, split, n, seed) for split, n in counts.items()
-    }
+    examples = {split: functools.partial(generate, task, split, n, seed) for split, n in counts.items()}
     train = {split: examples[split] for split in ('train', 'validation')}
     train_counts = {split: counts[split] for split in train}
     canonical = tuple(observed.select(task))
     preprocessors = {'tuning': phrasings.stack_phrasings(1, canonical)}
     paraphrases = tuple(bank.select(task, ['alignment'], [MINI_ALIGNMENT_COLLECTION]))
     if paraphrases:
-      preprocessors['alignment'] = phrasings.stack_phrasings(
-        1 + num_paraphrases, canonical, paraphrases
-      )
+      preprocessors['alignment'] = phrasings.stack_phrasings(1 + num_paraphrases, canonical, paraphrases)
     for kind, preprocessor in preprocessors.items():
-      names[kind].append(
-        register_examples_task(f'{dataset}_{kind}', train, vocabulary, preprocessor, train_counts)
-      )
+      names[kind].append(register_examples_task(f'{dataset}_{kind}', train, vocabulary, preprocessor, train_counts))
     held_out = {split: examples[split] for split in ('validation', 'test')}
     held_out_counts = {split: counts[split] for split in held_out}
     register = functools.partial(
@@ -341,30 +327,18 @@ def register_mini_suite(
     for group, collection in MINI_GROUPS.items():
       instructions = tuple(bank.select(task, collections=[collection]))
       if instructions:
-        names[group].append(
-          register(f'{dataset}_eval_{group}', group=group, instructions=instructions)
-        )
+        names[group].append(register(f'{dataset}_eval_{group}', group=group, instructions=instructions))
       for instruction in instructions:
-        single.append(
-          register(f'{dataset}__{instruction.key}', group=group, instructions=[instruction])
-        )
+        single.append(register(f'{dataset}__{instruction.key}', group=group, instructions=[instruction]))
   flat = [name for group in MINI_GROUPS for name in names[group]]
-  mixtures = [
-    register_mixture(f'mini_{kind}', names[kind], flat)
-    for kind in ('tuning', 'alignment')
-    if names[kind]
-  ]
-  mixtures += [
-    register_mixture(f'mini_eval_{group}', names[group]) for group in MINI_GROUPS if names[group]
-  ]
+  mixtures = [register_mixture(f'mini_{kind}', names[kind], flat) for kind in ('tuning', 'alignment') if names[kind]]
+  mixtures += [register_mixture(f'mini_eval_{group}', names[group]) for group in MINI_GROUPS if names[group]]
   return names['tuning'] + names['alignment'] + flat + single + mixtures
 
 
 def exact_match(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
   """Share of predictions, in [0, 1], that equal the target but for case and outer space."""
-  matches = [
-    t.strip().casefold() == p.strip().casefold() for t, p in zip(targets, predictions, strict=True)
-  ]
+  matches = [t.strip().casefold() == p.strip().casefold() for t, p in zip(targets, predictions, strict=True)]
   return {'exact_match': sum(matches) / max(len(matches), 1)}
 
 
@@ -417,9 +391,7 @@ def _describe(examples: Examples) -> Any:
   return hashlib.sha256(text.encode('utf-8')).hexdigest()
 
 
-def _dataset(
-  where: str, examples: Sequence[Example], shuffle: bool, seed: int | None
-) -> tf.data.Dataset:
+def _dataset(where: str, examples: Sequence[Example], shuffle: bool, seed: int | None) -> tf.data.Dataset:
   """Examples as a dataset of scalar strings, in random order if asked."""
   import numpy as np
   import tensorflow as tf

@@ -55,9 +55,7 @@ def register_span_corruption(
 
   @seqio.map_over_dataset(num_seeds=1)
   def corrupt_chunk(example, seed):
-    inputs, targets = corrupt(
-      example['tokens'], seed, vocabulary.vocab_size, noise_density, mean_span_length
-    )
+    inputs, targets = corrupt(example['tokens'], seed, vocabulary.vocab_size, noise_density, mean_span_length)
     return {'inputs': inputs, 'targets': targets}
 
   seqio.TaskRegistry.add(

@@ -51,8 +51,7 @@ def render(template: str, fields: Mapping[str, str]) -> str:
     if name:
       if name not in fields:
         raise ValueError(
-          f'template {template!r} names the field {name!r}, which the example lacks; '
-          f'it has {sorted(fields)}'
+          f'template {template!r} names the field {name!r}, which the example lacks; it has {sorted(fields)}'
         )
       pieces.append(str(fields[name]))
   return ''.join(pieces)

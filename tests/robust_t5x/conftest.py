@@ -12,9 +12,7 @@ def tiny_checkpoint(tiny_vocabulary_path, tmp_path_factory) -> pathlib.Path:
   """Directory of a T5.1.1 with random weights, two layers each, and its vocabulary."""
   import jax
 
-  from robust_t5x import checkpoints
-  from robust_t5x import huggingface
-  from robust_t5x import network
+  from robust_t5x import checkpoints, huggingface, network
 
   vocabulary = checkpoints.vocabulary(tiny_vocabulary_path)
   config = network.T5Config(

@@ -16,8 +16,9 @@ SMALL = ['--gin.BATCH_SIZE=8', '--gin.PROMPT_LENGTH=4', '--gin.LEARNING_RATE=0.0
 
 def run(*arguments) -> int:
   """`robust-t5x ...` in this process, as if started anew."""
-  import gin
   import seqio
+
+  import gin
 
   gin.clear_config(clear_constants=True)
   seqio.TaskRegistry.reset()

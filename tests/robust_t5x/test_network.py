@@ -8,11 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from robust_t5x import huggingface
-from robust_t5x import models
-from robust_t5x import network
-from robust_t5x import prompts
-from robust_t5x import trainable
+from robust_t5x import huggingface, models, network, prompts, trainable
 
 HF = pathlib.Path(__file__).parents[1] / 'data' / 'hf_t5'
 KINDS = ('v1_1', 'v1_0')
@@ -53,9 +49,7 @@ def test_encoder_agrees(reference):
   real = expected['inputs'] > 0
   np.testing.assert_array_equal(mask, real)
   scale = np.abs(expected['encoded'][real]).max()
-  np.testing.assert_allclose(
-    np.asarray(encoded)[real], expected['encoded'][real], atol=1e-5 * max(scale, 1), rtol=1e-5
-  )
+  np.testing.assert_allclose(np.asarray(encoded)[real], expected['encoded'][real], atol=1e-5 * max(scale, 1), rtol=1e-5)
 
 
 def test_teacher_forced_logits_agree(reference):
@@ -75,9 +69,7 @@ def test_cached_decoding_agrees_step_by_step(reference):
   scale = np.abs(expected['step_logits']).max()
   for i in range(steps):
     logits, cache = module.apply({'params': params, **cache}, encoded, mask, token, **kwargs)
-    np.testing.assert_allclose(
-      logits[:, 0], expected['step_logits'][:, i], atol=1e-5 * max(scale, 1), rtol=1e-5
-    )
+    np.testing.assert_allclose(logits[:, 0], expected['step_logits'][:, i], atol=1e-5 * max(scale, 1), rtol=1e-5)
     token = expected['greedy'][:, i : i + 1]
 
 

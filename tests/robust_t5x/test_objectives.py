@@ -12,13 +12,9 @@ from robust_t5x import objectives
 
 ALL = {
   'cross_entropy': objectives.cross_entropy,
-  'cross_entropy_smoothed': functools.partial(
-    objectives.cross_entropy, label_smoothing=0.1, z_loss=1e-2
-  ),
+  'cross_entropy_smoothed': functools.partial(objectives.cross_entropy, label_smoothing=0.1, z_loss=1e-2),
   'kl_from_canonical': functools.partial(objectives.kl_to_canonical, stop_gradient=False),
-  'kl_to_canonical': functools.partial(
-    objectives.kl_to_canonical, direction='to_canonical', stop_gradient=False
-  ),
+  'kl_to_canonical': functools.partial(objectives.kl_to_canonical, direction='to_canonical', stop_gradient=False),
   'jensen_shannon': objectives.jensen_shannon,
   'encoder_cosine': functools.partial(objectives.encoder_cosine, stop_gradient=False),
 }
@@ -119,9 +115,7 @@ def test_stop_gradient_holds_the_canonical_branch_still():
     (objectives.kl_to_canonical, 'logits'),
     (objectives.encoder_cosine, 'encoded'),
   ):
-    gradient = jax.grad(lambda x, o=objective, f=field: o(branches._replace(**{f: x})))(
-      getattr(branches, field)
-    )
+    gradient = jax.grad(lambda x, o=objective, f=field: o(branches._replace(**{f: x})))(getattr(branches, field))
     assert not np.any(gradient[:, 0]) and np.any(gradient[:, 1:])
 
 
@@ -146,9 +140,7 @@ def test_gradient_against_finite_differences(name):
     rng = np.random.default_rng(1)
     for _ in range(3):
       direction = jax.tree.map(lambda x: jnp.asarray(rng.normal(size=x.shape)), fields)
-      plus, minus = (
-        loss(jax.tree.map(lambda x, d, e=e: x + e * d, fields, direction)) for e in (1e-5, -1e-5)
-      )
+      plus, minus = (loss(jax.tree.map(lambda x, d, e=e: x + e * d, fields, direction)) for e in (1e-5, -1e-5))
       expected = (plus - minus) / 2e-5
       actual = sum(jnp.vdot(g, direction[k]) for k, g in gradient.items())
       np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-8)

@@ -6,9 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robust_t5x import analysis
-from robust_t5x import report
-from robust_t5x import results
+from robust_t5x import analysis, report, results
 
 GROUPS = {'observed': ('o1', 'o2'), 'unobserved': ('u1', 'u2', 'u3')}
 
@@ -30,10 +28,14 @@ def _table(label, dataset, accuracy, seed=0, examples=40):
 
 
 def _evaluation(directory, label, accuracy, seed=0, examples=40):
-  run = results.Run.open(str(directory), label=label, fingerprint={'tasks': {'first': 'x', 'second': 'y'}, 'seed': seed})
+  run = results.Run.open(
+    str(directory), label=label, fingerprint={'tasks': {'first': 'x', 'second': 'y'}, 'seed': seed}
+  )
   for task in ('first', 'second'):
     run.add_shard(task, _table(label, task, accuracy, seed, examples))
-  run.finish({f'{d}/{i}': f'Do <b>{i}</b> | now: {{x}}' for d in ('first', 'second') for i in 'o1 o2 u1 u2 u3'.split()}, {})
+  run.finish(
+    {f'{d}/{i}': f'Do <b>{i}</b> | now: {{x}}' for d in ('first', 'second') for i in 'o1 o2 u1 u2 u3'.split()}, {}
+  )
   return str(directory)
 
 

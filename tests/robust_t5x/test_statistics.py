@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from robust_t5x import metrics
-from robust_t5x import statistics
+from robust_t5x import metrics, statistics
 
 
 def _mean(scores):

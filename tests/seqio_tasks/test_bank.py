@@ -63,14 +63,10 @@ def test_a_good_file_is_read_in_order(tmp_path):
 def test_select_by_task_role_and_collection(tmp_path):
   other = GOOD.replace('mini_tuning', 'mini_alignment').replace('evaluation', 'alignment')
   other = other.replace('opens', 'begins').replace('Opening', 'Initial').replace('what', 'which')
-  bank = bank_lib.Bank.from_files(
-    [_write(tmp_path, 'a.yaml', GOOD), _write(tmp_path, 'b.yaml', other)]
-  )
+  bank = bank_lib.Bank.from_files([_write(tmp_path, 'a.yaml', GOOD), _write(tmp_path, 'b.yaml', other)])
   assert len(bank) == 6
   assert len(bank.select('first_word')) == 4
-  assert [i.id for i in bank.select('word_after', roles=['alignment'])] == [
-    'mini_alignment/word_after/t01'
-  ]
+  assert [i.id for i in bank.select('word_after', roles=['alignment'])] == ['mini_alignment/word_after/t01']
   assert len(bank.select(collections=['mini_tuning'])) == 3
   assert len(bank.select(roles=['evaluation'], collections=['mini_alignment'])) == 0
 
@@ -254,7 +250,5 @@ def test_importing_the_data_layer_imports_nothing_heavy():
     "print([m for m in ('tensorflow', 'seqio', 'jax') if m in sys.modules])"
   )
   root = pathlib.Path(__file__).resolve().parents[2]
-  out = subprocess.run(
-    [sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=root
-  )
+  out = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=True, cwd=root)
   assert out.stdout.strip() == '[]'

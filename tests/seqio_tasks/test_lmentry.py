@@ -10,8 +10,7 @@ import seqio
 from seqio_tasks import lmentry, registration, templates
 
 COLUMNS = (
-  'prompt idx,default prompt,method,language style,prompt template,correct,prompt format,'
-  'prompt length,samples'
+  'prompt idx,default prompt,method,language style,prompt template,correct,prompt format,prompt length,samples'
 ).split(',')
 
 
@@ -60,9 +59,7 @@ def directory(tmp_path):
     [{'word1': 'no', 'word2': 'many', 'gold': 'no'}, {'word1': 'two', 'word2': 'a', 'gold': 'a'}],
     ['short {word1} {word2}'],
   )
-  _write_instances(
-    tmp_path, 'bigger_number', [{'n1': 7, 'n2': 35, 'gold': 35}], ['big {n1} {n2}', '{n2}? {n1}']
-  )
+  _write_instances(tmp_path, 'bigger_number', [{'n1': 7, 'n2': 35, 'gold': 35}], ['big {n1} {n2}', '{n2}? {n1}'])
   _write_instances(tmp_path, 'ends_with_word', [{'word': 'today'}], ['{word}'])
   _write_phrasings(
     tmp_path,
@@ -190,9 +187,7 @@ def test_registered_tasks(directory, tiny_vocabulary_path, caplog):
   task = seqio.TaskRegistry.get(names[0])
   rows = list(task.get_dataset(None, split='test', shuffle=False).as_numpy_iterator())
   assert [(r['example_id'].decode(), r['instruction_id'].decode()) for r in rows] == [
-    (f'any_words_from_category/{i}', f'lmentry/any_words_from_category/{j}')
-    for i in (1, 2)
-    for j in (1, 3)
+    (f'any_words_from_category/{i}', f'lmentry/any_words_from_category/{j}') for i in (1, 2) for j in (1, 3)
   ]
   assert rows[0]['inputs_pretokenized'] == b'Plain: "owl", "hat", or "cup" of birds?\nA:'
   assert task.metric_fns == [lmentry.lmentry_yes_no]

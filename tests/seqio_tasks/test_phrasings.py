@@ -21,16 +21,11 @@ def vocabulary(tiny_vocabulary_path):
 
 
 def _instructions(role, *templates, task='first_word'):
-  return [
-    bank_lib.make_instruction('c', task, f'{role}{i}', role, template)
-    for i, template in enumerate(templates)
-  ]
+  return [bank_lib.make_instruction('c', task, f'{role}{i}', role, template) for i, template in enumerate(templates)]
 
 
 CANONICAL = _instructions('evaluation', 'first word: {sentence}', '{sentence}\nfirst word:')
-PARAPHRASES = _instructions(
-  'alignment', 'name {sentence}', 'write {sentence} down', '{sentence}?', 'which, {sentence}'
-)
+PARAPHRASES = _instructions('alignment', 'name {sentence}', 'write {sentence} down', '{sentence}?', 'which, {sentence}')
 
 
 def _examples(*sentences):
@@ -49,9 +44,7 @@ def _apply(preprocessor, dataset, vocabulary, lengths=LENGTHS, rank=2, seed=7):
     'inputs': seqio.Feature(vocabulary, rank=rank),
     'targets': seqio.Feature(vocabulary),
   }
-  preprocessor = dataclasses.replace(
-    preprocessor, sequence_length=lengths, output_features=features
-  )
+  preprocessor = dataclasses.replace(preprocessor, sequence_length=lengths, output_features=features)
   with seqio.map_seed_manager(seed):
     return preprocessor(dataset)
 
@@ -98,9 +91,7 @@ def test_stacked_phrasings_have_the_stated_features(vocabulary):
     assert example['inputs'].dtype == example['targets'].dtype == np.int32
     indices = example['instruction_index']
     assert indices[0] in (0, 1) and set(indices[1:]) <= {2, 3, 4, 5} and len(set(indices)) == 3
-    for row, index, text in zip(
-      example['inputs'], indices, example['inputs_pretokenized'], strict=True
-    ):
+    for row, index, text in zip(example['inputs'], indices, example['inputs_pretokenized'], strict=True):
       rendered = bank_lib.render(templates[index], {'sentence': sentence})
       assert text.decode() == rendered
       ids = vocabulary.encode(rendered) + [1]
@@ -144,9 +135,7 @@ def test_long_inputs_are_cut_before_eos(vocabulary):
 
 
 def test_without_lengths_nothing_is_cut(vocabulary):
-  dataset = _apply(
-    phrasings.stack_phrasings(2, CANONICAL, PARAPHRASES), _examples('a dog'), vocabulary, None
-  )
+  dataset = _apply(phrasings.stack_phrasings(2, CANONICAL, PARAPHRASES), _examples('a dog'), vocabulary, None)
   example = next(dataset.as_numpy_iterator())
   longest = max(len(vocabulary.encode(t.decode())) for t in example['inputs_pretokenized'])
   assert example['inputs'].shape == (2, longest + 1)
@@ -172,9 +161,7 @@ def test_a_saved_iterator_goes_on_where_it_stood(vocabulary, tmp_path):
 
 
 def test_expansion_goes_through_every_phrasing_of_each_example(vocabulary):
-  dataset = _apply(
-    phrasings.expand_phrasings(CANONICAL), _examples('the cat', 'a dog'), vocabulary, rank=1
-  )
+  dataset = _apply(phrasings.expand_phrasings(CANONICAL), _examples('the cat', 'a dog'), vocabulary, rank=1)
   examples = list(dataset.as_numpy_iterator())
   assert [(e['example_id'], e['instruction_id']) for e in examples] == [
     (b'0', b'c/first_word/evaluation0'),

@@ -25,17 +25,13 @@ def _generate(task, split, num_examples, seed):
     fields = {'sentence': f'{split} sentence {i}'} if task == 'first_word' else {'n1': n1, 'n2': n2}
     gold = split if task == 'first_word' else n2
     options = [] if task == 'first_word' else [n1, n2]
-    examples.append(
-      {'example_id': f'{task}-{split}-{i}', 'fields': fields, 'gold': gold, 'options': options}
-    )
+    examples.append({'example_id': f'{task}-{split}-{i}', 'fields': fields, 'gold': gold, 'options': options})
   return examples
 
 
 def _bank(templates=TEMPLATES, shapes=SHAPES):
   return bank_lib.Bank(
-    bank_lib.make_instruction(
-      collection, task, f'{collection[5]}{i}', role, f'{collection} {i}: {template}'
-    )
+    bank_lib.make_instruction(collection, task, f'{collection[5]}{i}', role, f'{collection} {i}: {template}')
     for task, template in templates.items()
     for (collection, role), count in shapes
     for i in range(count)
@@ -165,11 +161,7 @@ def test_evaluation_tasks_hold_every_example_under_every_phrasing(vocabulary):
 
 def test_which_tasks_evaluate_a_mixture(vocabulary):
   _register(vocabulary)
-  flat = [
-    f'mini_{task}_eval_{group}'
-    for group in ('observed', 'unobserved', 'development')
-    for task in TEMPLATES
-  ]
+  flat = [f'mini_{task}_eval_{group}' for group in ('observed', 'unobserved', 'development') for task in TEMPLATES]
   assert registration.evaluation_tasks('mini_alignment') == flat
   assert registration.evaluation_tasks('mini_tuning') == flat
   assert registration.evaluation_tasks('mini_eval_unobserved') == flat[2:4]
@@ -235,17 +227,13 @@ def test_faults_of_examples_are_named(vocabulary):
     ('empty', [], 'empty:test has no example'),
     ('mixed', [good, other], "example '1' has the fields \\['b'\\] where the first has \\['a'\\]"),
   ):
-    registration.register_examples_task(
-      name, {'test': examples}, vocabulary, phrasings.expand_phrasings([instruction])
-    )
+    registration.register_examples_task(name, {'test': examples}, vocabulary, phrasings.expand_phrasings([instruction]))
     with pytest.raises(registration.RegistrationError, match=message):
       _read(name, 'test')
 
 
 def test_lists_of_examples_are_compared_by_content(vocabulary):
-  preprocessor = phrasings.expand_phrasings(
-    [bank_lib.make_instruction('c', 't', 'k', 'evaluation', '{a}')]
-  )
+  preprocessor = phrasings.expand_phrasings([bank_lib.make_instruction('c', 't', 'k', 'evaluation', '{a}')])
 
   def examples(value):
     return {'test': [{'example_id': '0', 'fields': {'a': value}, 'gold': 'y', 'options': []}]}

@@ -64,7 +64,11 @@ def main():
       token = torch.zeros((4, 1), dtype=torch.long)
       for _ in range(STEPS):
         out = model(
-          encoder_outputs=(encoded,), attention_mask=mask, decoder_input_ids=token, past_key_values=cache, use_cache=True
+          encoder_outputs=(encoded,),
+          attention_mask=mask,
+          decoder_input_ids=token,
+          past_key_values=cache,
+          use_cache=True,
         )
         cache = out.past_key_values
         token = out.logits[:, -1].argmax(-1, keepdim=True)
