@@ -49,7 +49,6 @@ def write(directories: Sequence[str], out: str) -> str:
   environment.filters |= {
     'percent': percent,
     'points': points,
-    'cell': lambda text: text.replace('|', '\\|').replace('\n', ' ⏎ '),
   }
   for name in ('report.html', 'report.md'):
     results.write_atomically(os.path.join(out, name), environment.get_template(name + '.j2').render(content))

@@ -168,17 +168,23 @@ def test_which_tasks_evaluate_a_mixture(vocabulary):
   assert registration.evaluation_tasks(flat[0]) == flat[:1]
   with pytest.raises(registration.RegistrationError, match="'nonesuch'"):
     registration.evaluation_tasks('nonesuch')
-  assert registration.evaluation_task('mini_first_word_eval_unobserved') == (
-    registration.EvaluationTask(
-      'mini_first_word_eval_unobserved',
-      'mini_first_word',
-      'unobserved',
-      tuple(f'mini_heldout/first_word/h{i}' for i in range(3)),
-    )
-  )
+  task = registration.evaluation_task('mini_first_word_eval_unobserved')
+  assert (task.dataset, task.group) == ('mini_first_word', 'unobserved')
+  assert [i.id for i in task.instructions] == [f'mini_heldout/first_word/h{i}' for i in range(3)]
   assert registration.evaluation_task('mini_first_word__d0').group == 'development'
   with pytest.raises(registration.RegistrationError, match="'mini_tuning'"):
     registration.evaluation_task('mini_tuning')
+
+
+def test_content_hash(vocabulary):
+  _register(vocabulary)
+  name = 'mini_first_word_eval_unobserved'
+  hashes = {registration.content_hash(name, split) for split in ('validation', 'test')}
+  hashes.add(registration.content_hash('mini_first_word_eval_observed', 'test'))
+  assert len(hashes) == 3
+  assert registration.content_hash(name, 'test') in hashes
+  with pytest.raises(registration.RegistrationError, match="no split 'train'"):
+    registration.content_hash(name, 'train')
 
 
 def test_groups_without_phrasings_are_left_out(vocabulary):
