@@ -6,9 +6,7 @@ import re
 
 import pytest
 
-from seqio_tasks import bank
-from seqio_tasks import lmentry
-from seqio_tasks import mini_suite
+from seqio_tasks import bank, lmentry, mini_suite
 
 CATEGORY_OF = {word: name for name, words in mini_suite.categories().items() for word in words}
 

@@ -6,8 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from seqio_tasks import span_corruption
-from seqio_tasks import vocabulary
+from seqio_tasks import span_corruption, vocabulary
 
 
 def test_folding_rules():

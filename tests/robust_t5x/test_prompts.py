@@ -1,0 +1,149 @@
+"""Soft prompts: where they go, how they start, and how they are saved."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from robust_t5x import network, prompts, trainable
+
+CONFIG = network.T5Config(
+  vocab_size=40, emb_dim=8, num_heads=2, head_dim=4, num_encoder_layers=2, num_decoder_layers=2, mlp_dim=16,
+  mlp_activations=('gelu', 'linear'), logits_via_embedding=True, dropout_rate=0.0, dtype='float32',
+)  # fmt: skip
+INPUTS = np.array([[5, 6, 7, 1], [8, 1, 0, 0]])
+OUTPUTS = np.array([[0, 9, 10], [0, 11, 0]])
+KINDS = {
+  'input': prompts.PromptConfig(length=3),
+  'prefix': prompts.PromptConfig(encoder_prefix_length=3, decoder_prefix_length=2),
+  'both': prompts.PromptConfig(length=3, encoder_prefix_length=2),
+}
+
+
+def _build(kind):
+  module = network.Transformer(CONFIG, KINDS[kind])
+  params = jax.jit(module.init)(jax.random.key(0), INPUTS, OUTPUTS)['params']
+  return module, params
+
+
+def _logits(module, params, inputs=INPUTS):
+  return jax.jit(module.apply)({'params': params}, inputs, OUTPUTS)
+
+
+def test_prepending_keeps_padding_hidden():
+  """The prompt is seen by every row; what stands in the padding and how much of it there is changes nothing."""
+  module, params = _build('input')
+  encoded, mask = module.apply({'params': params}, INPUTS, method=module.encode)
+  assert encoded.shape == (2, 7, 8)
+  np.testing.assert_array_equal(mask, [[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 0]])
+  longer = np.pad(INPUTS, [(0, 0), (0, 5)])
+  np.testing.assert_allclose(_logits(module, params, longer), _logits(module, params), atol=1e-5)
+
+
+def test_the_prompt_is_what_the_tokens_of_the_same_vectors_would_be():
+  """A prompt of the embeddings of three tokens acts as these tokens, its positions included."""
+  module, params = _build('input')
+  tokens = np.array([20, 21, 22])
+  flat = trainable.flatten(params)
+  flat['prompt/embedding'] = flat['token_embedder/embedding'][tokens]
+  with_prompt = _logits(module, trainable.unflatten(flat))
+  plain = network.Transformer(CONFIG)
+  del flat['prompt/embedding']
+  inputs = np.concatenate([np.tile(tokens, (2, 1)), INPUTS], axis=1)
+  np.testing.assert_allclose(with_prompt, _logits(plain, trainable.unflatten(flat), inputs), atol=1e-6)
+
+
+def test_a_prefix_starts_without_effect_and_can_have_one():
+  module, params = _build('prefix')
+  flat = trainable.flatten(params)
+  backbone = {k: v for k, v in flat.items() if not k.startswith('prompt/')}
+  plain = _logits(network.Transformer(CONFIG), trainable.unflatten(backbone))
+  np.testing.assert_array_equal(_logits(module, params), plain)
+  gradient = trainable.flatten(jax.grad(lambda p: (_logits(module, p) ** 2).sum())(params))
+  for stack in ('encoder', 'decoder'):
+    assert np.abs(gradient[f'prompt/{stack}_gate']).max() > 0
+    opened = trainable.unflatten({**flat, f'prompt/{stack}_gate': jnp.ones_like(flat[f'prompt/{stack}_gate'])})
+    assert np.abs(_logits(module, opened) - plain).max() > 1e-4
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_cached_decoding_with_a_prompt(kind):
+  module, params = _build(kind)
+  flat = trainable.flatten(params)
+  params = trainable.unflatten({k: jnp.ones_like(v) if k.endswith('gate') else v for k, v in flat.items()})
+  encoded, mask = module.apply({'params': params}, INPUTS, method=module.encode)
+  whole = _logits(module, params)
+  arguments = {'cached': True, 'cache_length': 3, 'mutable': ['cache'], 'method': module.decode}
+  _, cache = module.apply({'params': params}, encoded, mask, OUTPUTS[:, :1], **arguments)
+  for i in range(3):
+    logits, cache = module.apply({'params': params, **cache}, encoded, mask, OUTPUTS[:, i : i + 1], **arguments)
+    np.testing.assert_allclose(logits[:, 0], whole[:, i], atol=1e-5)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_round_trip(kind, tmp_path):
+  _, params = _build(kind)
+  path = str(tmp_path / 'new' / 'prompt.safetensors')
+  digest = prompts.save(path, params['prompt'], {'seed': 3})
+  arrays, metadata = prompts.load(path)
+  assert len(digest) == 64
+  assert metadata == {'seed': 3}
+  assert prompts.config_of(arrays) == KINDS[kind]
+  for name, value in params['prompt'].items():
+    np.testing.assert_array_equal(arrays[name], value)
+  prompts.check_fits(arrays, CONFIG, path)
+
+
+def test_a_prompt_of_another_model_is_named(tmp_path):
+  _, params = _build('both')
+  import dataclasses
+
+  for change in ({'emb_dim': 16}, {'num_heads': 4}, {'num_encoder_layers': 3}):
+    with pytest.raises(prompts.PromptError, match='does not fit this model'):
+      prompts.check_fits(params['prompt'], dataclasses.replace(CONFIG, **change), 'p')
+
+
+@pytest.mark.parametrize(('content', 'message'), [(None, 'no file'), (b'not safetensors', 'not a safetensors file')])
+def test_unreadable_files(tmp_path, content, message):
+  path = tmp_path / 'prompt.safetensors'
+  if content:
+    path.write_bytes(content)
+  with pytest.raises(prompts.PromptError, match=message):
+    prompts.load(str(path))
+
+
+def test_initialisation(tiny_vocabulary_path, tmp_path):
+  import seqio
+
+  vocabulary = seqio.SentencePieceVocabulary(tiny_vocabulary_path, extra_ids=100)
+  table = np.random.default_rng(0).normal(size=(vocabulary.vocab_size, 8)).astype(np.float32)
+  prompt = {'embedding': np.zeros((6, 8), np.float32), 'encoder_gate': np.zeros((2, 2), np.float32)}
+
+  def start(method, seed=0):
+    out = prompts.initialise(prompt, method, table, vocabulary, seed)
+    np.testing.assert_array_equal(out['encoder_gate'], prompt['encoder_gate'])
+    return out['embedding']
+
+  np.testing.assert_array_equal(start('uniform'), prompt['embedding'])
+  sampled = start('vocabulary')
+  rows = [int(np.flatnonzero((table == row).all(axis=1))[0]) for row in sampled]
+  assert len(set(rows)) == 6
+  assert all(3 <= row < vocabulary.vocab_size - 100 for row in rows)
+  np.testing.assert_array_equal(start('vocabulary'), sampled)
+  assert (start('vocabulary', seed=1) != sampled).any()
+  ids = vocabulary.encode('the word')
+  np.testing.assert_array_equal(start('text:the word'), table[np.resize(ids, 6)])
+  labels = start('labels:yes, no')
+  np.testing.assert_allclose(labels[1], table[vocabulary.encode('no')].mean(axis=0), rtol=1e-6)
+  np.save(tmp_path / 'start.npy', sampled * 2)
+  np.testing.assert_array_equal(start(str(tmp_path / 'start.npy')), sampled * 2)
+  np.save(tmp_path / 'wrong.npy', sampled[:2])
+  for method, message in {
+    'text:': "'text:' needs a text",
+    'labels:a,b,c,d,e,f,g': '1 to 6 labels',
+    str(tmp_path / 'wrong.npy'): r'array \[2, 8\], the model needs \[6, 8\]',
+    str(tmp_path / 'absent.npy'): 'no file',
+    'zeros': 'unknown method',
+  }.items():
+    with pytest.raises(prompts.PromptError, match=message):
+      start(method)

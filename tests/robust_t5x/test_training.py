@@ -1,0 +1,162 @@
+"""The training step: what moves, and that devices and microbatches change nothing."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from robust_t5x import models, network, objectives, prompts, trainable, training
+
+CONFIG = network.T5Config(
+  vocab_size=40, emb_dim=8, num_heads=2, head_dim=4, num_encoder_layers=1, num_decoder_layers=1, mlp_dim=16,
+  mlp_activations=('gelu', 'linear'), logits_via_embedding=True, dropout_rate=0.0, dtype='float32',
+)  # fmt: skip
+
+
+class Vocabulary:
+  eos_id = 1
+
+
+def _batch(examples=16, phrasings=3, seed=0):
+  rng = np.random.default_rng(seed)
+  inputs = rng.integers(3, 40, (examples, phrasings, 6))
+  targets = rng.integers(3, 40, (examples, 4))
+  # Rows of different lengths, so that a mean of means would not be the mean.
+  inputs *= np.arange(6) < rng.integers(2, 7, (examples, phrasings, 1))
+  targets *= np.arange(4) < rng.integers(1, 5, (examples, 1))
+  return {
+    'encoder_input_tokens': inputs.astype(np.int32),
+    'decoder_target_tokens': targets.astype(np.int32),
+    'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1].astype(np.int32),
+    'decoder_loss_weights': (targets > 0).astype(np.int32),
+  }
+
+
+def _setup(objective='kl_to_canonical'):
+  model = models.RobustT5(
+    network.Transformer(CONFIG, prompts.PromptConfig(length=3)),
+    Vocabulary,
+    Vocabulary,
+    optimizer_def=optax.adamw(0.1),
+    alignment_objective=getattr(objectives, objective),
+  )
+  shapes = {'encoder_input_tokens': (1, 6), 'decoder_input_tokens': (1, 4)}
+  params = jax.jit(lambda k: model.get_initial_variables(k, shapes))(jax.random.key(0))['params']
+  moving, frozen = trainable.Trainable().split(params)
+  return model, training.initial_state(moving, model.optimizer_def), frozen
+
+
+def _values(metrics):
+  return {name: float(metric.compute()) for name, metric in metrics.items()}
+
+
+def _assert_same(step_a, step_b):
+  (state_a, metrics_a), (state_b, metrics_b) = step_a, step_b
+  flat_b = trainable.flatten(state_b.params)
+  for name, value in trainable.flatten(state_a.params).items():
+    np.testing.assert_allclose(value, flat_b[name], atol=2e-5, err_msg=name)
+  values_a, values_b = _values(metrics_a), _values(metrics_b)
+  assert values_a == pytest.approx(values_b, rel=1e-4)
+
+
+def test_only_the_prompt_is_differentiated():
+  model, state, frozen = _setup()
+  assert set(trainable.flatten(state.params)) == {'prompt/embedding'}
+  slots = [x.shape for x in jax.tree.leaves(state.opt_state) if x.ndim]
+  assert set(slots) == {(3, 8)}
+  new, metrics = jax.jit(training.make_train_step(model))(state, frozen, _batch())
+  assert np.abs(new.params['prompt']['embedding'] - state.params['prompt']['embedding']).max() > 0.01
+  assert set(metrics) == {'loss', 'cross_entropy', 'token_accuracy', 'alignment', 'agreement', 'gradient_norm'}
+  values = _values(metrics)
+  assert values['loss'] == pytest.approx(0.5 * values['cross_entropy'] + 0.5 * values['alignment'], rel=1e-5)
+
+
+@pytest.mark.parametrize('objective', ['kl_to_canonical', 'jensen_shannon', 'encoder_cosine'])
+def test_microbatches_change_nothing(objective):
+  model, state, frozen = _setup(objective)
+  whole = jax.jit(training.make_train_step(model))(state, frozen, _batch())
+  parts = jax.jit(training.make_train_step(model, microbatches=4))(state, frozen, _batch())
+  _assert_same(whole, parts)
+
+
+@pytest.mark.parametrize('objective', ['kl_to_canonical', 'jensen_shannon', 'encoder_cosine'])
+def test_pmap_over_eight_devices_equals_one(objective):
+  model, state, frozen = _setup(objective)
+  one = jax.jit(training.make_train_step(model))(state, frozen, _batch())
+  step = jax.pmap(training.make_train_step(model, axis_name='devices'), axis_name='devices', in_axes=(None, None, 0))
+  states, metrics = step(state, frozen, jax.tree.map(lambda x: x.reshape(8, 2, *x.shape[1:]), _batch()))
+  for leaf in jax.tree.leaves(states.params):
+    assert (np.asarray(leaf) == np.asarray(leaf)[0]).all()
+  first = jax.tree.map(lambda x: x[0], (states, metrics))
+  values = _values(first[1])
+  # The norm is averaged over its eight equal copies, whose numerator and count psum has not touched.
+  assert values['gradient_norm'] == pytest.approx(_values(one[1])['gradient_norm'], rel=1e-4)
+  _assert_same(one, first)
+
+
+def test_a_step_that_is_not_finite_keeps_the_last_good_state():
+  model, state, frozen = _setup()
+  broken = jax.tree.map(lambda x: x * jnp.nan, frozen)
+  step = jax.jit(training.make_train_step(model))
+  good, _ = step(state, frozen, _batch())
+  bad, _ = step(good, broken, _batch())
+  assert not bad.finite
+  assert int(bad.step) == int(good.step) == 1
+  np.testing.assert_array_equal(bad.params['prompt']['embedding'], good.params['prompt']['embedding'])
+  after, _ = step(bad, frozen, _batch())
+  assert not after.finite  # stays off until somebody looks
+
+
+def test_rules_cover_every_parameter_once():
+  params = {'prompt': {'embedding': 1}, 'encoder': {'kernel': 2}}
+  moving, frozen = trainable.Trainable().split(params)
+  assert trainable.merge(moving, frozen) == params
+  for rules, message in {
+    (('prompt/.*',), ('.*',)): 'parameter prompt/embedding both trains',
+    (('prompt/.*',), ()): 'parameter encoder/kernel is in neither list',
+    ((), ('.*',)): 'no parameter trains',
+  }.items():
+    with pytest.raises(trainable.TrainableError, match=message):
+      trainable.Trainable(*rules).split(params)
+
+
+def test_t5x_protocol():
+  """What T5X's trainer, evaluator and inferer call, on features as its own models take them."""
+  model, state, frozen = _setup()
+  params = trainable.merge(state.params, frozen)
+  batch = _batch(phrasings=1)
+  flat = {**batch, 'encoder_input_tokens': batch['encoder_input_tokens'][:, 0]}
+  loss, metrics = model.loss_fn(params, flat, jax.random.key(0))
+  assert float(loss) == pytest.approx(_values(metrics)['cross_entropy'], rel=1e-6)
+  assert float(model.eval_fn(params, flat)[0]) == pytest.approx(float(loss))
+  scores, extra = model.score_batch(params, flat, return_intermediates=True)
+  np.testing.assert_allclose(-scores.sum() / flat['decoder_loss_weights'].sum(), loss, rtol=1e-5)
+  np.testing.assert_allclose(extra['decoder']['token_scores'][0].sum(-1), scores, rtol=1e-5)
+  tokens, aux = model.predict_batch_with_aux(params, flat)
+  np.testing.assert_array_equal(tokens, model.predict_batch(params, flat))
+  assert aux['scores'].shape == (16,)
+  variables = model.get_initial_variables(
+    jax.random.key(0), {'encoder_input_tokens': (8, 6), 'decoder_input_tokens': (8, 4)}
+  )
+  axes = trainable.flatten(variables['params_axes'])
+  assert {name.removesuffix('_axes') for name in axes} == set(trainable.flatten(variables['params']))
+
+
+def test_options_are_scored_as_targets():
+  """Scores of options over one shared encoding are those of each option as a target."""
+  model, state, frozen = _setup()
+  params = trainable.merge(state.params, frozen)
+  batch = _batch(examples=4, phrasings=1)
+  options = np.random.default_rng(1).integers(3, 40, (4, 3, 4)).astype(np.int32)
+  options[:, 1, 2:] = 0
+  inputs = batch['encoder_input_tokens'][:, 0]
+  together = model.score_options(params, inputs, options)
+  for c in range(3):
+    targets = options[:, c]
+    one = {
+      'encoder_input_tokens': inputs,
+      'decoder_target_tokens': targets,
+      'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1],
+    }
+    np.testing.assert_allclose(together[:, c], model.score_batch(params, one), rtol=1e-5)
