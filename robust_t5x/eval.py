@@ -81,7 +81,7 @@ def evaluate(
     metadata={
       'model': loaded.identity,
       'gin_config': gin.config_str(),
-      'command': ' '.join(sys.argv),
+      'command': launcher.command_line(),
     },
   )
   cut = run.record['truncated_inputs']

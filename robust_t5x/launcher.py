@@ -86,6 +86,13 @@ def parse_gin(flags: argparse.Namespace) -> None:
     raise UsageError(f'the gin configuration cannot be read: {e}') from e
 
 
+def command_line() -> str:
+  """The command that this process was started by, without the place where the package is installed."""
+  program = os.path.basename(sys.argv[0])
+  program = 'robust-t5x' if program == '__main__.py' else program
+  return ' '.join([program, *sys.argv[1:]])
+
+
 def check_required(names: dict[str, Any]) -> None:
   """Raises UsageError naming each macro of `names` that is None."""
   missing = [name for name, value in names.items() if value is None]

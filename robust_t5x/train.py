@@ -229,12 +229,12 @@ def run_record(model_dir: str, seed: int, initial_checkpoint_path: str | None) -
     'gin_config': gin.config_str(),
     'seed': seed,
     'versions': results.versions(),
-    'command': ' '.join(sys.argv),
+    'command': launcher.command_line(),
     'backbone': None,
   }
   if initial_checkpoint_path is not None:
     record['backbone'] = {
-      'path': checkpoints.resolve(initial_checkpoint_path),
+      'path': initial_checkpoint_path,
       'sha256': checkpoints.backbone_hash(initial_checkpoint_path),
     }
   return record

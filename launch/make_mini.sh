@@ -1,0 +1,37 @@
+#!/usr/bin/env bash
+# Makes the bundled model from scratch, as docs/mini_model.md describes: text, vocabulary, pre-training, instruction
+# tuning, alignment. Takes about an hour and a half on two cores; what is finished is not done again.
+# Needs Debian's wordnet-base, or WordNet's files elsewhere: WORDNET=DIR. Results go to out/mini; INSTALL=1 copies them
+# into the package.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+out=out/mini
+[ -f "$out/corpus/manifest.json" ] ||
+  python -m seqio_tasks.corpus --wordnet "${WORDNET:-/usr/share/wordnet}" --out "$out/corpus"
+[ -f "$out/spiece.model" ] || python -m seqio_tasks.vocabulary --corpus "$out/corpus" --out "$out/spiece.model"
+robust-t5x train --gin_file=gin/runs/pretrain_mini.gin --gin.CORPUS="'$out/corpus'" \
+  --gin.VOCABULARY="'$out/spiece.model'" --gin.MODEL_DIR="'$out/pretrain'"
+robust-t5x train --gin_file=gin/runs/tune_mini.gin --gin.INITIAL_CHECKPOINT_PATH="'$out/pretrain/model'" \
+  --gin.MODEL_DIR="'$out/tune'"
+[ -z "${INSTALL:-}" ] || cp "$out"/tune/model/* robust_t5x/mini/
+# The prompt is trained on the package's model, whose hash it carries.
+[ -z "${INSTALL:-}" ] || {
+  robust-t5x train --gin_file=gin/runs/align.gin --gin_file=gin/prompts/input.gin --gin_file=gin/objectives/kl.gin \
+    --gin.MODEL_DIR="'$out/prompt'"
+  cp "$out/prompt/prompt.safetensors" robust_t5x/mini/
+  python - "$out" > "$out/provenance.json" <<'EOF'
+import hashlib, json, pathlib, sys
+
+out = pathlib.Path(sys.argv[1])
+runs = {name: json.loads((out / name / 'run.json').read_text()) for name in ('pretrain', 'tune', 'prompt')}
+files = [*pathlib.Path('robust_t5x/mini').glob('*.*'), *pathlib.Path('seqio_tasks/banks').glob('*.yaml'),
+         *pathlib.Path('seqio_tasks/data').glob('*.*')]
+print(json.dumps({
+  'corpus': json.loads((out / 'corpus/manifest.json').read_text()),
+  'runs': {name: {key: run[key] for key in ('command', 'seed', 'versions', 'backbone')} for name, run in runs.items()},
+  'sha256': {str(f): hashlib.sha256(f.read_bytes()).hexdigest() for f in sorted(files)
+             if f.name not in ('provenance.json', '__init__.py')},
+}, indent=2))
+EOF
+  mv "$out/provenance.json" robust_t5x/mini/provenance.json
+}
