@@ -12,7 +12,12 @@ class PhrasingFeatureConverter(seqio.EncDecFeatureConverter):
   A task whose `inputs` feature has rank 2 holds K phrasings of each example; the encoder then gets [K, T] a row and the
   decoder's features are shared. Tasks with rank 1 are converted as seqio's own encoder-decoder converter does.
   Packing is not supported: phrasings of one example must stay together.
+
+  Attributes:
+    keep_truncated: also give `truncated_tokens` [K], how many tokens of each phrasing were cut off.
   """
+
+  keep_truncated = False
 
   def __call__(self, ds: tf.data.Dataset, task_feature_lengths: Mapping[str, int]):
     """Converts a dataset; `task_feature_lengths` gives T for 'inputs' and L for 'targets'."""
@@ -28,7 +33,9 @@ class PhrasingFeatureConverter(seqio.EncDecFeatureConverter):
       phrasings = inputs.shape[0]
       inputs = _fit(inputs[:, : lengths['inputs']], [phrasings, lengths['inputs']])
       targets = _fit(targets[: lengths['targets']], [lengths['targets']])
+      kept = {'truncated_tokens': example['truncated_tokens']} if self.keep_truncated else {}
       return {
+        **kept,
         'encoder_input_tokens': inputs,
         'decoder_target_tokens': targets,
         'decoder_input_tokens': seqio.utils.make_autoregressive_inputs(targets, bos_id=self.bos_id),

@@ -121,11 +121,15 @@ def _loop(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_step
 
   writer = metric_writers.SummaryWriter(os.path.join(model_dir, 'tensorboard'))
   totals, since, began = None, step, time.monotonic()
+  cut = 0  # inputs of this process, since it started
   merge = jax.jit(lambda a, b: {k: v.merge(b[k]) for k, v in a.items()})
   with progress.Progress('training', train_steps, step) as bar:
     note = ''
     while step < train_steps:
-      batch = partitioning.shard_batch(next(data), mesh)
+      batch = dict(next(data))
+      if 'truncated_tokens' in batch:
+        cut += int((batch.pop('truncated_tokens') > 0).sum())
+      batch = partitioning.shard_batch(batch, mesh)
       state, metrics = step_fn(state, frozen, batch)
       totals = metrics if totals is None else merge(totals, metrics)
       step += 1
@@ -143,6 +147,7 @@ def _loop(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_step
         values = {k: float(v.compute()) for k, v in totals.items()}
         seconds = time.monotonic() - began
         values['steps_per_second'] = (step - since) / seconds
+        values['truncated_inputs'] = cut
         writer.write_scalars(step, values)
         note = f'loss {values["loss"]:.4f}, token accuracy {values["token_accuracy"]:.3f}'
         totals, since, began = None, step, time.monotonic()
@@ -151,6 +156,8 @@ def _loop(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_step
       bar.advance(1, note)
   writer.flush()
   writer.close()
+  if cut:
+    _log(f'warning: {cut} inputs were longer than TASK_FEATURE_LENGTHS allows and were cut; raise it')
   if saved.latest_step() != train_steps:
     saved.save(train_steps, state, data)
 
@@ -205,13 +212,15 @@ def data_iterator(
     raise launcher.UsageError(
       f'BATCH_SIZE is {batch_size}; it must be a multiple of the {processes * jax.local_device_count()} devices'
     )
+  converter = model.FEATURE_CONVERTER_CLS(pack=False)
+  converter.keep_truncated = True
   ds = seqio.get_dataset(
     name,
     task_feature_lengths=dict(task_feature_lengths),
     dataset_split='train',
     shuffle=True,
     num_epochs=None,
-    feature_converter=model.FEATURE_CONVERTER_CLS(pack=False),
+    feature_converter=converter,
     shard_info=seqio.ShardInfo(jax.process_index(), processes) if processes > 1 else None,
     seed=seed,
     use_cached=use_cached,

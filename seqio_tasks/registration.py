@@ -99,6 +99,7 @@ def register_examples_task(
     RegistrationError: if the name is taken by other content.
   """
   import seqio
+  import tensorflow as tf
 
   counts = {split: len(examples) for split, examples in examples_by_split.items() if not callable(examples)} | dict(
     num_input_examples or {}
@@ -119,7 +120,14 @@ def register_examples_task(
     examples = examples_by_split[split]
     return _dataset(f'{name}:{split}', examples() if callable(examples) else examples, shuffle_files, seed)
 
-  rank = 2 if isinstance(preprocessor, phrasings.StackPhrasings) else 1
+  stacked = isinstance(preprocessor, phrasings.StackPhrasings)
+  output_features = {
+    'inputs': seqio.Feature(vocabulary, rank=2 if stacked else 1),
+    'targets': seqio.Feature(vocabulary),
+  }
+  if stacked:  # mixtures drop what is not declared
+    counts_vocabulary = seqio.PassThroughVocabulary(size=0)
+    output_features['truncated_tokens'] = seqio.Feature(counts_vocabulary, add_eos=False, dtype=tf.int32)
   seqio.TaskRegistry.add(
     name,
     source=seqio.FunctionDataSource(
@@ -129,10 +137,7 @@ def register_examples_task(
       caching_permitted=False,
     ),
     preprocessors=[preprocessor],
-    output_features={
-      'inputs': seqio.Feature(vocabulary, rank=rank),
-      'targets': seqio.Feature(vocabulary),
-    },
+    output_features=output_features,
     postprocess_fn=_gold_or_prediction,
     metric_fns=list(metric_fns),
     shuffle_buffer_size=_SHUFFLE_BUFFER_SIZE,

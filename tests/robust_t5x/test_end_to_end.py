@@ -161,6 +161,17 @@ def test_a_loss_that_is_not_finite_stops_training(tiny_checkpoint, tmp_path, cap
   assert f'the state after step {saved[0]} ' in message
 
 
+def test_cut_inputs_are_counted_and_reported(tiny_checkpoint, tmp_path, capsys):
+  short = "--gin.TASK_FEATURE_LENGTHS={'inputs': 8, 'targets': 4}"
+  assert align(tiny_checkpoint, tmp_path / 'run', short, steps=2) == 0
+  assert 'warning: 64 inputs were longer' in capsys.readouterr().err  # 2 steps of 8 examples, 4 phrasings each
+  assert evaluate(tiny_checkpoint, tmp_path / 'eval', short) == 0
+  assert '40 of 40 inputs were longer than 8 tokens and were cut' in capsys.readouterr().err
+  table, record = results.read(str(tmp_path / 'eval'))
+  assert (table['truncated_tokens'] > 0).all()
+  assert record['truncated_inputs'] == 40
+
+
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
