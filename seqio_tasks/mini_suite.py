@@ -183,16 +183,6 @@ def _numbers(rng, choose: Callable[..., int]):
       return {'n1': str(a), 'n2': str(b)}, str(choose(a, b)), [str(a), str(b)]
 
 
-def _in_list(rng):
-  words = _words()
-  count = rng.integers(3, 7)
-  picked = [words[i] for i in rng.choice(len(words), count + 1, replace=False)]
-  there = rng.random() < 0.5
-  query = picked[rng.integers(count)] if there else picked[count]
-  fields = {'words': ', '.join(picked[:count]), 'query': query}
-  return fields, 'yes' if there else 'no', ['yes', 'no']
-
-
 def _odd_one_out(rng):
   lists = list(categories().values())
   usual, other = (lists[i] for i in rng.choice(len(lists), 2, replace=False))
@@ -213,7 +203,6 @@ _DRAW: dict[str, Callable[[np.random.Generator], tuple[dict[str, str], str, list
   'first_alphabetically': lambda rng: _pair(rng, str, min),
   'bigger_number': lambda rng: _numbers(rng, max),
   'smaller_number': lambda rng: _numbers(rng, min),
-  'word_in_list': _in_list,
   'count_words': lambda rng: _of_a_sentence(rng, lambda words: str(len(words))),
   'odd_one_out': _odd_one_out,
 }
