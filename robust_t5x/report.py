@@ -123,14 +123,14 @@ def finding(comparison, values, gaps, changes) -> str:
     text += f': a gap of {points(gaps[first])}'
   sentences = [text + '.']
   for change in changes:
-    for group, value in change['groups'].items():
-      if group != 'observed':
-        verdict = '' if value.excludes_zero else ', which cannot be told from no change'
-        sentences.append(
-          f'{change["model"].capitalize()}, accuracy under {group} phrasings changes by {points(value)}{verdict}'
-          + (f', the gap by {points(change["gap"])}' if change['gap'] and group == 'unobserved' else '')
-          + '.'
-        )
+    parts = [
+      f'under {group} phrasings by {points(value)}'
+      + ('' if value.excludes_zero else ' (which cannot be told from no change)')
+      for group, value in change['groups'].items()
+    ]
+    if change['gap']:
+      parts.append(f'and the gap by {points(change["gap"])}')
+    sentences.append(f'{change["model"].capitalize()}, accuracy changes {", ".join(parts)}.')
   return ' '.join(sentences)
 
 

@@ -117,7 +117,7 @@ def test_report(evaluations, tmp_path, capsys):
   out = capsys.readouterr().out
   assert f'report: {tmp_path}/report.html' in out
   assert 'Over 2 tasks, the model no prompt scores' in out
-  assert 'Aligned, accuracy under unobserved phrasings changes by +' in out
+  assert 'Aligned, accuracy changes under observed phrasings by ' in out
   page = (tmp_path / 'report.html').read_text()
   assert 'Do &lt;b&gt;u1&lt;/b&gt; | now' in page
   assert page.count('<tr>') > 20
