@@ -16,6 +16,7 @@ def set_up() -> None:
   warnings.filterwarnings('ignore', category=FutureWarning)
   for name in ('absl', 'jax', 'orbax', 'tensorflow', 'root'):
     logging.getLogger(name).setLevel(logging.ERROR)
+  logging.getLogger('seqio_tasks').setLevel(logging.WARNING)  # what this project says is meant for the user
 
 
 @contextlib.contextmanager

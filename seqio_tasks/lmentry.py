@@ -42,6 +42,8 @@ if TYPE_CHECKING:
   import seqio
 
 COLLECTION = 'lmentry'
+_logger = logging.getLogger(__name__)
+
 # The tasks that `score` is made for: one right answer, which is a word, letter, number, yes or no.
 TASKS = (
   'all_words_from_category',
@@ -244,7 +246,7 @@ def register_lmentry(
     usable = []
     for phrasing in load_phrasings(directory, task):
       if phrasing.problem:
-        logging.warning('%s is left out: %s', phrasing.instruction.id, phrasing.problem)
+        _logger.warning('%s is left out: %s', phrasing.instruction.id, phrasing.problem)
       else:
         usable.append(phrasing)
 
