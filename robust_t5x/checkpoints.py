@@ -15,7 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from robust_t5x import huggingface, network
+from robust_t5x import huggingface, network, quiet
 from robust_t5x import trainable as trainable_lib
 
 BUNDLED = 'bundled'
@@ -121,6 +121,7 @@ def vocabulary(path: str, extra_ids: int = 100) -> Any:
   file = path if path.endswith('.model') else os.path.join(resolve(path), 'spiece.model')
   if not os.path.isfile(file):
     raise CheckpointError(f'VOCABULARY: no file {file}; put the SentencePiece model there')
+  quiet.import_tensorflow()
   import seqio
 
   return seqio.SentencePieceVocabulary(file, extra_ids=extra_ids)

@@ -47,6 +47,7 @@ def import_tensorflow() -> None:
 
   absl_logging.set_verbosity(absl_logging.ERROR)
   try:
-    tf.config.set_visible_devices([], 'GPU')
+    with stderr_muted():  # looks for a driver, and complains where there is none
+      tf.config.set_visible_devices([], 'GPU')
   except RuntimeError:
     pass  # Already in use by the caller, who then decides.
