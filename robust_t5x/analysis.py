@@ -41,10 +41,10 @@ class Comparison:
     start = sum(len(self.runs[m]) for m in before)
     return slice(start, start + len(self.runs[model]))
 
-  def interval(self, model: str, group: str, metric: Callable, datasets: Sequence[str] | None = None) -> Interval:
+  def interval(self, model: str, group: str, metric: Callable) -> Interval:
     """A metric of one model under a group, mean over its seeds and the datasets that have the group."""
     runs = self.runs_of(model)
-    return self._bootstrap([group], lambda s: metric(s[group][:, runs]).mean(axis=-1), datasets)
+    return self._bootstrap([group], lambda s: metric(s[group][:, runs]).mean(axis=-1))
 
   def change(self, model: str, group: str, metric: Callable) -> Interval:
     """A metric of a model less that of the first model, paired over examples and phrasings."""
@@ -66,11 +66,9 @@ class Comparison:
     runs, first = self.runs_of(model), self.runs_of(self.models[0])
     return self._bootstrap([OBSERVED, UNOBSERVED], lambda s: _gap(s, runs) - _gap(s, first))
 
-  def _bootstrap(self, groups, statistic, datasets=None) -> Interval:
+  def _bootstrap(self, groups, statistic) -> Interval:
     chosen = [
-      {group: scores[group] for group in groups}
-      for name, scores in self.datasets.items()
-      if set(groups) <= set(scores) and (datasets is None or name in datasets)
+      {group: scores[group] for group in groups} for scores in self.datasets.values() if set(groups) <= set(scores)
     ]
     return statistics.two_way_bootstrap(chosen, statistic)
 

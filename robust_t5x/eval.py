@@ -14,9 +14,7 @@ from typing import Any
 
 from robust_t5x import launcher
 
-# Scorer of generated text -> function (prediction, gold, options) -> score in [0, 1].
-GENERATED = ('exact_match', 'lmentry')
-SCORERS = (*GENERATED, 'rank_likelihood')
+SCORERS = ('exact_match', 'lmentry', 'rank_likelihood')
 
 
 def evaluate(

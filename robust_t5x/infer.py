@@ -39,7 +39,7 @@ def infer(
   """
   import numpy as np
 
-  from robust_t5x import progress, scoring
+  from robust_t5x import progress, results, scoring
 
   launcher.check_required({'INPUT_FILE': input_file, 'OUTPUT_FILE': output_file})
   rows = read_rows(input_file)
@@ -55,11 +55,8 @@ def infer(
     for i, scores in zip(ranked, runner.score([tokens[i] for i in ranked], options, bar.advance), strict=True):
       rows[i]['option_scores'] = [round(float(s), 6) for s in scores]
       rows[i]['prediction'] = rows[i]['options'][int(scores.argmax())]
-  temporary = output_file + '.tmp'
   os.makedirs(os.path.dirname(os.path.abspath(output_file)), exist_ok=True)
-  with open(temporary, 'w', encoding='utf-8') as f:
-    f.writelines(json.dumps(row, ensure_ascii=False) + '\n' for row in rows)
-  os.replace(temporary, output_file)
+  results.write_atomically(output_file, ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows))
   print(f'wrote {len(rows)} outputs to {output_file}')
   return output_file
 

@@ -251,14 +251,13 @@ def run_record(model_dir: str, seed: int, initial_checkpoint_path: str | None) -
 
 def write_record(model_dir: str, record: Mapping[str, Any]) -> None:
   """Writes `run.json` and `config.gin`, atomically."""
+  from robust_t5x import results
+
   for name, text in (
     ('run.json', json.dumps(record, indent=2) + '\n'),
     ('config.gin', record['gin_config']),
   ):
-    path = os.path.join(model_dir, name)
-    with open(path + '.tmp', 'w', encoding='utf-8') as f:
-      f.write(text)
-    os.replace(path + '.tmp', path)
+    results.write_atomically(os.path.join(model_dir, name), text)
 
 
 def _check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:

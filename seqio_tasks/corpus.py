@@ -15,13 +15,14 @@ import collections
 from collections.abc import Iterator, Sequence
 import dataclasses
 import hashlib
-import importlib.resources
 import json
 import os
 import pathlib
 import random
 import re
 import sys
+
+from seqio_tasks.vocabulary import everyday_words
 
 _PARTS = {'noun': 'n', 'verb': 'v', 'adj': 'a', 'adv': 'r'}
 _SENSE_PARTS = {'1': 'n', '2': 'v', '3': 'a', '4': 'r', '5': 'a'}
@@ -110,12 +111,6 @@ def word_counts(directory: str | os.PathLike[str]) -> collections.Counter:
       sense, _, count = line.split()
       counts[sense.partition('%')[0]] += int(count)
   return counts
-
-
-def everyday_words() -> list[str]:
-  """Our own list of everyday English words."""
-  text = importlib.resources.files('seqio_tasks').joinpath('data', 'everyday_words.txt').read_text()
-  return text.split()
 
 
 def dictionary(synsets: Sequence[Synset], weights: dict[str, int], rng: random.Random) -> Iterator[str]:
