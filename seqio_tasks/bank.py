@@ -10,9 +10,11 @@ A bank file is YAML and holds one collection of phrasings of one role:
         t01: 'What is the first word of: {sentence}'
 
 The id of an instruction is "<collection>/<task>/<key>". A template holds named fields in braces
-and no other braces; there is no escape, since T5's vocabulary has no braces anyway. Reading a bank
-reports every fault that it finds in one `BankError`, so that a file is mended in one go. Templates
-are read, filled in and compared by `templates`, whose functions stand here, too.
+and no other braces; there is no escape, since T5's vocabulary has no braces anyway. A phrasing that
+lists options, or asks for its answer in another form, is a mapping instead of a text, see
+`bank_schema`. Reading a bank reports every fault that it finds in one `BankError`, so that a file is
+mended in one go. Templates are read, filled in and compared by `templates`, whose functions stand
+here, too.
 
 Imports neither TensorFlow nor seqio.
 """
@@ -29,8 +31,9 @@ import re
 
 import yaml
 
-from seqio_tasks import bank_checks
+from seqio_tasks import bank_checks, bank_schema
 from seqio_tasks.bank_checks import TRAINING_ROLES, Tokenizer
+from seqio_tasks.layouts import Layout
 from seqio_tasks.templates import normalise, parse_template, render, similarity
 
 __all__ = [
@@ -59,9 +62,12 @@ ROLES = (
   'random',
   'default',
 )
-_FILE_KEYS = ('family', 'collection', 'role', 'instructions')
+_FILE_KEYS = ('family', 'collection', 'role', 'instructions', 'verbatim', 'blocks', 'derived')
+_REQUIRED_KEYS = ('family', 'collection', 'role', 'instructions')
 _NAME = re.compile(r'[A-Za-z0-9_]+')
 _BANKS_DIRECTORY = pathlib.Path(__file__).parent / 'banks'
+# libyaml's loader is some ten times as fast, where PyYAML was built with it.
+_Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
 class BankError(ValueError):
@@ -83,8 +89,11 @@ class Instruction:
     task: what is asked, e.g. "first_word".
     role: one of `ROLES`.
     collection: where the phrasing stems from; a model declares the collections it was tuned on.
-    template: the text, with named fields in braces.
+    template: the text, with named fields in braces; "" if there is only a few-shot form.
     fields: names of the template's fields, each once, in the order of first appearance.
+    layout: how items go into the text.
+    source: what its source calls it, such as "NIV2/QA/12"; "" for nothing.
+    verbatim: it is published and kept as it is, even where it doubles another.
   """
 
   id: str
@@ -93,6 +102,13 @@ class Instruction:
   collection: str
   template: str
   fields: tuple[str, ...]
+  layout: Layout = dataclasses.field(default=None, hash=False, repr=False)
+  source: str = ''
+  verbatim: bool = False
+
+  def __post_init__(self):
+    if self.layout is None:
+      object.__setattr__(self, 'layout', Layout(self.template))
 
   @property
   def key(self) -> str:
@@ -100,10 +116,20 @@ class Instruction:
     return self.id.rsplit('/', 1)[-1]
 
 
-def make_instruction(collection: str, task: str, key: str, role: str, template: str) -> Instruction:
+def make_instruction(
+  collection: str,
+  task: str,
+  key: str,
+  role: str,
+  template: str | None,
+  layout: Layout | None = None,
+  source: str = '',
+  verbatim: bool = False,
+) -> Instruction:
   """Builds an instruction, with its id and fields; ValueError if the template is malformed."""
+  template = template or ''
   fields = tuple(dict.fromkeys(name for _, name in parse_template(template) if name))
-  return Instruction(f'{collection}/{task}/{key}', task, role, collection, template, fields)
+  return Instruction(f'{collection}/{task}/{key}', task, role, collection, template, fields, layout, source, verbatim)
 
 
 class Bank:
@@ -245,10 +271,7 @@ def check_fields(bank: Iterable[Instruction], fields: Mapping[str, Iterable[str]
   Instructions of tasks that `fields` does not name are passed over.
   """
   problems = [
-    f'{i.id}: {fault}'
-    for i in bank
-    if i.task in fields
-    for fault in bank_checks.field_faults(i.template, tuple(fields[i.task]))
+    f'{i.id}: {fault}' for i in bank if i.task in fields for fault in bank_checks.field_faults(i, tuple(fields[i.task]))
   ]
   if problems:
     raise BankError(problems)
@@ -281,9 +304,9 @@ def near_duplicates(bank: Iterable[Instruction], threshold: float) -> list[tuple
 def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:
   """Reads one file and appends its faults to `problems`."""
   try:
-    text = pathlib.Path(path).read_text(encoding='utf-8')
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    content = yaml.safe_load(text)
+    loader = _Loader(pathlib.Path(path).read_text(encoding='utf-8'))
+    node = loader.get_single_node()
+    content = loader.construct_document(node) if node is not None else None
   except (OSError, UnicodeDecodeError) as e:
     problems.append(f'{path}: cannot be read ({e}); name an existing UTF-8 YAML file')
     return []
@@ -291,56 +314,77 @@ def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:
     problems.append(f'{path}: is not YAML ({" ".join(str(e).split())}); mend the line named')
     return []
   if not isinstance(content, dict):
-    problems.append(f'{path}: holds no mapping; it must have the keys {", ".join(_FILE_KEYS)}')
+    problems.append(f'{path}: holds no mapping; it must have the keys {", ".join(_REQUIRED_KEYS)}')
     return []
   problems.extend(f'{path}: {problem}' for problem in _repeated_keys(node))
   for key in content:
     if key not in _FILE_KEYS:
       problems.append(f'{path}: unknown key {key!r}; the keys are {", ".join(_FILE_KEYS)}')
-  for key in _FILE_KEYS[:3]:
+  for key in ('family', 'collection', 'role'):
+    if key not in content and key != 'family' and _all_entries_have(key, content.get('instructions')):
+      continue
     if not (isinstance(content.get(key), str) and _NAME.fullmatch(content[key])):
       problems.append(f'{path}: key {key!r} must be one word of letters, digits and _')
       content[key] = '?'
-  role = content['role']
-  if role != '?' and role not in ROLES:
-    problems.append(f'{path}: unknown role {role!r}; use one of {", ".join(ROLES)}')
+  defaults = {'collection': content.get('collection'), 'role': content.get('role')}
+  shared = bank_schema.shared_parts(content, lambda problem: problems.append(f'{path}: {problem}'))
   tasks = content.get('instructions')
   if not isinstance(tasks, dict) or not tasks:
     problems.append(f"{path}: key 'instructions' must map each task to its phrasings")
     return []
   instructions = []
-  for task, templates in tasks.items():
-    where = f'{path}: {content["collection"]}/{task}'
-    if not isinstance(templates, dict) or not templates:
+  for task, entries in tasks.items():
+    where = f'{path}: {defaults["collection"] or content["family"]}/{task}'
+    if not isinstance(entries, dict) or not entries:
       problems.append(f'{where}: must map at least one key to a template')
       continue
     if fields is not None and task not in fields:
       problems.append(f'{where}: unknown task; the tasks are {", ".join(fields)}')
       continue
-    for key, template in templates.items():
-      fault = _fault(task, key, template)
-      if fault:
-        problems.append(f'{where}/{key}: {fault}')
-        continue
-      if fields is not None:
-        faults = bank_checks.field_faults(template, tuple(fields[task]))
-        problems.extend(f'{where}/{key}: {fault}' for fault in faults)
-      instructions.append(make_instruction(content['collection'], task, key, role, template))
+    for key, entry in entries.items():
+      faults, instruction = _read_entry(task, key, entry, defaults, shared)
+      if instruction is not None and fields is not None:
+        faults.extend(bank_checks.field_faults(instruction, tuple(fields[task])))
+      problems.extend(f'{where}/{key}: {fault}' for fault in faults)
+      if instruction is not None:
+        instructions.append(instruction)
   return instructions
 
 
-def _fault(task: object, key: object, template: object) -> str | None:
-  """What keeps a task, key and template from being an instruction."""
+def _all_entries_have(key: str, tasks: object) -> bool:
+  """Whether every phrasing gives a key itself, so that the file need not."""
+  entries = [e for t in tasks.values() if isinstance(t, dict) for e in t.values()] if isinstance(tasks, dict) else []
+  return bool(entries) and all(isinstance(e, dict) and key in e for e in entries)
+
+
+def _read_entry(
+  task: object, key: object, entry: object, defaults: Mapping[str, str | None], shared: bank_schema.SharedParts
+) -> tuple[list[str], Instruction | None]:
+  """What is wrong with an entry, and the instruction if it can be made."""
   for name, value in (('task', task), ('key', key)):
     if not (isinstance(value, str) and _NAME.fullmatch(value)):
-      return f'{name} {value!r} must be one word of letters, digits and _; quote yes, no, numbers'
-  if not isinstance(template, str) or not template.strip():
-    return f'the template is {template!r}; it must be text, in quotes'
-  try:
-    parse_template(template)
-  except ValueError as e:
-    return str(e)
-  return None
+      return [f'{name} {value!r} must be one word of letters, digits and _; quote yes, no, numbers'], None
+  faults: list[str] = []
+  if not isinstance(entry, dict):
+    entry = {'template': entry}
+  values = {}
+  for name in ('collection', 'role'):
+    values[name] = entry.get(name, defaults[name])
+    if not isinstance(values[name], str) or (values[name] != '?' and not _NAME.fullmatch(values[name])):
+      faults.append(f'key {name!r} must be one word of letters, digits and _')
+  if not faults and values['role'] not in (*ROLES, '?'):
+    faults.append(f'unknown role {values["role"]!r}; use one of {", ".join(ROLES)}')
+  source = entry.get('source', '')
+  if not isinstance(source, str):
+    faults.append(f"key 'source' is {source!r}; it must be text, in quotes")
+  layout = bank_schema.read_layout(entry, shared, faults.append)
+  if layout is None or faults:
+    return faults, None
+  if '?' in values.values():
+    return faults, None
+  return faults, make_instruction(
+    values['collection'], task, key, values['role'], layout.template, layout, source, shared.verbatim
+  )
 
 
 def _repeated_keys(node: yaml.Node, prefix: str = '') -> Iterator[str]:

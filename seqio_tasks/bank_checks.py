@@ -25,17 +25,25 @@ class Tokenizer(Protocol):
   def encode(self, text: str) -> Sequence[int]: ...
 
 
-def field_faults(template: str, fields: tuple[str, ...]) -> Iterator[str]:
-  """Unknown, missing and repeated fields of a template."""
-  counts = collections.Counter(name for _, name in parse_template(template) if name)
-  known = ', '.join(fields)
+def field_faults(instruction: Instruction, fields: tuple[str, ...]) -> Iterator[str]:
+  """Unknown, missing and repeated fields of a template.
+
+  Args:
+    instruction: whose template is checked.
+    fields: the task's fields; a template must hold each once, but may do without those that end in "?".
+  """
+  counts = collections.Counter(name for _, name in parse_template(instruction.template) if name)
+  names = [name.removesuffix('?') for name in fields]
+  known = ', '.join(names)
+  made = {*instruction.layout.blocks, *instruction.layout.derived, 'n_options', 'n_options_word'}
   for name in counts:
-    if name not in fields:
+    if name not in names and name not in made:
       yield f"unknown field {name!r}; the task's fields are {known}"
   for name in fields:
-    if counts[name] == 0:
+    if counts[name] == 0 and not name.endswith('?'):
       yield f'the field {name!r} is missing; the template must hold {{{name}}} once'
-    elif counts[name] > 1:
+    elif counts[name.removesuffix('?')] > 1:
+      name = name.removesuffix('?')
       yield f'the field {name!r} stands {counts[name]} times; keep {{{name}}} once'
 
 
@@ -57,6 +65,8 @@ def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
       continue
     other_path, other = texts[text]
     roles = {instruction.role, other.role}
+    if instruction.verbatim and other.verbatim and not roles & set(TRAINING_ROLES):
+      continue
     if 'evaluation' in roles and roles & set(TRAINING_ROLES):
       reason = f'an evaluation phrasing also stands in the training role of {other.id}'
       if instruction.role in TRAINING_ROLES:
@@ -72,6 +82,8 @@ def token_clashes(read: Sequence[tuple[str, Instruction]], vocabulary: Tokenizer
   """Phrasings that a vocabulary cannot tell apart."""
   seen: dict[tuple[int, ...], str] = {}
   for path, instruction in read:
+    if instruction.verbatim:
+      continue
     # A stand-in for each field, since vocabularies know no braces.
     stand_ins = {name: f'zq{name}qz' for name in instruction.fields}
     ids = tuple(int(i) for i in vocabulary.encode(render(instruction.template, stand_ins)))
