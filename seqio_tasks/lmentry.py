@@ -160,7 +160,7 @@ def load_phrasings(directory: str | os.PathLike[str], task: str) -> list[Phrasin
   lists = [name for name, value in next(iter(content['examples'].values())).items() if isinstance(value, list)]
   names = {*_field_names(content, instances_path), *(f'listed_{name}' for name in lists)}
   if path.exists():
-    rows = _read_rows(path)
+    rows = read_phrasing_rows(path)
   else:
     defaults = content.get('more_info', {}).get('input_templates')
     if not defaults:
@@ -308,7 +308,7 @@ def _field_names(content: Mapping[str, Any], path: pathlib.Path) -> tuple[str, .
   return names
 
 
-def _read_rows(path: pathlib.Path) -> list[tuple[int, str, str, bool]]:
+def read_phrasing_rows(path: pathlib.Path) -> list[tuple[int, str, str, bool]]:
   """(index, method, template, correct) of each row of a CSV of phrasings."""
   with path.open(newline='', encoding='utf-8-sig') as f:
     reader = csv.DictReader(f)

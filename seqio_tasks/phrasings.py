@@ -5,25 +5,30 @@ under seeds that are elements of the dataset, so that an iterator can be saved a
 TensorFlow and seqio are imported when a preprocessor runs, not with this module.
 
 The preprocessors take the examples of `registration.register_examples_task`, whose features are
-scalar strings: example_id, gold, options (JSON) and one "fields/<name>" for each field. They are
-dataclasses with the attributes `sequence_length` and `output_features`, which seqio sets.
+strings: example_id, one "fields/<name>" for each text that the templates name, and golds [A], options [A]
+(JSON) and option_list [A] (the same options, separated) for each form of the answer. They are dataclasses with the attributes `sequence_length` and
+`output_features`, which seqio sets.
 
-Shape letters: K phrasings, T input tokens, L target tokens, N templates, S segments, F fields.
+Shape letters: A forms of the answer, C options, K phrasings, T input tokens, L target tokens,
+N templates, S segments, F fields.
 """
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from seqio_tasks import bank as bank_lib
+from seqio_tasks import flattening
 from seqio_tasks import templates as templates_lib
 
 if TYPE_CHECKING:
   import tensorflow as tf
 
 FIELD_PREFIX = 'fields/'
+OPTION_SEPARATOR = '\x1f'  # between the options in the feature "option_list"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,13 +84,13 @@ class StackPhrasings:
   """Preprocessor for training; see `stack_phrasings`."""
 
   num_phrasings: int
-  canonical: tuple[bank_lib.Instruction, ...]
-  paraphrases: tuple[bank_lib.Instruction, ...]
+  num_canonical: int
+  flat: flattening.FlatPhrasings
   sequence_length: Mapping[str, int] | None = None
   output_features: Mapping[str, Any] | None = None
 
   def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Maps examples (scalar features) to [K, T] inputs; ValueError if K exceeds T's limit."""
+    """Maps examples to [K, T] inputs; ValueError if K exceeds T's limit."""
     import seqio
     import tensorflow as tf
 
@@ -96,26 +101,28 @@ class StackPhrasings:
         'seqio trims the first axis of inputs, the phrasings, to that length; raise '
         "sequence_length['inputs'] or lower num_phrasings"
       )
-    table = compile_templates([i.template for i in (*self.canonical, *self.paraphrases)])
+    table = compile_templates(self.flat.templates)
     values_of = _field_reader(table, dataset)
     inputs_vocabulary = self.output_features['inputs'].vocabulary
     targets_vocabulary = self.output_features['targets'].vocabulary
+    num_paraphrases = len(self.flat.templates) - self.num_canonical
 
     def stack(example, seed):
       seeds = tf.random.split(tf.stack(seed), 2)
-      first = tf.random.stateless_uniform([1], seeds[0], maxval=len(self.canonical), dtype=tf.int32)
-      order = tf.random.experimental.stateless_shuffle(tf.range(len(self.paraphrases)), seeds[1])
-      rest = len(self.canonical) + order[: self.num_phrasings - 1]
+      first = tf.random.stateless_uniform([1], seeds[0], maxval=self.num_canonical, dtype=tf.int32)
+      order = tf.random.experimental.stateless_shuffle(tf.range(num_paraphrases), seeds[1])
+      rest = self.num_canonical + order[: self.num_phrasings - 1]
       indices = tf.ensure_shape(tf.concat([first, rest], axis=0), [self.num_phrasings])
       texts = table.render(values_of(example), indices)
       ids, truncated = _encode(inputs_vocabulary, texts, max_inputs)
       shape = [self.num_phrasings, max_inputs]
-      targets, _ = _encode(targets_vocabulary, example['gold'][None], _length(self.sequence_length, 'targets'))
+      gold = example['golds'][tf.gather(tf.constant(self.flat.answer_index), first[0])]
+      targets, _ = _encode(targets_vocabulary, gold[None], _length(self.sequence_length, 'targets'))
       return {
         'inputs': tf.ensure_shape(ids.to_tensor(0, shape=shape), shape),
         'targets': targets[0],
         'inputs_pretokenized': texts,
-        'targets_pretokenized': example['gold'],
+        'targets_pretokenized': gold,
         'instruction_index': indices,
         'truncated_tokens': truncated,
       }
@@ -127,26 +134,18 @@ class StackPhrasings:
 class ExpandPhrasings:
   """Preprocessor for evaluation; see `expand_phrasings`."""
 
-  instructions: tuple[bank_lib.Instruction, ...]
+  flat: flattening.FlatPhrasings
   sequence_length: Mapping[str, int] | None = None
   output_features: Mapping[str, Any] | None = None
 
   def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Maps each example (scalar features) to N examples with [<= T] inputs."""
+    """Maps each example to N examples with [<= T] inputs."""
     import tensorflow as tf
 
-    table = compile_templates([i.template for i in self.instructions])
-    values_of = _field_reader(table, dataset)
-    ids = [i.id for i in self.instructions]
     inputs_vocabulary = self.output_features['inputs'].vocabulary
     targets_vocabulary = self.output_features['targets'].vocabulary
     max_inputs = _length(self.sequence_length, 'inputs')
     max_targets = _length(self.sequence_length, 'targets')
-
-    def render(example):
-      repeat = {name: tf.repeat(example[name], len(ids)) for name in ('example_id', 'gold', 'options')}
-      texts = table.render(values_of(example), tf.range(len(ids)))
-      return {**repeat, 'instruction_id': tf.constant(ids), 'text': texts}
 
     def tokenise(example):
       inputs, truncated = _encode(inputs_vocabulary, example['text'][None], max_inputs)
@@ -162,8 +161,66 @@ class ExpandPhrasings:
         'truncated_tokens': truncated[0],
       }
 
-    parallel = {'num_parallel_calls': tf.data.AUTOTUNE}
-    return dataset.map(render, **parallel).unbatch().map(tokenise, **parallel)
+    return _expand(self.flat, dataset).map(tokenise, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+@dataclasses.dataclass(frozen=True)
+class RankOptions:
+  """Preprocessor for rank classification; see `rank_options`."""
+
+  flat: flattening.FlatPhrasings
+  sequence_length: Mapping[str, int] | None = None
+  output_features: Mapping[str, Any] | None = None
+
+  def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Maps each example to N x C examples, one for each option."""
+    import tensorflow as tf
+
+    inputs_vocabulary = self.output_features['inputs'].vocabulary
+    targets_vocabulary = self.output_features['targets'].vocabulary
+    max_inputs = _length(self.sequence_length, 'inputs')
+    max_targets = _length(self.sequence_length, 'targets')
+
+    def score(row, example):
+      options = tf.strings.split(example['option_list'], OPTION_SEPARATOR)
+      inputs, truncated = _encode(inputs_vocabulary, example['text'][None], max_inputs)
+      targets, _ = _encode(targets_vocabulary, options, max_targets)
+      count = tf.shape(options)[0]
+      return {
+        'inputs': tf.repeat(inputs.to_tensor(), count, axis=0),
+        'targets': targets,
+        'inputs_pretokenized': tf.repeat(example['text'], count),
+        'targets_pretokenized': options,
+        'idx': tf.stack([tf.repeat(tf.cast(row, tf.int32), count), tf.range(count)], axis=1),
+        'is_correct': tf.equal(options, example['gold']),
+        'example_id': tf.repeat(example['example_id'], count),
+        'instruction_id': tf.repeat(example['instruction_id'], count),
+        'truncated_tokens': tf.repeat(truncated[0], count),
+      }
+
+    rows = _expand(self.flat, dataset).enumerate()
+    return rows.map(score, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+
+
+def _expand(flat: flattening.FlatPhrasings, dataset: tf.data.Dataset) -> tf.data.Dataset:
+  """Each example under every template, as scalar strings (option_list [C])."""
+  import tensorflow as tf
+
+  table = compile_templates(flat.templates)
+  values_of = _field_reader(table, dataset)
+  ids = [i.id for i in flat.instructions]
+
+  def render(example):
+    return {
+      'text': table.render(values_of(example), tf.range(len(ids))),
+      'example_id': tf.repeat(example['example_id'], len(ids)),
+      'instruction_id': tf.constant(ids),
+      'gold': tf.gather(example['golds'], tf.constant(flat.answer_index)),
+      'options': tf.gather(example['options'], tf.constant(flat.answer_index)),
+      'option_list': tf.gather(example['option_list'], tf.constant(flat.answer_index)),
+    }
+
+  return dataset.map(render, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
 
 
 def stack_phrasings(
@@ -186,7 +243,8 @@ def stack_phrasings(
     num_phrasings: K, at most 1 + the number of paraphrases; and at most
       sequence_length["inputs"], to which seqio trims the first axis of a rank-2 feature.
     canonical: at least one instruction.
-    paraphrases: instructions of the same task, none of them among the canonical ones.
+    paraphrases: instructions for the same examples, none of them among the canonical ones. Where
+      there are any, all instructions must ask for the answer in one form.
   """
   canonical, paraphrases = tuple(canonical), tuple(paraphrases)
   if not canonical:
@@ -196,11 +254,20 @@ def stack_phrasings(
       f'num_phrasings is {num_phrasings}, but task {canonical[0].task!r} has {len(paraphrases)} '
       f'paraphrases; choose 1 to {1 + len(paraphrases)}'
     )
-  _check_one_task((*canonical, *paraphrases))
-  return StackPhrasings(num_phrasings, canonical, paraphrases)
+  _check_unique((*canonical, *paraphrases))
+  flat = flattening.flatten((*canonical, *paraphrases))
+  if paraphrases and len(flat.answers) > 1:
+    first = [flat.instructions[flat.answer_index.index(k)].id for k in (0, 1)]
+    raise ValueError(
+      f'{first[0]} and {first[1]} ask for the answer in two forms, so that they cannot be aligned with each other; '
+      'give instructions of one form'
+    )
+  return StackPhrasings(num_phrasings, len(canonical), flat)
 
 
-def expand_phrasings(instructions: Iterable[bank_lib.Instruction]) -> ExpandPhrasings:
+def expand_phrasings(
+  instructions: Iterable[bank_lib.Instruction], examples: Sequence[Mapping[str, Any]] = ()
+) -> ExpandPhrasings:
   """Preprocessor for evaluation: each example under every instruction, one after the other.
 
   It makes flat examples with the features inputs [<= T] and targets [<= L] int32 (cut to one less
@@ -209,21 +276,40 @@ def expand_phrasings(instructions: Iterable[bank_lib.Instruction]) -> ExpandPhra
   instruction_id and options (a JSON list).
 
   Args:
-    instructions: at least one, all of the same task.
+    instructions: at least one, all for the same examples.
+    examples: shown before each example, in the few-shot form.
   """
+  return ExpandPhrasings(_checked(instructions, examples))
+
+
+def rank_options(
+  instructions: Iterable[bank_lib.Instruction], examples: Sequence[Mapping[str, Any]] = ()
+) -> RankOptions:
+  """Preprocessor for rank classification: each example under every instruction with each option as target.
+
+  Beside the features of `expand_phrasings` it makes idx [2] int32 (number of the example and instruction, number of
+  the option) and is_correct [] bool, from which `registration.rank_accuracy` finds the option that scores best.
+
+  Args:
+    instructions: at least one, all for the same examples.
+    examples: shown before each example, in the few-shot form.
+  """
+  return RankOptions(_checked(instructions, examples))
+
+
+def _checked(
+  instructions: Iterable[bank_lib.Instruction], examples: Sequence[Mapping[str, Any]]
+) -> flattening.FlatPhrasings:
   instructions = tuple(instructions)
   if not instructions:
     raise ValueError('there is no instruction to evaluate under; give at least one')
-  _check_one_task(instructions)
-  return ExpandPhrasings(instructions)
+  _check_unique(instructions)
+  return flattening.flatten(instructions, examples)
 
 
-def _check_one_task(instructions: Sequence[bank_lib.Instruction]) -> None:
-  tasks = sorted({i.task for i in instructions})
-  if len(tasks) > 1:
-    raise ValueError(f'instructions of several tasks, {tasks}; select those of one task')
-  ids = [i.id for i in instructions]
-  repeated = sorted({id_ for id_ in ids if ids.count(id_) > 1})
+def _check_unique(instructions: Sequence[bank_lib.Instruction]) -> None:
+  counts = collections.Counter(i.id for i in instructions)
+  repeated = sorted(id_ for id_, n in counts.items() if n > 1)
   if repeated:
     raise ValueError(f'instructions that stand twice: {repeated}; keep each once')
 

@@ -14,6 +14,7 @@ and the mixtures mini_tuning, mini_alignment and mini_eval_<group> over all task
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import functools
@@ -23,7 +24,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from seqio_tasks import bank as bank_lib
-from seqio_tasks import phrasings
+from seqio_tasks import flattening, layouts, phrasings
 
 if TYPE_CHECKING:
   import seqio
@@ -75,7 +76,7 @@ def register_examples_task(
   name: str,
   examples_by_split: Mapping[str, Examples],
   vocabulary: seqio.Vocabulary,
-  preprocessor: phrasings.StackPhrasings | phrasings.ExpandPhrasings,
+  preprocessor: phrasings.StackPhrasings | phrasings.ExpandPhrasings | phrasings.RankOptions,
   num_input_examples: Mapping[str, int] | None = None,
   metric_fns: Sequence[Callable[..., Mapping[str, float]]] = (),
 ) -> str:
@@ -87,7 +88,7 @@ def register_examples_task(
       returns one and is called when the split is read. An example is a dictionary of example_id,
       fields (name -> text), gold and options.
     vocabulary: of inputs and targets.
-    preprocessor: made by `phrasings.stack_phrasings` (inputs of rank 2) or `expand_phrasings`.
+    preprocessor: made by `phrasings.stack_phrasings` (inputs of rank 2), `expand_phrasings` or `rank_options`.
     num_input_examples: number of examples of each split; needed for splits given by a function,
       so that SeqIO knows it, otherwise counted.
     metric_fns: functions of (targets, predictions), both lists of decoded strings.
@@ -118,7 +119,8 @@ def register_examples_task(
   # The third argument is asked for by SeqIO.
   def dataset_fn(split: str, shuffle_files: bool, seed: int | None = None) -> tf.data.Dataset:
     examples = examples_by_split[split]
-    return _dataset(f'{name}:{split}', examples() if callable(examples) else examples, shuffle_files, seed)
+    examples = examples() if callable(examples) else examples
+    return _dataset(f'{name}:{split}', examples, preprocessor.flat, shuffle_files, seed)
 
   stacked = isinstance(preprocessor, phrasings.StackPhrasings)
   output_features = {
@@ -128,17 +130,15 @@ def register_examples_task(
   if stacked:  # mixtures drop what is not declared
     counts_vocabulary = seqio.PassThroughVocabulary(size=0)
     output_features['truncated_tokens'] = seqio.Feature(counts_vocabulary, add_eos=False, dtype=tf.int32)
+  ranked = isinstance(preprocessor, phrasings.RankOptions)
+  # Phrasings are drawn anew in every epoch, so a cache holds what comes before; otherwise it holds tokens.
+  placeholder = seqio.CacheDatasetPlaceholder()
   seqio.TaskRegistry.add(
     name,
-    source=seqio.FunctionDataSource(
-      dataset_fn,
-      splits=tuple(examples_by_split),
-      num_input_examples=counts or None,
-      caching_permitted=False,
-    ),
-    preprocessors=[preprocessor],
+    source=seqio.FunctionDataSource(dataset_fn, splits=tuple(examples_by_split), num_input_examples=counts or None),
+    preprocessors=[placeholder, preprocessor] if stacked else [preprocessor, placeholder],
     output_features=output_features,
-    postprocess_fn=_gold_or_prediction,
+    postprocess_fn=_option_score_target if ranked else _gold_or_prediction,
     metric_fns=list(metric_fns),
     shuffle_buffer_size=_SHUFFLE_BUFFER_SIZE,
   )
@@ -211,7 +211,7 @@ def content_hash(name: str, split: str) -> str:
     raise RegistrationError(f'task {name} has no split {split!r}; choose among {", ".join(examples_by_split)}')
   examples = examples_by_split[split]
   content = {
-    'instructions': [[i.id, i.template] for i in task.instructions],
+    'instructions': [[i.id, repr(i.layout)] for i in task.instructions],
     'examples': list(examples() if callable(examples) else examples),
   }
   return hashlib.sha256(json.dumps(content, sort_keys=True).encode('utf-8')).hexdigest()
@@ -347,6 +347,29 @@ def exact_match(targets: Sequence[str], predictions: Sequence[str]) -> dict[str,
   return {'exact_match': sum(matches) / max(len(matches), 1)}
 
 
+def rank_accuracy(targets: Sequence[tuple[int, int, bool]], scores: Sequence[float]) -> dict[str, float]:
+  """Share of examples, in [0, 1], whose best-scored option is right; of equal scores the first option counts.
+
+  Args:
+    targets: (number of the example, number of the option, whether it is right), as `phrasings.RankOptions` has them.
+    scores: log-likelihood of each option.
+  """
+  best: dict[int, tuple[float, int, bool]] = {}
+  for (example, option, correct), score in zip(targets, scores, strict=True):
+    candidate = (float(score), -option, correct)
+    if example not in best or candidate[:2] > best[example][:2]:
+      best[example] = candidate
+  return {'rank_accuracy': sum(correct for _, _, correct in best.values()) / max(len(best), 1)}
+
+
+def _option_score_target(output: Any, example: Example, is_target: bool = False) -> Any:
+  """SeqIO's postprocessing for rank classification."""
+  if not is_target:
+    return output
+  number, option = (int(i) for i in example['idx'])
+  return number, option, bool(example['is_correct'])
+
+
 def _gold_or_prediction(output: str, example: Example, is_target: bool = False) -> str:
   """SeqIO's postprocessing: the untokenised gold answer as target, decoded text as prediction."""
   if not is_target:
@@ -375,7 +398,7 @@ def _is_registered(name: str, content: Any, registry: Any) -> bool:
   """Whether the name stands in the registry with this content; an error if with other content."""
   import seqio
 
-  if name not in {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}:
+  if name not in seqio.TaskRegistry.names() and name not in seqio.MixtureRegistry.names():
     return False
   if name in registry.names() and name in _CONTENTS and _CONTENTS[name] == content:
     logging.debug('%s is already registered', name)
@@ -396,29 +419,34 @@ def _describe(examples: Examples) -> Any:
   return hashlib.sha256(text.encode('utf-8')).hexdigest()
 
 
-def _dataset(where: str, examples: Sequence[Example], shuffle: bool, seed: int | None) -> tf.data.Dataset:
-  """Examples as a dataset of scalar strings, in random order if asked."""
+def _dataset(
+  where: str, examples: Sequence[Example], flat: flattening.FlatPhrasings, shuffle: bool, seed: int | None
+) -> tf.data.Dataset:
+  """What `flat` needs of each example, in random order if asked."""
   import numpy as np
   import tensorflow as tf
 
   if not examples:
     raise RegistrationError(f'{where} has no example; ask for at least one')
-  names = tuple(examples[0]['fields'])
-  for example in examples:
-    if set(example['fields']) != set(names):
-      raise RegistrationError(
-        f'{where}: example {example["example_id"]!r} has the fields {sorted(example["fields"])} '
-        f'where the first has {sorted(names)}; all examples of a task must have the same'
-      )
   order = range(len(examples))
   if shuffle:
     order = np.random.default_rng(None if seed is None else int(seed)).permutation(len(examples))
-  examples = [examples[i] for i in order]
-  features = {
-    'example_id': [str(e['example_id']) for e in examples],
-    'gold': [str(e['gold']) for e in examples],
-    'options': [json.dumps(list(e['options'])) for e in examples],
-  }
-  for name in names:
-    features[phrasings.FIELD_PREFIX + name] = [str(e['fields'][name]) for e in examples]
-  return tf.data.Dataset.from_tensor_slices(features)
+  columns = collections.defaultdict(list)
+  for i in order:
+    example = examples[i]
+    try:
+      made = flat.features(item_of(example))
+    except layouts.LayoutError as e:
+      raise RegistrationError(f'{where}: example {example["example_id"]!r}: {e}') from e
+    columns['example_id'].append(str(example['example_id']))
+    columns['golds'].append(made['golds'])
+    columns['options'].append(made['options'])
+    columns['option_list'].append(made['option_list'])
+    for name, text in made['texts'].items():
+      columns[phrasings.FIELD_PREFIX + name].append(text)
+  return tf.data.Dataset.from_tensor_slices(dict(columns))
+
+
+def item_of(example: Example) -> layouts.Item:
+  """An example as the item that layouts are filled in with."""
+  return {**example['fields'], 'options': list(example['options']), 'answer': str(example['gold'])}

@@ -1,5 +1,116 @@
-"""Instruction sets that others published, as bank files: read from a user's own copy, never shipped."""
+"""Instruction sets that others published, as bank files: read from a user's own copy, never shipped.
+
+Each source is a module with a function `read` that yields `Part`s; `write` makes bank files of them, and a report of
+what could not be expressed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+import dataclasses
+import json
+import os
+import pathlib
+import string
+from typing import Any
+
+from seqio_tasks import bank_schema
+from seqio_tasks.bank import Instruction
+
+REPORT = 'left_out.json'
+_BRACES = {'{': '{brace_open}', '}': '{brace_close}'}
 
 
 class SourceError(ValueError):
   """A source that cannot be imported; the message names the file and the cure."""
+
+
+@dataclasses.dataclass(frozen=True)
+class LeftOut:
+  """What could not be imported.
+
+  Attributes:
+    task: name of the task.
+    source: what the source calls the instruction; "" for the whole task.
+    form: "zero-shot", "few-shot" or "" for both.
+    reason: why.
+  """
+
+  task: str
+  source: str
+  form: str
+  reason: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """A piece of a source that becomes a file for each collection in it.
+
+  Attributes:
+    name: of the file.
+    instructions: what was imported.
+    left_out: what was not.
+  """
+
+  name: str
+  instructions: tuple[Instruction, ...]
+  left_out: tuple[LeftOut, ...] = ()
+
+
+def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mapping[str, Any]:
+  """Writes bank files, and `left_out.json` with what is not in them.
+
+  Every file is written whole or not at all. A directory that already holds YAML files is left alone.
+
+  Returns:
+    the numbers of files, instructions, few-shot forms and things left out.
+
+  Raises:
+    SourceError: if the directory holds YAML files.
+  """
+  directory = pathlib.Path(directory)
+  if directory.is_dir() and next(directory.glob('*.yaml'), None) is not None:
+    raise SourceError(f'{directory}: already holds YAML files; give --out another directory, or empty that one')
+  directory.mkdir(parents=True, exist_ok=True)
+  counts = {'files': 0, 'instructions': 0, 'few_shot': 0, 'left_out': 0}
+  left_out: list[dict[str, str]] = []
+  for part in parts:
+    for collection in dict.fromkeys(i.collection for i in part.instructions):
+      members = [i for i in part.instructions if i.collection == collection]
+      name = part.name if part.name == collection else f'{part.name}__{collection}'
+      text = bank_schema.file_text(family, members, verbatim=True, collection=collection)
+      _write_text(directory / f'{name}.yaml', text)
+      counts['files'] += 1
+      counts['instructions'] += len(members)
+      counts['few_shot'] += sum(i.layout.few_shot is not None for i in members)
+    left_out += [dataclasses.asdict(entry) for entry in part.left_out]
+  counts['left_out'] = len(left_out)
+  _write_text(directory / REPORT, json.dumps(left_out, indent=1, ensure_ascii=False) + '\n')
+  return counts
+
+
+def format_template(text: str) -> str:
+  """A `str.format` template as one of ours: doubled braces become fields that stand for braces.
+
+  Raises:
+    ValueError: if a field is more than a name.
+  """
+  pieces = []
+  for literal, name, spec, conversion in string.Formatter().parse(text):
+    pieces.append(literal_template(literal))
+    if name is not None:
+      if not name.isidentifier() or spec or conversion:
+        raise ValueError(f'the field {{{name}}} is more than a name')
+      pieces.append(f'{{{name}}}')
+  return ''.join(pieces)
+
+
+def literal_template(text: str) -> str:
+  """A template that is just this text."""
+  return ''.join(_BRACES.get(c, c) for c in text)
+
+
+def _write_text(path: pathlib.Path, text: str) -> None:
+  partial = path.with_name(path.name + '.tmp')
+  partial.write_text(text, encoding='utf-8')
+  os.replace(partial, path)

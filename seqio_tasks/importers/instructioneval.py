@@ -14,7 +14,7 @@ import pathlib
 from typing import Any
 
 from seqio_tasks.bank import Instruction, make_instruction
-from seqio_tasks.importers import SourceError
+from seqio_tasks.importers import LeftOut, Part, SourceError
 from seqio_tasks.importers.fit import Names, Probe, fit
 from seqio_tasks.importers.interpreter import Interpreter, Raised, Symbol, Text, Unsupported
 from seqio_tasks.layouts import Layout
@@ -25,7 +25,7 @@ _UNEQUAL = ((3, (4,)), (4, (3,)), (3, (5,)))
 _ROLES = {'Default': 'default', 'Incorrect': 'incorrect', 'Negation': 'negation', 'Random': 'random'}
 
 
-def read(repository: pathlib.Path, data: pathlib.Path | None = None) -> Iterator[tuple[str, list[Instruction], list]]:
+def read(repository: pathlib.Path, data: pathlib.Path | None = None) -> Iterator[Part]:
   """Reads the instructions of every dataset.
 
   Args:
@@ -33,7 +33,7 @@ def read(repository: pathlib.Path, data: pathlib.Path | None = None) -> Iterator
     data: a directory of BIG-bench tasks, for task descriptions that the clone lacks.
 
   Yields:
-    (dataset, instructions, what is left out as (instruction id, form, why)).
+    each dataset, its instructions under the names that the repository has for it.
 
   Raises:
     SourceError: if the directory is not a clone of the repository.
@@ -43,9 +43,10 @@ def read(repository: pathlib.Path, data: pathlib.Path | None = None) -> Iterator
   listed = _json(repository, 'instructions.json')
   for dataset, (folder, module) in datasets.items():
     if (repository / module).is_file():
-      yield dataset, *_read_dataset(repository, data, dataset, folder, module, listed.get(dataset))
+      made, left_out = _read_dataset(repository, data, dataset, folder, module, listed.get(dataset))
     else:
-      yield dataset, [], [('', '', f'the repository has no {module}')]
+      made, left_out = [], [('', '', f'the repository has no {module}')]
+    yield Part(dataset, tuple(made), tuple(LeftOut(dataset, *entry) for entry in left_out))
 
 
 def _json(repository: pathlib.Path, name: str) -> Any:
@@ -124,7 +125,14 @@ def _read_dataset(
     collection, type_, number = id_.split('/')
     instructions.append(
       make_instruction(
-        collection, dataset, f'{type_}_{number}', _ROLES.get(type_, 'evaluation'), layout.template, layout, source=id_
+        collection,
+        dataset,
+        f'{type_}_{number}',
+        _ROLES.get(type_, 'evaluation'),
+        layout.template,
+        layout,
+        source=id_,
+        verbatim=True,
       )
     )
   return instructions, left_out

@@ -10,7 +10,7 @@ import seqio
 import tensorflow as tf
 
 from seqio_tasks import bank as bank_lib
-from seqio_tasks import phrasings
+from seqio_tasks import layouts, phrasings
 
 LENGTHS = {'inputs': 24, 'targets': 4}
 
@@ -28,12 +28,23 @@ CANONICAL = _instructions('evaluation', 'first word: {sentence}', '{sentence}\nf
 PARAPHRASES = _instructions('alignment', 'name {sentence}', 'write {sentence} down', '{sentence}?', 'which, {sentence}')
 
 
+LABELLED = bank_lib.make_instruction(
+  'c',
+  't',
+  'k',
+  'alignment',
+  '{sentence}{options}',
+  layouts.Layout('{sentence}{options}', {'options': layouts.STYLES['letters']}),
+)
+
+
 def _examples(*sentences):
   return tf.data.Dataset.from_tensor_slices(
     {
       'example_id': [str(i) for i in range(len(sentences))],
-      'gold': [s.split()[0] for s in sentences],
-      'options': ['[]'] * len(sentences),
+      'golds': [[s.split()[0]] for s in sentences],
+      'options': [['[]']] * len(sentences),
+      'option_list': [['']] * len(sentences),
       'fields/sentence': list(sentences),
     }
   )
@@ -216,7 +227,7 @@ def test_a_field_that_the_data_lack_is_named(vocabulary):
     ((0, CANONICAL), 'num_phrasings is 0'),
     ((1, []), 'no canonical'),
     ((2, CANONICAL, CANONICAL), 'stand twice'),
-    ((2, CANONICAL, _instructions('alignment', 'x', task='other')), 'several tasks'),
+    ((2, CANONICAL, [LABELLED]), 'answer in two forms'),
   ],
 )
 def test_what_cannot_be_stacked(arguments, message):

@@ -1,0 +1,124 @@
+"""Layouts as flat templates, so that a tf.data pipeline fills them in with joins of strings alone.
+
+What a layout computes from an item (lists of options, derived fields, forms of the answer) depends on the item and on
+few distinct definitions. Each definition is computed once for an item and becomes a text of its own; what is left of a
+layout is a template that names these texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+import functools
+import json
+from typing import Any
+
+from seqio_tasks.bank import Instruction
+from seqio_tasks.layouts import Answer, Item, Layout, LayoutError
+from seqio_tasks.templates import parse_template
+
+
+@dataclasses.dataclass(frozen=True)
+class FlatPhrasings:
+  """Instructions of one dataset, ready for a pipeline.
+
+  Attributes:
+    instructions: in order.
+    templates: of each instruction, over the names of `features`' texts.
+    answer_index: of each instruction, into `answers`.
+    answers: the distinct forms of the answer.
+    examples: shown before each item; empty for zero-shot forms.
+  """
+
+  instructions: tuple[Instruction, ...]
+  templates: tuple[str, ...]
+  answer_index: tuple[int, ...]
+  answers: tuple[Answer, ...]
+  examples: tuple[Mapping[str, Any], ...] = dataclasses.field(default=(), hash=False)
+  _parts: tuple[tuple[str, Layout], ...] = dataclasses.field(default=(), hash=False, repr=False)
+
+  @functools.cached_property
+  def plain_fields(self) -> tuple[str, ...]:
+    """The fields of the item that the templates name themselves."""
+    made = {name for name, _ in self._parts}
+    used = dict.fromkeys(name for t in self.templates for _, name in parse_template(t) if name)
+    return tuple(name for name in used if name not in made)
+
+  def features(self, item: Item, separator: str = '\x1f') -> dict[str, Any]:
+    """What the pipeline is given for an item.
+
+    Returns:
+      "texts": name -> text for every name in the templates; "golds" and "options": for each form of the answer the
+      right one, and all of them as a JSON list; "option_list": all of them, joined by `separator`.
+
+    Raises:
+      LayoutError: if the item lacks what an instruction needs.
+    """
+    missing = [name for name in self.plain_fields if name not in item]
+    if missing:
+      raise LayoutError(f'the templates name the fields {missing}, which the item lacks; it has {sorted(item)}')
+    texts = {name: str(item[name]) for name in self.plain_fields}
+    for name, layout in self._parts:
+      texts[name] = layout.render(item, self.examples).input_text
+    spaces = [answer.space(item) for answer in self.answers]
+    return {
+      'texts': texts,
+      'golds': [answer.text(item) for answer in self.answers],
+      'options': [json.dumps(space, ensure_ascii=False) for space in spaces],
+      'option_list': [separator.join(space) for space in spaces],
+    }
+
+
+def flatten(instructions: Iterable[Instruction], examples: Sequence[Item] = ()) -> FlatPhrasings:
+  """Takes the layouts of instructions apart.
+
+  Args:
+    instructions: of one dataset.
+    examples: shown before each item; then the instructions' few-shot forms are used.
+
+  Raises:
+    LayoutError: if an instruction lacks the form that is needed.
+  """
+  instructions = tuple(instructions)
+  parts: dict[Any, str] = {}
+  layouts: dict[str, Layout] = {}
+  answers: dict[Answer, int] = {}
+  templates, indices = [], []
+
+  def part(key: Any, layout: Layout) -> str:
+    if key not in parts:
+      parts[key] = f'part_{len(parts)}'
+      layouts[parts[key]] = layout
+    return '{' + parts[key] + '}'
+
+  for instruction in instructions:
+    layout = instruction.layout
+    form = layout.few_shot.answer if examples and layout.few_shot else None
+    answer = form or layout.default_answer
+    indices.append(answers.setdefault(answer, len(answers)))
+    if examples:
+      if layout.few_shot is None:
+        raise LayoutError(f'{instruction.id}: has no few-shot form; leave it out, or use the zero-shot form')
+      templates.append(part((instruction.id,), layout))
+      continue
+    if layout.template is None:
+      raise LayoutError(f'{instruction.id}: has no zero-shot form; leave it out, or give examples')
+    pieces = []
+    for literal, name in parse_template(layout.template):
+      pieces.append(literal)
+      if name in layout.blocks:
+        # Separators of a block may hold other fields.
+        key = (layout.blocks[name], tuple(sorted(layout.derived.items(), key=lambda d: d[0])))
+        pieces.append(part(key, dataclasses.replace(layout, template='{' + name + '}')))
+      elif name in layout.derived:
+        pieces.append(part(layout.derived[name], dataclasses.replace(layout, template='{' + name + '}')))
+      elif name == 'answer':
+        pieces.append(part((name, answer), dataclasses.replace(layout, template='{answer}')))
+      elif name.startswith(('n_options', 'option_', 'brace_')):
+        pieces.append(part(name, dataclasses.replace(layout, template='{' + name + '}')))
+      elif name:
+        pieces.append('{' + name + '}')
+    templates.append(''.join(pieces))
+  return FlatPhrasings(
+    instructions, tuple(templates), tuple(indices), tuple(answers), tuple(examples), tuple(layouts.items())
+  )

@@ -1,0 +1,89 @@
+"""Imports the templates that Flan-T5 was tuned on from a clone of google-research/FLAN (Apache-2.0).
+
+The templates are data in Python files: `flan/templates.py` (FLAN 2021) and `flan/v2/templates.py` (FLAN 2022). They are
+read as syntax trees; nothing is executed. Two things about them:
+- "{options_}" is listed as FLAN 2021 lists it, "OPTIONS:" and a line with a dash for each option. FLAN 2022 draws the
+  heading and the bullets at random for each example.
+- Many templates are turned around: "Write a question" asks for what is usually given. These go by the task's name
+  followed by "_inverted".
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+import pathlib
+import re
+
+from seqio_tasks.bank import make_instruction
+from seqio_tasks.importers import LeftOut, Part, SourceError, format_template
+from seqio_tasks.layouts import STYLES, Answer, Layout
+
+# File -> collection.
+_FILES = {'flan/templates.py': 'FLAN2021', 'flan/v2/templates.py': 'FLAN2022'}
+_OPTIONS = ('options_', 'options_str')
+# What templates that are not turned around ask for.
+_ANSWERS = ('{answer}', '{target}', '{targets}', '{output}', '{summary}', '{answer_str}')
+
+
+def read(repository: pathlib.Path) -> Iterator[Part]:
+  """Reads both files.
+
+  Raises:
+    SourceError: if a file is missing or holds no templates.
+  """
+  for file, collection in _FILES.items():
+    path = pathlib.Path(repository) / file
+    try:
+      tree = ast.parse(path.read_text(encoding='utf-8'))
+    except (OSError, SyntaxError, UnicodeDecodeError) as e:
+      raise SourceError(f'{path}: cannot be read ({e}); give --repo a clone of github.com/google-research/FLAN') from e
+    patterns = _patterns(tree)
+    if not patterns:
+      raise SourceError(f'{path}: has no dictionary PATTERNS; give --repo a clone of github.com/google-research/FLAN')
+    yield _part(collection, patterns)
+
+
+def _patterns(tree: ast.Module) -> dict[str, list[tuple[str, str]]]:
+  """Task -> (input template, output template), with tasks that share another's templates."""
+  patterns: dict[str, list[tuple[str, str]]] = {}
+  for node in tree.body:
+    match node:
+      case ast.Assign(targets=[ast.Name(id='PATTERNS')], value=ast.Dict()):
+        patterns |= ast.literal_eval(node.value)
+      case ast.Assign(
+        targets=[ast.Subscript(value=ast.Name(id='PATTERNS'), slice=ast.Constant(value=name))],
+        value=ast.Subscript(value=ast.Name(id='PATTERNS'), slice=ast.Constant(value=other)),
+      ):
+        patterns[name] = patterns[other]
+  return patterns
+
+
+def _part(collection: str, patterns: dict[str, list[tuple[str, str]]]) -> Part:
+  instructions, left_out = [], []
+  for name, templates in patterns.items():
+    task = re.sub(r'\W', '_', name)
+    for number, (text, answer) in enumerate(templates, start=1):
+      source = f'{collection}/{name}/{number}'
+      try:
+        layout = _layout(text, answer)
+      except ValueError as e:
+        left_out.append(LeftOut(task, source, 'zero-shot', f'cannot be expressed: {e}'))
+        continue
+      inverted = '' if answer in _ANSWERS or '{options_}' in text else '_inverted'
+      key = f't{number:02}'
+      instructions.append(
+        make_instruction(collection, task + inverted, key, 'evaluation', layout.template, layout, source, True)
+      )
+  return Part(collection, tuple(instructions), tuple(left_out))
+
+
+def _layout(text: str, answer: str) -> Layout:
+  template = format_template(text)
+  blocks = {}
+  for name in _OPTIONS:
+    if f'{{{name}}}' in template:
+      template = template.replace(f'{{{name}}}', 'OPTIONS:\n{options}')
+      blocks['options'] = STYLES['bullets']
+  form = '{option}' if answer == '{answer}' else format_template(answer)
+  return Layout(template, blocks, answer=Answer(form))

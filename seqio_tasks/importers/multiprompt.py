@@ -1,0 +1,65 @@
+"""Imports the phrasings of Mizrahi et al. (2024, arXiv 2401.00595) from their CSV files.
+
+A file <task>.csv has the columns "prompt idx", "method", "prompt template" and "correct"; the directory is that of
+LMentry or of BIG-Bench Hard. Phrasings judged incorrect get the role "incorrect", the default ones "default".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+import pathlib
+
+from seqio_tasks import lmentry
+from seqio_tasks.bank import make_instruction
+from seqio_tasks.importers import LeftOut, Part, SourceError
+from seqio_tasks.layouts import STYLES, Block, Layout
+from seqio_tasks.templates import parse_template
+
+_LISTS = {'words': ('[{words}]', 'listed_words')}
+
+
+def read(directory: pathlib.Path, benchmark: str) -> Iterator[Part]:
+  """Reads every CSV file of a directory.
+
+  Args:
+    directory: that holds the CSV files, or a folder "paraphrases" with them.
+    benchmark: "lmentry" or "bbh"; tasks are named after it.
+
+  Raises:
+    SourceError: if there is no file, or one is malformed.
+  """
+  directory = pathlib.Path(directory)
+  if (directory / 'paraphrases').is_dir():
+    directory = directory / 'paraphrases'
+  paths = sorted(directory.glob('*.csv'))
+  if not paths:
+    raise SourceError(f'{directory}: holds no CSV file; name the directory with the phrasings, a CSV file a task')
+  for path in paths:
+    yield _part(path, benchmark)
+
+
+def _part(path: pathlib.Path, benchmark: str) -> Part:
+  try:
+    rows = lmentry.read_phrasing_rows(path)
+  except lmentry.LmentryError as e:
+    raise SourceError(str(e)) from e
+  task = f'{benchmark}_{path.stem}'
+  instructions, left_out = [], []
+  for index, method, text, correct in rows:
+    role = 'incorrect' if not correct else 'default' if method == 'default' else 'evaluation'
+    for listed, name in _LISTS.values():
+      text = text.replace(listed, f'[{{{name}}}]')
+    blocks: dict[str, Block] = {}
+    try:
+      fields = [name for _, name in parse_template(text)]
+    except ValueError as e:
+      left_out.append(LeftOut(task, str(index), 'zero-shot', f'cannot be expressed: {e}'))
+      continue
+    if 'options' in fields:
+      blocks['options'] = STYLES['letters_parenthesised']
+    instructions.append(
+      make_instruction(
+        'multiprompt', task, f'p{index:03}', role, text, Layout(text, blocks), source=str(index), verbatim=True
+      )
+    )
+  return Part(task, tuple(instructions), tuple(left_out))

@@ -1,0 +1,61 @@
+"""Imports phrasings from a CSV file of one's own.
+
+The file has a column "template" and may have "task", "role", "options" (a style, see `layouts.STYLES`), "answer"
+(label or text) and "id". What has no column is the same for the whole file.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import re
+
+from seqio_tasks import bank_schema, tables
+from seqio_tasks.bank import ROLES, make_instruction
+from seqio_tasks.importers import Part, SourceError
+
+_COLUMNS = ('template', 'task', 'role', 'options', 'answer', 'id')
+
+
+def read(path: pathlib.Path, collection: str, task: str | None = None, role: str = 'evaluation') -> Part:
+  """Reads a file.
+
+  Args:
+    path: the CSV file.
+    collection: of all phrasings.
+    task: of the phrasings, where there is no column "task".
+    role: of the phrasings, where there is no column "role".
+
+  Raises:
+    SourceError: with every fault of the file, by line.
+  """
+  path = pathlib.Path(path)
+  try:
+    columns, rows = tables.read_csv(path, required=('template',))
+  except tables.TableError as e:
+    raise SourceError(str(e)) from e
+  problems = [f'unknown column {c!r}; the columns are {", ".join(_COLUMNS)}' for c in columns if c not in _COLUMNS]
+  if task is None and 'task' not in columns:
+    problems.append('there is no column "task"; add it, or give --task')
+  instructions = []
+  shared = bank_schema.SharedParts({}, {})
+  seen: set[tuple[str, str]] = set()
+  for line, row in rows:
+    name, key = row.get('task') or task or '', row.get('id') or f'row{len(instructions) + 1:03}'
+    entry = {'template': row['template']} | {k: row[k] for k in ('options', 'answer') if row.get(k)}
+    faults: list[str] = []
+    layout = bank_schema.read_layout(entry, shared, faults.append)
+    row_role = row.get('role') or role
+    if row_role not in ROLES:
+      faults.append(f'unknown role {row_role!r}; use one of {", ".join(ROLES)}')
+    for what, value in (('task', name), ('id', key)):
+      if not re.fullmatch(r'\w+', value):
+        faults.append(f'{what} {value!r} must be one word of letters, digits and _')
+    if (name, key) in seen:
+      faults.append(f'the id {key!r} stands twice; give each phrasing an id of its own')
+    seen.add((name, key))
+    problems += [f'line {line}: {fault}' for fault in faults]
+    if not faults:
+      instructions.append(make_instruction(collection, name, key, row_role, layout.template, layout))
+  if problems:
+    raise SourceError(f'{path}: ' + '; '.join(problems))
+  return Part(collection, tuple(instructions))

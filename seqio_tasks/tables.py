@@ -1,0 +1,107 @@
+"""Reads CSV and JSON Lines files so that every fault is told by its line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import csv
+import io
+import json
+import os
+import pathlib
+from typing import Any
+
+
+class TableError(ValueError):
+  """A file that cannot be read; the message names file, line and cure."""
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+  """The text of a UTF-8 file, with or without byte order mark; TableError if it is none."""
+  try:
+    data = pathlib.Path(path).read_bytes()
+  except OSError as e:
+    raise TableError(f'{path}: cannot be read ({e.strerror}); name an existing file') from e
+  try:
+    return data.decode('utf-8-sig')
+  except UnicodeDecodeError as e:
+    line = data.count(b'\n', 0, e.start) + 1
+    raise TableError(f'{path}: line {line}: byte {e.object[e.start]:#04x} is not UTF-8; save the file as UTF-8') from e
+
+
+def read_csv(
+  path: str | os.PathLike[str],
+  required: Sequence[str] = (),
+  columns: Sequence[str] | None = None,
+  bad_row: Callable[[str], None] | None = None,
+) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+  """Reads a CSV file; every cell is text as it stands, "NA" and "None" included.
+
+  Args:
+    path: the file.
+    required: columns that there must be.
+    columns: names of the columns of a file without a heading; by default the first row has them.
+    bad_row: called with what is wrong with a row, which is then left out; by default that is an error.
+
+  Returns:
+    the columns, and the line number and cells of every row.
+
+  Raises:
+    TableError: naming file, line and cure.
+  """
+  reader = csv.reader(io.StringIO(read_text(path), newline=''), strict=True)
+  rows: list[tuple[int, dict[str, str]]] = []
+  header = list(columns) if columns is not None else None
+  start = 1
+  try:
+    for cells in reader:
+      line, start = start, reader.line_num + 1
+      if not cells:
+        continue
+      if header is None:
+        header = [c.strip() for c in cells]
+        doubled = sorted({c for c in header if header.count(c) > 1})
+        missing = [c for c in required if c not in header]
+        if doubled:
+          raise TableError(f'{path}: line {line}: the columns {doubled} stand twice; rename them')
+        if missing:
+          raise TableError(f'{path}: line {line}: has no column {missing}; it has {header}')
+      elif len(cells) != len(header):
+        fault = (
+          f'{path}: line {line}: has {len(cells)} cells where there are {len(header)} columns; quote cells with commas'
+        )
+        if bad_row is None:
+          raise TableError(fault)
+        bad_row(fault)
+      else:
+        rows.append((line, dict(zip(header, cells, strict=True))))
+  except csv.Error as e:
+    raise TableError(f'{path}: line {start}: is not CSV ({e}); close every quote that is opened there') from e
+  if header is None:
+    raise TableError(f'{path}: is empty; give it a row of column names and rows of cells')
+  return header, rows
+
+
+def read_jsonl(
+  path: str | os.PathLike[str], bad_row: Callable[[str], None] | None = None
+) -> list[tuple[int, dict[str, Any]]]:
+  """Reads a JSON Lines file: line number and object of every line that is not empty.
+
+  Raises:
+    TableError: naming file, line and cure, unless `bad_row` takes the fault.
+  """
+  rows = []
+  for line, text in enumerate(read_text(path).split('\n'), start=1):
+    if not text.strip():
+      continue
+    try:
+      value = json.loads(text)
+      fault = None if isinstance(value, dict) else f'is {type(value).__name__}, not an object'
+    except ValueError as e:
+      fault = f'is not JSON ({e})'
+    if fault is None:
+      rows.append((line, value))
+    elif bad_row is None:
+      raise TableError(f'{path}: line {line}: {fault}; each line must be one JSON object')
+    else:
+      bad_row(f'{path}: line {line}: {fault}; each line must be one JSON object')
+  return rows
