@@ -140,6 +140,7 @@ def score_task(runner, rows, task, scorer, label) -> Any:
   inputs = [row['inputs'] for row in rows]
   golds = [row['targets_pretokenized'] for row in rows]
   options = [json.loads(row['options']) for row in rows]
+  right = [[gold, *json.loads(row['alternatives'])] for gold, row in zip(golds, rows, strict=True)]
   option_scores = [''] * len(rows)
   if scorer == 'rank_likelihood':
     without = next((row for row, o in zip(rows, options, strict=True) if not o), None)
@@ -157,9 +158,9 @@ def score_task(runner, rows, task, scorer, label) -> Any:
   else:
     predictions = runner.generate(inputs)
   if scorer == 'lmentry':
-    scores = [lmentry.score(p, g, o) for p, g, o in zip(predictions, golds, options, strict=True)]
+    scores = [max(lmentry.score(p, g, o) for g in r) for p, r, o in zip(predictions, right, options, strict=True)]
   else:
-    scores = [scoring.exact_match(p, g) for p, g in zip(predictions, golds, strict=True)]
+    scores = [max(scoring.exact_match(p, g) for g in r) for p, r in zip(predictions, right, strict=True)]
   matched = [
     not o or scoring.normalise(p) in {scoring.normalise(x) for x in o}
     for p, o in zip(predictions, options, strict=True)

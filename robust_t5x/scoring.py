@@ -19,7 +19,12 @@ def normalise(text: str) -> str:
 
 
 def exact_match(prediction: str, gold: str) -> float:
-  """1.0 if prediction and gold are the same after `normalise`, otherwise 0.0."""
+  """1.0 if prediction and gold are the same after `normalise`, otherwise 0.0.
+
+  Where `normalise` leaves nothing of the gold answer, such as of brackets, both are compared without their spaces.
+  """
+  if not normalise(gold):
+    return float(''.join(prediction.split()) == ''.join(gold.split()))
   return float(normalise(prediction) == normalise(gold))
 
 

@@ -14,7 +14,7 @@ import json
 from typing import Any
 
 from seqio_tasks.bank import Instruction
-from seqio_tasks.layouts import Answer, Item, Layout, LayoutError
+from seqio_tasks.layouts import Answer, Item, Layout, LayoutError, few_shot_form
 from seqio_tasks.templates import parse_template
 
 
@@ -49,7 +49,8 @@ class FlatPhrasings:
 
     Returns:
       "texts": name -> text for every name in the templates; "golds" and "options": for each form of the answer the
-      right one, and all of them as a JSON list; "option_list": all of them, joined by `separator`.
+      right one, and all of them as a JSON list; "option_list": all of them, joined by `separator`; "alternatives": what
+      else is right, as a JSON list.
 
     Raises:
       LayoutError: if the item lacks what an instruction needs.
@@ -64,9 +65,18 @@ class FlatPhrasings:
     return {
       'texts': texts,
       'golds': [answer.text(item) for answer in self.answers],
+      'alternatives': [json.dumps(a, ensure_ascii=False) for a in self._alternatives(item)],
       'options': [json.dumps(space, ensure_ascii=False) for space in spaces],
       'option_list': [separator.join(space) for space in spaces],
     }
+
+  def _alternatives(self, item: Item) -> list[list[str]]:
+    """For each form of the answer what else counts as right."""
+    texts = [
+      {key: value for key, value in item.items() if key != 'answer_index'} | {'answer': text}
+      for text in item.get('alternatives', ())
+    ]
+    return [[answer.text(t) for t in texts] for answer in self.answers]
 
 
 def flatten(instructions: Iterable[Instruction], examples: Sequence[Item] = ()) -> FlatPhrasings:
@@ -74,10 +84,10 @@ def flatten(instructions: Iterable[Instruction], examples: Sequence[Item] = ()) 
 
   Args:
     instructions: of one dataset.
-    examples: shown before each item; then the instructions' few-shot forms are used.
+    examples: shown before each item; then the instructions' few-shot forms are used, see `layouts.few_shot_form`.
 
   Raises:
-    LayoutError: if an instruction lacks the form that is needed.
+    LayoutError: if an instruction has no zero-shot form and there are no examples.
   """
   instructions = tuple(instructions)
   parts: dict[Any, str] = {}
@@ -93,12 +103,12 @@ def flatten(instructions: Iterable[Instruction], examples: Sequence[Item] = ()) 
 
   for instruction in instructions:
     layout = instruction.layout
-    form = layout.few_shot.answer if examples and layout.few_shot else None
-    answer = form or layout.default_answer
+    answer = layout.default_answer
+    if examples:
+      layout = dataclasses.replace(layout, few_shot=few_shot_form(layout))
+      answer = layout.few_shot.answer or answer
     indices.append(answers.setdefault(answer, len(answers)))
     if examples:
-      if layout.few_shot is None:
-        raise LayoutError(f'{instruction.id}: has no few-shot form; leave it out, or use the zero-shot form')
       templates.append(part((instruction.id,), layout))
       continue
     if layout.template is None:

@@ -272,7 +272,7 @@ class Layout:
   def _render_few_shot(self, item: Item, examples: Sequence[Item]) -> Rendered:
     form = self.few_shot
     if form is None:
-      raise LayoutError('the instruction has no few-shot form; give no examples')
+      raise LayoutError('the instruction has no few-shot form; give no examples, or use `few_shot_form`')
     answer = form.answer or self.default_answer
     texts = [self._fill(form.prefix, item, item, examples, answer, {})]
     of_item = {f'item_{name}': value for name, value in item.items() if isinstance(value, str)}
@@ -337,8 +337,14 @@ class Layout:
 
 
 def answer_index(item: Item) -> int:
-  """Which option is the answer; LayoutError if none is. Of equal options it is the first."""
+  """Which option is the answer: the item's "answer_index", or else the first one equal to its answer.
+
+  Raises:
+    LayoutError: if no option is.
+  """
   options = _options(item)
+  if 'answer_index' in item:
+    return item['answer_index']
   try:
     return list(options).index(item['answer'])
   except ValueError:
@@ -356,6 +362,20 @@ def _field(item: Item, name: str) -> Any:
   if name not in item:
     raise LayoutError(f'the item lacks the field {name!r}; it has {sorted(item)}')
   return item[name]
+
+
+def few_shot_form(layout: Layout) -> FewShot:
+  """The few-shot form of a layout; where it has none, its zero-shot form with answers, an empty line after each.
+
+  Raises:
+    LayoutError: if it has neither.
+  """
+  if layout.few_shot is not None:
+    return layout.few_shot
+  if layout.template is None:
+    raise LayoutError('the instruction has neither a zero-shot nor a few-shot form')
+  gap = '' if layout.template.endswith((' ', '\n')) else ' '
+  return FewShot('', f'{layout.template}{gap}{{answer}}\n\n', layout.template)
 
 
 def _options(item: Item) -> Sequence[str]:

@@ -6,7 +6,7 @@ TensorFlow and seqio are imported when a preprocessor runs, not with this module
 
 The preprocessors take the examples of `registration.register_examples_task`, whose features are
 strings: example_id, one "fields/<name>" for each text that the templates name, and golds [A], options [A]
-(JSON) and option_list [A] (the same options, separated) for each form of the answer. They are dataclasses with the attributes `sequence_length` and
+(JSON), option_list [A] (the same options, separated) and alternatives [A] (JSON) for each form of the answer. They are dataclasses with the attributes `sequence_length` and
 `output_features`, which seqio sets.
 
 Shape letters: A forms of the answer, C options, K phrasings, T input tokens, L target tokens,
@@ -158,6 +158,7 @@ class ExpandPhrasings:
         'example_id': example['example_id'],
         'instruction_id': example['instruction_id'],
         'options': example['options'],
+        'alternatives': example['alternatives'],
         'truncated_tokens': truncated[0],
       }
 
@@ -217,6 +218,7 @@ def _expand(flat: flattening.FlatPhrasings, dataset: tf.data.Dataset) -> tf.data
       'instruction_id': tf.constant(ids),
       'gold': tf.gather(example['golds'], tf.constant(flat.answer_index)),
       'options': tf.gather(example['options'], tf.constant(flat.answer_index)),
+      'alternatives': tf.gather(example['alternatives'], tf.constant(flat.answer_index)),
       'option_list': tf.gather(example['option_list'], tf.constant(flat.answer_index)),
     }
 
@@ -273,7 +275,7 @@ def expand_phrasings(
   It makes flat examples with the features inputs [<= T] and targets [<= L] int32 (cut to one less
   than the length, then EOS; unpadded), truncated_tokens [] int32 (how many tokens were cut off),
   and the strings inputs_pretokenized, targets_pretokenized (the gold answer), example_id,
-  instruction_id and options (a JSON list).
+  instruction_id, options and alternatives (JSON lists; what may be answered, and what else is right).
 
   Args:
     instructions: at least one, all for the same examples.

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import functools
 import hashlib
+import itertools
 import json
 import logging
 from typing import TYPE_CHECKING, Any
@@ -58,12 +59,14 @@ class EvaluationTask:
     dataset: e.g. "mini_first_word"; tasks of one dataset differ in their phrasings only.
     group: of its phrasings, e.g. "observed".
     instructions: the phrasings.
+    examples: shown before each example; empty for zero-shot tasks.
   """
 
   name: str
   dataset: str
   group: str
   instructions: tuple[bank_lib.Instruction, ...]
+  examples: tuple[layouts.Item, ...] = ()
 
 
 _CONTENTS: dict[str, Any] = {}  # name -> what it was registered with, to compare
@@ -146,14 +149,20 @@ def register_examples_task(
   return name
 
 
-def register_mixture(name: str, tasks: Sequence[str], evaluation_tasks: Sequence[str] | None = None) -> str:
-  """Registers a mixture of tasks at equal rates.
+def register_mixture(
+  name: str,
+  tasks: Sequence[str],
+  evaluation_tasks: Sequence[str] | None = None,
+  rates: Mapping[str, float] | None = None,
+) -> str:
+  """Registers a mixture of tasks.
 
   Args:
     name: of the mixture.
     tasks: names of registered tasks.
     evaluation_tasks: names of the flat tasks that the mixture is evaluated by; its own tasks by
       default.
+    rates: how much each task counts; by default all alike.
 
   Returns:
     the name.
@@ -167,9 +176,10 @@ def register_mixture(name: str, tasks: Sequence[str], evaluation_tasks: Sequence
     raise RegistrationError(f'mixture {name!r} has no task; name at least one')
   tasks = tuple(tasks)
   evaluation = tasks if evaluation_tasks is None else tuple(evaluation_tasks)
-  if not _is_registered(name, (tasks, evaluation), seqio.MixtureRegistry):
-    seqio.MixtureRegistry.add(name, [(task, 1.0) for task in tasks])
-    _CONTENTS[name] = (tasks, evaluation)
+  weights = tuple((rates or {}).get(task, 1.0) for task in tasks)
+  if not _is_registered(name, (tasks, evaluation, weights), seqio.MixtureRegistry):
+    seqio.MixtureRegistry.add(name, list(zip(tasks, weights, strict=True)))
+    _CONTENTS[name] = (tasks, evaluation, weights)
   _EVALUATION_OF_MIXTURE[name] = evaluation
   return name
 
@@ -212,6 +222,7 @@ def content_hash(name: str, split: str) -> str:
   examples = examples_by_split[split]
   content = {
     'instructions': [[i.id, repr(i.layout)] for i in task.instructions],
+    'shown': list(task.examples),
     'examples': list(examples() if callable(examples) else examples),
   }
   return hashlib.sha256(json.dumps(content, sort_keys=True).encode('utf-8')).hexdigest()
@@ -226,6 +237,7 @@ def register_evaluation_task(
   vocabulary: seqio.Vocabulary,
   num_input_examples: Mapping[str, int] | None = None,
   metric_fns: Sequence[Callable[..., Mapping[str, float]]] | None = None,
+  examples: Sequence[layouts.Item] = (),
 ) -> str:
   """Registers a flat evaluation task: every example under every instruction.
 
@@ -238,6 +250,7 @@ def register_evaluation_task(
     vocabulary: of inputs and targets.
     num_input_examples: see `register_examples_task`.
     metric_fns: `exact_match` by default.
+    examples: shown before each example, in the few-shot form.
 
   Returns:
     the name.
@@ -247,11 +260,11 @@ def register_evaluation_task(
     name,
     examples_by_split,
     vocabulary,
-    phrasings.expand_phrasings(instructions),
+    phrasings.expand_phrasings(instructions, examples),
     num_input_examples,
     (exact_match,) if metric_fns is None else metric_fns,
   )
-  _EVALUATION_TASKS[name] = EvaluationTask(name, dataset, group, instructions)
+  _EVALUATION_TASKS[name] = EvaluationTask(name, dataset, group, instructions, tuple(examples))
   _EVALUATION_EXAMPLES[name] = dict(examples_by_split)
   return name
 
@@ -343,8 +356,44 @@ def register_mini_suite(
 
 def exact_match(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
   """Share of predictions, in [0, 1], that equal the target but for case and outer space."""
-  matches = [t.strip().casefold() == p.strip().casefold() for t, p in zip(targets, predictions, strict=True)]
-  return {'exact_match': sum(matches) / max(len(matches), 1)}
+  return _mean('exact_match', _matches(targets, predictions), None)
+
+
+def exact_match_by_part(targets: Sequence[Target], predictions: Sequence[str]) -> dict[str, float]:
+  """`exact_match` of all examples, and of each part of the dataset as "exact_match/<part>"."""
+  return _mean('exact_match', _matches(targets, predictions), [t.part for t in targets])
+
+
+def lmentry_match(targets: Sequence[Target], predictions: Sequence[str]) -> dict[str, float]:
+  """Mean of `lmentry.score`, in [0, 1]."""
+  from seqio_tasks import lmentry
+
+  options = lmentry.YES_NO if {t.casefold() for t in targets} <= set(lmentry.YES_NO) else ()
+  return _mean('lmentry', [lmentry.score(p, t, options) for t, p in zip(targets, predictions, strict=True)], None)
+
+
+# (a dataset's metric, whether it has parts) -> metric of its tasks.
+METRICS = {
+  ('exact_match', False): exact_match,
+  ('exact_match', True): exact_match_by_part,
+  ('lmentry', False): lmentry_match,
+}
+
+
+def _matches(targets: Sequence[str], predictions: Sequence[str]) -> list[float]:
+  """1.0 where a prediction equals the target, or what else is right, but for case and outer space."""
+  matches = []
+  for target, prediction in zip(targets, predictions, strict=True):
+    right = {t.strip().casefold() for t in (target, *getattr(target, 'alternatives', ()))}
+    matches.append(float(prediction.strip().casefold() in right))
+  return matches
+
+
+def _mean(name: str, values: Sequence[float], parts: Sequence[str] | None) -> dict[str, float]:
+  by_part = collections.defaultdict(list)
+  for value, part in zip(values, parts or (), strict=False):
+    by_part[f'{name}/{part}'].append(value)
+  return {key: sum(v) / max(len(v), 1) for key, v in ((name, values), *sorted(by_part.items()))}
 
 
 def rank_accuracy(targets: Sequence[tuple[int, int, bool]], scores: Sequence[float]) -> dict[str, float]:
@@ -374,9 +423,32 @@ def _gold_or_prediction(output: str, example: Example, is_target: bool = False) 
   """SeqIO's postprocessing: the untokenised gold answer as target, decoded text as prediction."""
   if not is_target:
     return output
-  gold = example['targets_pretokenized']
-  gold = gold.numpy() if hasattr(gold, 'numpy') else gold
-  return gold.decode('utf-8') if isinstance(gold, bytes) else str(gold)
+  target = Target(_text(example['targets_pretokenized']))
+  target.example_id = _text(example['example_id']) if 'example_id' in example else ''
+  target.alternatives = tuple(json.loads(_text(example['alternatives']))) if 'alternatives' in example else ()
+  return target
+
+
+class Target(str):
+  """A gold answer, with what a metric may want to know of its example.
+
+  Attributes:
+    example_id: of the example.
+    alternatives: what else is right.
+  """
+
+  example_id: str = ''
+  alternatives: tuple[str, ...] = ()
+
+  @property
+  def part(self) -> str:
+    """What stands before the first slash of the example's id."""
+    return self.example_id.partition('/')[0]
+
+
+def _text(value: Any) -> str:
+  value = value.numpy() if hasattr(value, 'numpy') else value
+  return value.decode('utf-8') if isinstance(value, bytes) else str(value)
 
 
 def _check_keys(bank: bank_lib.Bank) -> None:
@@ -409,14 +481,22 @@ def _is_registered(name: str, content: Any, registry: Any) -> bool:
   )
 
 
-def _describe(examples: Examples) -> Any:
+def _describe(examples: Any) -> Any:
   """Something to compare examples by: a hash of a list, the parts of a partial, or a function."""
   if isinstance(examples, functools.partial):
-    return examples.func, examples.args, tuple(sorted(examples.keywords.items()))
+    arguments = (*examples.args, *itertools.chain(*sorted(examples.keywords.items())))
+    return examples.func, tuple(map(_describe_argument, arguments))
   if callable(examples):
     return examples
   text = json.dumps(list(examples), sort_keys=True)
   return hashlib.sha256(text.encode('utf-8')).hexdigest()
+
+
+def _describe_argument(value: Any) -> Any:
+  """As `_describe`, for partials among a partial's arguments."""
+  if isinstance(value, functools.partial):
+    return _describe(value)
+  return tuple(map(_describe_argument, value)) if isinstance(value, tuple | list) else value
 
 
 def _dataset(
@@ -442,6 +522,7 @@ def _dataset(
     columns['golds'].append(made['golds'])
     columns['options'].append(made['options'])
     columns['option_list'].append(made['option_list'])
+    columns['alternatives'].append(made['alternatives'])
     for name, text in made['texts'].items():
       columns[phrasings.FIELD_PREFIX + name].append(text)
   return tf.data.Dataset.from_tensor_slices(dict(columns))
@@ -449,4 +530,8 @@ def _dataset(
 
 def item_of(example: Example) -> layouts.Item:
   """An example as the item that layouts are filled in with."""
-  return {**example['fields'], 'options': list(example['options']), 'answer': str(example['gold'])}
+  item = {**example['fields'], 'options': list(example['options']), 'answer': str(example['gold'])}
+  for name, key in (('answer_index', 'gold_index'), ('alternatives', 'alternatives')):
+    if key in example:
+      item[name] = example[key]
+  return item

@@ -45,6 +45,7 @@ def _examples(*sentences):
       'golds': [[s.split()[0]] for s in sentences],
       'options': [['[]']] * len(sentences),
       'option_list': [['']] * len(sentences),
+      'alternatives': [['[]']] * len(sentences),
       'fields/sentence': list(sentences),
     }
   )
