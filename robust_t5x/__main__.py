@@ -9,6 +9,8 @@ VERBS = {
   'train': ('robust_t5x.train', 'train a prompt on a frozen model, or a whole model'),
   'eval': ('robust_t5x.eval', 'evaluate a model under every phrasing of every task'),
   'infer': ('robust_t5x.infer', 'write outputs for the inputs of a file'),
+  'tasks': ('robust_t5x.tasks', 'list, show, check and render tasks and instruction banks'),
+  'import': ('robust_t5x.importing', 'make bank files of published instruction sets'),
   'report': ('robust_t5x.report', 'write a report from the results of evaluations'),
 }
 

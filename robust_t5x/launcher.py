@@ -120,14 +120,14 @@ def run_configured(name: str, argv: Sequence[str] | None, description: str) -> i
     set_environment(flags)
     quiet.import_tensorflow()
     parse_gin(flags)
-    configured = _configured(name)
-    configured()
+    configured(name)()
   except Exception as e:
     return report_error(e)
   return 0
 
 
-def _configured(name: str) -> Callable[[], Any]:
+def configured(name: str) -> Callable[..., Any]:
+  """The function that gin knows by a name; UsageError if the gin files do not configure it."""
   import gin
 
   try:

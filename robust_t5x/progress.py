@@ -7,12 +7,12 @@ import time
 class Progress:
   """Shows how far a loop is, how fast it goes and when it will be done."""
 
-  def __init__(self, label: str, total: int, start: int = 0, interval: float = 10.0):
+  def __init__(self, label: str, total: int | None, start: int = 0, interval: float = 10.0):
     """Begins.
 
     Args:
       label: what is being done.
-      total: units of work in all.
+      total: units of work in all; None if that is not known.
       start: units done before, by an earlier run.
       interval: seconds between lines where the output is not a terminal.
     """
@@ -52,9 +52,11 @@ class Progress:
     if now - self._shown >= self._interval:
       self._shown = now
       rate = (self._done - self._start) / (now - self._began)
-      left = (self._total - self._done) / max(rate, 1e-9)
+      reached = f'{self._done} done'
+      if self._total is not None:
+        reached = f'{self._done}/{self._total}, {(self._total - self._done) / max(rate, 1e-9):.0f} s left'
       print(
-        f'{self._label}: {self._done}/{self._total}, {left:.0f} s left{"  " + note if note else ""}',
+        f'{self._label}: {reached}{"  " + note if note else ""}',
         file=sys.stderr,
         flush=True,
       )

@@ -78,7 +78,7 @@ def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mappin
     for collection in dict.fromkeys(i.collection for i in part.instructions):
       members = [i for i in part.instructions if i.collection == collection]
       name = part.name if part.name == collection else f'{part.name}__{collection}'
-      text = bank_schema.file_text(family, members, verbatim=True, collection=collection)
+      text = bank_schema.file_text(family, members, any(i.verbatim for i in members), collection=collection)
       _write_text(directory / f'{name}.yaml', text)
       counts['files'] += 1
       counts['instructions'] += len(members)

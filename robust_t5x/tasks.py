@@ -1,0 +1,323 @@
+"""Looks at tasks and instruction banks.
+
+`robust-t5x tasks list --gin_file=gin/tasks/mmlu.gin --gin.MMLU_DIR="'DIR'"` lists tasks and mixtures, `show TASK` prints
+examples as a model sees them, `stats TASK` warns of what would spoil an evaluation, `validate PATH` checks bank files
+and `render` fills a bank's layouts in with items from a file.
+"""
+
+import argparse
+import collections
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import fnmatch
+import glob
+import json
+import os
+import sys
+from typing import Any
+
+from robust_t5x import launcher, quiet
+
+_LENGTHS = {'inputs': 512, 'targets': 128}
+
+
+def register(register_tasks: Sequence[Callable[..., Any]] = (), vocabulary: Any = None) -> list[str]:
+  """Registers what gin files select; gin/tasks/ binds it.
+
+  Args:
+    register_tasks: calls that register tasks, each given `vocabulary`.
+    vocabulary: of inputs and targets.
+
+  Returns:
+    the names of tasks and mixtures.
+  """
+  return [name for call in register_tasks for name in call(vocabulary=vocabulary)]
+
+
+def validate(paths: Sequence[str], vocabulary: Any = None) -> str:
+  """Checks bank files and directories of them, as one bank.
+
+  Returns:
+    a line for each role and task with the number of phrasings.
+
+  Raises:
+    BankError: with every fault.
+  """
+  from seqio_tasks import bank
+
+  files = [f for path in paths for f in (sorted(glob.glob(f'{path}/*.yaml')) if os.path.isdir(path) else [path])]
+  read = bank.validate(files, vocabulary=vocabulary)
+  counts = collections.Counter((i.collection, i.role) for i in read)
+  lines = [f'{len(read)} phrasings of {len(read.tasks)} tasks in {len(files)} files, no fault']
+  lines += [f'  {n:6}  {collection}, {role}' for (collection, role), n in counts.items()]
+  few = sum(i.layout.few_shot is not None for i in read)
+  if few:
+    lines.append(f'  {few:6}  with a few-shot form of their own')
+  return '\n'.join(lines)
+
+
+def render(bank_paths: Sequence[str], requests: str, out: str) -> tuple[int, int]:
+  """Fills layouts in with the items of a JSON Lines file.
+
+  A request has dataset, instruction_id (the bank's id or the source's), shots and item, and examples if shots is above
+  0. The answer to it is the request with input_text, output_text and label_space, or with error.
+
+  Args:
+    bank_paths: bank files or directories.
+    requests: the file of requests.
+    out: the file of answers, a line for each request.
+
+  Returns:
+    how many requests were rendered, and how many were not.
+
+  Raises:
+    BankError: if the bank is faulty.
+    TableError: if the requests cannot be read.
+  """
+  from robust_t5x import results
+  from seqio_tasks import benchmarks, layouts, tables
+
+  known: dict[tuple[str, str], Any] = {}
+  for instruction in benchmarks.read_banks(bank_paths):
+    for name in (instruction.source, instruction.id, instruction.key):
+      known.setdefault((instruction.task, name), instruction)
+  lines, failed = [], 0
+  for number, text in enumerate(tables.read_text(requests).split('\n'), start=1):
+    if not text.strip():
+      continue
+    request: dict[str, Any] = {}
+    try:
+      value = json.loads(text)
+      if not isinstance(value, dict):
+        raise ValueError('it is no JSON object')
+      request = {k: v for k, v in value.items() if k not in ('input_text', 'output_text', 'label_space', 'error')}
+      rendered = _render(known, request)
+      answer = request | rendered._asdict()
+    except (layouts.LayoutError, ValueError) as e:
+      failed += 1
+      answer = request | {'error': f'line {number}: {e}'}
+    lines.append(json.dumps(answer, ensure_ascii=False))
+  results.write_atomically(out, ''.join(line + '\n' for line in lines))
+  return len(lines) - failed, failed
+
+
+def _render(known: Mapping[tuple[str, str], Any], request: Mapping[str, Any]) -> Any:
+  for key, kind in (('dataset', str), ('instruction_id', str), ('item', dict)):
+    if not isinstance(request.get(key), kind):
+      raise ValueError(f'{key!r} is {request.get(key)!r}; it must be of the type {kind.__name__}')
+  instruction = known.get((request['dataset'], request['instruction_id']))
+  if instruction is None:
+    tasks = {task for task, _ in known}
+    if request['dataset'] not in tasks:
+      raise ValueError(f'the bank has no dataset {request["dataset"]!r}; it has {", ".join(sorted(tasks))}')
+    raise ValueError(f'the bank has no instruction {request["instruction_id"]!r} for {request["dataset"]}')
+  shots = request.get('shots', 0)
+  examples = request.get('examples') or []
+  if not isinstance(shots, int) or shots < 0 or len(examples) < shots:
+    raise ValueError(f"'shots' is {shots!r} and there are {len(examples)} examples; give as many examples")
+  return instruction.layout.render(request['item'], examples[:shots])
+
+
+def show(name: str, count: int, vocabulary: Any, split: str | None = None) -> Iterator[str]:
+  """Examples of a task or mixture as a model sees them, one after the other, a text each.
+
+  Raises:
+    launcher.UsageError: if there is no such task or split.
+  """
+  for number, row in enumerate(_rows(name, split)):
+    if number == count:
+      return
+    inputs = row['inputs_pretokenized']
+    texts = [inputs] if isinstance(inputs, str) else list(inputs)
+    tokens = row['inputs'] if row['inputs'].ndim == 2 else row['inputs'][None]
+    lines = [f'--- {name}, example {row.get("example_id", number)} {row.get("instruction_id", "")}'.rstrip()]
+    for text, ids, cut in zip(texts, tokens, _as_list(row.get('truncated_tokens', 0)), strict=False):
+      lines.append(f'input ({int((ids != 0).sum())} tokens{f", {cut} more are cut off" if cut else ""}):')
+      lines += ['  ' + line for line in text.split('\n')]
+    lines.append(f'target ({len(row["targets"])} tokens): {row["targets_pretokenized"]!r}')
+    if row.get('options') not in (None, '[]'):
+      options = json.loads(row['options'])
+      counted = ', '.join(f'{o!r} ({len(vocabulary.encode(o)) + 1})' for o in options)
+      lines.append(f'options (tokens): {counted}')
+    yield '\n'.join(lines)
+
+
+def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], list[str]]:
+  """What the examples of a task or mixture are like.
+
+  Args:
+    name: of the task or mixture.
+    limit: most rows that are read.
+    split: by default the first one that it has.
+
+  Returns:
+    lines that describe it, and warnings: of truncation, of phrasings that tokenise alike and of unequal labels.
+  """
+  lengths, targets = [], []
+  cut = rows = 0
+  labels: collections.Counter[str] = collections.Counter()
+  seen: dict[tuple[str, tuple[int, ...]], str] = {}
+  alike: set[tuple[str, str]] = set()
+  free = False
+  for row in _rows(name, split):
+    if rows == limit:
+      break
+    rows += 1
+    ids = row['inputs'] if row['inputs'].ndim == 2 else row['inputs'][None]
+    lengths += [int((i != 0).sum()) for i in ids]
+    targets.append(len(row['targets']))
+    cut += sum(int(c) > 0 for c in _as_list(row.get('truncated_tokens', 0)))
+    labels[row['targets_pretokenized']] += 1
+    free = free or row.get('options') == '[]'
+    if 'instruction_id' in row:
+      key = row['example_id'], tuple(ids[0].tolist())
+      other = seen.setdefault(key, row['instruction_id'])
+      if other != row['instruction_id']:
+        alike.add((other, row['instruction_id']))
+  if not rows:
+    raise launcher.UsageError(f'{name} has no examples')
+  import numpy as np
+
+  quantiles = np.quantile(lengths, [0.5, 0.95, 1.0]).astype(int)
+  lines = [
+    f'{name}: {rows}{" or more" if rows == limit else ""} rows',
+    f'  input tokens: median {quantiles[0]}, 95% {quantiles[1]}, most {quantiles[2]}',
+    f'  target tokens: most {max(targets)}',
+    '  most frequent targets: ' + ', '.join(f'{t[:30]!r} {n / rows:.1%}' for t, n in labels.most_common(6)),
+  ]
+  warnings = []
+  if cut:
+    warnings.append(f'{cut} of {len(lengths)} inputs are longer than {_LENGTHS["inputs"]} tokens and are cut')
+  for first, second in sorted(alike):
+    warnings.append(f'{first} and {second} are the same to the vocabulary')
+  share, fair = labels.most_common(1)[0][1] / rows, 1 / len(labels)
+  if not free and 1 < len(labels) <= 20 and share > 1.5 * fair:
+    warnings.append(
+      f'{labels.most_common(1)[0][0]!r} is right in {share:.1%} of rows, where even labels would be in {fair:.1%}'
+    )
+  return lines, warnings
+
+
+def _rows(name: str, split: str | None) -> Iterator[dict[str, Any]]:
+  import seqio
+
+  names = [*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()]
+  if name not in names:
+    raise launcher.UsageError(f'no task or mixture {name}{launcher.nearest(name, names)}')
+  provider = seqio.get_mixture_or_task(name)
+  split = split or next(s for s in ('test', 'validation', *provider.splits) if s in provider.splits)
+  if split not in provider.splits:
+    raise launcher.UsageError(f'{name} has no split {split!r}, only {", ".join(provider.splits)}')
+  with quiet.stderr_muted():
+    iterator = provider.get_dataset(dict(_LENGTHS), split=split, shuffle=False, num_epochs=1).as_numpy_iterator()
+  for row in iterator:
+    yield {k: _decoded(v) for k, v in row.items()}
+
+
+def _decoded(value: Any) -> Any:
+  if isinstance(value, bytes):
+    return value.decode('utf-8')
+  if getattr(value, 'dtype', None) == object:
+    return [v.decode('utf-8') for v in value]
+  return value
+
+
+def _as_list(value: Any) -> list[int]:
+  return [int(value)] if getattr(value, 'ndim', 0) == 0 else [int(v) for v in value]
+
+
+def _parser() -> argparse.ArgumentParser:
+  parser = argparse.ArgumentParser(
+    prog='robust-t5x tasks', description=__doc__.splitlines()[0], allow_abbrev=False,
+    epilog='list, show and stats take --gin_file and --gin.NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files.',
+  )  # fmt: skip
+  actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
+
+  def action(name: str, about: str) -> argparse.ArgumentParser:
+    return actions.add_parser(name, help=about, description=about, allow_abbrev=False)
+
+  listing = action('list', 'names the tasks and mixtures')
+  listing.add_argument('--match', default='*', metavar='PATTERN', help='only names that fit, such as "*_eval_*"')
+  showing = action('show', 'prints examples as a model sees them')
+  showing.add_argument('task', metavar='TASK')
+  showing.add_argument('--n', type=int, default=3, metavar='N', help='how many')
+  statistics = action('stats', 'describes the rows of a task and warns of what would spoil an evaluation')
+  statistics.add_argument('task', metavar='TASK')
+  statistics.add_argument('--limit', type=int, default=20_000, metavar='N', help='most rows that are read')
+  for sub in (showing, statistics):
+    sub.add_argument('--split', metavar='SPLIT')
+  checking = action('validate', 'checks bank files')
+  checking.add_argument('path', nargs='+', metavar='PATH', help='bank files or directories of them')
+  filling = action('render', 'fills a bank in with items from a file')
+  filling.add_argument('--bank', required=True, action='append', metavar='PATH', help='repeatable; "package" for ours')
+  filling.add_argument('--requests', required=True, metavar='FILE', help='JSON Lines')
+  filling.add_argument('--out', required=True, metavar='FILE', help='JSON Lines')
+  for sub in (listing, showing, statistics, checking):
+    sub.add_argument(
+      '--vocabulary', metavar='PATH', help="a SentencePiece file or a checkpoint; the bundled model's by default"
+    )
+  return parser
+
+
+def _vocabulary(path: str | None) -> Any:
+  from robust_t5x import checkpoints
+
+  return checkpoints.vocabulary(path or 'bundled')
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Command line; returns the exit status."""
+  arguments, rest = _parser().parse_known_args(sys.argv[1:] if argv is None else argv)
+  try:
+    if arguments.action == 'validate':
+      _no_more(rest)
+      vocabulary = None
+      if arguments.vocabulary:
+        quiet.import_tensorflow()
+        vocabulary = _vocabulary(arguments.vocabulary)
+      print(validate(arguments.path, vocabulary))
+      return 0
+    if arguments.action == 'render':
+      _no_more(rest)
+      done, failed = render(arguments.bank, arguments.requests, arguments.out)
+      print(f'rendered {done} requests to {arguments.out}' + (f', {failed} have an error' if failed else ''))
+      return 0
+    quiet.set_up()
+    flags = launcher.parse_flags(rest, __doc__.splitlines()[0])
+    launcher.set_environment(flags)
+    quiet.import_tensorflow()
+    launcher.parse_gin(flags)
+    vocabulary = _vocabulary(arguments.vocabulary)
+    names = launcher.configured('tasks.register')(vocabulary=vocabulary)
+    if arguments.action == 'list':
+      for name in names:
+        if fnmatch.fnmatchcase(name, arguments.match):
+          print(name)
+    elif arguments.action == 'show':
+      for text in show(arguments.task, arguments.n, vocabulary, arguments.split):
+        print(text + '\n')
+    else:
+      lines, warnings = stats(arguments.task, arguments.limit, arguments.split)
+      print('\n'.join(lines))
+      for warning in warnings:
+        print(f'warning: {warning}')
+  except BrokenPipeError:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
+  except Exception as e:
+    from seqio_tasks import bank
+
+    if isinstance(e, bank.BankError):  # a list, which reads best as one
+      print(f'error: {e}', file=sys.stderr)
+      return 2
+    return launcher.report_error(e)
+  return 0
+
+
+def _no_more(rest: Sequence[str]) -> None:
+  if rest:
+    raise launcher.UsageError(f'unknown arguments: {" ".join(rest)}')
+
+
+if __name__ == '__main__':
+  from robust_t5x import tasks as _tasks
+
+  sys.exit(_tasks.main())
