@@ -10,7 +10,7 @@ with open(os.path.join(HERE, 'README.md'), encoding='utf-8') as f:
   README = f.read()
 
 # The gin files stand at the top of the repository and are installed inside the package.
-GIN_FOLDERS = ['', 'models', 'objectives', 'prompts', 'runs']
+GIN_FOLDERS = ['', 'models', 'objectives', 'observed', 'prompts', 'runs', 'tasks']
 
 setuptools.setup(
   name='robust-t5x',
@@ -28,6 +28,7 @@ setuptools.setup(
     'seqio_tasks',
     'seqio_tasks.banks',
     'seqio_tasks.data',
+    'seqio_tasks.importers',
   ],
   package_dir={'robust_t5x.configs': 'gin'},
   package_data={

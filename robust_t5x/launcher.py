@@ -83,6 +83,9 @@ def parse_gin(flags: argparse.Namespace) -> None:
   try:
     gin.parse_config_files_and_bindings(flags.gin_file, flags.gin_bindings)
   except Exception as e:
+    unset = re.search(r"No bindings specified for '(\w+)/gin\.macro'", str(e))
+    if unset:
+      raise UsageError(_unset_macro(unset[1])) from e
     raise UsageError(f'the gin configuration cannot be read: {e}') from e
 
 
@@ -175,6 +178,20 @@ def _raised_here(error: Exception) -> bool:
   while frame.tb_next is not None:
     frame = frame.tb_next
   return frame.tb_frame.f_globals.get('__name__', '').partition('.')[0] in ('robust_t5x', 'seqio_tasks')
+
+
+def _unset_macro(name: str) -> str:
+  """What to do about a macro that no file sets."""
+  files = []
+  for root, _, names in os.walk(gin_directory()):
+    for file in names:
+      with open(os.path.join(root, file), encoding='utf-8') as f:
+        if re.search(rf'^{name}\s*=', f.read(), re.MULTILINE):
+          files.append(os.path.relpath(os.path.join(root, file), os.path.dirname(gin_directory())))
+  cure = f'add --gin.{name}=...'
+  if files:
+    cure += f', or --gin_file with a file that sets it ({", ".join(sorted(files)[:5])})'
+  return f'not set: {name}; {cure}'
 
 
 def _check_exists(file: str, paths: Sequence[str]) -> None:

@@ -216,7 +216,7 @@ def _rows(name: str, split: str | None) -> Iterator[dict[str, Any]]:
 def _decoded(value: Any) -> Any:
   if isinstance(value, bytes):
     return value.decode('utf-8')
-  if getattr(value, 'dtype', None) == object:
+  if getattr(getattr(value, 'dtype', None), 'kind', '') == 'O':
     return [v.decode('utf-8') for v in value]
   return value
 

@@ -89,7 +89,7 @@ def register_benchmark(
   flat: dict[str, list[str]] = {}
   sizes: dict[str, int] = {}
   for dataset in datasets:
-    served = [i for task in dataset.bank_tasks for i in by_task.get(task, ())]
+    served = _served(dataset, by_task)
     if not served:
       raise registration.RegistrationError(
         f'no phrasing of the banks serves {dataset.name}, which takes those of {", ".join(dataset.bank_tasks)}; '
@@ -146,6 +146,19 @@ def read_banks(banks: Sequence[str]) -> bank_lib.Bank:
 def _read_files(paths: tuple[str, ...], times: tuple[int, ...]) -> bank_lib.Bank:
   del times  # part of the key, so that a changed file is read anew
   return bank_lib.Bank.from_files(paths)
+
+
+def _served(dataset: Dataset, by_task: Mapping[str, Sequence[bank_lib.Instruction]]) -> list[bank_lib.Instruction]:
+  """The phrasings that serve a dataset; what stands under several of its bank's tasks alike is taken once."""
+  made: list[bank_lib.Instruction] = []
+  known: dict[tuple[str, str], list[bank_lib.Instruction]] = {}
+  for task in dataset.bank_tasks:
+    for instruction in by_task.get(task, ()):
+      same = known.setdefault((instruction.collection, instruction.key), [])
+      if all(other.layout != instruction.layout for other in same):
+        same.append(instruction)
+        made.append(instruction)
+  return made
 
 
 def _by_task(bank: bank_lib.Bank) -> Mapping[str, list[bank_lib.Instruction]]:

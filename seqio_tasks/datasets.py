@@ -171,7 +171,8 @@ def bigbench(
     strict: see the module.
 
   Returns:
-    bigbench_<task>; the examples of its subtasks have ids that start with the subtask. The field is question.
+    bigbench_<task>; the examples of its subtasks have ids that start with the subtask. Fields are question and
+    task_prefix, what the task puts in front of every question.
 
   Raises:
     DatasetError: if the directory holds no task, or one is unknown.
@@ -236,17 +237,18 @@ def _read_bigbench(paths: tuple[str, ...], root: str, strict: bool) -> tuple[Exa
     prefix = '' if part == '.' else f'{part}/'
     for number, row in enumerate(rows):
       try:
-        examples.append(_bigbench_example(f'{prefix}{number}', row))
+        examples.append(_bigbench_example(f'{prefix}{number}', row, content))
       except DatasetError as e:
         report(f'{path}: example {number}: {e}')
   report.done(root, len(examples))
   return tuple(examples)
 
 
-def _bigbench_example(example_id: str, row: Any) -> Example:
+def _bigbench_example(example_id: str, row: Any, task: Mapping[str, Any]) -> Example:
   if not isinstance(row, dict) or not isinstance(row.get('input'), str):
     raise DatasetError("has no text 'input'")
-  example: dict[str, Any] = {'example_id': example_id, 'fields': {'question': row['input']}}
+  fields = {'question': row['input'], 'task_prefix': str(task.get('task_prefix', '')).strip()}
+  example: dict[str, Any] = {'example_id': example_id, 'fields': fields}
   scores = row.get('target_scores')
   if scores is None:
     targets = row.get('target')
@@ -305,11 +307,13 @@ def lmentry_instances(
   tasks: Sequence[str] | None = None,
   train_percent: int = 0,
 ) -> list[Dataset]:
-  """LMentry (Efrat et al. 2022), the tasks with one right answer; `seqio_tasks.lmentry` tells more.
+  """LMentry (Efrat et al. 2022); `seqio_tasks.lmentry` tells more.
+
+  A task without one right answer has a rule as gold answer, such as "starts_with_letter: b".
 
   Args:
     directory: that holds instances/<task>.json.
-    tasks: by default all of `lmentry.TASKS` that there are.
+    tasks: by default all that there are.
     train_percent: as in `bigbench`.
 
   Returns:
@@ -319,7 +323,6 @@ def lmentry_instances(
     DatasetError: if the directory holds no task, or one is unknown.
   """
   paths = _instance_files(directory, tasks)
-  chosen = [t for t in paths if tasks is not None or t in LMENTRY_TASKS]
   return [
     Dataset(
       f'lmentry_{task}',
@@ -328,17 +331,8 @@ def lmentry_instances(
       _parts(functools.partial(_read_lmentry, str(directory), task), train_percent),
       metric='lmentry',
     )
-    for task in chosen
+    for task in paths
   ]
-
-
-LMENTRY_TASKS = (
-  *lmentry.TASKS,
-  'homophones',
-  'least_associated_word',
-  'most_associated_word',
-  'rhyming_word',
-)
 
 
 @functools.lru_cache(maxsize=64)
@@ -376,7 +370,8 @@ def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
   for key, row in rows.items():
     fields = {n: str(v) for n, v in row.items() if n not in ('gold', 'options', 'more_info')}
     # ruin_names calls its field by one name in the instances and by another in the templates.
-    for old, new in zip([n for n in fields if n not in names], [n for n in names if n not in (*fields, 'options')]):
+    unnamed, missing = [n for n in fields if n not in names], [n for n in names if n not in (*fields, 'options')]
+    for old, new in zip(unnamed, missing, strict=False):
       fields[new] = fields[old]
     example = {'example_id': key, 'fields': fields, 'gold': str(row.get('gold', '')), 'options': choices}
     if 'options' in row:

@@ -60,6 +60,17 @@ TASKS = (
   'word_after',
   'word_before',
 )
+# Tasks without one right answer -> the field that their rule is about.
+OPEN_TASKS = {
+  'ends_with_letter': 'letter',
+  'ends_with_word': 'word',
+  'sentence_containing': 'word',
+  'sentence_not_containing': 'word',
+  'starts_with_letter': 'letter',
+  'starts_with_word': 'word',
+  'word_containing': 'letter',
+  'word_not_containing': 'letter',
+}
 GROUPS = ('correct', 'incorrect')
 YES_NO = ('yes', 'no')
 
@@ -122,6 +133,8 @@ def load_instances(directory: str | os.PathLike[str], task: str) -> list[dict[st
   yes_no = {instance.get('gold') for instance in content['examples'].values()} <= set(YES_NO)
   examples = []
   for key, instance in content['examples'].items():
+    if task in OPEN_TASKS:
+      instance = instance | {'gold': f'{task}: {instance.get(OPEN_TASKS[task])}'}
     missing = [name for name in (*names, 'gold') if instance.get(name) in (None, '')]
     if missing:
       raise LmentryError(
@@ -195,6 +208,28 @@ def score(prediction: str, gold: str, options: Sequence[str] = ()) -> float:
     words = re.findall(r'\w+', prediction)
     return float(bool(words) and words[0] == gold)
   return float(prediction == gold)
+
+
+def _keeps_to(rule: str, argument: str, words: Sequence[str]) -> bool:
+  """Whether an answer, given as its words, is as the rule of an open task demands."""
+  if OPEN_TASKS[rule] == 'letter':
+    if len(words) != 1:
+      return False
+    word = words[0]
+    return {
+      'starts_with_letter': word.startswith(argument),
+      'ends_with_letter': word.endswith(argument),
+      'word_containing': argument in word,
+      'word_not_containing': argument not in word,
+    }[rule]
+  if len(words) < 2:
+    return False
+  return {
+    'starts_with_word': words[0] == argument,
+    'ends_with_word': words[-1] == argument,
+    'sentence_containing': argument in words,
+    'sentence_not_containing': argument not in words,
+  }[rule]
 
 
 def lmentry(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
