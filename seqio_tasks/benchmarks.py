@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import functools
+import hashlib
 import itertools
 import logging
 import os
@@ -26,7 +27,7 @@ from typing import TYPE_CHECKING
 
 from seqio_tasks import bank as bank_lib
 from seqio_tasks import datasets as datasets_lib
-from seqio_tasks import phrasings, registration
+from seqio_tasks import flattening, phrasings, registration
 from seqio_tasks.datasets import Dataset, Example
 from seqio_tasks.layouts import Answer
 
@@ -92,7 +93,8 @@ def register_benchmark(
     served = _served(dataset, by_task)
     if not served:
       raise registration.RegistrationError(
-        f'no phrasing of the banks serves {dataset.name}, which takes those of {", ".join(dataset.bank_tasks)}; '
+        f'no phrasing of the banks serves {dataset.name}, which takes those of {", ".join(dataset.bank_tasks)}'
+        f'{" with the fields " + ", ".join(dataset.fields) if dataset.fields else ""}; '
         f'the banks have phrasings of {", ".join(list(by_task)[:20]) or "nothing"}'
       )
     made = _register_dataset(
@@ -149,11 +151,13 @@ def _read_files(paths: tuple[str, ...], times: tuple[int, ...]) -> bank_lib.Bank
 
 
 def _served(dataset: Dataset, by_task: Mapping[str, Sequence[bank_lib.Instruction]]) -> list[bank_lib.Instruction]:
-  """The phrasings that serve a dataset; what stands under several of its bank's tasks alike is taken once."""
+  """The phrasings whose fields a dataset has; what stands under several of its bank's tasks alike is taken once."""
   made: list[bank_lib.Instruction] = []
   known: dict[tuple[str, str], list[bank_lib.Instruction]] = {}
   for task in dataset.bank_tasks:
     for instruction in by_task.get(task, ()):
+      if dataset.fields is not None and not flattening.needed_fields(instruction.layout) <= {*dataset.fields}:
+        continue
       same = known.setdefault((instruction.collection, instruction.key), [])
       if all(other.layout != instruction.layout for other in same):
         same.append(instruction)
@@ -293,8 +297,6 @@ def _form_of(instruction: bank_lib.Instruction) -> str:
     return 'text'
   if answer == Answer('{label}', answer.labels):
     return answer.labels
-  import hashlib
-
   return 'form_' + hashlib.sha256(repr(answer).encode()).hexdigest()[:8]
 
 

@@ -26,6 +26,7 @@ Example = Mapping[str, Any]
 _logger = logging.getLogger(__name__)
 
 _MMLU_COLUMNS = ('question', 'A', 'B', 'C', 'D', 'answer')
+_MMLU_FIELDS = ('question', 'subject', 'domain')
 _MMLU_SPLITS = ('auxiliary_train', 'dev', 'val', 'test')
 _WARNINGS_SHOWN = 3
 
@@ -45,6 +46,7 @@ class Dataset:
     splits: split -> function without arguments that reads the examples; equal functions read equal examples.
     metric: "exact_match" or "lmentry".
     parts: whether example ids start with a part, before a slash, that has a score of its own.
+    fields: that every example has; phrasings that name another do not serve it. None if that is not known.
   """
 
   name: str
@@ -53,6 +55,7 @@ class Dataset:
   splits: Mapping[str, Callable[[], Sequence[Example]]]
   metric: str = 'exact_match'
   parts: bool = False
+  fields: tuple[str, ...] | None = None
 
 
 # MMLU.
@@ -100,7 +103,7 @@ def mmlu(
     for split, reader in splits.items():
       readers.setdefault(split, []).append(reader)
     tasks = (f'mmlu_{subject}', 'MMLU_General', 'MMLU_Specific', 'multiple_choice')
-    made.append(Dataset(f'mmlu_{subject}', 'mmlu', tasks, splits))
+    made.append(Dataset(f'mmlu_{subject}', 'mmlu', tasks, splits, fields=_MMLU_FIELDS))
   if all_subjects:
     splits = {split: functools.partial(_read_all, tuple(r)) for split, r in readers.items()}
     made.append(
@@ -190,7 +193,16 @@ def bigbench(
   for task in tasks or paths:
     read = functools.partial(_read_bigbench, paths[task], str(root / task), strict)
     names = (task, _INSTRUCTIONEVAL.get(task, task))
-    made.append(Dataset(f'bigbench_{task}', 'bigbench', names, _parts(read, train_percent), parts=len(paths[task]) > 1))
+    made.append(
+      Dataset(
+        f'bigbench_{task}',
+        'bigbench',
+        names,
+        _parts(read, train_percent),
+        parts=len(paths[task]) > 1,
+        fields=('question', 'task_prefix'),
+      )
+    )
   return made
 
 
@@ -424,7 +436,7 @@ def table(
     a list with the dataset. All other columns are its fields.
 
   Raises:
-    DatasetError: if a setting is unknown, or the file cannot be read.
+    DatasetError: if a setting is unknown, the file cannot be read, or no row of it can be used.
   """
   if answer_is not in ('text', 'letter', 'number'):
     raise DatasetError(f'answer_is is {answer_is!r}; use text, letter or number')
@@ -437,7 +449,7 @@ def table(
   else:
     names = dict.fromkeys(e['split'] for e in read())
     splits = {s: functools.partial(_of_split, read, s) for s in names}
-  return [Dataset(name, name, tuple(bank_tasks), splits)]
+  return [Dataset(name, name, tuple(bank_tasks), splits, fields=tuple(read()[0]['fields']))]
 
 
 def _of_split(read: Callable[[], Sequence[Example]], split: str) -> tuple[Example, ...]:

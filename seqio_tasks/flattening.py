@@ -17,6 +17,8 @@ from seqio_tasks.bank import Instruction
 from seqio_tasks.layouts import Answer, Item, Layout, LayoutError, few_shot_form
 from seqio_tasks.templates import parse_template
 
+_COMPUTED = ('n_options', 'option_', 'brace_')  # starts of the names that a layout computes from the options
+
 
 @dataclasses.dataclass(frozen=True)
 class FlatPhrasings:
@@ -79,6 +81,16 @@ class FlatPhrasings:
     return [[answer.text(t) for t in texts] for answer in self.answers]
 
 
+def needed_fields(layout: Layout) -> frozenset[str]:
+  """The fields that an item must have, beside its options and answer, for a layout's zero-shot form."""
+  texts = [layout.template or '']
+  texts += [t for b in layout.blocks.values() for t in (b.separator, b.last_separator or '')]
+  names = {name for text in texts for _, name in parse_template(text) if name}
+  made = {*layout.blocks, 'answer', *layout.derived}
+  sources = {layout.derived[name].source for name in names if name in layout.derived}
+  return frozenset(n for n in names - made if not n.startswith(_COMPUTED)) | sources
+
+
 def flatten(instructions: Iterable[Instruction], examples: Sequence[Item] = ()) -> FlatPhrasings:
   """Takes the layouts of instructions apart.
 
@@ -124,7 +136,7 @@ def flatten(instructions: Iterable[Instruction], examples: Sequence[Item] = ()) 
         pieces.append(part(layout.derived[name], dataclasses.replace(layout, template='{' + name + '}')))
       elif name == 'answer':
         pieces.append(part((name, answer), dataclasses.replace(layout, template='{answer}')))
-      elif name.startswith(('n_options', 'option_', 'brace_')):
+      elif name.startswith(_COMPUTED):
         pieces.append(part(name, dataclasses.replace(layout, template='{' + name + '}')))
       elif name:
         pieces.append('{' + name + '}')

@@ -85,7 +85,8 @@ def glue(tasks: Sequence[str] | None = None, data_dir: str | None = None, versio
       'test': functools.partial(reader, f'validation{matched}'),
     }
     own = name.replace('/', '_')
-    made.append(Dataset(own, name.split('/')[0], (own, name.split('/')[1], 'classification'), splits))
+    fields = tuple(dict.fromkeys((*_TASKS[name].fields, 'text', 'question')))
+    made.append(Dataset(own, name.split('/')[0], (own, name.split('/')[1], 'classification'), splits, fields=fields))
   return made
 
 
@@ -139,7 +140,7 @@ def super_natural_instructions(
     splits = {
       split: functools.partial(_read_niv2, task, data_dir, version, test_percent, split) for split in ('train', 'test')
     }
-    made.append(Dataset(name, 'niv2', (name, 'super_natural_instructions'), splits))
+    made.append(Dataset(name, 'niv2', (name, 'super_natural_instructions'), splits, fields=('definition', 'input')))
   return made
 
 
