@@ -17,6 +17,7 @@ from typing import Any
 
 from robust_t5x import launcher, quiet
 
+_ROWS_TO_JUDGE = 20  # fewer rows tell nothing about the balance of labels
 _LENGTHS = {'inputs': 512, 'targets': 128}
 
 
@@ -155,9 +156,9 @@ def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], l
   lengths, targets = [], []
   cut = rows = 0
   labels: collections.Counter[str] = collections.Counter()
+  by_options: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
   seen: dict[tuple[str, tuple[int, ...]], str] = {}
   alike: set[tuple[str, str]] = set()
-  free = False
   for row in _rows(name, split):
     if rows == limit:
       break
@@ -167,7 +168,8 @@ def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], l
     targets.append(len(row['targets']))
     cut += sum(int(c) > 0 for c in _as_list(row.get('truncated_tokens', 0)))
     labels[row['targets_pretokenized']] += 1
-    free = free or row.get('options') == '[]'
+    if row.get('options', '[]') != '[]':
+      by_options[row['options']][row['targets_pretokenized']] += 1
     if 'instruction_id' in row:
       key = row['example_id'], tuple(ids[0].tolist())
       other = seen.setdefault(key, row['instruction_id'])
@@ -189,11 +191,13 @@ def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], l
     warnings.append(f'{cut} of {len(lengths)} inputs are longer than {_LENGTHS["inputs"]} tokens and are cut')
   for first, second in sorted(alike):
     warnings.append(f'{first} and {second} are the same to the vocabulary')
-  share, fair = labels.most_common(1)[0][1] / rows, 1 / len(labels)
-  if not free and 1 < len(labels) <= 20 and share > 1.5 * fair:
-    warnings.append(
-      f'{labels.most_common(1)[0][0]!r} is right in {share:.1%} of rows, where even labels would be in {fair:.1%}'
-    )
+  for options, counts in by_options.items():
+    label, count = counts.most_common(1)[0]
+    share, fair = count / counts.total(), 1 / len(json.loads(options))
+    if counts.total() >= _ROWS_TO_JUDGE and share > 1.5 * fair:
+      warnings.append(
+        f'of {options}, {label!r} is right in {share:.1%} of rows, where even labels would be in {fair:.1%}'
+      )
   return lines, warnings
 
 

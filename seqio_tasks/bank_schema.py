@@ -141,13 +141,13 @@ def file_text(family: str, instructions: Iterable[Any], verbatim: bool = False, 
     if layout.template is not None:
       entry['template'] = _rename(layout.template, names)
     if layout.answer is not None:
-      entry['answer'] = _plain(layout.answer)
+      entry['answer'] = _plain_answer(layout.answer)
     if layout.few_shot is not None:
       form = layout.few_shot
       entry['few_shot'] = {key: _rename(getattr(form, key), names) for key in ('prefix', 'example', 'input')}
-      entry['few_shot']['example_answer'] = _plain(form.example_answer)
-      if form.answer is not None:
-        entry['few_shot']['answer'] = _plain(form.answer)
+      for key in ('example_answer', 'answer'):
+        if getattr(form, key) is not None:
+          entry['few_shot'][key] = _plain_answer(getattr(form, key))
     tasks.setdefault(instruction.task, {})[instruction.key] = entry
   content: dict[str, Any] = {'family': family, **defaults}
   if verbatim:
@@ -338,6 +338,10 @@ def _rename(template: str, names: Mapping[str, str]) -> str:
   return ''.join(
     literal + (f'{{{names.get(name, name)}}}' if name else '') for literal, name in parse_template(template)
   )
+
+
+def _plain_answer(answer: Answer) -> dict[str, Any] | str:
+  return _plain(answer) or 'text'
 
 
 def _plain(part: Block | Answer) -> dict[str, Any]:

@@ -24,7 +24,7 @@ TensorFlow and seqio are imported by `register_lmentry` only.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import csv
 import dataclasses
 import json
@@ -343,8 +343,18 @@ def _field_names(content: Mapping[str, Any], path: pathlib.Path) -> tuple[str, .
   return names
 
 
-def read_phrasing_rows(path: pathlib.Path) -> list[tuple[int, str, str, bool]]:
-  """(index, method, template, correct) of each row of a CSV of phrasings."""
+def read_phrasing_rows(
+  path: pathlib.Path, bad_row: Callable[[str, str], None] | None = None
+) -> list[tuple[int, str, str, bool]]:
+  """(index, method, template, correct) of each row of a CSV of phrasings.
+
+  Args:
+    path: the file.
+    bad_row: called with the index and what is wrong with a row, which is then left out; by default that is an error.
+
+  Raises:
+    LmentryError: naming file, row and cure.
+  """
   with path.open(newline='', encoding='utf-8-sig') as f:
     reader = csv.DictReader(f)
     missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
@@ -353,15 +363,21 @@ def read_phrasing_rows(path: pathlib.Path) -> list[tuple[int, str, str, bool]]:
     rows, seen = [], set()
     for row in reader:
       index, method, template, correct = (row[column] for column in _COLUMNS)
-      where = f'{path}: prompt idx {index!r}'
+      fault = None
       if not (index and index.isdigit()) or index in seen:
-        raise LmentryError(f'{where}: must be a whole number that stands once; mend that row')
-      if correct not in ('0', '1'):
-        raise LmentryError(f"{where}: column 'correct' is {correct!r}; it must be 0 or 1")
-      if not template:
-        raise LmentryError(f"{where}: column 'prompt template' is empty; supply the template")
-      seen.add(index)
-      rows.append((int(index), method, template, correct == '1'))
+        fault = 'must be a whole number that stands once; mend that row'
+      elif correct not in ('0', '1'):
+        fault = f"column 'correct' is {correct!r}; it must be 0 or 1"
+      elif not template:
+        fault = "column 'prompt template' is empty; supply the template"
+      if fault is None:
+        seen.add(index)
+        rows.append((int(index), method, template, correct == '1'))
+      elif bad_row is None:
+        where = f'{path}: prompt idx {index!r}'
+        raise LmentryError(f'{where}: {fault}')
+      else:
+        bad_row(str(index), fault)
   if not rows:
     raise LmentryError(f'{path}: has no phrasing; supply at least one row')
   return rows

@@ -60,7 +60,7 @@ class Part:
 def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mapping[str, Any]:
   """Writes bank files, and `left_out.json` with what is not in them.
 
-  Every file is written whole or not at all. A directory that already holds YAML files is left alone.
+  Nothing is written before the whole source has been read. A directory that already holds YAML files is left alone.
 
   Returns:
     the numbers of files, instructions, few-shot forms and things left out.
@@ -71,6 +71,7 @@ def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mappin
   directory = pathlib.Path(directory)
   if directory.is_dir() and next(directory.glob('*.yaml'), None) is not None:
     raise SourceError(f'{directory}: already holds YAML files; give --out another directory, or empty that one')
+  parts = list(parts)
   directory.mkdir(parents=True, exist_ok=True)
   counts = {'files': 0, 'instructions': 0, 'few_shot': 0, 'left_out': 0}
   left_out: list[dict[str, str]] = []
@@ -78,7 +79,10 @@ def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mappin
     for collection in dict.fromkeys(i.collection for i in part.instructions):
       members = [i for i in part.instructions if i.collection == collection]
       name = part.name if part.name == collection else f'{part.name}__{collection}'
-      text = bank_schema.file_text(family, members, any(i.verbatim for i in members), collection=collection)
+      defaults = {'collection': collection}
+      if len({i.role for i in members}) == 1:
+        defaults['role'] = members[0].role
+      text = bank_schema.file_text(family, members, any(i.verbatim for i in members), **defaults)
       _write_text(directory / f'{name}.yaml', text)
       counts['files'] += 1
       counts['instructions'] += len(members)

@@ -39,12 +39,12 @@ def read(directory: pathlib.Path, benchmark: str) -> Iterator[Part]:
 
 
 def _part(path: pathlib.Path, benchmark: str) -> Part:
-  try:
-    rows = lmentry.read_phrasing_rows(path)
-  except lmentry.LmentryError as e:
-    raise SourceError(str(e)) from e
   task = f'{benchmark}_{path.stem}'
   instructions, left_out = [], []
+  try:
+    rows = lmentry.read_phrasing_rows(path, lambda index, fault: left_out.append(LeftOut(task, index, '', fault)))
+  except lmentry.LmentryError as e:
+    raise SourceError(str(e)) from e
   for index, method, text, correct in rows:
     role = 'incorrect' if not correct else 'default' if method == 'default' else 'evaluation'
     for listed, name in _LISTS.values():
