@@ -86,7 +86,7 @@ def mmlu(
   for split in _MMLU_SPLITS:
     for path in sorted((root / split).glob('*.csv')):
       files.setdefault(path.stem.removesuffix(f'_{split}'), {})[split] = str(path)
-  tested = {s: f for s, f in files.items() if 'test' in f or 'val' in f}
+  tested = {s: f for s, f in sorted(files.items()) if 'test' in f or 'val' in f}
   if not tested:
     raise DatasetError(
       f"{root}: holds no test/*.csv; name the directory of MMLU's data, with the folders dev, val, test"

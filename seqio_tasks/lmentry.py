@@ -202,7 +202,13 @@ def score(prediction: str, gold: str, options: Sequence[str] = ()) -> float:
   "apple", but a sentence about apples is not. Where the options are yes and no, the prediction's
   first word decides, whatever follows. The published scorer also accepts sentences that hold the
   answer in one of its patterns.
+
+  Where the gold answer is a rule, such as "starts_with_letter: b", it is 1.0 if the prediction keeps to it: one word for
+  the tasks about letters, two or more for those about words.
   """
+  rule, _, argument = gold.partition(': ')
+  if rule in OPEN_TASKS and argument:
+    return float(_keeps_to(rule, argument.casefold(), re.findall(r"\w+(?:['\u2019-]\w+)*", prediction.casefold())))
   prediction, gold = normalise_answer(prediction), normalise_answer(gold)
   if set(options) == set(YES_NO):
     words = re.findall(r'\w+', prediction)
