@@ -42,6 +42,7 @@ setuptools.setup(
     'clu>=0.0.12',
     'flax>=0.12',
     'gin-config>=0.5',
+    'importlib-resources>=5',  # tensorflow-datasets imports it and does not require it
     'jax>=0.7',
     'jaxtyping>=0.2.30',
     'jinja2>=3.1',

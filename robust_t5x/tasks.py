@@ -201,12 +201,56 @@ def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], l
   return lines, warnings
 
 
+def cache(names: Sequence[str], out: str, pipeline_options: Sequence[str] = ()) -> list[str]:
+  """Writes SeqIO's cache of tasks, as `seqio_cache_tasks` does, with Beam.
+
+  Evaluation tasks are cached as tokens; alignment and tuning tasks as texts, since their phrasings are drawn anew in
+  every epoch. Readers name the directory with --seqio_additional_cache_dirs and set USE_CACHED_TASKS.
+
+  Args:
+    names: of registered tasks or mixtures.
+    out: directory of the cache.
+    pipeline_options: of Beam, such as "--direct_num_workers=4".
+
+  Returns:
+    the directories that were written; tasks that are in the cache already are not among them.
+
+  Raises:
+    launcher.UsageError: if a name is unknown, or Beam is not installed.
+  """
+  import seqio
+
+  unknown = [n for n in names if n not in seqio.TaskRegistry.names() and n not in seqio.MixtureRegistry.names()]
+  if unknown:
+    raise launcher.UsageError(f'no task or mixture {unknown[0]}{launcher.nearest(unknown[0], _all_names())}')
+  try:
+    from absl import flags
+    import apache_beam as beam
+    from seqio.scripts import cache_tasks_main
+  except ImportError as e:
+    raise launcher.UsageError(
+      f"caching needs Beam ({e}); pip install apache-beam google-crc32c 'sentencepiece<0.2.2' (newer ones need a newer "
+      'protobuf than Beam)'
+    ) from e
+  if not flags.FLAGS.is_parsed():
+    flags.FLAGS(['seqio_cache_tasks'])
+  tasks = {t.name: t for n in names for t in seqio.get_subtasks(seqio.get_mixture_or_task(n))}
+  seqio.add_global_cache_dirs([out])
+  with beam.Pipeline(options=beam.options.pipeline_options.PipelineOptions(list(pipeline_options))) as pipeline:
+    return cache_tasks_main.run_pipeline(pipeline, list(tasks), out)
+
+
+def _all_names() -> list[str]:
+  import seqio
+
+  return [*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()]
+
+
 def _rows(name: str, split: str | None) -> Iterator[dict[str, Any]]:
   import seqio
 
-  names = [*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()]
-  if name not in names:
-    raise launcher.UsageError(f'no task or mixture {name}{launcher.nearest(name, names)}')
+  if name not in seqio.TaskRegistry.names() and name not in seqio.MixtureRegistry.names():
+    raise launcher.UsageError(f'no task or mixture {name}{launcher.nearest(name, _all_names())}')
   provider = seqio.get_mixture_or_task(name)
   split = split or next(s for s in ('test', 'validation', *provider.splits) if s in provider.splits)
   if split not in provider.splits:
@@ -232,7 +276,7 @@ def _as_list(value: Any) -> list[int]:
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog='robust-t5x tasks', description=__doc__.splitlines()[0], allow_abbrev=False,
-    epilog='list, show and stats take --gin_file and --gin.NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files.',
+    epilog='list, show, stats and cache take --gin_file and --gin.NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files.',
   )  # fmt: skip
   actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
 
@@ -255,7 +299,11 @@ def _parser() -> argparse.ArgumentParser:
   filling.add_argument('--bank', required=True, action='append', metavar='PATH', help='repeatable; "package" for ours')
   filling.add_argument('--requests', required=True, metavar='FILE', help='JSON Lines')
   filling.add_argument('--out', required=True, metavar='FILE', help='JSON Lines')
-  for sub in (listing, showing, statistics, checking):
+  caching = action('cache', "writes SeqIO's cache of tasks, with Beam")
+  caching.add_argument('task', nargs='+', metavar='TASK')
+  caching.add_argument('--out', required=True, metavar='DIR', help='where the cache goes')
+  caching.add_argument('--pipeline_options', default='', metavar='OPTIONS', help='of Beam, comma-separated')
+  for sub in (listing, showing, statistics, checking, caching):
     sub.add_argument(
       '--vocabulary', metavar='PATH', help="a SentencePiece file or a checkpoint; the bundled model's by default"
     )
@@ -296,6 +344,9 @@ def main(argv: Sequence[str] | None = None) -> int:
       for name in names:
         if fnmatch.fnmatchcase(name, arguments.match):
           print(name)
+    elif arguments.action == 'cache':
+      for directory in cache(arguments.task, arguments.out, [o for o in arguments.pipeline_options.split(',') if o]):
+        print(directory)
     elif arguments.action == 'show':
       for text in show(arguments.task, arguments.n, vocabulary, arguments.split):
         print(text + '\n')

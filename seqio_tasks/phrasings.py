@@ -203,6 +203,38 @@ class RankOptions:
     return rows.map(score, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
 
 
+@dataclasses.dataclass(frozen=True)
+class CutToLength:
+  """Preprocessor that cuts inputs and targets to their lengths, so that EOS always stands.
+
+  It comes behind SeqIO's cache, which holds uncut tokens, and adds what it cuts off inputs to truncated_tokens.
+  """
+
+  sequence_length: Mapping[str, int] | None = None
+  output_features: Mapping[str, Any] | None = None
+
+  def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Maps examples with [<= T] inputs and [<= L] targets that end in EOS to such of the lengths that are set."""
+    import tensorflow as tf
+
+    lengths = {name: _length(self.sequence_length, name) for name in ('inputs', 'targets')}
+    ends = {name: tf.constant([self.output_features[name].vocabulary.eos_id], tf.int32) for name in lengths}
+
+    def cut(example):
+      made = dict(example)
+      for name, length in lengths.items():
+        if length is None:
+          continue
+        over = tf.maximum(tf.size(example[name]) - length, 0)
+        shortened = tf.concat([example[name][: length - 1], ends[name]], axis=0)
+        made[name] = tf.cond(over > 0, lambda s=shortened: s, lambda n=name: example[n])
+        if name == 'inputs':
+          made['truncated_tokens'] = example['truncated_tokens'] + over
+      return made
+
+    return dataset.map(cut, num_parallel_calls=tf.data.AUTOTUNE)
+
+
 def _expand(flat: flattening.FlatPhrasings, dataset: tf.data.Dataset) -> tf.data.Dataset:
   """Each example under every template, as scalar strings (option_list [C])."""
   import tensorflow as tf

@@ -134,12 +134,12 @@ def register_examples_task(
     counts_vocabulary = seqio.PassThroughVocabulary(size=0)
     output_features['truncated_tokens'] = seqio.Feature(counts_vocabulary, add_eos=False, dtype=tf.int32)
   ranked = isinstance(preprocessor, phrasings.RankOptions)
-  # Phrasings are drawn anew in every epoch, so a cache holds what comes before; otherwise it holds tokens.
+  # Phrasings are drawn anew in every epoch, so a cache holds what comes before; otherwise it holds uncut tokens.
   placeholder = seqio.CacheDatasetPlaceholder()
   seqio.TaskRegistry.add(
     name,
     source=seqio.FunctionDataSource(dataset_fn, splits=tuple(examples_by_split), num_input_examples=counts or None),
-    preprocessors=[placeholder, preprocessor] if stacked else [preprocessor, placeholder],
+    preprocessors=[placeholder, preprocessor] if stacked else [preprocessor, placeholder, phrasings.CutToLength()],
     output_features=output_features,
     postprocess_fn=_option_score_target if ranked else _gold_or_prediction,
     metric_fns=list(metric_fns),

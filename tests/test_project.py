@@ -81,7 +81,39 @@ def test_every_run_file_parses():
   assert len(runs) >= 6
   for path in runs:
     gin.clear_config(clear_constants=True)
-    extra = ['--gin_file=gin/prompts/input.gin', '--gin_file=gin/objectives/kl.gin'] if path.stem == 'align' else []
+    text = path.read_text()
+    extra = []
+    if path.stem.startswith('align'):
+      extra += ['--gin_file=gin/prompts/input.gin', '--gin_file=gin/objectives/kl.gin']
+    if 'REGISTER_TASKS' in text:
+      extra += ['--gin_file=gin/tasks/mmlu.gin', '--gin_file=gin/observed/none.gin', "--gin.MMLU_DIR='DIR'"]
+    if path.stem == 'eval':
+      extra += ["--gin.INITIAL_CHECKPOINT_PATH='bundled'"]
     launcher.parse_gin(launcher.parse_flags([f'--gin_file=gin/runs/{path.name}', *extra], ''))
     assert gin.config_str()
   gin.clear_config(clear_constants=True)
+
+
+@pytest.mark.parametrize('tasks', sorted(p.stem for p in (ROOT / 'gin/tasks').glob('*.gin') if p.stem != 'common'))
+def test_task_files_parse_in_any_order(tasks):
+  import gin
+  from robust_t5x import launcher
+
+  required = {
+    'mmlu': ['MMLU_DIR'], 'bigbench': ['BIGBENCH_DIR'], 'bbh': ['BBH_DIR'], 'lmentry': ['LMENTRY_DIR'], 'glue': [],
+    'super_natural_instructions': ['TASKS'], 'table': ['DATA_FILE', 'DATASET', 'BANK_TASKS'],
+  }[tasks]  # fmt: skip
+  files = ['gin/runs/eval.gin', f'gin/tasks/{tasks}.gin', 'gin/observed/flan_t5.gin']
+  values = [f"--gin.{name}='x'" for name in (*required, 'INITIAL_CHECKPOINT_PATH')]
+  configurations = set()
+  for order in itertools.permutations(files):
+    gin.clear_config(clear_constants=True)
+    launcher.parse_gin(launcher.parse_flags([*(f'--gin_file={f}' for f in order), *values], ''))
+    configurations.add(gin.config_str())
+  for name in required:
+    gin.clear_config(clear_constants=True)
+    fewer = [v for v in values if not v.startswith(f'--gin.{name}=')]
+    with pytest.raises(launcher.UsageError, match=f'not set: {name}; add --gin.{name}='):
+      launcher.parse_gin(launcher.parse_flags([*(f'--gin_file={f}' for f in files), *fewer], ''))
+  gin.clear_config(clear_constants=True)
+  assert len(configurations) == 1 and 'register_benchmark' in configurations.pop()

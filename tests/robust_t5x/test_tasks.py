@@ -1,0 +1,204 @@
+"""Tests of `robust-t5x tasks` and `robust-t5x import`, as their users call them."""
+
+import json
+
+import pytest
+
+import gin
+from robust_t5x import __main__ as command_line
+from robust_t5x import tasks
+
+BANK = """
+family: mine
+collection: mine
+role: evaluation
+instructions:
+  quiz:
+    listed: {source: "Own/1", template: "{question} {options}", options: numbers}
+    open: "{question}?"
+    alike: "{question}?  "
+"""
+ITEM = {'question': 'which', 'options': ['cat', 'dog'], 'answer': 'dog'}
+
+
+@pytest.fixture(autouse=True)
+def _clear_gin():
+  gin.clear_config()
+  yield
+  gin.clear_config()
+
+
+def run(*arguments) -> int:
+  return command_line.main([str(a) for a in arguments])
+
+
+@pytest.fixture
+def bank(tmp_path):
+  path = tmp_path / 'bank'
+  path.mkdir()
+  (path / 'mine.yaml').write_text(BANK.replace('    alike: "{question}?  "\n', ''))
+  return path
+
+
+@pytest.fixture
+def gin_flags(tmp_path, bank):
+  """Flags that register a quiz of one's own under a bank of one's own."""
+  data = tmp_path / 'quiz.jsonl'
+  rows = [{'question': f'question {i}', 'o': ['cat', 'dog'], 'answer': 'dog'} for i in range(30)]
+  data.write_text(''.join(json.dumps(r) + '\n' for r in rows))
+  return [
+    '--gin_file=gin/tasks/table.gin', '--gin_file=gin/observed/none.gin', f"--gin.DATA_FILE='{data}'",
+    f"--gin.DATASET='{tmp_path.name}'", "--gin.BANK_TASKS=['quiz']", f"--gin.BANKS=['{bank}']",
+    "--gin.OPTIONS_COLUMN='o'",
+  ]  # fmt: skip
+
+
+def test_list(gin_flags, tmp_path, capsys):
+  assert run('tasks', 'list', *gin_flags, '--match', '*_eval_*') == 0
+  name = tmp_path.name
+  assert capsys.readouterr().out.split() == [f'{name}_eval_unobserved', f'{name}_eval_mine']
+
+
+def test_show(gin_flags, tmp_path, capsys):
+  assert run('tasks', 'show', f'{tmp_path.name}__mine_listed', '--n', 2, *gin_flags) == 0
+  out = capsys.readouterr().out
+  assert out.count('---') == 2
+  assert 'question 0 1. cat\n  2. dog' in out and 'target (' in out and "'2'" in out
+  assert "options (tokens): '1' (" in out
+
+
+def test_show_of_something_unknown(gin_flags, tmp_path, capsys):
+  assert run('tasks', 'show', f'{tmp_path.name}_evl_mine', *gin_flags) == 2
+  assert f'did you mean {tmp_path.name}_eval_mine?' in capsys.readouterr().err
+  gin.clear_config()
+  assert run('tasks', 'show', f'{tmp_path.name}_eval_mine', '--split', 'tset', *gin_flags) == 2
+  assert "has no split 'tset', only test" in capsys.readouterr().err
+
+
+def test_stats_warns(gin_flags, tmp_path, bank, capsys, monkeypatch):
+  (bank / 'mine.yaml').write_text(BANK.replace('role: evaluation', 'role: evaluation\nverbatim: true'))
+  monkeypatch.setitem(tasks._LENGTHS, 'inputs', 6)
+  assert run('tasks', 'stats', f'{tmp_path.name}_eval_unobserved', *gin_flags) == 0
+  out = capsys.readouterr().out
+  assert '90 rows' in out and 'most frequent targets: ' in out
+  assert 'inputs are longer than 6 tokens and are cut' in out
+  assert 'mine/quiz/open and mine/quiz/alike are the same to the vocabulary' in out
+  assert "'dog' is right in 100.0% of rows, where even labels would be in 50.0%" in out
+
+
+def test_what_must_be_set_is_named(capsys):
+  assert run('tasks', 'list', '--gin_file=gin/tasks/mmlu.gin') == 2
+  line = capsys.readouterr().err.strip()
+  assert line.startswith('error: not set: ') and '\n' not in line
+  assert 'gin/observed/none.gin' in line or 'MMLU_DIR' in line
+
+
+def test_validate(bank, tmp_path, tiny_vocabulary_path, capsys):
+  assert run('tasks', 'validate', bank) == 0
+  assert '2 phrasings of 1 tasks in 1 files, no fault' in capsys.readouterr().out
+  (bank / 'worse.yaml').write_text(BANK.replace('mine', 'worse').replace('numbers', 'numerals'))
+  assert run('tasks', 'validate', bank, '--vocabulary', tiny_vocabulary_path) == 2
+  err = capsys.readouterr().err
+  assert 'worse/quiz/listed: unknown option style' in err
+  assert 'worse/quiz/open: the same phrasing as mine/quiz/open' in err
+  assert 'faults:' in err
+
+
+def test_render(bank, tmp_path, capsys):
+  requests, out = tmp_path / 'requests.jsonl', tmp_path / 'out.jsonl'
+  good = {'dataset': 'quiz', 'instruction_id': 'Own/1', 'shots': 0, 'item': ITEM, 'item_index': 4}
+  rows = [
+    good,
+    good | {'instruction_id': 'mine/quiz/open'},
+    good | {'item': ITEM | {'answer': 'cow'}},
+    good | {'instruction_id': 'Own/2'},
+    good | {'dataset': 'Quiz'},
+    good | {'shots': 1},
+    good | {'item': None},
+  ]
+  requests.write_text('\n'.join(json.dumps(r) for r in rows) + '\n\n[1]\nno json\n')
+  assert run('tasks', 'render', '--bank', bank, '--requests', requests, '--out', out) == 0
+  assert 'rendered 2 requests' in capsys.readouterr().out
+  answers = [json.loads(line) for line in out.read_text().splitlines()]
+  assert answers[0] == good | {
+    'input_text': 'which 1. cat\n2. dog', 'output_text': '2', 'label_space': ['1', '2']
+  }  # fmt: skip
+  assert (answers[1]['input_text'], answers[1]['output_text']) == ('which?', 'dog')
+  for answer, error in zip(
+    answers[2:],
+    (
+      "line 3: the answer 'cow' is not among the options",
+      "line 4: the bank has no instruction 'Own/2' for quiz",
+      "line 5: the bank has no dataset 'Quiz'; it has quiz",
+      "line 6: 'shots' is 1 and there are 0 examples",
+      "line 7: 'item' is None; it must be of the type dict",
+      'line 9: it is no JSON object',
+      'line 10: Expecting value',
+    ),
+    strict=True,
+  ):
+    assert answer['error'].startswith(error) and 'input_text' not in answer
+
+
+def test_render_with_examples_and_bad_files(bank, tmp_path, capsys):
+  requests, out = tmp_path / 'requests.jsonl', tmp_path / 'out.jsonl'
+  requests.write_text(
+    json.dumps({'dataset': 'quiz', 'instruction_id': 'Own/1', 'shots': 1, 'item': ITEM, 'examples': [ITEM]})
+  )
+  assert run('tasks', 'render', '--bank', bank, '--requests', requests, '--out', out) == 0
+  assert 'no few-shot form' in json.loads(out.read_text())['error']
+  assert run('tasks', 'render', '--bank', bank, '--requests', tmp_path / 'none', '--out', out) == 2
+  assert 'cannot be read' in capsys.readouterr().err
+  assert run('tasks', 'render', '--bank', tmp_path / 'none.yaml', '--requests', requests, '--out', out) == 2
+  assert 'name an existing UTF-8 YAML file' in capsys.readouterr().err
+
+
+def test_import_and_render(tmp_path, capsys):
+  source, out = tmp_path / 'mine.csv', tmp_path / 'out'
+  source.write_text('template,id\n"Quickly: {question}",a\n')
+  arguments = ('import', 'csv', '--file', source, '--collection', 'quick', '--task', 'quiz', '--out', out)
+  assert run(*arguments) == 0
+  assert 'wrote 1 instructions' in capsys.readouterr().out
+  assert run('tasks', 'validate', out) == 0
+  assert run(*arguments) == 2
+  assert 'already holds YAML files' in capsys.readouterr().err
+  assert run('import', 'flan', '--repo', tmp_path, '--out', tmp_path / 'other') == 2
+  assert 'give --repo a clone' in capsys.readouterr().err
+  assert not (tmp_path / 'other').exists()
+
+
+def test_a_cached_task_reads_as_an_uncached_one(gin_flags, tmp_path, capsys):
+  pytest.importorskip('apache_beam', reason='seqio writes its cache with Beam, which is not installed')
+  import seqio
+
+  name = f'{tmp_path.name}_eval_unobserved'
+  assert run('tasks', 'cache', name, '--out', tmp_path / 'cache', *gin_flags) == 0
+  task = seqio.get_mixture_or_task(name)
+  rows = []
+  for cached in (True, False):
+    data = task.get_dataset({'inputs': 32, 'targets': 8}, split='test', shuffle=False, use_cached=cached)
+    rows.append(sorted((r['example_id'], r['instruction_id'], r['inputs'].tobytes()) for r in data.as_numpy_iterator()))
+  assert rows[0] == rows[1] and len(rows[0]) == 60
+
+
+def test_caching_without_beam_says_what_to_install(gin_flags, tmp_path, capsys, monkeypatch):
+  import sys
+
+  monkeypatch.setitem(sys.modules, 'apache_beam', None)
+  assert run('tasks', 'cache', f'{tmp_path.name}_eval_unobserved', '--out', tmp_path / 'cache', *gin_flags) == 2
+  assert 'pip install apache-beam' in capsys.readouterr().err
+
+
+def test_evaluation_of_a_benchmark_from_gin(gin_flags, tmp_path, tiny_checkpoint):
+  from robust_t5x import results
+
+  out = tmp_path / 'results'
+  assert run(
+    'eval', '--gin_file=gin/runs/eval.gin', *gin_flags, f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
+    f"--gin.OUTPUT_DIR='{out}'", f"--gin.MIXTURES=['{tmp_path.name}_eval_unobserved']", '--gin.NUM_EXAMPLES=3',
+    "--gin.TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 8}", '--gin.BATCH_SIZE=8',
+  ) == 0  # fmt: skip
+  table = results.read_table(str(out))
+  assert len(table) == 6 and set(table['scorer']) == {'rank_likelihood'}
+  listed = table[table['instruction_id'] == 'mine/quiz/listed']
+  assert set(listed['gold']) == {'2'} and set(listed['prediction']) <= {'1', '2'}
