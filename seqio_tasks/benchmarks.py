@@ -1,7 +1,7 @@
 """Registers a benchmark under the phrasings of a bank: tasks for each phrasing, mixtures for evaluation and training.
 
 For each dataset <d> of a benchmark <b>, and each phrasing that serves it:
-  <d>__<collection>_<key>         its examples under one phrasing
+  <d>__<collection>_<key>         its examples under one phrasing (<collection>_<bank's task>_<key> where two share a key)
   <d>__<collection>_<key>__rank   the same for `score_batch`: a row for each option, scored by `rank_accuracy`
   <d>_eval_<group>                its examples under every phrasing of a group
   <d>_eval_<collection>           and of a collection
@@ -16,6 +16,7 @@ what `observed_collections` says. Few-shot tasks have "_<k>shot" behind the data
 
 from __future__ import annotations
 
+import collections as collections_lib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 import functools
 import hashlib
@@ -205,6 +206,7 @@ def _register_dataset(
       )
   splits = {s: _cut(dataset.splits[s], num_examples, skipped) for s in evaluated}
   groups: dict[str, list[bank_lib.Instruction]] = {}
+  shares = collections_lib.Counter((i.collection, i.key) for i in served)
   for instruction in served:
     group = group_of(instruction, observed)
     if group is not None and (num_shots or instruction.layout.template is not None):
@@ -228,9 +230,9 @@ def _register_dataset(
         kind = f'{kind}_{group}'  # a collection with phrasings of several groups
       made['eval'].append((kind, register(f'{name}_eval_{kind}', group=group, instructions=members)))
     for instruction in instructions if single_tasks else ():
-      single = f'{name}__{instruction.collection}_{instruction.task}_{instruction.key}'
-      if len(dataset.bank_tasks) == 1 or instruction.task == dataset.bank_tasks[0]:
-        single = f'{name}__{instruction.collection}_{instruction.key}'
+      shared = shares[instruction.collection, instruction.key] > 1
+      task = f'{instruction.task}_' if shared else ''
+      single = f'{name}__{instruction.collection}_{task}{instruction.key}'
       made['tasks'].append(register(single, group=group, instructions=[instruction]))
       made['tasks'].append(
         registration.register_examples_task(

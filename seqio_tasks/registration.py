@@ -277,6 +277,7 @@ def register_mini_suite(
   num_eval_examples: int = 100,
   seed: int = 0,
   generate: Callable[[str, str, int, int], Sequence[Example]] | None = None,
+  observed_collections: Sequence[str] = (MINI_GROUPS['observed'],),
 ) -> list[str]:
   """Registers the tasks and mixtures of the mini suite; the module's docstring has their names.
 
@@ -292,6 +293,8 @@ def register_mini_suite(
     seed: of the generated examples.
     generate: function of (task, split, num_examples, seed) that makes examples;
       `seqio_tasks.mini_suite.generate` by default.
+    observed_collections: that the model was tuned on. For one that was not tuned on ours, results of the mixture
+      mini_eval_observed count as unobserved.
 
   Returns:
     the names of the tasks and then of the mixtures.
@@ -344,10 +347,11 @@ def register_mini_suite(
     )
     for group, collection in MINI_GROUPS.items():
       instructions = tuple(bank.select(task, collections=[collection]))
+      counted = 'unobserved' if group == 'observed' and collection not in observed_collections else group
       if instructions:
-        names[group].append(register(f'{dataset}_eval_{group}', group=group, instructions=instructions))
+        names[group].append(register(f'{dataset}_eval_{group}', group=counted, instructions=instructions))
       for instruction in instructions:
-        single.append(register(f'{dataset}__{instruction.key}', group=group, instructions=[instruction]))
+        single.append(register(f'{dataset}__{instruction.key}', group=counted, instructions=[instruction]))
   flat = [name for group in MINI_GROUPS for name in names[group]]
   mixtures = [register_mixture(f'mini_{kind}', names[kind], flat) for kind in ('tuning', 'alignment') if names[kind]]
   mixtures += [register_mixture(f'mini_eval_{group}', names[group]) for group in MINI_GROUPS if names[group]]

@@ -255,3 +255,9 @@ def test_lists_of_examples_are_compared_by_content(vocabulary):
 def test_a_mixture_needs_tasks():
   with pytest.raises(registration.RegistrationError, match="mixture 'm' has no task"):
     registration.register_mixture('m', [])
+
+
+def test_our_phrasings_are_observed_only_by_models_tuned_on_them(vocabulary):
+  registration.register_mini_suite(vocabulary, num_eval_examples=2, observed_collections=[])
+  for name in registration.evaluation_tasks('mini_eval_observed'):
+    assert registration.evaluation_task(name).group == 'unobserved'
