@@ -27,10 +27,9 @@ import pathlib
 from typing import TYPE_CHECKING
 
 from seqio_tasks import bank as bank_lib
-from seqio_tasks import datasets as datasets_lib
-from seqio_tasks import flattening, phrasings, registration
-from seqio_tasks.datasets import Dataset, Example
+from seqio_tasks import flattening, phrasings, registration, seqio_metrics, sources
 from seqio_tasks.layouts import Answer
+from seqio_tasks.sources import Dataset, Example
 
 if TYPE_CHECKING:
   import seqio
@@ -58,7 +57,7 @@ def register_benchmark(
 
   Args:
     vocabulary: of inputs and targets.
-    datasets: from the functions of `datasets` and `tfds_datasets`.
+    datasets: from the functions of `datasets`, `tfds_datasets` and `own_data`.
     banks: "package" for the phrasings that come with it, and bank files or directories of them.
     observed_collections: that the model was tuned on.
     collections: the phrasings that are used; by default all.
@@ -76,7 +75,7 @@ def register_benchmark(
     BankError: if a bank is faulty.
     RegistrationError: if no phrasing serves a dataset, or a name is taken by other content.
   """
-  datasets = datasets_lib.chosen(datasets)
+  datasets = sources.chosen(datasets)
   bank = read_banks(banks)
   if collections is not None:
     missing = [c for c in collections if c not in {i.collection for i in bank}]
@@ -194,17 +193,16 @@ def _register_dataset(
   """Registers the evaluation tasks of a dataset: their names, and (group or collection, name) of the flat ones."""
   name = f'{dataset.name}_{num_shots}shot' if num_shots else dataset.name
   shots: Sequence[Example] = ()
-  skipped = 0
+  source = None
   evaluated = [s for s in _EVALUATION_SPLITS if s in dataset.splits] or list(dataset.splits)
   if num_shots:
-    source = _first(_EXEMPLAR_SPLITS, dataset.splits)
-    skipped = num_shots if source is None else 0
-    shots = dataset.splits[source or evaluated[0]]()[:num_shots]
+    source = _first(_EXEMPLAR_SPLITS, dataset.splits) or evaluated[0]
+    shots = dataset.splits[source]()[:num_shots]
     if len(shots) < num_shots:
       raise registration.RegistrationError(
         f'{dataset.name} has {len(shots)} examples to show, not {num_shots}; ask for fewer'
       )
-  splits = {s: _cut(dataset.splits[s], num_examples, skipped) for s in evaluated}
+  splits = {s: _cut(dataset.splits[s], num_examples, num_shots if s == source else 0) for s in evaluated}
   groups: dict[str, list[bank_lib.Instruction]] = {}
   shares = collections_lib.Counter((i.collection, i.key) for i in served)
   for instruction in served:
@@ -216,7 +214,7 @@ def _register_dataset(
     dataset=name,
     examples_by_split=splits,
     vocabulary=vocabulary,
-    metric_fns=(registration.METRICS[dataset.metric, dataset.parts],),
+    metric_fns=(seqio_metrics.METRICS[dataset.metric, dataset.parts],),
     examples=tuple(registration.item_of(e) for e in shots),
   )
   made: dict[str, list] = {'tasks': [], 'eval': []}
@@ -240,7 +238,7 @@ def _register_dataset(
           splits,
           vocabulary,
           phrasings.rank_options([instruction], register.keywords['examples']),
-          metric_fns=(registration.rank_accuracy,),
+          metric_fns=(seqio_metrics.rank_accuracy,),
         )
       )
   made['tasks'] = [task for _, task in made['eval']] + made['tasks']

@@ -9,53 +9,19 @@ A row that cannot be used is left out, with a warning that names file and line; 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 import functools
-import hashlib
-import json
-import logging
 import os
 import pathlib
 import re
 from typing import Any
 
 from seqio_tasks import lmentry, tables
-
-Example = Mapping[str, Any]
-_logger = logging.getLogger(__name__)
+from seqio_tasks.sources import Dataset, DatasetError, Example, Report, read_json, split_parts
 
 _MMLU_COLUMNS = ('question', 'A', 'B', 'C', 'D', 'answer')
 _MMLU_FIELDS = ('question', 'subject', 'domain')
 _MMLU_SPLITS = ('auxiliary_train', 'dev', 'val', 'test')
-_WARNINGS_SHOWN = 3
-
-
-class DatasetError(ValueError):
-  """Data that cannot be used; the message names file, line or field, and the cure."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Dataset:
-  """A set of examples that differ in nothing but their texts.
-
-  Attributes:
-    name: that its tasks and results go by.
-    benchmark: that its mixtures go by.
-    bank_tasks: the tasks of the bank whose phrasings serve it.
-    splits: split -> function without arguments that reads the examples; equal functions read equal examples.
-    metric: "exact_match" or "lmentry".
-    parts: whether example ids start with a part, before a slash, that has a score of its own.
-    fields: that every example has; phrasings that name another do not serve it. None if that is not known.
-  """
-
-  name: str
-  benchmark: str
-  bank_tasks: tuple[str, ...]
-  splits: Mapping[str, Callable[[], Sequence[Example]]]
-  metric: str = 'exact_match'
-  parts: bool = False
-  fields: tuple[str, ...] | None = None
 
 
 # MMLU.
@@ -118,7 +84,7 @@ def _split_name(split: str) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _read_mmlu(path: str, subject: str, strict: bool) -> tuple[Example, ...]:
-  report = _Report(strict)
+  report = Report(strict)
   try:
     _, rows = tables.read_csv(path, columns=_MMLU_COLUMNS, bad_row=report)
   except tables.TableError as e:
@@ -198,7 +164,7 @@ def bigbench(
         f'bigbench_{task}',
         'bigbench',
         names,
-        _parts(read, train_percent),
+        split_parts(read, train_percent),
         parts=len(paths[task]) > 1,
         fields=('question', 'task_prefix'),
       )
@@ -238,10 +204,10 @@ def _task_files(folder: pathlib.Path) -> tuple[str, ...]:
 
 @functools.lru_cache(maxsize=256)
 def _read_bigbench(paths: tuple[str, ...], root: str, strict: bool) -> tuple[Example, ...]:
-  report = _Report(strict)
+  report = Report(strict)
   examples = []
   for path in paths:
-    content = _read_json(path)
+    content = read_json(path)
     rows = content.get('examples') if isinstance(content, dict) else None
     if not isinstance(rows, list):
       raise DatasetError(f"{path}: has no list 'examples'; fetch the file anew")
@@ -308,7 +274,10 @@ def bbh(
   paths = _instance_files(directory, tasks)
   return [
     Dataset(
-      f'bbh_{task}', 'bbh', (f'bbh_{task}',), _parts(functools.partial(_read_bbh, path, task, strict), train_percent)
+      f'bbh_{task}',
+      'bbh',
+      (f'bbh_{task}',),
+      split_parts(functools.partial(_read_bbh, path, task, strict), train_percent),
     )
     for task, path in paths.items()
   ]
@@ -340,7 +309,7 @@ def lmentry_instances(
       f'lmentry_{task}',
       'lmentry',
       (f'lmentry_{task}',),
-      _parts(functools.partial(_read_lmentry, str(directory), task), train_percent),
+      split_parts(functools.partial(_read_lmentry, str(directory), task), train_percent),
       metric='lmentry',
     )
     for task in paths
@@ -370,11 +339,11 @@ def _instance_files(directory: str | os.PathLike[str], tasks: Sequence[str] | No
 
 @functools.lru_cache(maxsize=64)
 def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
-  content = _read_json(path)
+  content = read_json(path)
   rows = content.get('examples') if isinstance(content, dict) else None
   if not isinstance(rows, dict) or not rows:
     raise DatasetError(f"{path}: has no mapping 'examples'; fetch the file anew")
-  report = _Report(strict)
+  report = Report(strict)
   names = content.get('more_info', {}).get('key_names', [])
   free = content.get('format') == 'seq2seq'
   choices = [] if free else sorted({str(r.get('gold')) for r in rows.values() if 'options' not in r}, reverse=True)
@@ -401,185 +370,3 @@ def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
     examples.append(example)
   report.done(path, len(examples))
   return tuple(examples)
-
-
-# One's own files.
-
-
-def table(
-  path: str | os.PathLike[str],
-  name: str,
-  bank_tasks: Sequence[str],
-  answer: str = 'answer',
-  options: str | Sequence[str] | None = None,
-  answer_is: str = 'text',
-  split: str | None = None,
-  train_percent: int = 0,
-  strict: bool = False,
-) -> list[Dataset]:
-  """A CSV or JSON Lines file of one's own.
-
-  Args:
-    path: a .csv with a heading, .jsonl or .json (a line each) file.
-    name: of the dataset.
-    bank_tasks: tasks of the bank whose phrasings serve it; "multiple_choice", "yes_no" and "classification" come
-      with the package, for the fields question or text.
-    answer: the column with the right answer.
-    options: the column with all options (in CSV separated by "|"; a list in JSON), or one column for each option; None
-      if answers are free.
-    answer_is: "text", "letter" (A is the first option) or "number" (1 is the first option).
-    split: the column with the split; by default all rows are the split "test".
-    train_percent: as in `bigbench`, where there is no column with the split.
-    strict: see the module.
-
-  Returns:
-    a list with the dataset. All other columns are its fields.
-
-  Raises:
-    DatasetError: if a setting is unknown, the file cannot be read, or no row of it can be used.
-  """
-  if answer_is not in ('text', 'letter', 'number'):
-    raise DatasetError(f'answer_is is {answer_is!r}; use text, letter or number')
-  if pathlib.Path(path).suffix not in ('.csv', '.jsonl', '.json'):
-    raise DatasetError(f'{path}: is neither .csv nor .jsonl; give a file of one of these kinds')
-  columns = tuple(options) if isinstance(options, list | tuple) else options
-  read = functools.partial(_read_table, str(path), name, answer, columns, answer_is, split, strict)
-  if split is None:
-    splits = _parts(read, train_percent)
-  else:
-    names = dict.fromkeys(e['split'] for e in read())
-    splits = {s: functools.partial(_of_split, read, s) for s in names}
-  return [Dataset(name, name, tuple(bank_tasks), splits, fields=tuple(read()[0]['fields']))]
-
-
-def _of_split(read: Callable[[], Sequence[Example]], split: str) -> tuple[Example, ...]:
-  return tuple(e for e in read() if e['split'] == split)
-
-
-@functools.lru_cache(maxsize=64)
-def _read_table(
-  path: str,
-  name: str,
-  answer: str,
-  options: str | tuple[str, ...] | None,
-  answer_is: str,
-  split: str | None,
-  strict: bool,
-) -> tuple[Example, ...]:
-  report = _Report(strict)
-  needed = [answer, *([] if options is None else [options] if isinstance(options, str) else options)]
-  needed += [split] if split else []
-  try:
-    if path.endswith('.csv'):
-      _, rows = tables.read_csv(path, required=needed, bad_row=report)
-    else:
-      rows = tables.read_jsonl(path, bad_row=report)
-  except tables.TableError as e:
-    raise DatasetError(str(e)) from e
-  examples = []
-  for line, row in rows:
-    missing = [c for c in needed if row.get(c) is None]
-    if missing:
-      report(f'{path}: line {line}: has no {missing}; each row must have the columns {needed}')
-      continue
-    try:
-      example = _table_example(row, answer, options, answer_is, path.endswith('.csv'))
-    except DatasetError as e:
-      report(f'{path}: line {line}: {e}')
-      continue
-    example['example_id'] = f'{line}'
-    example['fields'] = {c: str(v) for c, v in row.items() if c not in needed and c is not None}
-    if split:
-      example['split'] = str(row[split])
-    examples.append(example)
-  report.done(path, len(examples))
-  if not examples:
-    raise DatasetError(f'{path}: has no row that can be used; mend what the warnings name')
-  return tuple(examples)
-
-
-def _table_example(
-  row: Mapping[str, Any], answer: str, options: str | tuple[str, ...] | None, answer_is: str, csv: bool
-) -> dict[str, Any]:
-  gold = str(row[answer])
-  if options is None:
-    return {'gold': gold, 'options': []}
-  if isinstance(options, tuple):
-    texts = [str(row[c]) for c in options]
-  else:
-    texts = row[options].split('|') if csv else row[options]
-    if not isinstance(texts, list):
-      raise DatasetError(f'column {options!r} is not a list of options')
-    texts = [str(t).strip() for t in texts]
-  texts = [t for t in texts if t]
-  if len(texts) < 2:
-    raise DatasetError(f'has {len(texts)} options; there must be two or more')
-  if answer_is == 'text':
-    if gold not in texts:
-      raise DatasetError(f'the answer {gold!r} is not among the options {texts}')
-    index = texts.index(gold)
-  else:
-    index = ord(gold.upper()) - ord('A') if answer_is == 'letter' and len(gold) == 1 else -1
-    if answer_is == 'number' and gold.isdigit():
-      index = int(gold) - 1
-    if not 0 <= index < len(texts):
-      raise DatasetError(f'the answer {gold!r} is not the {answer_is} of one of {len(texts)} options')
-  return {'gold': texts[index], 'gold_index': index, 'options': texts}
-
-
-# Shared.
-
-
-class _Report:
-  """Takes faults of rows: warns of the first ones and counts, or raises if strict."""
-
-  def __init__(self, strict: bool):
-    self._strict, self._faults = strict, 0
-
-  def __call__(self, fault: str) -> None:
-    if self._strict:
-      raise DatasetError(fault)
-    self._faults += 1
-    if self._faults <= _WARNINGS_SHOWN:
-      _logger.warning('%s; the row is left out', fault)
-
-  def done(self, where: str, kept: int) -> None:
-    """Says how many rows were left out, if more than were named."""
-    if self._faults > _WARNINGS_SHOWN:
-      _logger.warning('%s: %d rows are left out, %d are kept', where, self._faults, kept)
-
-
-def _read_json(path: str) -> Any:
-  try:
-    return json.loads(tables.read_text(path))
-  except tables.TableError as e:
-    raise DatasetError(str(e)) from e
-  except ValueError as e:
-    raise DatasetError(f'{path}: is not JSON ({e}); fetch the file anew') from e
-
-
-def _parts(read: Callable[[], Sequence[Example]], train_percent: int) -> dict[str, Callable[[], Sequence[Example]]]:
-  """The splits "train" and "test" of examples that come in one piece."""
-  if not 0 <= train_percent < 100:
-    raise DatasetError(f'train_percent is {train_percent}; give 0 to 99')
-  if train_percent == 0:
-    return {'test': read}
-  return {split: functools.partial(_part, read, train_percent, split == 'train') for split in ('train', 'test')}
-
-
-def _part(read: Callable[[], Sequence[Example]], percent: int, train: bool) -> tuple[Example, ...]:
-  return tuple(e for e in read() if (_bucket(e) < percent) == train)
-
-
-def _bucket(example: Example) -> int:
-  """0 to 99, by the example's text, so that doubled examples fall into one split."""
-  text = json.dumps([example['fields'], sorted(example['options'])], sort_keys=True)
-  return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], 'big') % 100
-
-
-def chosen(datasets: Iterable[Dataset | Sequence[Dataset]]) -> list[Dataset]:
-  """Datasets and lists of datasets as one list, as gin files give them."""
-  made: list[Dataset] = []
-  for entry in datasets:
-    made.extend([entry] if isinstance(entry, Dataset) else entry)
-  return made

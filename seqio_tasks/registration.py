@@ -25,7 +25,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from seqio_tasks import bank as bank_lib
-from seqio_tasks import flattening, layouts, phrasings
+from seqio_tasks import flattening, layouts, phrasings, seqio_metrics
 
 if TYPE_CHECKING:
   import seqio
@@ -123,9 +123,10 @@ def register_examples_task(
   def dataset_fn(split: str, shuffle_files: bool, seed: int | None = None) -> tf.data.Dataset:
     examples = examples_by_split[split]
     examples = examples() if callable(examples) else examples
-    return _dataset(f'{name}:{split}', examples, preprocessor.flat, shuffle_files, seed)
+    return _dataset(f'{name}:{split}', examples, preprocessor.flat, shuffle_files, seed, ranked)
 
   stacked = isinstance(preprocessor, phrasings.StackPhrasings)
+  ranked = isinstance(preprocessor, phrasings.RankOptions)
   output_features = {
     'inputs': seqio.Feature(vocabulary, rank=2 if stacked else 1),
     'targets': seqio.Feature(vocabulary),
@@ -133,7 +134,6 @@ def register_examples_task(
   if stacked:  # mixtures drop what is not declared
     counts_vocabulary = seqio.PassThroughVocabulary(size=0)
     output_features['truncated_tokens'] = seqio.Feature(counts_vocabulary, add_eos=False, dtype=tf.int32)
-  ranked = isinstance(preprocessor, phrasings.RankOptions)
   # Phrasings are drawn anew in every epoch, so a cache holds what comes before; otherwise it holds uncut tokens.
   placeholder = seqio.CacheDatasetPlaceholder()
   seqio.TaskRegistry.add(
@@ -141,7 +141,7 @@ def register_examples_task(
     source=seqio.FunctionDataSource(dataset_fn, splits=tuple(examples_by_split), num_input_examples=counts or None),
     preprocessors=[placeholder, preprocessor] if stacked else [preprocessor, placeholder, phrasings.CutToLength()],
     output_features=output_features,
-    postprocess_fn=_option_score_target if ranked else _gold_or_prediction,
+    postprocess_fn=seqio_metrics.option_score_target if ranked else seqio_metrics.gold_or_prediction,
     metric_fns=list(metric_fns),
     shuffle_buffer_size=_SHUFFLE_BUFFER_SIZE,
   )
@@ -249,7 +249,7 @@ def register_evaluation_task(
     examples_by_split: see `register_examples_task`.
     vocabulary: of inputs and targets.
     num_input_examples: see `register_examples_task`.
-    metric_fns: `exact_match` by default.
+    metric_fns: `seqio_metrics.exact_match` by default.
     examples: shown before each example, in the few-shot form.
 
   Returns:
@@ -262,7 +262,7 @@ def register_evaluation_task(
     vocabulary,
     phrasings.expand_phrasings(instructions, examples),
     num_input_examples,
-    (exact_match,) if metric_fns is None else metric_fns,
+    (seqio_metrics.exact_match,) if metric_fns is None else metric_fns,
   )
   _EVALUATION_TASKS[name] = EvaluationTask(name, dataset, group, instructions, tuple(examples))
   _EVALUATION_EXAMPLES[name] = dict(examples_by_split)
@@ -358,103 +358,6 @@ def register_mini_suite(
   return names['tuning'] + names['alignment'] + flat + single + mixtures
 
 
-def exact_match(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
-  """Share of predictions, in [0, 1], that equal the target but for case and outer space."""
-  return _mean('exact_match', _matches(targets, predictions), None)
-
-
-def exact_match_by_part(targets: Sequence[Target], predictions: Sequence[str]) -> dict[str, float]:
-  """`exact_match` of all examples, and of each part of the dataset as "exact_match/<part>"."""
-  return _mean('exact_match', _matches(targets, predictions), [t.part for t in targets])
-
-
-def lmentry_match(targets: Sequence[Target], predictions: Sequence[str]) -> dict[str, float]:
-  """Mean of `lmentry.score`, in [0, 1]."""
-  from seqio_tasks import lmentry
-
-  options = lmentry.YES_NO if {t.casefold() for t in targets} <= set(lmentry.YES_NO) else ()
-  return _mean('lmentry', [lmentry.score(p, t, options) for t, p in zip(targets, predictions, strict=True)], None)
-
-
-# (a dataset's metric, whether it has parts) -> metric of its tasks.
-METRICS = {
-  ('exact_match', False): exact_match,
-  ('exact_match', True): exact_match_by_part,
-  ('lmentry', False): lmentry_match,
-}
-
-
-def _matches(targets: Sequence[str], predictions: Sequence[str]) -> list[float]:
-  """1.0 where a prediction equals the target, or what else is right, but for case and outer space."""
-  matches = []
-  for target, prediction in zip(targets, predictions, strict=True):
-    right = {t.strip().casefold() for t in (target, *getattr(target, 'alternatives', ()))}
-    matches.append(float(prediction.strip().casefold() in right))
-  return matches
-
-
-def _mean(name: str, values: Sequence[float], parts: Sequence[str] | None) -> dict[str, float]:
-  by_part = collections.defaultdict(list)
-  for value, part in zip(values, parts or (), strict=False):
-    by_part[f'{name}/{part}'].append(value)
-  return {key: sum(v) / max(len(v), 1) for key, v in ((name, values), *sorted(by_part.items()))}
-
-
-def rank_accuracy(targets: Sequence[tuple[int, int, bool]], scores: Sequence[float]) -> dict[str, float]:
-  """Share of examples, in [0, 1], whose best-scored option is right; of equal scores the first option counts.
-
-  Args:
-    targets: (number of the example, number of the option, whether it is right), as `phrasings.RankOptions` has them.
-    scores: log-likelihood of each option.
-  """
-  best: dict[int, tuple[float, int, bool]] = {}
-  for (example, option, correct), score in zip(targets, scores, strict=True):
-    candidate = (float(score), -option, correct)
-    if example not in best or candidate[:2] > best[example][:2]:
-      best[example] = candidate
-  return {'rank_accuracy': sum(correct for _, _, correct in best.values()) / max(len(best), 1)}
-
-
-def _option_score_target(output: Any, example: Example, is_target: bool = False) -> Any:
-  """SeqIO's postprocessing for rank classification."""
-  if not is_target:
-    return output
-  number, option = (int(i) for i in example['idx'])
-  return number, option, bool(example['is_correct'])
-
-
-def _gold_or_prediction(output: str, example: Example, is_target: bool = False) -> str:
-  """SeqIO's postprocessing: the untokenised gold answer as target, decoded text as prediction."""
-  if not is_target:
-    return output
-  target = Target(_text(example['targets_pretokenized']))
-  target.example_id = _text(example['example_id']) if 'example_id' in example else ''
-  target.alternatives = tuple(json.loads(_text(example['alternatives']))) if 'alternatives' in example else ()
-  return target
-
-
-class Target(str):
-  """A gold answer, with what a metric may want to know of its example.
-
-  Attributes:
-    example_id: of the example.
-    alternatives: what else is right.
-  """
-
-  example_id: str = ''
-  alternatives: tuple[str, ...] = ()
-
-  @property
-  def part(self) -> str:
-    """What stands before the first slash of the example's id."""
-    return self.example_id.partition('/')[0]
-
-
-def _text(value: Any) -> str:
-  value = value.numpy() if hasattr(value, 'numpy') else value
-  return value.decode('utf-8') if isinstance(value, bytes) else str(value)
-
-
 def _check_keys(bank: bank_lib.Bank) -> None:
   """BankError if two phrasings would name the same task mini_<task>__<key>."""
   seen: dict[tuple[str, str], str] = {}
@@ -504,7 +407,7 @@ def _describe_argument(value: Any) -> Any:
 
 
 def _dataset(
-  where: str, examples: Sequence[Example], flat: flattening.FlatPhrasings, shuffle: bool, seed: int | None
+  where: str, examples: Sequence[Example], flat: flattening.FlatPhrasings, shuffle: bool, seed: int | None, ranked: bool
 ) -> tf.data.Dataset:
   """What `flat` needs of each example, in random order if asked."""
   import numpy as np
@@ -522,6 +425,10 @@ def _dataset(
       made = flat.features(item_of(example))
     except layouts.LayoutError as e:
       raise RegistrationError(f'{where}: example {example["example_id"]!r}: {e}') from e
+    if ranked and '' in made['option_list']:
+      raise RegistrationError(
+        f'{where}: example {example["example_id"]!r} has no options to rank; evaluate the task without __rank'
+      )
     columns['example_id'].append(str(example['example_id']))
     columns['golds'].append(made['golds'])
     columns['options'].append(made['options'])

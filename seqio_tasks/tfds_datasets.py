@@ -13,7 +13,7 @@ import os
 import re
 from typing import Any
 
-from seqio_tasks.datasets import Dataset, DatasetError, Example
+from seqio_tasks.sources import Dataset, DatasetError, Example
 
 
 @dataclasses.dataclass(frozen=True)

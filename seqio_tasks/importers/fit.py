@@ -12,7 +12,7 @@ import itertools
 import os.path
 from typing import Any
 
-from seqio_tasks.importers.interpreter import Symbol, Unsupported, parts_of
+from seqio_tasks.importers.symbols import Symbol, Unsupported, parts_of
 from seqio_tasks.layouts import STYLES, Answer, Block, Derivation, FewShot, Layout, LayoutError
 
 Token = str | Symbol  # one character or a symbol

@@ -16,7 +16,8 @@ from typing import Any
 from seqio_tasks.bank import Instruction, make_instruction
 from seqio_tasks.importers import LeftOut, Part, SourceError
 from seqio_tasks.importers.fit import Names, Probe, fit
-from seqio_tasks.importers.interpreter import Interpreter, Raised, Symbol, Text, Unsupported
+from seqio_tasks.importers.interpreter import Interpreter
+from seqio_tasks.importers.symbols import Raised, Symbol, Text, Unsupported
 from seqio_tasks.layouts import Layout
 
 # Numbers of options that are tried; code that wants another number raises.

@@ -8,7 +8,7 @@ import pytest
 import seqio
 
 from seqio_tasks import bank as bank_lib
-from seqio_tasks import benchmarks, datasets, registration, tfds_datasets
+from seqio_tasks import benchmarks, own_data, registration, seqio_metrics, sources, tfds_datasets
 
 BANK = """
 family: test
@@ -63,7 +63,7 @@ def quiz(tmp_path):
     {'question': f'question {i}', 'o': ['cat', 'dog', 'bird'], 'answer': ['cat', 'dog'][i % 2]} for i in range(60)
   ]
   path.write_text(''.join(json.dumps(r) + '\n' for r in rows))
-  return datasets.table(path, 'quiz', ['quiz'], options='o', train_percent=50)
+  return own_data.table(path, 'quiz', ['quiz'], options='o', train_percent=50)
 
 
 def _rows(name, split='test', **lengths):
@@ -130,6 +130,15 @@ def test_rank_classification(vocabulary, banks, quiz):
   assert always_first == {'rank_accuracy': np.mean([e['gold'] == 'cat' for e in examples])}
 
 
+def test_free_answers_cannot_be_ranked(vocabulary, banks, tmp_path):
+  path = tmp_path / 'open.csv'
+  path.write_text('question,answer\nq,a\n')
+  benchmarks.register_benchmark(vocabulary, own_data.table(path, 'open', ['quiz']), banks, collections=['unseen'])
+  assert len(_rows('open__unseen_k0')) == 1
+  with pytest.raises(registration.RegistrationError, match="example '2' has no options to rank"):
+    _rows('open__unseen_k0__rank')
+
+
 def test_seqio_scores_a_rank_task(vocabulary, banks, quiz):
   """SeqIO's own evaluator, which T5X uses, runs the task with a function that scores batches."""
   benchmarks.register_benchmark(vocabulary, quiz, banks)
@@ -192,16 +201,14 @@ def test_few_shot_tasks(vocabulary, banks, quiz):
   for example in shown:
     letter = 'ABC'[example['options'].index(example['gold'])]
     assert f'pick {example["fields"]["question"]} A. cat\nB. dog\nC. bird {letter}\n\n' in text
-  only_test = [datasets.Dataset('bare', 'bare', ('quiz',), {'test': quiz[0].splits['test']}, fields=('question',))]
+  only_test = [sources.Dataset('bare', 'bare', ('quiz',), {'test': quiz[0].splits['test']}, fields=('question',))]
   benchmarks.register_benchmark(vocabulary, only_test, banks, num_shots=1)
   assert len(_rows('bare_1shot__seen_k0', inputs=200)) == len(quiz[0].splits['test']()) - 1
 
 
 def test_tuning_counts_datasets_by_their_size(vocabulary, banks, quiz):
   made = [
-    datasets.Dataset(
-      name, 'many', ('quiz',), {'train': lambda n=n: quiz[0].splits['train']()[:n]}, fields=('question',)
-    )
+    sources.Dataset(name, 'many', ('quiz',), {'train': lambda n=n: quiz[0].splits['train']()[:n]}, fields=('question',))
     for name, n in (('small', 5), ('large', 20))
   ]
   benchmarks.register_benchmark(vocabulary, made, banks, ['seen'], num_paraphrases=2, max_tuning_rate=10)
@@ -235,17 +242,17 @@ def test_errors_name_the_cure(vocabulary, banks, quiz, tmp_path):
 def test_metrics_of_parts_and_of_alternatives():
   targets = []
   for part, text, others in (('a', 'x', ()), ('a', 'y', ('z',)), ('b', 'x', ())):
-    target = registration.Target(text)
+    target = seqio_metrics.Target(text)
     target.example_id, target.alternatives = f'{part}/1', others
     targets.append(target)
-  assert registration.exact_match_by_part(targets, ['x', 'Z ', 'no']) == {
+  assert seqio_metrics.exact_match_by_part(targets, ['x', 'Z ', 'no']) == {
     'exact_match': 2 / 3, 'exact_match/a': 1.0, 'exact_match/b': 0.0
   }  # fmt: skip
 
 
 def test_ten_thousand_tasks(vocabulary, banks, quiz):
   """Registration reads no data and is not quadratic: twice the tasks take about twice the steps."""
-  many = [datasets.Dataset(f'd{i}', 'many', ('quiz',), quiz[0].splits, fields=('question',)) for i in range(700)]
+  many = [sources.Dataset(f'd{i}', 'many', ('quiz',), quiz[0].splits, fields=('question',)) for i in range(700)]
   began = time.process_time()
   names = benchmarks.register_benchmark(vocabulary, many, banks, ['seen'], num_paraphrases=2)
   assert len(names) > 10_000
@@ -274,9 +281,9 @@ def test_glue_and_super_natural_instructions(vocabulary, monkeypatch):
   assert 'super_glue_eval_unobserved' in names and 'niv2_t_eval_unobserved' in names
   rows['super_glue/rte'][0]['label'] = -1
   tfds_datasets._read_glue.cache_clear()
-  with pytest.raises(datasets.DatasetError, match='has no labels, use validation'):
+  with pytest.raises(sources.DatasetError, match='has no labels, use validation'):
     rte.splits['test']()
-  with pytest.raises(datasets.DatasetError, match='unknown tasks'):
+  with pytest.raises(sources.DatasetError, match='unknown tasks'):
     tfds_datasets.glue(['glue/xyz'])
 
 
@@ -299,5 +306,5 @@ def test_tensorflow_datasets_are_read_from_disk(tmp_path):
   (dataset,) = tfds_datasets.super_natural_instructions(['t'], str(tmp_path), '1.0.0', test_percent=50)
   assert [e['fields']['input'] for e in dataset.splits['test']()] == ['i2', 'i3']
   (missing,) = tfds_datasets.glue(['glue/rte'], str(tmp_path / 'nothing'), '0.0.1')
-  with pytest.raises(datasets.DatasetError, match='cannot read glue/rte:train .*--tfds_data_dir'):
+  with pytest.raises(sources.DatasetError, match='cannot read glue/rte:train .*--tfds_data_dir'):
     missing.splits['train']()

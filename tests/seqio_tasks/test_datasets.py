@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from seqio_tasks import datasets, lmentry, registration
+from seqio_tasks import datasets, lmentry, own_data, registration, sources
 from seqio_tasks.layouts import STYLES, Layout
 
 
@@ -43,13 +43,13 @@ def test_faulty_rows_are_left_out_unless_one_is_strict(tmp_path, caplog):
   text = caplog.text
   assert "line 1: the answer is 'E'; it must be A, B, C or D" in text and 'line 2: has 4 cells' in text
   assert '5 rows are left out, 1 are kept' in text
-  with pytest.raises(datasets.DatasetError, match='line 2: has 4 cells'):
+  with pytest.raises(sources.DatasetError, match='line 2: has 4 cells'):
     datasets.mmlu(tmp_path, strict=True)[0].splits['test']()
 
 
 @pytest.mark.parametrize('read', [datasets.mmlu, datasets.bigbench, datasets.bbh, datasets.lmentry_instances])
 def test_a_wrong_directory_or_name_is_told(tmp_path, read):
-  with pytest.raises(datasets.DatasetError, match=str(tmp_path)):
+  with pytest.raises(sources.DatasetError, match=str(tmp_path)):
     read(tmp_path)
 
 
@@ -77,7 +77,7 @@ def test_bigbench(tmp_path, caplog):
   assert (free['gold'], free['alternatives'], free['options']) == ('x', ['y'], [])
   assert 'example 1: no option has a score above 0' in caplog.text and "example 3: has no text 'input'" in caplog.text
   assert two.parts and [e['example_id'] for e in two.splits['test']()] == ['first/0', 'second/0']
-  with pytest.raises(datasets.DatasetError, match=r"has no tasks \['three'\]; there are one, two"):
+  with pytest.raises(sources.DatasetError, match=r"has no tasks \['three'\]; there are one, two"):
     datasets.bigbench(tmp_path, ['three'])
 
 
@@ -87,7 +87,7 @@ def test_parts_of_a_hundred(tmp_path):
   train, test = dataset.splits['train'](), dataset.splits['test']()
   assert len(train) + len(test) == 400 and 80 < len(train) < 160
   assert not {e['fields']['question'] for e in train} & {e['fields']['question'] for e in test}
-  with pytest.raises(datasets.DatasetError, match='train_percent is 100'):
+  with pytest.raises(sources.DatasetError, match='train_percent is 100'):
     datasets.bigbench(tmp_path, train_percent=100)
 
 
@@ -121,14 +121,14 @@ def test_tables_of_ones_own(tmp_path):
   csv = tmp_path / 'mine.csv'
   csv.write_text('question,o1,o2,o3,key,part\nq,a,b,,B,train\n{r},a,b,c,C,test\ns,a,b,c,D,test\n')
   options = {'answer': 'key', 'options': ['o1', 'o2', 'o3'], 'answer_is': 'letter', 'split': 'part'}
-  (dataset,) = datasets.table(csv, 'mine', ['multiple_choice'], **options)
+  (dataset,) = own_data.table(csv, 'mine', ['multiple_choice'], **options)
   assert sorted(dataset.splits) == ['test', 'train'] and dataset.fields == ('question',)
   (train,), (test,) = dataset.splits['train'](), dataset.splits['test']()
   assert (train['gold'], train['options']) == ('b', ['a', 'b'])
   assert (test['gold'], test['fields'], test['example_id']) == ('c', {'question': '{r}'}, '3')
   jsonl = tmp_path / 'mine.jsonl'
   jsonl.write_text('{"text": "t", "labels": ["x", "y"], "answer": 2}\n{"text": "u"}\n')
-  (dataset,) = datasets.table(jsonl, 'mine', ['classification'], options='labels', answer_is='number')
+  (dataset,) = own_data.table(jsonl, 'mine', ['classification'], options='labels', answer_is='number')
   assert [e['gold'] for e in dataset.splits['test']()] == ['y']
 
 
@@ -158,8 +158,8 @@ def test_tables_of_ones_own(tmp_path):
 )
 def test_faults_of_tables_name_the_line(tmp_path, name, text, settings, message):
   (tmp_path / name).write_text(text)
-  with pytest.raises(datasets.DatasetError, match=message):
-    datasets.table(tmp_path / name, 'mine', ['x'], **settings)
+  with pytest.raises(sources.DatasetError, match=message):
+    own_data.table(tmp_path / name, 'mine', ['x'], **settings)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import pathlib
 import pytest
 
 from seqio_tasks.importers import fit as fit_lib
-from seqio_tasks.importers.interpreter import Interpreter, Raised, Symbol, Text, Unsupported
+from seqio_tasks.importers.interpreter import Interpreter
+from seqio_tasks.importers.symbols import Raised, Symbol, Text, Unsupported
 
 OPTIONS = [Text([Symbol('option', 'item', i)]) for i in range(3)]
 
