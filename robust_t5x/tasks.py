@@ -130,7 +130,7 @@ def show(name: str, count: int, vocabulary: Any, split: str | None = None) -> It
     inputs = row['inputs_pretokenized']
     texts = [inputs] if isinstance(inputs, str) else list(inputs)
     tokens = row['inputs'] if row['inputs'].ndim == 2 else row['inputs'][None]
-    lines = [f'--- {name}, example {row.get("example_id", number)} {row.get("instruction_id", "")}'.rstrip()]
+    lines = [f'--- {row["task"]}, example {row.get("example_id", number)} {row.get("instruction_id", "")}'.rstrip()]
     for text, ids, cut in zip(texts, tokens, _as_list(row.get('truncated_tokens', 0)), strict=False):
       lines.append(f'input ({int((ids != 0).sum())} tokens{f", {cut} more are cut off" if cut else ""}):')
       lines += ['  ' + line for line in text.split('\n')]
@@ -251,14 +251,27 @@ def _rows(name: str, split: str | None) -> Iterator[dict[str, Any]]:
 
   if name not in seqio.TaskRegistry.names() and name not in seqio.MixtureRegistry.names():
     raise launcher.UsageError(f'no task or mixture {name}{launcher.nearest(name, _all_names())}')
-  provider = seqio.get_mixture_or_task(name)
-  split = split or next(s for s in ('test', 'validation', *provider.splits) if s in provider.splits)
-  if split not in provider.splits:
-    raise launcher.UsageError(f'{name} has no split {split!r}, only {", ".join(provider.splits)}')
+  tasks = seqio.get_subtasks(seqio.get_mixture_or_task(name))
+  splits = set.intersection(*({*task.splits} for task in tasks))
+  split = split or next((s for s in ('test', 'validation', *sorted(splits)) if s in splits), None)
+  if split not in splits:
+    raise launcher.UsageError(f'{name} has no split {split!r}, only {", ".join(sorted(splits))}')
+  # A mixture would drop the texts, which no model needs; its tasks take turns instead.
+  iterators = [_task_rows(task, split) for task in tasks]
+  while iterators:
+    for iterator in list(iterators):
+      row = next(iterator, None)
+      if row is None:
+        iterators.remove(iterator)
+      else:
+        yield row
+
+
+def _task_rows(task: Any, split: str) -> Iterator[dict[str, Any]]:
   with quiet.stderr_muted():
-    iterator = provider.get_dataset(dict(_LENGTHS), split=split, shuffle=False, num_epochs=1).as_numpy_iterator()
+    iterator = task.get_dataset(dict(_LENGTHS), split=split, shuffle=False, num_epochs=1).as_numpy_iterator()
   for row in iterator:
-    yield {k: _decoded(v) for k, v in row.items()}
+    yield {k: _decoded(v) for k, v in row.items()} | {'task': task.name}
 
 
 def _decoded(value: Any) -> Any:
@@ -276,7 +289,7 @@ def _as_list(value: Any) -> list[int]:
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog='robust-t5x tasks', description=__doc__.splitlines()[0], allow_abbrev=False,
-    epilog='list, show, stats and cache take --gin_file and --gin.NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files.',
+    epilog='list, show, stats and cache take --gin_file and --gin.NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files; without one, the mini suite is looked at.',
   )  # fmt: skip
   actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
 
@@ -334,6 +347,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       print(f'rendered {done} requests to {arguments.out}' + (f', {failed} have an error' if failed else ''))
       return 0
     quiet.set_up()
+    if not any(argument.startswith('--gin_file') for argument in rest):
+      rest = ['--gin_file=gin/tasks/mini.gin', *rest]
     flags = launcher.parse_flags(rest, __doc__.splitlines()[0])
     launcher.set_environment(flags)
     quiet.import_tensorflow()

@@ -402,7 +402,7 @@ def _follows(a: Token, b: Token) -> bool:
 
 
 def _difference(layout: Layout, probe: Probe, names: Names) -> str | None:
-  """How a filled-in layout differs from a probe, "" or None if it does not."""
+  """How a filled-in layout differs from a probe; None if it does not."""
   filled = dataclasses.replace(layout, derived={})
   item = _stand_in('item', probe.options, layout)
   examples = [_stand_in(i, n, layout) for i, n in enumerate(probe.example_options)]

@@ -67,6 +67,16 @@ def test_show(gin_flags, tmp_path, capsys):
   assert "options (tokens): '1' (" in out
 
 
+def test_the_mini_suite_needs_no_file(capsys):
+  assert run('tasks', 'show', 'mini_first_word__h01', '--n', 1) == 0
+  assert 'which word do you meet first?' in capsys.readouterr().out
+  gin.clear_config()
+  assert run('tasks', 'show', 'mini_alignment', '--n', 2) == 0
+  out = capsys.readouterr().out
+  assert len({line for line in out.splitlines() if line.startswith('--- mini_')}) == 2  # tasks take turns
+  assert out.count('input (') == 4  # two phrasings of two examples
+
+
 def test_show_of_something_unknown(gin_flags, tmp_path, capsys):
   assert run('tasks', 'show', f'{tmp_path.name}_evl_mine', *gin_flags) == 2
   assert f'did you mean {tmp_path.name}_eval_mine?' in capsys.readouterr().err
