@@ -70,7 +70,10 @@ def _read_dataset(
 ) -> tuple[list[Instruction], list[tuple[str, str, str]]]:
   def read_json(path: str) -> Any:
     """A task's description, from the clone or from `data`; nothing else may be read."""
-    below = pathlib.PurePosixPath(path).relative_to(pathlib.PurePosixPath(folder).parent)
+    try:
+      below = pathlib.PurePosixPath(path).relative_to(pathlib.PurePosixPath(folder).parent)
+    except ValueError:
+      raise Unsupported(f'the code reads {path}, which is not below the data of its task') from None
     for root in (repository / folder).parent, data:
       if root is not None and (root / below).resolve().is_relative_to(root.resolve()) and (root / below).is_file():
         return json.loads((root / below).read_text(encoding='utf-8'))

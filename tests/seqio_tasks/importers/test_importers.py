@@ -134,6 +134,17 @@ def test_a_description_that_is_missing_may_come_from_elsewhere(repository, tmp_p
   assert part.instructions[1].layout.render(ITEM).input_text.startswith('Elsewhere. ')
 
 
+@pytest.mark.parametrize('path', ['/etc/hostname', '../../secret.json', 'data/own/../../../secret.json'])
+def test_no_file_beside_the_data_is_read(repository, tmp_path, path):
+  (tmp_path / 'secret.json').write_text('{"description": "Secret."}')
+  config = repository / 'configs' / 'own.py'
+  text = config.read_text().replace('self.description + ', f'json.load(open("{path}"))["description"] + ')
+  config.write_text('import json\n' + text)
+  (part,) = [p for p in instructioneval.read(repository) if p.name == 'Own']
+  assert [i.source for i in part.instructions] == ['Own/QA/1']
+  assert 'Secret' not in str(part)
+
+
 def test_what_is_no_clone_is_refused(tmp_path):
   with pytest.raises(importers.SourceError, match='dirs.json: cannot be read .* give --repo a complete clone'):
     list(instructioneval.read(tmp_path))
