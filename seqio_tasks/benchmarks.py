@@ -103,7 +103,8 @@ def register_benchmark(
     names += made['tasks']
     for kind, task in made['eval']:
       mixtures.setdefault(f'{dataset.benchmark}_eval_{kind}', []).append(task)
-      flat.setdefault(dataset.benchmark, []).append(task)
+      if registration.evaluation_task(task).group == kind:  # those of collections have the same rows again
+        flat.setdefault(dataset.benchmark, []).append(task)
     for kind, task in _register_training(
       dataset, served, vocabulary, frozenset(observed_collections), num_examples, num_paraphrases
     ):
@@ -276,10 +277,18 @@ def _register_training(
       # No observed phrasing asks for the answer in this form: the first paraphrase stands in for it.
       firsts, members = members[:1], members[1:]
     if len(members) < num_paraphrases:
+      _logger.info('%s: %d paraphrases ask for the answer as %s, too few to align', dataset.name, len(members), form)
       continue
     preprocessor = phrasings.stack_phrasings(1 + num_paraphrases, firsts, members)
     name = f'{dataset.name}_alignment_{form}'
     made.append(('alignment', registration.register_examples_task(name, splits, vocabulary, preprocessor)))
+  if paraphrases and not any(kind == 'alignment' for kind, _ in made):
+    _logger.warning(
+      '%s has no alignment task: fewer than NUM_PARAPHRASES=%d paraphrases ask for the answer in one form; lower it, or '
+      'add paraphrases',
+      dataset.name,
+      num_paraphrases,
+    )
   return made
 
 

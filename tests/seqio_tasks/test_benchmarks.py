@@ -180,6 +180,19 @@ def test_without_observed_phrasings_a_paraphrase_comes_first(vocabulary, banks, 
     assert row['inputs_pretokenized'][0].startswith(b'say ')
 
 
+def test_too_few_paraphrases_are_told(vocabulary, banks, quiz, caplog):
+  names = benchmarks.register_benchmark(vocabulary, quiz, banks, num_paraphrases=5)
+  assert not [n for n in names if 'alignment' in n]
+  assert 'quiz has no alignment task: fewer than NUM_PARAPHRASES=5' in caplog.text
+
+
+def test_training_mixtures_are_evaluated_by_every_group_once(vocabulary, banks, quiz):
+  benchmarks.register_benchmark(vocabulary, quiz, banks, ['seen'], num_paraphrases=2)
+  assert registration.evaluation_tasks('quiz_alignment') == [
+    'quiz_eval_observed', 'quiz_eval_unobserved', 'quiz_eval_incorrect'
+  ]  # fmt: skip
+
+
 def test_draws_repeat_under_a_seed(vocabulary, banks, quiz):
   benchmarks.register_benchmark(vocabulary, quiz, banks, ['seen'], num_paraphrases=2)
 

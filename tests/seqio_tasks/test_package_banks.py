@@ -40,6 +40,12 @@ def test_numbers_of_phrasings(bank):
   assert len(bank) > 1000
 
 
+def test_every_task_can_be_aligned_with_four_phrasings(bank):
+  for task in bank.tasks:
+    forms = collections.Counter(i.layout.default_answer for i in bank.select(task, ['alignment']))
+    assert max(forms.values()) >= 4, task
+
+
 def test_with_and_without_the_subject(bank):
   uses = ['subject' in i.fields for i in bank.select('multiple_choice')]
   assert 0.2 < sum(uses) / len(uses) < 0.5
