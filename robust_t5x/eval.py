@@ -59,6 +59,14 @@ def evaluate(
   tasks = [
     registration.evaluation_task(name) for mixture in mixtures for name in registration.evaluation_tasks(mixture)
   ]
+  if scorer == 'rank_likelihood':
+    for task in tasks:
+      without = registration.example_without_options(task.name, split)
+      if without is not None:
+        raise launcher.UsageError(
+          f'SCORER: rank_likelihood needs options, which example {without} of {task.name} lacks; use exact_match for '
+          'this task'
+        )
   label = label or ('with prompt' if loaded.identity['prompt'] else 'without prompt')
   identity = fingerprint(loaded, tasks, task_feature_lengths, split, scorer)
   run = results.Run.open(output_dir, label=label, fingerprint=identity)
@@ -143,12 +151,6 @@ def score_task(runner, rows, task, scorer, label) -> Any:
   right = [[gold, *json.loads(row['alternatives'])] for gold, row in zip(golds, rows, strict=True)]
   option_scores = [''] * len(rows)
   if scorer == 'rank_likelihood':
-    without = next((row for row, o in zip(rows, options, strict=True) if not o), None)
-    if without is not None:
-      raise launcher.UsageError(
-        f'SCORER: rank_likelihood needs options, which example {without["example_id"]} of {task.name} lacks; '
-        'use exact_match for this task'
-      )
     ranked = runner.score(inputs, options)
     predictions = [o[int(s.argmax())] for o, s in zip(options, ranked, strict=True)]
     option_scores = [

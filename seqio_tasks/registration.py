@@ -228,6 +228,20 @@ def content_hash(name: str, split: str) -> str:
   return hashlib.sha256(json.dumps(content, sort_keys=True).encode('utf-8')).hexdigest()
 
 
+def example_without_options(name: str, split: str) -> str | None:
+  """The id of an example of a flat task for which no answers are listed that could be ranked; None if there is none.
+
+  Raises:
+    RegistrationError: if the task is unknown.
+  """
+  task = evaluation_task(name)
+  if all(i.layout.default_answer.label_space is not None for i in task.instructions):
+    return None
+  examples = _EVALUATION_EXAMPLES[name].get(split, ())
+  examples = examples() if callable(examples) else examples
+  return next((str(e['example_id']) for e in examples if not e['options']), None)
+
+
 def register_evaluation_task(
   name: str,
   dataset: str,

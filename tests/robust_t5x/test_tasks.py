@@ -212,3 +212,18 @@ def test_evaluation_of_a_benchmark_from_gin(gin_flags, tmp_path, tiny_checkpoint
   assert len(table) == 6 and set(table['scorer']) == {'rank_likelihood'}
   listed = table[table['instruction_id'] == 'mine/quiz/listed']
   assert set(listed['gold']) == {'2'} and set(listed['prediction']) <= {'1', '2'}
+
+
+def test_free_answers_cannot_be_ranked(tmp_path, bank, tiny_checkpoint, capsys):
+  data = tmp_path / 'open.csv'
+  data.write_text('question,answer\nq,a\n')
+  assert run(
+    'eval', '--gin_file=gin/runs/eval.gin', '--gin_file=gin/tasks/table.gin', '--gin_file=gin/observed/none.gin',
+    f"--gin.DATA_FILE='{data}'", "--gin.DATASET='free'", "--gin.BANK_TASKS=['quiz']", f"--gin.BANKS=['{bank}']",
+    f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'", f"--gin.OUTPUT_DIR='{tmp_path / 'out'}'",
+    "--gin.MIXTURES=['free_eval_unobserved']",
+  ) == 2  # fmt: skip
+  assert (
+    'SCORER: rank_likelihood needs options, which example 2 of free_eval_unobserved lacks' in capsys.readouterr().err
+  )
+  assert not (tmp_path / 'out').exists()
