@@ -17,7 +17,7 @@ from typing import Any
 
 from robust_t5x import launcher, quiet
 
-_ROWS_TO_JUDGE = 20  # fewer rows tell nothing about the balance of labels
+_EXAMPLES_TO_JUDGE = 20  # fewer tell nothing about the balance of labels
 _LENGTHS = {'inputs': 512, 'targets': 128}
 
 
@@ -156,7 +156,7 @@ def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], l
   lengths, targets = [], []
   cut = rows = 0
   labels: collections.Counter[str] = collections.Counter()
-  by_options: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+  by_options: dict[str, dict[str, str]] = collections.defaultdict(dict)  # options -> example -> right one
   seen: dict[tuple[str, tuple[int, ...]], str] = {}
   alike: set[tuple[str, str]] = set()
   for row in _rows(name, split):
@@ -166,11 +166,12 @@ def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], l
     ids = row['inputs'] if row['inputs'].ndim == 2 else row['inputs'][None]
     lengths += [int((i != 0).sum()) for i in ids]
     targets.append(len(row['targets']))
-    cut += sum(int(c) > 0 for c in _as_list(row.get('truncated_tokens', 0)))
+    cuts = sum(c > 0 for c in _as_list(row.get('truncated_tokens', 0)))
+    cut += cuts
     labels[row['targets_pretokenized']] += 1
     if row.get('options', '[]') != '[]':
-      by_options[row['options']][row['targets_pretokenized']] += 1
-    if 'instruction_id' in row:
+      by_options[row['options']][row['task'] + row['example_id']] = row['targets_pretokenized']
+    if 'instruction_id' in row and not cuts:  # what was cut off may have been the difference
       key = row['example_id'], tuple(ids[0].tolist())
       other = seen.setdefault(key, row['instruction_id'])
       if other != row['instruction_id']:
@@ -191,12 +192,12 @@ def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], l
     warnings.append(f'{cut} of {len(lengths)} inputs are longer than {_LENGTHS["inputs"]} tokens and are cut')
   for first, second in sorted(alike):
     warnings.append(f'{first} and {second} are the same to the vocabulary')
-  for options, counts in by_options.items():
-    label, count = counts.most_common(1)[0]
-    share, fair = count / counts.total(), 1 / len(json.loads(options))
-    if counts.total() >= _ROWS_TO_JUDGE and share > 1.5 * fair:
+  for options, examples in by_options.items():
+    label, count = collections.Counter(examples.values()).most_common(1)[0]
+    share, fair = count / len(examples), 1 / len(json.loads(options))
+    if len(examples) >= _EXAMPLES_TO_JUDGE and share > 1.5 * fair:
       warnings.append(
-        f'of {options}, {label!r} is right in {share:.1%} of rows, where even labels would be in {fair:.1%}'
+        f'of {options}, {label!r} is right in {share:.1%} of examples, where even labels would be in {fair:.1%}'
       )
   return lines, warnings
 

@@ -87,13 +87,19 @@ def test_show_of_something_unknown(gin_flags, tmp_path, capsys):
 
 def test_stats_warns(gin_flags, tmp_path, bank, capsys, monkeypatch):
   (bank / 'mine.yaml').write_text(BANK.replace('role: evaluation', 'role: evaluation\nverbatim: true'))
-  monkeypatch.setitem(tasks._LENGTHS, 'inputs', 6)
   assert run('tasks', 'stats', f'{tmp_path.name}_eval_unobserved', *gin_flags) == 0
   out = capsys.readouterr().out
   assert '90 rows' in out and 'most frequent targets: ' in out
-  assert 'inputs are longer than 6 tokens and are cut' in out
   assert 'mine/quiz/open and mine/quiz/alike are the same to the vocabulary' in out
-  assert "'dog' is right in 100.0% of rows, where even labels would be in 50.0%" in out
+  assert "'dog' is right in 100.0% of examples, where even labels would be in 50.0%" in out
+
+
+def test_stats_counts_what_is_cut_and_does_not_compare_it(gin_flags, tmp_path, capsys, monkeypatch):
+  monkeypatch.setitem(tasks._LENGTHS, 'inputs', 3)
+  assert run('tasks', 'stats', f'{tmp_path.name}_eval_unobserved', *gin_flags) == 0
+  out = capsys.readouterr().out
+  assert '60 of 60 inputs are longer than 3 tokens and are cut' in out
+  assert 'the same to the vocabulary' not in out
 
 
 def test_what_must_be_set_is_named(capsys):
