@@ -22,10 +22,14 @@ ITEM = {'question': 'which', 'options': ['cat', 'dog'], 'answer': 'dog'}
 
 
 @pytest.fixture(autouse=True)
-def _clear_gin():
+def _as_started_anew():
+  import seqio
+
   gin.clear_config()
   yield
   gin.clear_config()
+  seqio.TaskRegistry.reset()
+  seqio.MixtureRegistry.reset()
 
 
 def run(*arguments) -> int:

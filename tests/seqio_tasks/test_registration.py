@@ -45,12 +45,12 @@ def vocabulary(tiny_vocabulary_path):
 
 @pytest.fixture(autouse=True)
 def clean_registries():
-  """Takes away what a test registers."""
-  before = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
+  """Takes away what other tests of this process, and this one, registered."""
+  for registry in (seqio.TaskRegistry, seqio.MixtureRegistry):
+    registry.reset()
   yield
   for registry in (seqio.TaskRegistry, seqio.MixtureRegistry):
-    for name in set(registry.names()) - before:
-      registry.remove(name)
+    registry.reset()
 
 
 def _register(vocabulary, **kwargs):
