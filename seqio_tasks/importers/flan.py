@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+import dataclasses
 import pathlib
 import re
 
@@ -41,7 +42,8 @@ def read(repository: pathlib.Path) -> Iterator[Part]:
     patterns = _patterns(tree)
     if not patterns:
       raise SourceError(f'{path}: has no dictionary PATTERNS; give --repo a clone of github.com/google-research/FLAN')
-    yield _part(collection, patterns)
+    part = _part(collection, patterns)
+    yield dataclasses.replace(part, left_out=(*part.left_out, *_other_patterns(tree, collection)))
 
 
 def _patterns(tree: ast.Module) -> dict[str, list[tuple[str, str]]]:
@@ -57,6 +59,16 @@ def _patterns(tree: ast.Module) -> dict[str, list[tuple[str, str]]]:
       ):
         patterns[name] = patterns[other]
   return patterns
+
+
+def _other_patterns(tree: ast.Module, collection: str) -> Iterator[LeftOut]:
+  """Tables of patterns beside the one that is read."""
+  for node in tree.body:
+    match node:
+      case ast.Assign(targets=[ast.Name(id=name)]) if name.endswith('PATTERNS') and name != 'PATTERNS':
+        yield LeftOut('', f'{collection}/{name}', 'few-shot', 'few-shot patterns of FLAN are not imported')
+      case ast.Assign(targets=[ast.Name(id=name)]) if 'PATTERNS_NO_OPTIONS' in name:
+        yield LeftOut('', f'{collection}/{name}', '', 'the same templates without their options')
 
 
 def _part(collection: str, patterns: dict[str, list[tuple[str, str]]]) -> Part:

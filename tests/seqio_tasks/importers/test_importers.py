@@ -172,7 +172,7 @@ def test_flan(tmp_path):
     ('flan/templates.py', 'PATTERNS = {"rte": [("{premise} so {hypothesis}?\\n{options_}", "{answer}"), '
      '("Write one.", "P: {premise} H: {hypothesis}"), ("{premise[0]}", "{answer}")]}'),
     ('flan/v2/templates.py', 'import copy\nPATTERNS = {"a": [("{{x}} {text}", "{summary}")]}\nPATTERNS["b"] = PATTERNS["a"]\n'
-     'OTHER = copy.deepcopy(PATTERNS)'),
+     'FEWSHOT_PATTERNS = {}\nPATTERNS_NO_OPTIONS = copy.deepcopy(PATTERNS)'),
   ):  # fmt: skip
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
     (tmp_path / name).write_text(text)
@@ -185,7 +185,7 @@ def test_flan(tmp_path):
   assert rendered[0] == ('p so h?\nOPTIONS:\n- yes\n- no', 'no', ('yes', 'no'))
   assert rendered[1] == ('Write one.', 'P: p H: h', ())
   assert rendered[2] == rendered[3] == ('{x} t', 's', ())
-  assert counts['left_out'] == 1
+  assert counts['left_out'] == 3
   with pytest.raises(importers.SourceError, match='cannot be read'):
     list(flan.read(tmp_path / 'nowhere'))
 
