@@ -13,7 +13,7 @@ import os.path
 from typing import Any
 
 from seqio_tasks.importers.symbols import Symbol, Unsupported, parts_of
-from seqio_tasks.layouts import STYLES, Answer, Block, Derivation, FewShot, Layout, LayoutError
+from seqio_tasks.layouts import Answer, Block, Derivation, FewShot, Layout, LayoutError
 
 Token = str | Symbol  # one character or a symbol
 
@@ -452,8 +452,3 @@ def _stand(text: Any, names: Names) -> str:
       case kind:
         raise Unsupported(f'a {kind} stands in the text')
   return ''.join(pieces)
-
-
-def style_name(block: Block) -> str | None:
-  """The name of a block among the styles that need no definition."""
-  return next((name for name, style in STYLES.items() if style == block), None)

@@ -11,6 +11,11 @@ import string
 from typing import Any
 
 
+# What foreign code may make of memory; its templates need a hundredth of it.
+MOST_ELEMENTS = 100_000
+_MOST_CHARACTERS = 1_000_000
+
+
 class Unsupported(Exception):
   """Code that is beyond what is understood; the message says what."""
 
@@ -76,6 +81,8 @@ def join(*parts: Any) -> str | Text:
   flat: list[str | Symbol] = []
   for part in parts:
     flat.extend(parts_of(part))
+  if sum(len(p) for p in flat if isinstance(p, str)) > _MOST_CHARACTERS or len(flat) > MOST_ELEMENTS:
+    raise Unsupported('a text grows too long')
   text = Text(flat)
   return ''.join(text.parts) if all(isinstance(p, str) for p in text.parts) else text
 

@@ -147,6 +147,19 @@ def test_endless_code_is_stopped(tmp_path):
     _text(tmp_path, body)
 
 
+@pytest.mark.parametrize(
+  ('body', 'message'),
+  [
+    ('  for _ in range(100):\n    x = x + x\n', 'grows too long'),
+    ('  y = [1]\n  for _ in range(100):\n    y = y + y\n', 'grows too long'),
+    ('  for _ in range(1000000000):\n    pass\n', 'a range is too long'),
+  ],
+)
+def test_memory_is_kept_too(tmp_path, body, message):
+  with pytest.raises(Unsupported, match=message):
+    _text(tmp_path, f'def f(item):\n  x = "xx"\n{body}')
+
+
 def test_files_are_read_through_the_caller_only(tmp_path):
   body = 'import json, os\ndef f(d):\n  return json.load(open(os.path.join(d, "task.json"), "r"))["description"]\n'
   seen = []
