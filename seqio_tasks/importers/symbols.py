@@ -10,7 +10,6 @@ import dataclasses
 import string
 from typing import Any
 
-
 # What foreign code may make of memory; its templates need a hundredth of it.
 MOST_ELEMENTS = 100_000
 _MOST_CHARACTERS = 1_000_000
