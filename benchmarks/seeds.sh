@@ -11,7 +11,7 @@ evaluate=(robust-t5x eval --gin_file=gin/runs/eval_mini.gin --gin.NUM_EXAMPLES="
 "${evaluate[@]}" --gin.LABEL="'without prompt'" --gin.OUTPUT_DIR="'$out/before'"
 after=()
 for seed in ${seeds[*]}; do
-  robust-t5x train --gin_file=gin/runs/align.gin --gin_file=gin/prompts/"${PROMPT:-prefix}".gin \
+  robust-t5x train --gin_file=gin/runs/align_mini.gin --gin_file=gin/prompts/"${PROMPT:-prefix}".gin \
     --gin_file=gin/objectives/"${OBJECTIVE:-kl}".gin --gin.SEED="$seed" --gin.MODEL_DIR="'$out/prompt$seed'"
   "${evaluate[@]}" --gin.LABEL="'with aligned prompt'" --gin.OUTPUT_DIR="'$out/after$seed'" \
     --gin.PROMPT="'$out/prompt$seed/prompt.safetensors'"

@@ -19,7 +19,7 @@ robust-t5x train --gin_file=gin/runs/tune_mini.gin --gin.INITIAL_CHECKPOINT_PATH
 [ -z "${INSTALL:-}" ] || cp "$out"/tune2/model/* robust_t5x/mini/
 # The prompt is trained on the package's model, whose hash it carries.
 [ -z "${INSTALL:-}" ] || {
-  robust-t5x train --gin_file=gin/runs/align.gin --gin_file=gin/prompts/prefix.gin --gin_file=gin/objectives/kl.gin \
+  robust-t5x train --gin_file=gin/runs/align_mini.gin --gin_file=gin/prompts/prefix.gin --gin_file=gin/objectives/kl.gin \
     --gin.MODEL_DIR="'$out/prompt'"
   cp "$out/prompt/prompt.safetensors" robust_t5x/mini/
   python - "$out" > "$out/provenance.json" <<'EOF'

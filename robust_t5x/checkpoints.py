@@ -1,7 +1,7 @@
 """Checkpoints: the frozen backbone that a run starts from, and the trainable state that a run writes.
 
-A backbone is a directory in Hugging Face's T5 layout (`config.json`, `model.safetensors`, `spiece.model`). A run never
-copies it: its own checkpoints hold the trainable state only and name the backbone by path and hash.
+A backbone is read in whatever format it was published. A run never copies it: its own checkpoints hold the trainable
+state only and name the backbone by path and hash.
 """
 
 from collections.abc import Mapping
@@ -11,11 +11,11 @@ import hashlib
 import os
 from typing import Any
 
+import fsspec
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from robust_t5x import huggingface, network, quiet
+from robust_t5x import huggingface, network, progress, quiet, t5x_checkpoints
 from robust_t5x import trainable as trainable_lib
 
 BUNDLED = 'bundled'
@@ -53,23 +53,70 @@ def bundled_path() -> str:
 
 
 def resolve(path: str) -> str:
-  """A checkpoint's directory; 'bundled' is the mini model of the package.
+  """A checkpoint's path; 'bundled' is the mini model of the package."""
+  return bundled_path() if path == BUNDLED else os.path.expanduser(path).rstrip('/')
+
+
+@functools.lru_cache(maxsize=4)
+def open_backbone(path: str) -> Any:
+  """Opens a checkpoint in whatever format it is.
+
+  Formats: Hugging Face's T5 layout (`config.json`, `model.safetensors`, sharded or not), T5X's published layout, and
+  T5X's newer one written by orbax; on disk, or in a bucket (gs://...; Hugging Face's layout in any place that fsspec
+  knows).
+
+  Args:
+    path: the checkpoint's directory, or 'bundled'.
+
+  Returns:
+    An object with `path`, `format`, `config`, `shapes` (T5X's name -> (shape, dtype)) and `read(name)`.
 
   Raises:
-    CheckpointError: if there is no such directory or it is not a checkpoint.
+    ValueError: naming what is missing, and what to do.
   """
-  directory = bundled_path() if path == BUNDLED else os.path.expanduser(path)
-  if not os.path.isdir(directory):
+  directory = resolve(path)
+  present = _present(directory)
+  if 'config.json' in present:
+    return huggingface.HuggingFaceBackbone(directory)
+  if 'checkpoint' in present and any(name.startswith('target.') for name in present):
+    return t5x_checkpoints.T5XBackbone(directory, 't5x')
+  if present & {'state', '_METADATA'}:
+    return t5x_checkpoints.T5XBackbone(directory, 'orbax')
+  steps = sorted((n for n in present if n.startswith('checkpoint_')), key=lambda n: (len(n), n))
+  if steps:
     raise CheckpointError(
-      f'INITIAL_CHECKPOINT_PATH: no directory {directory}; give a directory with config.json and model.safetensors, '
-      "or 'bundled' for the mini model"
+      f'INITIAL_CHECKPOINT_PATH: {directory} holds several checkpoints; give {directory}/{steps[-1]}'
     )
-  for name in ('config.json',):
-    if not os.path.isfile(os.path.join(directory, name)):
-      raise CheckpointError(
-        f"INITIAL_CHECKPOINT_PATH: {directory} has no {name}; a checkpoint in Hugging Face's T5 layout has one"
-      )
-  return directory
+  if any(name.endswith('.index') for name in present):
+    raise CheckpointError(
+      f"INITIAL_CHECKPOINT_PATH: {directory} is a TensorFlow checkpoint, which is not read; T5X's own are in "
+      'gs://t5-data/pretrained_models/t5x'
+    )
+  raise CheckpointError(
+    f"INITIAL_CHECKPOINT_PATH: {directory} is no checkpoint; Hugging Face's layout has config.json, T5X's has "
+    'checkpoint and target.*, the one that orbax writes for T5X has state'
+  )
+
+
+def _present(directory: str) -> set[str]:
+  """Names in a directory; in a bucket only those that tell the format."""
+  if directory.startswith('gs://'):
+    names = ('config.json', 'checkpoint', 'state/_METADATA', '_METADATA')
+    try:
+      found = {name for name in names if t5x_checkpoints.read_file(directory, name) is not None}
+    except ValueError as e:
+      raise CheckpointError(f'INITIAL_CHECKPOINT_PATH: {directory} cannot be read ({str(e).splitlines()[0]})') from e
+    if not found:
+      raise CheckpointError(f'INITIAL_CHECKPOINT_PATH: {directory} holds no checkpoint; give the directory of a step')
+    return {name.split('/')[0] for name in found} | ({'target.'} if 'checkpoint' in found else set())
+  try:
+    files, root = fsspec.core.url_to_fs(directory)
+    return {name.rstrip('/').rsplit('/', 1)[-1] for name in files.ls(root, detail=False)}
+  except (FileNotFoundError, NotADirectoryError) as e:
+    raise CheckpointError(
+      f'INITIAL_CHECKPOINT_PATH: no directory {directory}; give the directory of a checkpoint, '
+      "or 'bundled' for the mini model"
+    ) from e
 
 
 @functools.lru_cache(maxsize=8)
@@ -82,45 +129,38 @@ def sha256(path: str) -> str:
   return digest.hexdigest()
 
 
-def backbone_hash(path: str) -> str:
-  """One hash over the weight files of a backbone directory."""
-  directory = resolve(path)
-  files = sorted(f for f in os.listdir(directory) if f.endswith('.safetensors') and f.startswith('model'))
-  if not files:
-    raise CheckpointError(
-      f'INITIAL_CHECKPOINT_PATH: {directory} has no model.safetensors; torch pickles are not read, '
-      'save the model with safe_serialization=True'
-    )
-  joined = ' '.join(sha256(os.path.join(directory, f)) for f in files)
-  return joined if len(files) == 1 else hashlib.sha256(joined.encode()).hexdigest()
-
-
 def network_config(
   path: str, dtype: str = 'float32', dropout_rate: float = 0.0, remat: bool = False
 ) -> network.T5Config:
-  """The network's configuration from a checkpoint's `config.json`.
+  """The network's configuration, as a checkpoint tells it.
 
   Args:
-    path: checkpoint directory or 'bundled'.
+    path: see open_backbone.
     dtype: dtype of activations.
     dropout_rate: dropout, which a checkpoint does not decide.
     remat: recompute activations in the backward pass.
   """
-  config = huggingface.load_config(resolve(path))
+  config = open_backbone(path).config
   return dataclasses.replace(config, dtype=dtype, dropout_rate=dropout_rate, remat=remat)
 
 
 @functools.lru_cache(maxsize=4)
-def vocabulary(path: str, extra_ids: int = 100) -> Any:
-  """The seqio vocabulary of a checkpoint directory, or of a SentencePiece model file; imports TensorFlow.
+def vocabulary(path: str | None = None, extra_ids: int = 100, checkpoint: str | None = None) -> Any:
+  """The seqio vocabulary in a SentencePiece model file; imports TensorFlow.
 
   Args:
-    path: checkpoint directory, 'bundled', or a file ending in .model.
+    path: the file, also in a bucket (gs://...); by default the checkpoint's own `spiece.model`.
     extra_ids: sentinel ids after the pieces.
+    checkpoint: checkpoint directory or 'bundled'.
   """
-  file = path if path.endswith('.model') else os.path.join(resolve(path), 'spiece.model')
-  if not os.path.isfile(file):
-    raise CheckpointError(f'VOCABULARY: no file {file}; put the SentencePiece model there')
+  if path is None and checkpoint is None:
+    raise CheckpointError('not set: VOCABULARY; add --gin.VOCABULARY="\'FILE.model\'"')
+  file = path or f'{resolve(checkpoint)}/spiece.model'
+  if '://' not in file and not os.path.isfile(file):
+    where = (
+      'put the SentencePiece model there, or set VOCABULARY to where it is' if path is None else 'correct VOCABULARY'
+    )
+    raise CheckpointError(f'VOCABULARY: no file {file}; {where}')
   quiet.import_tensorflow()
   import seqio
 
@@ -136,48 +176,62 @@ def check_vocabulary(config: network.T5Config, vocab: Any) -> None:
     )
 
 
-def load_backbone(path: str, params: Mapping[str, Any]) -> tuple[dict[str, Any], RestoreReport]:
-  """Fills freshly initialised parameters from a backbone checkpoint.
+def load_backbone(path: str, like: Mapping[str, Any]) -> tuple[dict[str, Any], RestoreReport]:
+  """Reads a backbone, one tensor at a time.
 
   Args:
-    path: checkpoint directory or 'bundled'.
-    params: the model's parameters or their shapes; what stands under `prompt` stays as it is.
+    path: see open_backbone.
+    like: the model's parameters as shapes, in the dtype that each is to have and, where it is to lie on devices, with
+      its sharding; what stands under `prompt` is left out.
 
   Returns:
-    (numpy parameters, report).
+    (parameters without the prompt; report).
 
   Raises:
-    CheckpointError: if a backbone parameter is missing from the checkpoint, or has another shape.
+    CheckpointError: if a parameter is missing from the checkpoint, or has another shape; before anything is read.
   """
-  directory = resolve(path)
-  source = trainable_lib.flatten(huggingface.load_params(directory))
-  target = trainable_lib.flatten(params)
-  out, loaded, fresh, wrong = {}, [], [], []
-  for name, value in target.items():
-    if name.startswith('prompt/'):
-      out[name] = value
-      fresh.append(name)
-    elif name not in source:
-      fresh.append(name)
-      wrong.append(f'{name}: not in the checkpoint')
-    elif source[name].shape != value.shape:
-      wrong.append(f'{name}: {list(source[name].shape)} in the checkpoint, {list(value.shape)} in the model')
-    else:
-      out[name] = source[name]
-      loaded.append(name)
-  unused = tuple(sorted(set(source) - set(target)))
+  source = open_backbone(path)
+  target = {name: value for name, value in trainable_lib.flatten(like).items() if not name.startswith('prompt/')}
+  wrong = [
+    f'{name}: not in the checkpoint'
+    if name not in source.shapes
+    else f'{name}: {list(source.shapes[name][0])} in the checkpoint, {list(value.shape)} in the model'
+    for name, value in target.items()
+    if name not in source.shapes or source.shapes[name][0] != tuple(value.shape)
+  ]
+  unused = tuple(sorted(name for name in source.shapes if name not in target and not name.startswith('prompt/')))
   if wrong:
     more = f' and {len(wrong) - 8} more' if len(wrong) > 8 else ''
     raise CheckpointError(
-      f'{directory} does not fit the model: {"; ".join(wrong[:8])}{more}. Not used: {list(unused)[:8]}. '
+      f'{source.path} does not fit the model: {"; ".join(wrong[:8])}{more}. Not used: {list(unused)[:8]}. '
       'Select the model that this checkpoint was saved from (gin/models/).'
     )
-  return trainable_lib.unflatten(out), RestoreReport(tuple(loaded), tuple(fresh), unused)
+  out = {}
+  with progress.Progress(f'reading {source.path}', len(target)) as bar:
+    for name, value in target.items():
+      array = source.read(name).astype(value.dtype, copy=False)
+      sharding = getattr(value, 'sharding', None)
+      out[name] = array if sharding is None else jax.device_put(array, sharding)
+      bar.advance(1)
+  fresh = tuple(name for name in trainable_lib.flatten(like) if name not in target)
+  return trainable_lib.unflatten(out), RestoreReport(tuple(target), fresh, unused)
 
 
-def cast(params: Mapping[str, Any], dtype: str) -> Any:
-  """Parameters in a storage dtype, such as 'bfloat16' for a frozen backbone."""
-  return jax.tree.map(lambda x: jnp.asarray(x, dtype), params)
+@functools.lru_cache(maxsize=8)
+def backbone_hash(path: str) -> str:
+  """SHA-256 over names, shapes and values of a backbone; the same for the same weights in any format.
+
+  Values are hashed as float32, in the order of T5X's names.
+  """
+  source = open_backbone(path)
+  names = sorted(name for name in source.shapes if not name.startswith('prompt/'))
+  digest = hashlib.sha256()
+  with progress.Progress(f'hashing {source.path}', len(names)) as bar:
+    for name in names:
+      digest.update(f'{name} {list(source.shapes[name][0])}\n'.encode())
+      digest.update(np.ascontiguousarray(source.read(name).astype('<f4', copy=False)))
+      bar.advance(1)
+  return digest.hexdigest()
 
 
 class RunCheckpoints:
@@ -229,8 +283,3 @@ class RunCheckpoints:
     for name in os.listdir(self._data_dir) if os.path.isdir(self._data_dir) else ():
       if name.split('-')[0] not in steps:
         os.remove(os.path.join(self._data_dir, name))
-
-
-def to_numpy(params: Mapping[str, Any]) -> Any:
-  """Parameters as numpy arrays on the host."""
-  return jax.tree.map(np.asarray, params)

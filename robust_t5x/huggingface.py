@@ -3,14 +3,17 @@
 Needs neither transformers nor torch. Shapes differ by a transposition: Hugging Face stores linear maps as [out, in].
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 import json
+import math
 import os
 from typing import Any
 
+import fsspec
+import ml_dtypes
 import numpy as np
 
-from robust_t5x import network, trainable
+from robust_t5x import network, tensorfile, trainable
 
 # config.json's name of the MLP -> (flax activations); 'gated-gelu' is T5.1.1, 'relu' T5 1.0.
 _ACTIVATIONS = {'gated-gelu': ('gelu', 'linear'), 'relu': ('relu',), 'gated-relu': ('relu', 'linear')}
@@ -28,9 +31,9 @@ def load_config(directory: str) -> network.T5Config:
   Raises:
     HuggingFaceError: if it is not JSON, lacks a field or describes another architecture.
   """
-  path = os.path.join(directory, 'config.json')
+  path = f'{directory}/config.json'
   try:
-    with open(path, encoding='utf-8') as f:
+    with fsspec.open(path, 'rb') as f:
       config = json.load(f)
   except (OSError, ValueError) as e:
     raise HuggingFaceError(f'{path}: cannot be read as JSON ({e})') from e
@@ -58,31 +61,53 @@ def load_config(directory: str) -> network.T5Config:
     raise HuggingFaceError(f'{path}: field {e} is missing') from e
 
 
-def load_params(directory: str) -> dict[str, Any]:
-  """Reads the weights into T5X's nested tree, as numpy arrays; sharded or not.
+class HuggingFaceBackbone:
+  """An open checkpoint directory, sharded or not; its tensors go by T5X's names and in T5X's orientation.
 
   A tensor that a T5 of this configuration does not have keeps its name, so that a restore reports it as not used.
 
-  Raises:
-    HuggingFaceError: if a safetensors file is missing.
+  Attributes:
+    path: the directory.
+    format: 'huggingface'.
+    config: the network.
+    shapes: T5X's name -> (shape, dtype).
   """
-  import safetensors
 
-  config = load_config(directory)
-  names = {theirs: (path, transpose) for theirs, path, transpose in _names(config)}
-  copies = {*_COPIES, *(['lm_head.weight'] if config.logits_via_embedding else [])}
-  flat = {}
-  for file in _weight_files(directory):
-    with safetensors.safe_open(file, framework='numpy') as f:
-      for name in f.keys():
-        if name not in copies:
-          path, transpose = names.get(name, (name, False))
-          array = f.get_tensor(name)
-          flat[path] = np.ascontiguousarray(array.T) if transpose else array
-  if not config.logits_via_embedding and _OUTPUT not in flat:
-    # A separate output layer that shares the embedding's weights, without T5 1.0's scale.
-    flat[_OUTPUT] = np.ascontiguousarray(flat['token_embedder/embedding'].T)
-  return trainable.unflatten(flat)
+  format = 'huggingface'
+
+  def __init__(self, path: str):
+    """Reads `config.json` and the headers of the weight files.
+
+    Raises:
+      HuggingFaceError: if one is missing or cannot be read.
+    """
+    self.path = path
+    self.config = load_config(path)
+    names = {theirs: (ours, transpose) for theirs, ours, transpose in _names(self.config)}
+    copies = {*_COPIES, *(['lm_head.weight'] if self.config.logits_via_embedding else [])}
+    self._places: dict[str, tuple[tensorfile.TensorFile, str, bool]] = {}
+    self.shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
+    for file in _weight_files(path):
+      tensors = tensorfile.TensorFile(file)
+      for name, (shape, dtype) in tensors.shapes.items():
+        if name in copies:
+          continue
+        ours, transpose = names.get(name, (name, False))
+        self._places[ours] = (tensors, name, transpose)
+        self.shapes[ours] = (shape[::-1] if transpose else shape, dtype)
+    embedding = 'token_embedder/embedding'
+    if not self.config.logits_via_embedding and _OUTPUT not in self.shapes and embedding in self.shapes:
+      # A separate output layer that shares the embedding's weights, without T5 1.0's scale.
+      tensors, name, _ = self._places[embedding]
+      self._places[_OUTPUT] = (tensors, name, True)
+      shape, dtype = self.shapes[embedding]
+      self.shapes[_OUTPUT] = (shape[::-1], dtype)
+
+  def read(self, name: str) -> np.ndarray:
+    """One tensor, by T5X's name."""
+    tensors, theirs, transpose = self._places[name]
+    array = tensors.read(theirs)
+    return np.ascontiguousarray(array.T) if transpose else array
 
 
 def save(directory: str, config: network.T5Config, params: Mapping[str, Any], dtype: str = 'float32') -> None:
@@ -92,18 +117,64 @@ def save(directory: str, config: network.T5Config, params: Mapping[str, Any], dt
     directory: where to; created if need be.
     config: the network.
     params: nested tree in T5X's names.
-    dtype: storage dtype, 'float32' or 'float16'.
+    dtype: storage dtype, 'float32', 'float16' or 'bfloat16'.
   """
-  from safetensors import numpy as safetensors
-
-  os.makedirs(directory, exist_ok=True)
   flat = trainable.flatten(params)
-  tensors = {}
-  for name, path, transpose in _names(config):
-    array = np.asarray(flat[path], dtype)
-    tensors[name] = np.ascontiguousarray(array.T) if transpose else array
-  projection = {v: k for k, v in _ACTIVATIONS.items()}[tuple(config.mlp_activations)]
-  fields = {
+  write(directory, config, lambda name: np.asarray(flat[name]), {k: v.shape for k, v in flat.items()}, dtype)
+
+
+def write(
+  directory: str,
+  config: network.T5Config,
+  read: Callable[[str], np.ndarray],
+  shapes: Mapping[str, tuple[int, ...]],
+  dtype: str,
+  shard_bytes: int = 5_000_000_000,
+) -> None:
+  """Writes a checkpoint, reading one tensor at a time.
+
+  Args:
+    directory: where to; created if need be.
+    config: the network.
+    read: T5X's name -> array.
+    shapes: T5X's name -> shape; parameters under `prompt` are left out.
+    dtype: storage dtype, 'float32', 'float16' or 'bfloat16'.
+    shard_bytes: largest size of a weight file; a model that needs more is split, with an index.
+  """
+  os.makedirs(directory, exist_ok=True)
+  kind = np.dtype(ml_dtypes.bfloat16) if dtype == 'bfloat16' else np.dtype(dtype)
+  places = {name: (path, transpose) for name, path, transpose in _names(config)}
+  shards: list[dict[str, tuple[tuple[int, ...], np.dtype]]] = [{}]
+  used = total = 0
+  for name, (path, transpose) in places.items():
+    shape = tuple(shapes[path])
+    size = math.prod(shape) * kind.itemsize
+    if used and used + size > shard_bytes:
+      shards.append({})
+      used = 0
+    shards[-1][name] = (shape[::-1] if transpose else shape, kind)
+    used, total = used + size, total + size
+
+  def tensors(shard):
+    for name in shard:
+      path, transpose = places[name]
+      array = read(path)
+      yield name, array.T if transpose else array
+
+  files = {}
+  for i, shard in enumerate(shards):
+    file = 'model.safetensors' if len(shards) == 1 else f'model-{i + 1:05d}-of-{len(shards):05d}.safetensors'
+    tensorfile.write(os.path.join(directory, file), shard, tensors(shard), {'format': 'pt'})
+    files |= dict.fromkeys(shard, file)
+  if len(shards) > 1:
+    index = {'metadata': {'total_size': total}, 'weight_map': files}
+    _write(os.path.join(directory, _INDEX), (json.dumps(index, indent=2) + '\n').encode())
+  _write(os.path.join(directory, 'config.json'), (json.dumps(_config_fields(config, dtype), indent=2) + '\n').encode())
+
+
+def _config_fields(config: network.T5Config, dtype: str) -> dict[str, Any]:
+  """`config.json` of a network."""
+  return {
     'architectures': ['T5ForConditionalGeneration'],
     'model_type': 't5',
     'is_encoder_decoder': True,
@@ -114,7 +185,7 @@ def save(directory: str, config: network.T5Config, params: Mapping[str, Any], dt
     'num_heads': config.num_heads,
     'num_layers': config.num_encoder_layers,
     'num_decoder_layers': config.num_decoder_layers,
-    'feed_forward_proj': projection,
+    'feed_forward_proj': {v: k for k, v in _ACTIVATIONS.items()}[tuple(config.mlp_activations)],
     'tie_word_embeddings': config.logits_via_embedding,
     'scale_decoder_outputs': config.logits_via_embedding,
     'relative_attention_num_buckets': config.relpos_buckets,
@@ -126,8 +197,6 @@ def save(directory: str, config: network.T5Config, params: Mapping[str, Any], dt
     'decoder_start_token_id': 0,
     'torch_dtype': dtype,
   }
-  _write(os.path.join(directory, 'model.safetensors'), safetensors.save(tensors, {'format': 'pt'}))
-  _write(os.path.join(directory, 'config.json'), (json.dumps(fields, indent=2) + '\n').encode())
 
 
 def _write(path: str, data: bytes) -> None:
@@ -138,23 +207,25 @@ def _write(path: str, data: bytes) -> None:
 
 
 def _weight_files(directory: str) -> list[str]:
-  index = os.path.join(directory, _INDEX)
-  if os.path.isfile(index):
-    with open(index, encoding='utf-8') as f:
+  files, path = fsspec.core.url_to_fs(directory)
+  index = f'{path}/{_INDEX}'
+  if files.exists(index):
+    with files.open(index, 'rb') as f:
       names = sorted(set(json.load(f)['weight_map'].values()))
   else:
     names = ['model.safetensors']
-  files = [os.path.join(directory, name) for name in names]
-  missing = [file for file in files if not os.path.isfile(file)]
+  missing = [name for name in names if not files.exists(f'{path}/{name}')]
   if missing:
-    pickled = [n for n in os.listdir(directory) if n.startswith('pytorch_model')]
+    present = [os.path.basename(name) for name in files.ls(path, detail=False)]
+    pickled = [n for n in present if n.startswith('pytorch_model') or n.endswith(('.pt', '.pth'))]
     advice = (
-      f'{pickled[0]} is a torch pickle, which is not read; save the model with safe_serialization=True'
+      f'{pickled[0]} is a torch pickle, which may run code when it is read, and is not; save the model with '
+      'save_pretrained(..., safe_serialization=True)'
       if pickled
-      else 'download all files of the checkpoint'
+      else 'fetch the whole checkpoint'
     )
-    raise HuggingFaceError(f'{directory}: no {os.path.basename(missing[0])}; {advice}')
-  return files
+    raise HuggingFaceError(f'{directory}: no {missing[0]}; {advice}')
+  return [f'{directory}/{name}' for name in names]
 
 
 def _attention_names(source: str, target: str) -> Iterator[tuple[str, str, bool]]:

@@ -73,15 +73,19 @@ def parse_gin(flags: argparse.Namespace) -> None:
   paths = [p for p in flags.gin_search_paths.split(',') if p]
   for path in ['.', *paths, os.path.dirname(gin_directory()), gin_directory()]:
     gin.add_config_file_search_path(path)
+  roots = ['', *paths, os.path.dirname(gin_directory()), gin_directory()]
   for file in flags.gin_file:
-    _check_exists(file, [*paths, os.path.dirname(gin_directory()), gin_directory()])
-  defined = _macros_defined(flags.gin_file, paths)
+    _check_exists(file, roots)
+  files = _in_order(flags.gin_file)
+  settings = {file: _settings(file, roots) for file in files}
+  _check_agreement(settings)
+  defined = {name for values in settings.values() for name in values}
   for binding in flags.gin_bindings:
     name = binding.split(' = ')[0]
     if re.fullmatch(r'[A-Z][A-Z0-9_]*', name) and name not in defined:
       raise UsageError(f'--gin.{name}: no gin file has a macro of this name{nearest(name, defined)}')
   try:
-    gin.parse_config_files_and_bindings(flags.gin_file, flags.gin_bindings)
+    gin.parse_config_files_and_bindings(files, flags.gin_bindings)
   except Exception as e:
     unset = re.search(r"No bindings specified for '(\w+)/gin\.macro'", str(e))
     if unset:
@@ -194,8 +198,8 @@ def _unset_macro(name: str) -> str:
   return f'not set: {name}; {cure}'
 
 
-def _check_exists(file: str, paths: Sequence[str]) -> None:
-  if os.path.isfile(file) or any(os.path.isfile(os.path.join(p, file)) for p in paths):
+def _check_exists(file: str, roots: Sequence[str]) -> None:
+  if _find(file, roots):
     return
   known = []
   for root, _, names in os.walk(gin_directory()):
@@ -209,20 +213,49 @@ def nearest(name: str, known: Sequence[str]) -> str:
   return f'; did you mean {close[0]}?' if close else ''
 
 
-def _macros_defined(files: Sequence[str], paths: Sequence[str]) -> set[str]:
-  """Names of the macros that files, and the files that they include, give a value or use."""
-  roots = ['', *paths, os.path.dirname(gin_directory()), gin_directory()]
-  names: set[str] = set()
-  todo, seen = list(files), set()
-  while todo:
-    file = todo.pop()
-    found = next((os.path.join(r, file) for r in roots if os.path.isfile(os.path.join(r, file))), None)
-    if found is None or found in seen:
+def _find(file: str, roots: Sequence[str]) -> str | None:
+  return next((os.path.join(r, file) for r in roots if os.path.isfile(os.path.join(r, file))), None)
+
+
+def _in_order(files: Sequence[str]) -> list[str]:
+  """Ablations come last, since they override what the other files say; the order of the others does not matter."""
+  return sorted(files, key=_is_ablation)
+
+
+def _is_ablation(file: str) -> bool:
+  return os.path.basename(os.path.dirname(file)) == 'ablations'
+
+
+def _settings(file: str, roots: Sequence[str]) -> dict[str, str | None]:
+  """What a file and the files that it includes set, as text; None for macros that they only use.
+
+  A file's own settings count for more than those of the files that it includes.
+  """
+  found = _find(file, roots)
+  if found is None:
+    return {}
+  with open(found, encoding='utf-8') as f:
+    text = re.sub(r'#.*', '', f.read())
+  values: dict[str, str | None] = dict.fromkeys(re.findall(r'%([A-Z][A-Z0-9_]*)', text))
+  for included in re.findall(r"""^include\s+['"](.+?)['"]""", text, re.MULTILINE):
+    values |= {k: v for k, v in _settings(included, roots).items() if v is not None or k not in values}
+  for name, value in re.findall(r'^([\w./]+)\s*=\s*(.*(?:\n(?:[ \t].*|[\])}].*))*)', text, re.MULTILINE):
+    values[name] = ' '.join(value.split())
+  return values
+
+
+def _check_agreement(settings: dict[str, dict[str, str | None]]) -> None:
+  """Raises UsageError if two files that may stand in any order set a name to different values."""
+  seen: dict[str, tuple[str, str]] = {}
+  for file, values in settings.items():
+    if _is_ablation(file):
       continue
-    seen.add(found)
-    with open(found, encoding='utf-8') as f:
-      text = re.sub(r'#.*', '', f.read())
-    names.update(re.findall(r'^([A-Z][A-Z0-9_]*)\s*=', text, re.MULTILINE))
-    names.update(re.findall(r'%([A-Z][A-Z0-9_]*)', text))
-    todo += re.findall(r"""^include\s+['"](.+?)['"]""", text, re.MULTILINE)
-  return names
+    for name, value in values.items():
+      if value is None:
+        continue
+      other, before = seen.setdefault(name, (file, value))
+      if before != value:
+        raise UsageError(
+          f'{name} is {before} in {other} and {value} in {file}; give only one of these files'
+          + (f', or neither and --gin.{name}=...' if name.isupper() else '')
+        )

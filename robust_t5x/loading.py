@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any
 
-from robust_t5x import checkpoints, models, network, prompts, trainable
+from robust_t5x import checkpoints, models, network, partitioning, prompts
 
 BUNDLED_PROMPT = 'prompt.safetensors'
 
@@ -14,7 +14,7 @@ class Loaded:
 
   Attributes:
     model: the model.
-    params: its parameters, prompt included, on the device.
+    params: its parameters, prompt included, on the devices.
     identity: path and hash of backbone and prompt, for run metadata.
   """
 
@@ -23,13 +23,17 @@ class Loaded:
   identity: dict[str, Any]
 
 
-def load(checkpoint: str, prompt: str | None = None, dtype: str = 'float32') -> tuple[models.RobustT5, Any]:
+def load(
+  checkpoint: str, prompt: str | None = None, dtype: str = 'float32', vocabulary: str | None = None
+) -> tuple[models.RobustT5, Any]:
   """Loads a checkpoint, with or without a trained prompt.
 
   Args:
-    checkpoint: a directory in Hugging Face's T5 layout, or 'bundled' for the mini model of the package.
+    checkpoint: a checkpoint in any format that checkpoints.open_backbone reads, or 'bundled' for the mini model of the
+      package.
     prompt: None or 'none', 'bundled' for the aligned prompt of the package, or the path of a prompt file.
     dtype: dtype of weights and activations, 'float32' or 'bfloat16'.
+    vocabulary: a SentencePiece file, where the checkpoint holds none.
 
   Returns:
     (model, params), for `model.score(params, inputs, options)`, `model.generate(params, inputs)` and
@@ -38,12 +42,28 @@ def load(checkpoint: str, prompt: str | None = None, dtype: str = 'float32') -> 
   Raises:
     ValueError: naming what is missing or does not fit.
   """
-  loaded = load_with_identity(checkpoint, prompt, dtype)
+  loaded = load_with_identity(checkpoint, prompt, dtype, vocabulary)
   return loaded.model, loaded.params
 
 
-def load_with_identity(checkpoint: str, prompt: str | None = None, dtype: str = 'float32') -> Loaded:
-  """As `load`, with path and hash of what was loaded."""
+def load_with_identity(
+  checkpoint: str,
+  prompt: str | None = None,
+  dtype: str = 'float32',
+  vocabulary: str | None = None,
+  model_parallel: int = 1,
+) -> Loaded:
+  """As `load`, with path and hash of what was loaded; the weights lie on all devices.
+
+  Args:
+    checkpoint: see `load`.
+    prompt: see `load`.
+    dtype: see `load`.
+    vocabulary: see `load`.
+    model_parallel: devices that share one copy of the weights.
+  """
+  import jax
+
   config = checkpoints.network_config(checkpoint, dtype)
   backbone_hash = checkpoints.backbone_hash(checkpoint)
   identity = {'backbone': {'path': checkpoint, 'sha256': backbone_hash}, 'prompt': None}
@@ -60,14 +80,15 @@ def load_with_identity(checkpoint: str, prompt: str | None = None, dtype: str = 
       )
     prompt_config = prompts.config_of(arrays)
     identity['prompt'] = {'path': prompt, 'sha256': checkpoints.sha256(path)}
-  vocabulary = checkpoints.vocabulary(checkpoint)
-  checkpoints.check_vocabulary(config, vocabulary)
-  model = models.RobustT5(network.Transformer(config, prompt_config), vocabulary, vocabulary)
-  shapes = {'encoder_input_tokens': (1, 8), 'decoder_input_tokens': (1, 8)}
-  import jax
-
-  empty = jax.eval_shape(lambda key: model.get_initial_variables(key, shapes), jax.random.key(0))
-  params, _ = checkpoints.load_backbone(checkpoint, empty['params'])
+  pieces = checkpoints.vocabulary(vocabulary, checkpoint=checkpoint)
+  checkpoints.check_vocabulary(config, pieces)
+  model = models.RobustT5(network.Transformer(config, prompt_config), pieces, pieces)
+  shapes, axes = model.variable_shapes()
+  mesh = partitioning.make_mesh(model_parallel)
+  shardings = partitioning.param_shardings(axes, shapes, mesh)
+  params, _ = checkpoints.load_backbone(checkpoint, partitioning.placed(shapes, shardings, dtype))
   if arrays:
-    params = trainable.merge(params, {'prompt': arrays})
-  return Loaded(model, checkpoints.cast(params, dtype), identity)
+    params['prompt'] = {
+      name: jax.device_put(array.astype(dtype), shardings['prompt'][name]) for name, array in arrays.items()
+    }
+  return Loaded(model, params, identity)

@@ -6,13 +6,13 @@ Shape letters: B batch, K phrasings, T input tokens, L target tokens, C options,
 """
 
 from collections.abc import Callable, Mapping, Sequence
-import functools
 from typing import Any
 
 from clu import metrics as clu_metrics
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jax.sharding import NamedSharding, PartitionSpec
 import numpy as np
 
 from robust_t5x import network, objectives
@@ -60,6 +60,7 @@ class RobustT5:
     self.alignment_weight = alignment_weight
     self.label_smoothing = label_smoothing
     self.z_loss = z_loss
+    self._programs: dict[tuple[str, Any], Callable[..., Any]] = {}
 
   @property
   def FEATURE_CONVERTER_CLS(self):  # noqa: N802 (the name is T5X's)
@@ -78,13 +79,27 @@ class RobustT5:
 
     Args:
       rng: key of the initialisation.
-      input_shapes: shapes of the batch; only the lengths matter.
+      input_shapes: ignored.
       input_types: ignored; tokens are int32.
     """
-    del input_types
-    encoder = jnp.ones((1, input_shapes['encoder_input_tokens'][-1]), jnp.int32)
-    decoder = jnp.ones((1, input_shapes['decoder_input_tokens'][-1]), jnp.int32)
-    return self.module.init(rng, encoder, decoder)
+    del input_shapes, input_types  # parameters depend on neither
+    return self.initial_variables(rng)
+
+  def initial_variables(self, rng: jax.Array) -> dict[str, Any]:
+    """As get_initial_variables."""
+    tokens = jnp.ones((1, 8), jnp.int32)
+    return self.module.init(rng, tokens, tokens)
+
+  def variable_shapes(self) -> tuple[dict[str, Any], Any]:
+    """(shapes of the parameters, their logical axes), without computing anything."""
+    axes = {}
+
+    def initialise(key):
+      variables = self.initial_variables(key)
+      axes.update(variables['params_axes'])
+      return variables['params']
+
+    return jax.eval_shape(initialise, jax.random.key(0)), axes
 
   def branches(
     self,
@@ -300,15 +315,19 @@ class RobustT5:
     _, _, tokens, scores, _, _ = lax.while_loop(unfinished, advance, state)
     return tokens, scores
 
-  @functools.cached_property
-  def compiled_decode(self):
-    """`decode_greedily`, compiled once per shape for the life of the model."""
-    return jax.jit(self.decode_greedily, static_argnames='max_length')
+  def compiled_decode(self, mesh: Any = None) -> Callable[..., Any]:
+    """`decode_greedily`, compiled once per shape for the life of the model; its results are whole on every device."""
+    return self._compiled('decode', self.decode_greedily, mesh, static_argnames='max_length')
 
-  @functools.cached_property
-  def compiled_score(self):
-    """`score_options`, compiled once per shape for the life of the model."""
-    return jax.jit(self.score_options)
+  def compiled_score(self, mesh: Any = None) -> Callable[..., Any]:
+    """`score_options`, likewise."""
+    return self._compiled('score', self.score_options, mesh)
+
+  def _compiled(self, name, function, mesh, **options):
+    if (name, mesh) not in self._programs:
+      out = None if mesh is None else NamedSharding(mesh, PartitionSpec())
+      self._programs[name, mesh] = jax.jit(function, out_shardings=out, **options)
+    return self._programs[name, mesh]
 
   def logits(
     self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, decoder_input_tokens: jax.Array

@@ -5,6 +5,7 @@ from typing import Any
 
 from flax.linen import partitioning
 import jax
+from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
@@ -24,7 +25,7 @@ RULES: tuple[tuple[str, str | None], ...] = (
 
 
 def make_mesh(model_parallel: int = 1, devices: Sequence[jax.Device] | None = None) -> Mesh:
-  """A (data, model) mesh over all devices.
+  """A (data, model) mesh over all devices, laid along the links between them.
 
   Args:
     model_parallel: devices that share one copy of the weights; must divide the number of devices.
@@ -33,7 +34,8 @@ def make_mesh(model_parallel: int = 1, devices: Sequence[jax.Device] | None = No
   devices = list(jax.devices() if devices is None else devices)
   if len(devices) % model_parallel:
     raise ValueError(f'MODEL_PARALLEL is {model_parallel}, which does not divide the {len(devices)} devices')
-  grid = np.asarray(devices).reshape(len(devices) // model_parallel, model_parallel)
+  shape = (len(devices) // model_parallel, model_parallel)
+  grid = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
   return Mesh(grid, ('data', 'model'))
 
 
@@ -62,6 +64,20 @@ def param_shardings(params_axes: Any, params: Any, mesh: Mesh) -> Any:
   return jax.tree_util.tree_map_with_path(sharding, params)
 
 
+def placed(shapes: Any, shardings: Any, dtype: Any = None) -> Any:
+  """Shapes with shardings and, if given, another dtype."""
+  return jax.tree.map(
+    lambda x, s: jax.ShapeDtypeStruct(x.shape, x.dtype if dtype is None else jax.numpy.dtype(dtype), sharding=s),
+    shapes,
+    shardings,
+  )
+
+
+def cast(shapes: Any, dtype: Any) -> Any:
+  """Shapes in another dtype, where they are."""
+  return jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, jax.numpy.dtype(dtype), sharding=x.sharding), shapes)
+
+
 def replicated(mesh: Mesh) -> NamedSharding:
   """The same value on every device."""
   return NamedSharding(mesh, PartitionSpec())
@@ -71,6 +87,26 @@ def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Ar
   """This process's part of a batch -> global arrays split over the data axis."""
   sharding = NamedSharding(mesh, PartitionSpec('data'))
   return {k: jax.make_array_from_process_local_data(sharding, np.asarray(v)) for k, v in batch.items()}
+
+
+def split_rows(rows: np.ndarray, mesh: Mesh) -> jax.Array:
+  """Rows that every process holds all of -> a global array split over the data axis."""
+  sharding = NamedSharding(mesh, PartitionSpec('data'))
+  return jax.make_array_from_callback(rows.shape, sharding, lambda index: rows[index])
+
+
+def mesh_of(params: Any) -> Mesh | None:
+  """The mesh that parameters lie on, or None."""
+  sharding = getattr(next(iter(jax.tree.leaves(params)), None), 'sharding', None)
+  return sharding.mesh if isinstance(sharding, NamedSharding) else None
+
+
+def whole_on_host(params: Any) -> Any:
+  """Parameters as numpy arrays on every process, wherever their parts lie."""
+  mesh = mesh_of(params)
+  if mesh is not None:
+    params = jax.jit(lambda x: x, out_shardings=replicated(mesh))(params)
+  return jax.tree.map(np.asarray, params)
 
 
 def _path(path) -> tuple[str, ...]:

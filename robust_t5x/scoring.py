@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from robust_t5x import partitioning
+
 _BUCKET = 8  # input lengths are padded to a multiple of this
 
 
@@ -36,12 +38,17 @@ class Runner:
 
     Args:
       model: a models.RobustT5.
-      params: its parameters.
-      batch_size: inputs processed together.
+      params: its parameters. Where they lie on a mesh, the rows are split over its replicas; every process passes all
+        inputs and gets all results.
+      batch_size: inputs processed together; rounded up to a multiple of the replicas.
       max_output: most tokens of a generated output, the end token included.
     """
-    self._model, self._params = model, params
-    self._batch_size, self._max_output = batch_size, max_output
+    self._model, self._params, self._max_output = model, params, max_output
+    self._mesh = partitioning.mesh_of(params)
+    replicas = self._mesh.shape['data'] if self._mesh else 1
+    self._batch_size = -(-batch_size // replicas) * replicas
+    self._decode = model.compiled_decode(self._mesh)
+    self._score = model.compiled_score(self._mesh)
 
   def generate(self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None) -> list[str]:
     """Greedy outputs as text.
@@ -52,7 +59,7 @@ class Runner:
     """
     out: list[str] = [''] * len(inputs)
     for rows, batch in self._batches(inputs):
-      tokens, _ = self._model.compiled_decode(self._params, batch, max_length=self._max_output)
+      tokens, _ = self._decode(self._params, self._place(batch), max_length=self._max_output)
       for row, ids in zip(rows, np.asarray(tokens), strict=False):
         out[row] = self._text(ids)
       on_batch(len(rows))
@@ -92,7 +99,7 @@ class Runner:
         for j, row in enumerate(rows):
           for c, ids in enumerate(encoded[members[row]]):
             tokens[j, c, : len(ids)] = ids
-        scores = np.asarray(self._model.compiled_score(self._params, batch, tokens))
+        scores = np.asarray(self._score(self._params, self._place(batch), self._place(tokens)))
         for j, row in enumerate(rows):
           out[members[row]] = scores[j, : len(encoded[members[row]])]
         on_batch(len(rows))
@@ -108,6 +115,9 @@ class Runner:
       for j, i in enumerate(rows):
         tokens[j, : len(inputs[i])] = inputs[i]
       yield rows, tokens
+
+  def _place(self, rows: np.ndarray) -> Any:
+    return rows if self._mesh is None else partitioning.split_rows(rows, self._mesh)
 
   def _text(self, ids: np.ndarray) -> str:
     vocabulary = self._model.output_vocabulary

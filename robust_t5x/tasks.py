@@ -327,7 +327,8 @@ def _parser() -> argparse.ArgumentParser:
 def _vocabulary(path: str | None) -> Any:
   from robust_t5x import checkpoints
 
-  return checkpoints.vocabulary(path or 'bundled')
+  path = path or checkpoints.BUNDLED
+  return checkpoints.vocabulary(path) if path.endswith('.model') else checkpoints.vocabulary(checkpoint=path)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,6 +1,6 @@
 """Trains: a prompt on a frozen backbone, or a whole model, as the gin files say.
 
-`python -m robust_t5x.train --gin_file=gin/runs/align.gin --gin.MODEL_DIR="'out/run'"`
+`python -m robust_t5x.train --gin_file=gin/runs/align_mini.gin --gin.MODEL_DIR="'out/run'"`
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -76,20 +76,20 @@ def train(
   trainable = trainable or trainable_lib.Trainable()
   checkpoints.check_vocabulary(model.module.config, model.input_vocabulary)
   record = run_record(model_dir, seed, initial_checkpoint_path)
-  params, axes = initial_params(model, initial_checkpoint_path, prompt_init, seed)
-  moving, frozen = trainable.split(params)
-  _log(_describe(moving, frozen))
+  shapes, axes = model.variable_shapes()
+  mesh = partitioning.make_mesh(model_parallel)
+  _log(_describe(*trainable.split(shapes)))
 
   for register in register_tasks:
     register(vocabulary=model.input_vocabulary)
   data = data_iterator(model, mixture_or_task_name, task_feature_lengths, batch_size, seed, use_cached_tasks)
 
-  mesh = partitioning.make_mesh(model_parallel)
-  state = training.initial_state(moving, model.optimizer_def)
-  state = jax.device_put(state, _state_shardings(state, model.optimizer_def, axes, mesh))
-  frozen = checkpoints.cast(frozen, backbone_dtype)
-  frozen = jax.device_put(frozen, partitioning.param_shardings(axes, frozen, mesh))
-  step_fn = jax.jit(training.make_train_step(model, microbatches, seed), donate_argnums=0)
+  shardings = partitioning.param_shardings(axes, shapes, mesh)
+  params = initial_params(model, initial_checkpoint_path, prompt_init, seed, shardings, trainable, backbone_dtype)
+  moving, frozen = trainable.split(params)
+  state = jax.jit(lambda p: training.initial_state(p, model.optimizer_def))(moving)
+  state = jax.device_put(state, training.state_shardings(state, model.optimizer_def, axes, mesh))
+  step_fn = training.compiled_step(model, mesh, microbatches, seed)
 
   os.makedirs(model_dir, exist_ok=True)
   saved = checkpoints.RunCheckpoints(model_dir)
@@ -163,30 +163,66 @@ def _loop(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_step
 
 
 def initial_params(
-  model: Any, initial_checkpoint_path: str | None, prompt_init: str, seed: int
-) -> tuple[dict[str, Any], Any]:
-  """Parameters that a run starts from, on the host, and their logical axes.
+  model: Any,
+  initial_checkpoint_path: str | None,
+  prompt_init: str,
+  seed: int,
+  shardings: Any,
+  trainable: Any,
+  backbone_dtype: str = 'float32',
+) -> dict[str, Any]:
+  """Parameters that a run starts from, on the devices; what trains in float32.
 
   Args:
     model: the model.
     initial_checkpoint_path: backbone directory, 'bundled', or None for random weights.
     prompt_init: see prompts.initialise.
     seed: of the random initialisation.
+    shardings: where each parameter is to lie.
+    trainable: what trains.
+    backbone_dtype: storage dtype of what does not.
   """
   import jax
 
+  from robust_t5x import checkpoints, partitioning
+  from robust_t5x import trainable as trainable_lib
+
+  shapes, _ = model.variable_shapes()
+  moving, frozen = trainable.split(partitioning.placed(shapes, shardings))
+  like = trainable_lib.merge(moving, partitioning.cast(frozen, backbone_dtype))
+  if initial_checkpoint_path is None:
+    variables = jax.jit(model.initial_variables)(jax.random.key(seed))
+    params = jax.tree.map(lambda x, to: jax.device_put(x.astype(to.dtype), to.sharding), variables['params'], like)
+  else:
+    params, report = checkpoints.load_backbone(initial_checkpoint_path, like)
+    _log(f'backbone {checkpoints.resolve(initial_checkpoint_path)}: {report}')
+  if 'prompt' in shapes:
+    prompt = initial_prompt(model, initial_checkpoint_path, prompt_init, seed)
+    params['prompt'] = jax.device_put(prompt, shardings['prompt'])
+  return params
+
+
+def initial_prompt(model: Any, checkpoint: str | None, method: str, seed: int) -> dict[str, Any]:
+  """The prompt's parameters that a run starts from, as numpy arrays; the same under both launchers.
+
+  Args:
+    model: the model.
+    checkpoint: backbone that words are embedded by, or None where the method needs none.
+    method: see prompts.initialise.
+    seed: of the random initialisation.
+  """
+  import jax
+  import numpy as np
+
   from robust_t5x import checkpoints, prompts
 
-  shapes = {'encoder_input_tokens': (1, 8), 'decoder_input_tokens': (1, 8)}
-  variables = jax.jit(lambda key: model.get_initial_variables(key, shapes))(jax.random.key(seed))
-  params = checkpoints.to_numpy(variables['params'])
-  if initial_checkpoint_path is not None:
-    params, report = checkpoints.load_backbone(initial_checkpoint_path, params)
-    _log(f'backbone {checkpoints.resolve(initial_checkpoint_path)}: {report}')
-  if 'prompt' in params:
-    embedding = params['token_embedder']['embedding']
-    params['prompt'] = prompts.initialise(params['prompt'], prompt_init, embedding, model.input_vocabulary, seed)
-  return params, variables['params_axes']
+  # XLA drops the backbone's initialisation, which nothing depends on.
+  fresh = jax.jit(lambda key: model.initial_variables(key)['params']['prompt'])(jax.random.key(seed))
+  fresh = {name: np.asarray(value) for name, value in fresh.items()}
+  if 'embedding' not in fresh or checkpoint is None:
+    return fresh
+  embedding = checkpoints.open_backbone(checkpoint).read('token_embedder/embedding').astype(np.float32)
+  return prompts.initialise(fresh, method, embedding, model.input_vocabulary, seed)
 
 
 def data_iterator(
@@ -276,20 +312,6 @@ def _check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
     )
 
 
-def _state_shardings(state, optimizer, axes, mesh):
-  """Shardings of the state: the optimiser's slots lie where their parameters do, all else is on every device."""
-  import optax
-
-  from robust_t5x import partitioning
-
-  params = partitioning.param_shardings(axes, state.params, mesh)
-  whole = partitioning.replicated(mesh)
-  slots = optax.tree_map_params(
-    optimizer, lambda _, x: x, state.opt_state, params, transform_non_params=lambda _: whole
-  )
-  return state._replace(step=whole, params=params, opt_state=slots, finite=whole)
-
-
 def _describe(moving, frozen) -> str:
   """One line that says what trains."""
   from robust_t5x import trainable as trainable_lib
@@ -305,10 +327,10 @@ def _export(model, model_dir, moving, frozen, record) -> str:
   """Writes what was trained: a prompt file, and a whole checkpoint where more than the prompt trained."""
   import shutil
 
-  from robust_t5x import checkpoints, huggingface, prompts
+  from robust_t5x import huggingface, partitioning, prompts
   from robust_t5x import trainable as trainable_lib
 
-  moving = checkpoints.to_numpy(moving)
+  moving = partitioning.whole_on_host(moving)
   path = os.path.join(model_dir, 'prompt.safetensors')
   if 'prompt' in moving:
     metadata = {k: record[k] for k in ('gin_config', 'seed', 'versions', 'backbone')}
@@ -316,7 +338,7 @@ def _export(model, model_dir, moving, frozen, record) -> str:
     _log(f'wrote {path}')
   if set(moving) - {'prompt'}:
     path = os.path.join(model_dir, 'model')
-    params = trainable_lib.merge(moving, checkpoints.to_numpy(frozen))
+    params = trainable_lib.merge(moving, partitioning.whole_on_host(frozen))
     huggingface.save(path, model.module.config, params)
     vocabulary = model.input_vocabulary.sentencepiece_model_file
     shutil.copyfile(vocabulary, os.path.join(path, 'spiece.model'))

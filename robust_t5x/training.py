@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 import optax
 
-from robust_t5x import models, trainable
+from robust_t5x import models, partitioning, trainable
 
 
 class TrainState(NamedTuple):
@@ -26,6 +27,23 @@ class TrainState(NamedTuple):
 def initial_state(params: Any, optimizer: optax.GradientTransformation) -> TrainState:
   """State before the first step."""
   return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), jnp.array(True))
+
+
+def state_shardings(state: TrainState, optimizer: optax.GradientTransformation, axes: Any, mesh: Any) -> TrainState:
+  """Shardings of a state: the optimiser's slots lie where their parameters do, all else is on every device.
+
+  Args:
+    state: the state, or its shapes.
+    optimizer: whose state it holds.
+    axes: the 'params_axes' collection of the model's initial variables.
+    mesh: the mesh.
+  """
+  params = partitioning.param_shardings(axes, state.params, mesh)
+  whole = partitioning.replicated(mesh)
+  slots = optax.tree_map_params(
+    optimizer, lambda _, x: x, state.opt_state, params, transform_non_params=lambda _: whole
+  )
+  return state._replace(step=whole, params=params, opt_state=slots, finite=whole)
 
 
 def make_train_step(
@@ -79,6 +97,30 @@ def make_train_step(
     return TrainState(state.step + finite, params, opt_state, finite), metrics
 
   return step
+
+
+def compiled_step(model: models.RobustT5, mesh: Any, microbatches: int = 1, seed: int = 0) -> Any:
+  """The step for a mesh, to call or to lower: state and frozen parameters by their logical axes, the batch split.
+
+  Each replica computes its part of the batch and adds up its own microbatches; then one sum over the replicas moves the
+  prompt's gradient and some scalars, in float32, whatever the number of microbatches. Within a replica the compiler
+  splits the weights over the axis 'model'.
+
+  Args:
+    model: the model.
+    mesh: a (data, model) mesh.
+    microbatches: parts that each replica's share of a batch is processed in.
+    seed: of dropout.
+  """
+  step = jax.shard_map(
+    make_train_step(model, microbatches, seed, axis_name='data'),
+    mesh=mesh,
+    in_specs=(PartitionSpec(), PartitionSpec(), PartitionSpec('data')),
+    out_specs=PartitionSpec(),
+    axis_names={'data'},
+    check_vma=False,
+  )
+  return jax.jit(step, donate_argnums=0)
 
 
 def _accumulate(loss_fn, params, batch, key, microbatches):

@@ -22,6 +22,6 @@ def tiny_checkpoint(tiny_vocabulary_path, tmp_path_factory) -> pathlib.Path:
   tokens = np.ones((1, 4), np.int32)
   params = jax.jit(network.Transformer(config, None).init)(jax.random.key(0), tokens, tokens)['params']
   path = tmp_path_factory.mktemp('checkpoint') / 'tiny'
-  huggingface.save(str(path), config, checkpoints.to_numpy(params))
+  huggingface.save(str(path), config, params)
   shutil.copyfile(tiny_vocabulary_path, path / 'spiece.model')
   return path

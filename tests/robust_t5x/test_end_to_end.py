@@ -28,7 +28,7 @@ def run(*arguments) -> int:
 
 def align(checkpoint, where, *more, prompt='input', objective='kl', steps=4):
   return run(
-    'train', '--gin_file=gin/runs/align.gin', f'--gin_file=gin/prompts/{prompt}.gin',
+    'train', '--gin_file=gin/runs/align_mini.gin', f'--gin_file=gin/prompts/{prompt}.gin',
     f'--gin_file=gin/objectives/{objective}.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
     f"--gin.MODEL_DIR='{where}'", f'--gin.TRAIN_STEPS={steps}',
     '--gin.registration.register_mini_suite.num_train_examples=40', *SMALL, *more,
@@ -38,7 +38,7 @@ def align(checkpoint, where, *more, prompt='input', objective='kl', steps=4):
 def evaluate(checkpoint, where, *more, examples=2):
   return run(
     'eval', '--gin_file=gin/runs/eval_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
-    f"--gin.OUTPUT_DIR='{where}'", f'--gin.NUM_EXAMPLES={examples}', '--gin.BATCH_SIZE=64',
+    f"--gin.OUTPUT_DIR='{where}'", f'--gin.NUM_EXAMPLES={examples}', '--gin.EVAL_BATCH_SIZE=64',
     "--gin.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']",
     "--gin.TASK_FEATURE_LENGTHS={'inputs': 160, 'targets': 4}", *more,
   )  # fmt: skip
@@ -76,7 +76,8 @@ def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
   inputs.write_text('{"inputs": "the cat sat"}\n{"inputs": "yes or no", "options": ["yes", "no"], "id": 7}\n')
   out = tmp_path / 'out.jsonl'
   assert run(
-    'infer', '--gin_file=gin/runs/infer.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
+    'infer', '--gin_file=gin/runs/infer.gin', '--gin_file=gin/topologies/cpu.gin',
+    f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
     f"--gin.INPUT_FILE='{inputs}'", f"--gin.OUTPUT_FILE='{out}'",
   ) == 0  # fmt: skip
   free, ranked = (json.loads(line) for line in out.read_text().splitlines())

@@ -1,0 +1,125 @@
+"""Compiles the steps of Flan-T5, small to XXL, for every TPU topology, and prints the settings that fit as a table.
+
+  python benchmarks/plan_table.py --out out/plan.jsonl
+
+Hours on two cores. Each cell is written when it is done and not compiled again; --print makes the table from what is
+there. Batch 64, 4 phrasings of 512 input and 16 target tokens, a prefix of 16 in every encoder layer, bfloat16,
+rematerialised. Where a step does not fit, the number of microbatches is doubled, then the number of devices that share
+the weights.
+"""
+
+import argparse
+import json
+import os
+
+os.environ['JAX_PLATFORMS'] = 'cpu'
+
+from robust_t5x import families, models, network, objectives, optimizers, plan, prompts, quiet, topologies, trainable
+
+BATCH, EVAL_BATCH = 64, 128
+# Examples that a replica takes at once to begin with, by size.
+AT_ONCE = {'small': 8, 'base': 8, 'large': 4, 'xl': 2, 'xxl': 1}
+WEIGHTS = {'small': 0.15, 'base': 0.5, 'large': 1.5, 'xl': 5.3, 'xxl': 20.8}  # GiB in bfloat16
+
+
+class Vocabulary:
+  """What a step needs of a vocabulary."""
+
+  eos_id = 1
+
+
+def settings(size, model_parallel, microbatches):
+  """The run in question."""
+  config = families.config('flan_t5', size, 'bfloat16', remat=True)
+  module = network.Transformer(config, prompts.PromptConfig(encoder_prefix_length=16))
+  model = models.RobustT5(
+    module, Vocabulary, Vocabulary, optimizers.adamw(optimizers.warmup_cosine(0.1, 400)), objectives.kl_to_canonical
+  )
+  return plan.Settings(
+    model, trainable.Trainable(), BATCH, 4, 512, 16, microbatches, model_parallel, 'bfloat16', EVAL_BATCH
+  )
+
+
+def first_guess(size, topology):
+  """(devices that share the weights, microbatches) to begin with."""
+  gib = topology.device.memory / (1 << 30)
+  model_parallel = 1
+  while WEIGHTS[size] / model_parallel > 0.45 * gib:
+    model_parallel *= 2
+  replicas = topology.devices // model_parallel
+  return model_parallel, max(1, BATCH // replicas // (AT_ONCE[size] * model_parallel))
+
+
+def fit(size, name, steps):
+  """Compiles with more and more frugal settings until everything fits; None if nothing does."""
+  topology = topologies.TPUS[name]
+  model_parallel, microbatches = first_guess(size, topology)
+  while model_parallel <= topology.devices:
+    replicas = topology.devices // model_parallel
+    while BATCH % (microbatches * replicas) == 0:
+      try:
+        compiled = plan.plan(settings(size, model_parallel, microbatches), name, steps)
+        if all(s.fits for s in compiled):
+          return model_parallel, microbatches, compiled
+      except plan.OutOfMemory:
+        pass
+      microbatches *= 2
+    model_parallel *= 2
+    microbatches = max(1, BATCH * model_parallel // topology.devices // 4)
+  return None
+
+
+def main():
+  """Compiles what is not there yet, then prints."""
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('--out', required=True)
+  parser.add_argument('--print', action='store_true')
+  parser.add_argument('--sizes', default='xl,xxl,large,base,small')
+  parser.add_argument('--topologies', default='v4-8,v5e-4,v5p-8,v3-8,v6e-8,v4-32,v5e-16,v3-32,v2-8')
+  parser.add_argument('--steps', default='train')
+  arguments = parser.parse_args()
+  quiet.set_up()
+  os.makedirs(os.path.dirname(os.path.abspath(arguments.out)), exist_ok=True)
+  rows = []
+  if os.path.exists(arguments.out):
+    with open(arguments.out, encoding='utf-8') as f:
+      rows = [json.loads(line) for line in f]
+  done = {(r['size'], r['topology'], r['steps']) for r in rows}
+  for size in arguments.sizes.split(','):
+    for name in arguments.topologies.split(','):
+      if arguments.print or (size, name, arguments.steps) in done:
+        continue
+      found = fit(size, name, arguments.steps.split(','))
+      row = {'size': size, 'topology': name, 'steps': arguments.steps, 'fits': found is not None}
+      if found:
+        row |= {'model_parallel': found[0], 'microbatches': found[1]}
+        row['figures'] = [{**vars(s), 'total_bytes': s.total_bytes} for s in found[2]]
+      rows.append(row)
+      with open(arguments.out, 'a', encoding='utf-8') as f:
+        f.write(json.dumps(row) + '\n')
+      print(line(row), flush=True)
+  order = list(topologies.TPUS)
+  print(
+    '| topology | size | model parallel | microbatches | step | memory per device | TFLOP | at least | examples/s |'
+  )
+  print('|---|---|---|---|---|---|---|---|---|')
+  for row in sorted(rows, key=lambda r: (order.index(r['topology']), families.SIZES.index(r['size']), r['steps'])):
+    print(line(row))
+
+
+def line(row):
+  """The rows of the table for one cell."""
+  head = f'| {row["topology"]} | {row["size"]} '
+  if not row['fits']:
+    return head + f'| none fits | | {row["steps"]} | | | | |'
+  capacity = topologies.TPUS[row['topology']].device.memory
+  return '\n'.join(
+    head + f'| {row["model_parallel"]} | {row["microbatches"]} | {f["name"]} '
+    f'| {f["total_bytes"] / 2**30:.1f} of {capacity / 2**30:.0f} GiB | {f["flops"] / 1e12:.1f} '
+    f'| {f["seconds"] * 1e3:.0f} ms ({f["bound"]}) | {f["examples"] / f["seconds"]:.0f} |'
+    for f in row['figures']
+  )
+
+
+if __name__ == '__main__':
+  main()

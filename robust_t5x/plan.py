@@ -1,0 +1,388 @@
+"""Compiles a run for a topology, attached or not, and says what it needs and what it can reach there.
+
+`robust-t5x plan ARGUMENTS OF robust-t5x train [--topology v4-32] [--json]`
+
+The steps are those that would run: training, scoring of options and greedy decoding, compiled by the compiler of that
+machine (libtpu's for a TPU) with the shardings of the run.
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import json
+import math
+import sys
+import time
+from typing import Any
+
+from robust_t5x import launcher, quiet, topologies
+
+OPTIONS = 4  # of a question in the evaluation step, as in MMLU
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+  """What a step's cost depends on, as the gin files give it.
+
+  Attributes:
+    model: a models.RobustT5.
+    trainable: what trains.
+    batch_size: examples of a training step.
+    phrasings: phrasings K of an example.
+    inputs: input tokens T.
+    targets: target tokens L.
+    microbatches: parts of a training step.
+    model_parallel: devices that share one copy of the weights.
+    backbone_dtype: storage dtype of what is frozen.
+    eval_batch_size: rows of an evaluation step.
+  """
+
+  model: Any
+  trainable: Any
+  batch_size: int
+  phrasings: int
+  inputs: int
+  targets: int
+  microbatches: int
+  model_parallel: int
+  backbone_dtype: str
+  eval_batch_size: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+  """What one compiled step needs, per device.
+
+  Attributes:
+    name: 'train', 'eval' or 'infer'.
+    examples: examples (train) or rows of all devices.
+    parameter_bytes: parameters and optimiser state.
+    activation_bytes: everything else that the program holds at its peak.
+    capacity_bytes: memory of the device, or None where unknown.
+    flops: floating-point operations.
+    bytes_accessed: bytes read and written in memory.
+    collectives: kind -> (operations, bytes sent).
+    seconds: least time by the roofline, or None where the device's figures are unknown.
+    bound: what that time is bound by.
+    compile_seconds: time that compilation took.
+  """
+
+  name: str
+  examples: int
+  parameter_bytes: int
+  activation_bytes: int
+  capacity_bytes: int | None
+  flops: float
+  bytes_accessed: float
+  collectives: dict[str, tuple[int, float]]
+  seconds: float | None
+  bound: str
+  compile_seconds: float
+
+  @property
+  def total_bytes(self) -> int:
+    return self.parameter_bytes + self.activation_bytes
+
+  @property
+  def fits(self) -> bool | None:
+    return None if self.capacity_bytes is None else self.total_bytes <= self.capacity_bytes
+
+
+class OutOfMemory(RuntimeError):
+  """The compiler found no way to run a program in the device's memory; the message is its own first line."""
+
+
+def plan(settings: Settings, topology: str, steps: Sequence[str] = ('train', 'eval', 'infer')) -> list[Step]:
+  """Compiles the steps of a run for a topology.
+
+  Args:
+    settings: the run.
+    topology: a name of topologies.NAMES.
+    steps: which steps.
+
+  Returns:
+    What each needs.
+
+  Raises:
+    topologies.TopologyError: if the topology is unknown or cannot be compiled for here.
+    launcher.UsageError: if the batch does not divide by the devices.
+    OutOfMemory: if a step does not fit.
+  """
+  from robust_t5x import partitioning
+
+  devices = topologies.devices(topology)
+  mesh = partitioning.make_mesh(settings.model_parallel, devices)
+  replicas = mesh.shape['data']
+  if settings.batch_size % (settings.microbatches * replicas):
+    raise launcher.UsageError(
+      f'BATCH_SIZE is {settings.batch_size}; it must be a multiple of MICROBATCHES ({settings.microbatches}) times the '
+      f'{replicas} replicas'
+    )
+  variables = dict(zip(('params', 'params_axes'), settings.model.variable_shapes(), strict=True))
+  device = topologies.TPUS[topology].device if topology in topologies.TPUS else None
+  programs = {'train': _train_program, 'eval': _eval_program, 'infer': _infer_program}
+  return [programs[name](settings, variables, mesh, device) for name in steps]
+
+
+def _train_program(settings, variables, mesh, device) -> Step:
+  import jax
+
+  from robust_t5x import partitioning, training
+
+  model, axes = settings.model, variables['params_axes']
+  moving, frozen = settings.trainable.split(variables['params'])
+  state = jax.eval_shape(lambda p: training.initial_state(p, model.optimizer_def), moving)
+  state = partitioning.placed(state, training.state_shardings(state, model.optimizer_def, axes, mesh))
+  frozen = partitioning.placed(frozen, partitioning.param_shardings(axes, frozen, mesh), settings.backbone_dtype)
+  rows = settings.batch_size
+  batch = {
+    'encoder_input_tokens': _rows(mesh, rows, settings.phrasings, settings.inputs),
+    'decoder_input_tokens': _rows(mesh, rows, settings.targets),
+    'decoder_target_tokens': _rows(mesh, rows, settings.targets),
+    'decoder_loss_weights': _rows(mesh, rows, settings.targets),
+  }
+  step = training.compiled_step(model, mesh, settings.microbatches)
+  compiled, seconds = _compile(step, state, frozen, batch)
+  # The body of the loop over microbatches is counted once; what stands outside it, the prompt's update, is next to nothing.
+  cost = _cost(compiled, settings.microbatches)
+  return _step('train', rows, (state, frozen), compiled, cost, mesh, device, seconds)
+
+
+def _eval_program(settings, variables, mesh, device) -> Step:
+  import jax
+
+  params = _all_params(settings, variables, mesh)
+  rows = _round_up(settings.eval_batch_size, mesh.shape['data'])
+  step = jax.jit(settings.model.score_options)
+  options = _rows(mesh, rows, OPTIONS, settings.targets)
+  compiled, seconds = _compile(step, params, _rows(mesh, rows, settings.inputs), options)
+  return _step('eval', rows, params, compiled, _cost(compiled), mesh, device, seconds)
+
+
+def _infer_program(settings, variables, mesh, device) -> Step:
+  import jax
+
+  from robust_t5x import network
+
+  model = settings.model
+  params = _all_params(settings, variables, mesh)
+  rows = _round_up(settings.eval_batch_size, mesh.shape['data'])
+  tokens = _rows(mesh, rows, settings.inputs)
+  compiled, seconds = _compile(
+    jax.jit(model.decode_greedily, static_argnames='max_length'), params, tokens, max_length=settings.targets
+  )
+  encode = jax.jit(lambda p, t: model.module.apply({'params': p}, t, method=network.Transformer.encode))
+  encoder, more = _compile(encode, params, tokens)
+  # Counted are the encoder, the call that makes the cache, and one turn of the loop; a whole output has L turns.
+  whole, first = _cost(compiled), _cost(encoder)
+  cost = tuple(e + (w - e) / 2 * (1 + settings.targets) for w, e in zip(whole, first, strict=True))
+  return _step('infer', rows, params, compiled, cost, mesh, device, seconds + more)
+
+
+def _all_params(settings, variables, mesh):
+  from robust_t5x import partitioning
+
+  shardings = partitioning.param_shardings(variables['params_axes'], variables['params'], mesh)
+  return partitioning.placed(variables['params'], shardings, settings.model.module.config.dtype)
+
+
+def _rows(mesh, *shape):
+  """Tokens, their first axis split over the replicas."""
+  import jax
+  import jax.numpy as jnp
+  from jax.sharding import NamedSharding, PartitionSpec
+
+  return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=NamedSharding(mesh, PartitionSpec('data')))
+
+
+def _round_up(n: int, multiple: int) -> int:
+  return -(-n // multiple) * multiple
+
+
+def _compile(step, *args, **kwargs):
+  began = time.monotonic()
+  lowered = step.lower(*args, **kwargs)
+  try:
+    with quiet.stderr_muted():
+      compiled = lowered.compile()
+  except Exception as e:
+    if 'RESOURCE_EXHAUSTED' in str(e) or 'Ran out of memory' in str(e):
+      raise OutOfMemory(str(e).strip().splitlines()[0]) from e
+    raise
+  return compiled, time.monotonic() - began
+
+
+def _cost(compiled, times: int = 1) -> tuple[float, float]:
+  """(FLOPs, bytes accessed) of a program on one device."""
+  cost = compiled.cost_analysis()
+  return cost['flops'] * times, cost['bytes accessed'] * times
+
+
+def _step(name, examples, held, compiled, cost, mesh, device, compile_seconds) -> Step:
+  import jax
+
+  from robust_t5x import hlo
+
+  memory = compiled.memory_analysis()
+  total = (
+    memory.argument_size_in_bytes
+    + memory.output_size_in_bytes
+    - memory.alias_size_in_bytes
+    + memory.temp_size_in_bytes
+    + memory.generated_code_size_in_bytes
+  )
+  parameters = sum(x.dtype.itemsize * math.prod(x.sharding.shard_shape(x.shape)) for x in jax.tree.leaves(held))
+  traffic: dict[str, tuple[int, float]] = {}
+  for c in hlo.collectives(compiled.as_text(), mesh.size):
+    number, sent = traffic.get(c.kind, (0, 0.0))
+    traffic[c.kind] = (number + c.times, sent + c.sent_bytes)
+  seconds, bound = None, ''
+  if device is not None:
+    times = {
+      'arithmetic': cost[0] / device.flops,
+      'memory': cost[1] / device.memory_bandwidth,
+      'links': sum(sent for _, sent in traffic.values()) / device.link_bandwidth,
+    }
+    bound = max(times, key=times.__getitem__)
+    seconds = times[bound]
+  capacity = None if device is None else device.memory
+  return Step(name, examples, parameters, total - parameters, capacity, *cost, traffic, seconds, bound, compile_seconds)
+
+
+def configured_settings() -> tuple[Settings, str]:
+  """The settings of the parsed gin files, and their topology.
+
+  Raises:
+    launcher.UsageError: if they do not configure a training run, or name no topology.
+  """
+  import gin
+  from robust_t5x import trainable
+
+  try:
+    run = gin.get_bindings('train.train')
+  except ValueError as e:
+    raise launcher.UsageError(
+      'the gin files do not configure train.train; give the arguments of a `robust-t5x train`'
+    ) from e
+  launcher.check_required({'TASK_FEATURE_LENGTHS': run.get('task_feature_lengths')})
+  settings = Settings(
+    model=run['model'],
+    trainable=run.get('trainable') or trainable.Trainable(),
+    batch_size=run['batch_size'],
+    phrasings=1 + _macro('NUM_PARAPHRASES', 3),
+    inputs=run['task_feature_lengths']['inputs'],
+    targets=run['task_feature_lengths']['targets'],
+    microbatches=run.get('microbatches', 1),
+    model_parallel=run.get('model_parallel', 1),
+    backbone_dtype=run.get('backbone_dtype', 'float32'),
+    eval_batch_size=_macro('EVAL_BATCH_SIZE', run['batch_size']),
+  )
+  topology = _macro('TOPOLOGY', None)
+  if topology is None:
+    raise launcher.UsageError('not set: TOPOLOGY; add --topology NAME or a file of gin/topologies/')
+  return settings, topology
+
+
+def _macro(name: str, default: Any) -> Any:
+  import gin
+
+  try:
+    return gin.query_parameter(f'{name}/macro.value')
+  except ValueError:
+    return default
+
+
+def as_text(steps: Sequence[Step], topology: str, settings: Settings) -> str:
+  """A table for a terminal."""
+  devices = topologies.TPUS[topology].devices if topology in topologies.TPUS else None
+  config = settings.model.module.config
+  lines = [
+    f'{topology}' + (f': {devices} devices' if devices else ''),
+    f'train: {settings.batch_size} examples of {settings.phrasings} phrasings, {settings.inputs} input and '
+    f'{settings.targets} target tokens, in {settings.microbatches} microbatches; eval and infer: '
+    f'{settings.eval_batch_size} rows, {OPTIONS} options',
+    f'{config.dtype} activations, backbone in {settings.backbone_dtype}, weights over {settings.model_parallel} devices'
+    f'{", rematerialised" if config.remat else ""}',
+    '',
+    f'{"per device":<34}' + ''.join(f'{s.name:>14}' for s in steps),
+  ]
+
+  def row(name, cell):
+    lines.append(f'{name:<34}' + ''.join(f'{cell(s):>14}' for s in steps))
+
+  row('parameters, optimiser', lambda s: _size(s.parameter_bytes))
+  row('activations, buffers, program', lambda s: _size(s.activation_bytes))
+  row('total', lambda s: _size(s.total_bytes))
+  if steps[0].capacity_bytes:
+    row(f'of {_size(steps[0].capacity_bytes)}', lambda s: 'fits' if s.fits else 'DOES NOT FIT')
+  row('arithmetic, TFLOP', lambda s: f'{s.flops / 1e12:.4g}')
+  row('memory traffic', lambda s: _size(s.bytes_accessed))
+  for kind in sorted({k for s in steps for k in s.collectives}):
+    row(f'{kind}: number', lambda s, k=kind: str(s.collectives.get(k, (0, 0))[0]))
+    row(f'{kind}: sent', lambda s, k=kind: _size(s.collectives.get(k, (0, 0))[1]))
+  if steps[0].seconds:
+    row('time, at least', lambda s: f'{s.seconds * 1e3:.4g} ms')
+    row('bound by', lambda s: s.bound)
+    row('examples per second, at most', lambda s: f'{s.examples / s.seconds:.4g}')
+  row('compiled in', lambda s: f'{s.compile_seconds:.0f} s')
+  return '\n'.join(lines)
+
+
+def _size(n: float) -> str:
+  for unit in ('B', 'KiB', 'MiB', 'GiB'):
+    if n < 1024 or unit == 'GiB':
+      return f'{n:.4g} {unit}'
+    n /= 1024
+  raise AssertionError
+
+
+def as_json(steps: Sequence[Step], topology: str, settings: Settings) -> str:
+  """The same figures, for programs; bytes, seconds and counts per device."""
+  run = {k: v for k, v in vars(settings).items() if k not in ('model', 'trainable')}
+  rows = [{**dataclasses.asdict(s), 'total_bytes': s.total_bytes, 'fits': s.fits} for s in steps]
+  run['network'] = dataclasses.asdict(settings.model.module.config)
+  return json.dumps({'topology': topology, 'settings': run, 'steps': rows}, indent=2)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Command line; returns the exit status, 1 if a step does not fit."""
+  quiet.set_up()
+  argv = list(sys.argv[1:] if argv is None else argv)
+  try:
+    arguments, rest = _parse(argv)
+    if arguments.topology:
+      if arguments.topology not in topologies.NAMES:
+        near = launcher.nearest(arguments.topology, topologies.NAMES) or f'; use one of {", ".join(topologies.NAMES)}'
+        raise topologies.TopologyError(f'--topology: unknown topology {arguments.topology!r}{near}')
+      rest.append(f'--gin_file=gin/topologies/{arguments.topology}.gin')
+    flags = launcher.parse_flags(rest, __doc__.splitlines()[0])
+    launcher.enable_compilation_cache()
+    quiet.import_tensorflow()
+    launcher.parse_gin(flags)
+    settings, topology = configured_settings()
+    print(f'compiling for {topology}; minutes for a large model', file=sys.stderr)
+    steps = plan(settings, topology, arguments.steps.split(','))
+  except Exception as e:
+    return launcher.report_error(e)
+  print((as_json if arguments.json else as_text)(steps, topology, settings))
+  return 0 if all(s.fits is not False for s in steps) else 1
+
+
+def _parse(argv):
+  import argparse
+
+  parser = argparse.ArgumentParser(
+    prog='robust-t5x plan',
+    description=__doc__.splitlines()[0],
+    epilog='All other arguments are those of robust-t5x train.',
+    allow_abbrev=False,
+  )
+  parser.add_argument('--topology', help=f'one of {", ".join(topologies.NAMES)}; adds its file of gin/topologies/')
+  parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
+  parser.add_argument('--steps', default='train,eval,infer', help='which steps to compile, comma-separated')
+  return parser.parse_known_args(argv)
+
+
+if __name__ == '__main__':
+  from robust_t5x import plan as _plan
+
+  sys.exit(_plan.main())
