@@ -11,6 +11,7 @@ VERBS = {
   'infer': ('robust_t5x.infer', 'write outputs for the inputs of a file'),
   'tasks': ('robust_t5x.tasks', 'list, show, check and render tasks and instruction banks'),
   'import': ('robust_t5x.importing', 'make bank files of published instruction sets'),
+  'convert': ('robust_t5x.convert', 'convert checkpoints and prompts between formats'),
   'plan': ('robust_t5x.plan', 'compile a run for a TPU topology and say what it needs there'),
   'report': ('robust_t5x.report', 'write a report from the results of evaluations'),
 }

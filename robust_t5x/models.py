@@ -16,6 +16,7 @@ from jax.sharding import NamedSharding, PartitionSpec
 import numpy as np
 
 from robust_t5x import network, objectives
+from robust_t5x import trainable as trainable_lib
 
 Batch = Mapping[str, jax.Array]
 
@@ -37,6 +38,9 @@ class RobustT5:
     alignment_weight: float = 0.5,
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
+    trainable: trainable_lib.Trainable | None = None,
+    initial_prompt: Callable[['RobustT5'], Mapping[str, np.ndarray]] | None = None,
+    summed_parts: int = 1,
   ):
     """Builds the model.
 
@@ -49,6 +53,11 @@ class RobustT5:
       alignment_weight: λ of (1 − λ) · cross-entropy + λ · alignment; in [0, 1].
       label_smoothing: see objectives.cross_entropy.
       z_loss: see objectives.cross_entropy.
+      trainable: what `loss_fn` may move, for a trainer that differentiates by all parameters, as T5X's does; None where
+        the trainer differentiates by what trains only.
+      initial_prompt: gives the prompt's initial parameters instead of the network's own initialisation.
+      summed_parts: parts of a batch whose gradients the trainer adds up without telling `loss_fn` the totals, as T5X
+        does with its microbatches; each then counts for one over their number.
     """
     if not 0.0 <= alignment_weight <= 1.0:
       raise ValueError(f'ALIGNMENT_WEIGHT is {alignment_weight}; it must lie between 0 and 1')
@@ -60,6 +69,9 @@ class RobustT5:
     self.alignment_weight = alignment_weight
     self.label_smoothing = label_smoothing
     self.z_loss = z_loss
+    self.trainable = trainable
+    self.initial_prompt = initial_prompt
+    self.summed_parts = summed_parts
     self._programs: dict[tuple[str, Any], Callable[..., Any]] = {}
 
   @property
@@ -83,10 +95,15 @@ class RobustT5:
       input_types: ignored; tokens are int32.
     """
     del input_shapes, input_types  # parameters depend on neither
-    return self.initial_variables(rng)
+    variables = self.initial_variables(rng)
+    if self.initial_prompt is not None and 'prompt' in variables['params']:
+      with jax.ensure_compile_time_eval():  # a trainer may call this while it traces
+        prompt = self.initial_prompt(self)
+      variables['params']['prompt'] = {name: jnp.asarray(value) for name, value in prompt.items()}
+    return variables
 
   def initial_variables(self, rng: jax.Array) -> dict[str, Any]:
-    """As get_initial_variables."""
+    """As get_initial_variables, with the network's own initialisation of the prompt."""
     tokens = jnp.ones((1, 8), jnp.int32)
     return self.module.init(rng, tokens, tokens)
 
@@ -170,6 +187,9 @@ class RobustT5:
     Returns:
       (scalar loss, metrics: loss, cross_entropy, token_accuracy and, with several phrasings, alignment and agreement).
     """
+    if self.trainable is not None:
+      moving, frozen = self.trainable.split(params)
+      params = trainable_lib.merge(moving, jax.lax.stop_gradient(frozen))
     branches = self.branches(params, batch, dropout_rng, normalizers)
     loss = cross_entropy = objectives.cross_entropy(branches, self.label_smoothing, self.z_loss)
     phrasings = branches.logits.shape[1]
@@ -187,7 +207,7 @@ class RobustT5:
       metrics['alignment'] = _share(alignment, branches.normalizers.tokens, tokens)
       metrics['agreement'] = clu_metrics.Average((agree * branches.weights).sum(), tokens)
     metrics['loss'] = _share(loss, branches.normalizers.tokens, tokens)
-    return loss, metrics
+    return loss / self.summed_parts, metrics
 
   def eval_fn(self, params: Mapping[str, Any], batch: Batch):
     """As loss_fn, without dropout."""

@@ -244,6 +244,82 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
   return arrays, json.loads(header['robust_t5x'])
 
 
+def read_any(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """Reads a prompt in any format: our file, .npy, PEFT's directory of a prompt tuning, a T5X checkpoint with a prompt.
+
+  Returns:
+    (parameters name -> array, metadata; empty where the format has none).
+
+  Raises:
+    PromptError: if there is no prompt.
+  """
+  if path.endswith('.npy'):
+    if not os.path.isfile(path):
+      raise PromptError(f'no file {path}')
+    array = np.load(path, allow_pickle=False)
+    if array.ndim != 2:
+      raise PromptError(f'{path}: holds an array {list(array.shape)}; an input prompt is [P, D]')
+    return {'embedding': np.asarray(array, np.float32)}, {}
+  if os.path.isfile(os.path.join(path, _PEFT_CONFIG)):
+    return {'embedding': _read_peft(path)}, {}
+  if os.path.isdir(path):
+    from robust_t5x import checkpoints
+
+    source = checkpoints.open_backbone(path)
+    names = [name for name in source.shapes if name.startswith('prompt/')]
+    if not names:
+      raise PromptError(f'{path}: is a checkpoint without a prompt; give one that was trained with a prompt')
+    arrays = {name.removeprefix('prompt/'): np.asarray(source.read(name), np.float32) for name in names}
+    return arrays, {'backbone': {'path': path, 'sha256': checkpoints.backbone_hash(path)}}
+  return load(path)
+
+
+_PEFT_CONFIG = 'adapter_config.json'
+_PEFT_WEIGHTS = 'adapter_model.safetensors'
+
+
+def _read_peft(directory: str) -> np.ndarray:
+  """The input prompt [P, D] of PEFT's prompt tuning, for the encoder."""
+  from robust_t5x import tensorfile
+
+  with open(os.path.join(directory, _PEFT_CONFIG), encoding='utf-8') as f:
+    config = json.load(f)
+  if config.get('peft_type') != 'PROMPT_TUNING':
+    raise PromptError(f'{directory}: peft_type is {config.get("peft_type")!r}; only PROMPT_TUNING is supported')
+  path = os.path.join(directory, _PEFT_WEIGHTS)
+  if not os.path.isfile(path):
+    raise PromptError(f'{directory}: no {_PEFT_WEIGHTS}; save it with safe_serialization=True')
+  array = tensorfile.TensorFile(path).read('prompt_embeddings').astype(np.float32)
+  if len(array) != config['num_virtual_tokens']:
+    raise PromptError(
+      f'{directory}: holds {len(array)} vectors for {config["num_virtual_tokens"]} virtual tokens, a prompt for the '
+      'decoder besides; train it with num_transformer_submodules=1'
+    )
+  return array
+
+
+def save_peft(directory: str, embedding: np.ndarray, metadata: dict[str, Any]) -> None:
+  """Writes an input prompt [P, D] as PEFT's prompt tuning of an encoder-decoder, before the encoder's input alone."""
+  from safetensors import numpy as safetensors
+
+  length, width = embedding.shape
+  config = {
+    'peft_type': 'PROMPT_TUNING',
+    'task_type': 'SEQ_2_SEQ_LM',
+    'base_model_name_or_path': (metadata.get('backbone') or {}).get('path'),
+    'inference_mode': True,
+    'num_virtual_tokens': length,
+    'token_dim': width,
+    'num_transformer_submodules': 1,
+    'prompt_tuning_init': 'RANDOM',
+  }
+  os.makedirs(directory)
+  weights = safetensors.save({'prompt_embeddings': np.ascontiguousarray(embedding, np.float32)}, {'format': 'pt'})
+  for name, data in ((_PEFT_WEIGHTS, weights), (_PEFT_CONFIG, (json.dumps(config, indent=2) + '\n').encode())):
+    with open(os.path.join(directory, name), 'wb') as f:
+      f.write(data)
+
+
 def config_of(prompt: dict[str, np.ndarray]) -> PromptConfig:
   """The configuration that a prompt's arrays imply."""
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import pandas as pd
 
+from robust_t5x import t5x_results
+
 COLUMNS = (
   'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'score',
   'option_scores', 'matched_option', 'truncated_tokens',
@@ -146,12 +148,19 @@ class Run:
 def read(directory: str) -> tuple[pd.DataFrame, dict[str, Any]]:
   """Reads a finished evaluation: its table and its `run.json`.
 
+  The output of T5X's evaluator becomes the same table; see t5x_results.
+
   Raises:
     ResultsError: if there is none, or it was interrupted.
   """
   path = os.path.join(directory, 'run.json')
   if not os.path.isfile(path):
-    raise ResultsError(f'{directory} holds no evaluation (no run.json); give the OUTPUT_DIR of a `robust-t5x eval`')
+    if os.path.isdir(os.path.join(directory, t5x_results.SUBDIRECTORY)):
+      return t5x_results.read(directory)
+    raise ResultsError(
+      f'{directory} holds no evaluation (neither run.json nor {t5x_results.SUBDIRECTORY}/); give the OUTPUT_DIR of a '
+      '`robust-t5x eval` or the EVAL_OUTPUT_DIR of a `t5x.eval`'
+    )
   record = _read_json(path)
   if not record.get('finished'):
     raise ResultsError(

@@ -257,7 +257,7 @@ def data_iterator(
     shuffle=True,
     num_epochs=None,
     feature_converter=converter,
-    shard_info=seqio.ShardInfo(jax.process_index(), processes) if processes > 1 else None,
+    shard_info=seqio.ShardInfo(jax.process_index(), processes),
     seed=seed,
     use_cached=use_cached,
   )

@@ -5,9 +5,10 @@ For each dataset <d> of a benchmark <b>, and each phrasing that serves it:
   <d>__<collection>_<key>__rank   the same for `score_batch`: a row for each option, scored by `rank_accuracy`
   <d>_eval_<group>                its examples under every phrasing of a group
   <d>_eval_<collection>           and of a collection
+  <d>_eval_...__rank              the same for `score_batch`
   <d>_tuning                      an observed phrasing for each example
   <d>_alignment_<form>            an observed phrasing and paraphrases of it that ask for the answer in the same form
-and the mixtures <b>_eval_<group>, <b>_eval_<collection>, <b>_tuning and <b>_alignment over all datasets.
+and the mixtures <b>_eval_<group>, <b>_eval_<collection>, <b>_eval_...__rank, <b>_tuning and <b>_alignment over all datasets.
 
 Groups are "observed" and "unobserved" for the evaluation phrasings, and for the others their roles: "development",
 "default", "incorrect", "negation", "random". A phrasing is observed if the model was tuned on its collection, which is
@@ -105,6 +106,8 @@ def register_benchmark(
       mixtures.setdefault(f'{dataset.benchmark}_eval_{kind}', []).append(task)
       if registration.evaluation_task(task).group == kind:  # those of collections have the same rows again
         flat.setdefault(dataset.benchmark, []).append(task)
+    for kind, task in made['rank']:
+      mixtures.setdefault(f'{dataset.benchmark}_eval_{kind}', []).append(task)
     for kind, task in _register_training(
       dataset, served, vocabulary, frozenset(observed_collections), num_examples, num_paraphrases
     ):
@@ -218,7 +221,17 @@ def _register_dataset(
     metric_fns=(seqio_metrics.METRICS[dataset.metric, dataset.parts],),
     examples=tuple(registration.item_of(e) for e in shots),
   )
-  made: dict[str, list] = {'tasks': [], 'eval': []}
+
+  def rank(task, instructions):
+    return registration.register_examples_task(
+      task,
+      splits,
+      vocabulary,
+      phrasings.rank_options(instructions, register.keywords['examples']),
+      metric_fns=(seqio_metrics.rank_accuracy,),
+    )
+
+  made: dict[str, list] = {'tasks': [], 'eval': [], 'rank': []}
   for group, instructions in groups.items():
     kinds = [(group, instructions)]
     for collection in dict.fromkeys(i.collection for i in instructions):
@@ -228,21 +241,14 @@ def _register_dataset(
       if kind != group and any(k == kind for k, _ in made['eval']):
         kind = f'{kind}_{group}'  # a collection with phrasings of several groups
       made['eval'].append((kind, register(f'{name}_eval_{kind}', group=group, instructions=members)))
+      made['rank'].append((f'{kind}__rank', rank(f'{name}_eval_{kind}__rank', members)))
     for instruction in instructions if single_tasks else ():
       shared = shares[instruction.collection, instruction.key] > 1
       task = f'{instruction.task}_' if shared else ''
       single = f'{name}__{instruction.collection}_{task}{instruction.key}'
       made['tasks'].append(register(single, group=group, instructions=[instruction]))
-      made['tasks'].append(
-        registration.register_examples_task(
-          f'{single}__rank',
-          splits,
-          vocabulary,
-          phrasings.rank_options([instruction], register.keywords['examples']),
-          metric_fns=(seqio_metrics.rank_accuracy,),
-        )
-      )
-  made['tasks'] = [task for _, task in made['eval']] + made['tasks']
+      made['tasks'].append(rank(f'{single}__rank', [instruction]))
+  made['tasks'] = [task for _, task in made['eval'] + made['rank']] + made['tasks']
   return made
 
 

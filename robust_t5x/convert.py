@@ -1,0 +1,170 @@
+"""Converts checkpoints between Hugging Face's layout and T5X's, and prompts between our file, .npy and PEFT's layout.
+
+  robust-t5x convert CHECKPOINT DIR --to t5x [--prompt FILE]   a backbone, with a prompt if given
+  robust-t5x convert CHECKPOINT DIR --to huggingface
+  robust-t5x convert PROMPT OUT --to prompt|npy|peft           a prompt; PROMPT may be a T5X checkpoint that holds one
+
+The source's format is found out. A backbone is written tensor by tensor and needs little more memory than its largest one.
+"""
+
+import argparse
+from collections.abc import Sequence
+import json
+import os
+import shutil
+import sys
+from typing import Any
+
+from robust_t5x import launcher, quiet
+
+BACKBONES = ('huggingface', 't5x')
+PROMPTS = ('prompt', 'npy', 'peft')
+
+
+class ConversionError(ValueError):
+  """A conversion that cannot be made."""
+
+
+def convert_backbone(
+  source: str, target: str, to: str, prompt: str | None = None, dtype: str = 'float32', vocabulary: str | None = None
+) -> dict[str, Any]:
+  """Writes a backbone in another format.
+
+  Args:
+    source: any checkpoint that checkpoints.open_backbone reads.
+    target: a directory that does not exist yet.
+    to: 'huggingface' or 't5x'.
+    prompt: a prompt file to put into a T5X checkpoint.
+    dtype: storage dtype.
+    vocabulary: a SentencePiece file to put beside it; by default the source's own `spiece.model`.
+
+  Returns:
+    The report, which is also written to `conversion.json` there: every parameter with its shape, and the hash of the
+    backbone.
+
+  Raises:
+    ValueError: if the source cannot be read, or the target exists.
+  """
+  from robust_t5x import checkpoints, huggingface, progress, prompts, results, t5x_checkpoints
+
+  if os.path.exists(target) and os.listdir(target):
+    raise ConversionError(f'{target} exists and is not empty; choose another directory')
+  backbone = checkpoints.open_backbone(source)
+  shapes = {name: shape for name, (shape, _) in backbone.shapes.items() if not name.startswith('prompt/')}
+  arrays: dict[str, Any] = {}
+  if prompt is not None:
+    if to != 't5x':
+      raise ConversionError(f'--prompt: {to} has no place for a prompt; convert it by itself')
+    loaded, _ = prompts.load(prompt)
+    prompts.check_fits(loaded, backbone.config, prompt)
+    arrays = {f'prompt/{name}': array for name, array in loaded.items()}
+  temporary = f'{target}.{os.getpid()}.tmp'
+  with progress.Progress(f'writing {target}', len(shapes)) as bar:
+
+    def read(name):
+      bar.advance(1)
+      return arrays[name] if name in arrays else backbone.read(name)
+
+    if to == 'huggingface':
+      huggingface.write(temporary, backbone.config, read, shapes, dtype)
+    else:
+      shapes |= {name: array.shape for name, array in arrays.items()}
+      t5x_checkpoints.write(temporary, read, shapes, dtype)
+  own = f'{checkpoints.resolve(source)}/spiece.model'
+  if vocabulary or os.path.isfile(own):
+    shutil.copyfile(vocabulary or own, os.path.join(temporary, 'spiece.model'))
+  report = {
+    'source': {'path': source, 'format': backbone.format},
+    'format': to,
+    'dtype': dtype,
+    'sha256': checkpoints.backbone_hash(source),
+    'parameters': {name: list(shape) for name, shape in sorted(shapes.items())},
+  }
+  results.write_atomically(os.path.join(temporary, 'conversion.json'), json.dumps(report, indent=2) + '\n')
+  if os.path.isdir(target):
+    os.rmdir(target)
+  os.replace(temporary, target)
+  return report
+
+
+def convert_prompt(source: str, target: str, to: str, backbone: str | None = None) -> dict[str, Any]:
+  """Writes a prompt in another format.
+
+  Args:
+    source: a prompt file, a .npy array [P, D], PEFT's directory of a prompt tuning, or a T5X checkpoint with a prompt.
+    target: the file or, for 'peft', the directory.
+    to: 'prompt', 'npy' or 'peft'; the last two hold an input prompt and nothing else.
+    backbone: the checkpoint that the prompt belongs to, which a prompt file must name; found out where the source says.
+
+  Returns:
+    The report: name -> shape of what was written.
+
+  Raises:
+    ValueError: if the source holds no prompt, or the format cannot hold it.
+  """
+  import numpy as np
+
+  from robust_t5x import checkpoints, prompts
+
+  if os.path.exists(target):
+    raise ConversionError(f'{target} exists; choose another place')
+  arrays, metadata = prompts.read_any(source)
+  if to == 'prompt':
+    if backbone is not None:
+      metadata['backbone'] = {'path': backbone, 'sha256': checkpoints.backbone_hash(backbone)}
+      prompts.check_fits(arrays, checkpoints.open_backbone(backbone).config, source)
+    if not metadata.get('backbone'):
+      raise ConversionError(f'{source} does not say which backbone it belongs to; add --backbone CHECKPOINT')
+    prompts.save(target, arrays, metadata)
+  else:
+    if set(arrays) != {'embedding'}:
+      raise ConversionError(
+        f'{source} holds {", ".join(sorted(arrays))}; {to} has a place for an input prompt (embedding) only'
+      )
+    if to == 'npy':
+      with open(target, 'wb') as f:
+        np.save(f, arrays['embedding'])
+    else:
+      prompts.save_peft(target, arrays['embedding'], metadata)
+  return {name: list(array.shape) for name, array in arrays.items()}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Command line; returns the exit status."""
+  quiet.set_up()
+  parser = argparse.ArgumentParser(
+    prog='robust-t5x convert',
+    description=__doc__,
+    formatter_class=argparse.RawDescriptionHelpFormatter,
+    allow_abbrev=False,
+  )
+  parser.add_argument('source', help='what to convert')
+  parser.add_argument('target', help='where to')
+  parser.add_argument('--to', required=True, choices=(*BACKBONES, *PROMPTS))
+  parser.add_argument('--prompt', help='a prompt file to put into a T5X checkpoint')
+  parser.add_argument('--backbone', help='the checkpoint that a prompt belongs to')
+  parser.add_argument('--dtype', default='float32', choices=('float32', 'bfloat16', 'float16'), help='of a backbone')
+  parser.add_argument('--vocabulary', help="a SentencePiece file to put beside a backbone; the source's by default")
+  arguments = parser.parse_args(argv)
+  try:
+    if arguments.to in BACKBONES:
+      report = convert_backbone(
+        arguments.source, arguments.target, arguments.to, arguments.prompt, arguments.dtype, arguments.vocabulary
+      )
+      for name, shape in report['parameters'].items():
+        print(f'{name}  {"x".join(map(str, shape))}')
+      print(f'wrote {len(report["parameters"])} parameters to {arguments.target}')
+    else:
+      report = convert_prompt(arguments.source, arguments.target, arguments.to, arguments.backbone)
+      for name, shape in report.items():
+        print(f'{name}  {"x".join(map(str, shape))}')
+      print(f'wrote {arguments.target}')
+  except Exception as e:
+    return launcher.report_error(e)
+  return 0
+
+
+if __name__ == '__main__':
+  from robust_t5x import convert as _convert
+
+  sys.exit(_convert.main())
