@@ -40,13 +40,16 @@ setuptools.setup(
   },
   install_requires=[
     'clu>=0.0.12',
+    'etils[epath]>=1.9',
     'flax>=0.12',
+    'fsspec>=2024.6',
     'gin-config>=0.5',
     'importlib-resources>=5',  # tensorflow-datasets imports it and does not require it
     'jax>=0.7',
     'jaxtyping>=0.2.30',
     'jinja2>=3.1',
     'matplotlib>=3.8',
+    'ml_dtypes>=0.5',
     'numpy>=2.0',
     'optax>=0.2.5',
     'orbax-checkpoint>=0.11.20',
@@ -61,11 +64,13 @@ setuptools.setup(
     'tensorboard>=2.18',
     'tensorflow>=2.18',
     'tensorflow-text>=2.18',
+    'tensorstore>=0.1.70',
   ],
   extras_require={
     'test': ['hypothesis>=6', 'pytest>=8', 'pytest-xdist>=3', 'ruff>=0.9'],
     'gpu': ['jax[cuda12]'],
     'tpu': ['jax[tpu]'],
+    'gcs': ['gcsfs'],
     # T5X and two of its dependencies install from their repositories only; see docs/t5x.md.
     't5x': ['cached_property', 'fiddle', 'grain'],
   },

@@ -13,6 +13,7 @@ VERBS = {
   'import': ('robust_t5x.importing', 'make bank files of published instruction sets'),
   'convert': ('robust_t5x.convert', 'convert checkpoints and prompts between formats'),
   'plan': ('robust_t5x.plan', 'compile a run for a TPU topology and say what it needs there'),
+  'preflight': ('robust_t5x.preflight', 'count the workers and devices that a run would have'),
   'report': ('robust_t5x.report', 'write a report from the results of evaluations'),
 }
 

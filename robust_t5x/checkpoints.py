@@ -11,11 +11,12 @@ import hashlib
 import os
 from typing import Any
 
+from etils import epath
 import fsspec
 import jax
 import numpy as np
 
-from robust_t5x import huggingface, network, progress, quiet, t5x_checkpoints
+from robust_t5x import huggingface, network, processes, progress, quiet, t5x_checkpoints
 from robust_t5x import trainable as trainable_lib
 
 BUNDLED = 'bundled'
@@ -242,10 +243,10 @@ class RunCheckpoints:
     import orbax.checkpoint as ocp
 
     self._ocp = ocp
-    self._data_dir = os.path.join(os.path.abspath(model_dir), 'data_iterator')
+    self._data_dir = processes.join(model_dir, 'data_iterator')
     self._keep = keep
     self._manager = ocp.CheckpointManager(
-      os.path.join(os.path.abspath(model_dir), 'checkpoints'),
+      processes.join(model_dir, 'checkpoints'),
       options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
     )
 
@@ -258,7 +259,7 @@ class RunCheckpoints:
     if self._manager.latest_step() == step:
       return
     if data_iterator is not None:
-      os.makedirs(self._data_dir, exist_ok=True)
+      epath.Path(self._data_dir).mkdir(parents=True, exist_ok=True)
       data_iterator.save(self._data_file(step))
     self._manager.save(step, args=self._ocp.args.StandardSave(state))
     self._manager.wait_until_finished()
@@ -276,10 +277,14 @@ class RunCheckpoints:
     self._manager.close()
 
   def _data_file(self, step: int) -> str:
-    return os.path.join(self._data_dir, f'{step}-{jax.process_index()}-of-{jax.process_count()}')
+    return f'{self._data_dir}/{step}{self._suffix()}'
+
+  def _suffix(self) -> str:
+    return f'-{jax.process_index()}-of-{jax.process_count()}'
 
   def _remove_old_data(self) -> None:
     steps = {str(step) for step in self._manager.all_steps()}
-    for name in os.listdir(self._data_dir) if os.path.isdir(self._data_dir) else ():
-      if name.split('-')[0] not in steps:
-        os.remove(os.path.join(self._data_dir, name))
+    data = epath.Path(self._data_dir)
+    for file in data.iterdir() if data.is_dir() else ():
+      if file.name.split('-')[0] not in steps and self._suffix() in file.name:
+        file.unlink()

@@ -12,7 +12,7 @@ import os
 import sys
 from typing import Any
 
-from robust_t5x import launcher
+from robust_t5x import launcher, processes
 
 SCORERS = ('exact_match', 'lmentry', 'rank_likelihood')
 
@@ -42,11 +42,13 @@ def evaluate(
     label: name of the model in tables and reports; by default says whether there is a prompt.
 
   Returns:
-    The results table.
+    The results table; None on all processes but the main one.
 
   Raises:
     ValueError: naming the setting, task or phrasing that cannot be evaluated, before any evaluation starts.
   """
+  import numpy as np
+
   import gin
   from robust_t5x import progress, report, results, scoring
   from seqio_tasks import registration
@@ -69,19 +71,25 @@ def evaluate(
         )
   label = label or ('with prompt' if loaded.identity['prompt'] else 'without prompt')
   identity = fingerprint(loaded, tasks, task_feature_lengths, split, scorer)
-  run = results.Run.open(output_dir, label=label, fingerprint=identity)
-  if run.finished:
+  # The main process alone keeps results; the others, whose disks may be their own, follow it.
+  run = results.Run.open(output_dir, label=label, fingerprint=identity) if processes.is_main() else None
+  open_tasks = np.asarray([run is None or not (run.finished or run.has_shard(task.name)) for task in tasks])
+  todo = [task for task, is_open in zip(tasks, processes.from_main(open_tasks), strict=True) if is_open]
+  if run is not None and run.finished:
     print(f'{output_dir} holds this evaluation already; nothing to do')
     return run.table()
 
   runner = scoring.Runner(loaded.model, loaded.params, batch_size, max_output=task_feature_lengths['targets'])
-  todo = [task for task in tasks if not run.has_shard(task.name)]
   done = len(tasks) - len(todo)
   with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
     for task in todo:
       rows = read_task(task.name, task_feature_lengths, split)
-      run.add_shard(task.name, score_task(runner, rows, task, scorer, label))
+      table = score_task(runner, rows, task, scorer, label)
+      if run is not None:
+        run.add_shard(task.name, table)
       bar.advance(1, task.name)
+  if run is None:
+    return None
   table = run.finish(
     instructions={i.id: i.template for task in tasks for i in task.instructions},
     metadata={

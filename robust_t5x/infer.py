@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from robust_t5x import launcher
+from robust_t5x import launcher, processes
 
 
 def infer(
@@ -55,6 +55,8 @@ def infer(
     for i, scores in zip(ranked, runner.score([tokens[i] for i in ranked], options, bar.advance), strict=True):
       rows[i]['option_scores'] = [round(float(s), 6) for s in scores]
       rows[i]['prediction'] = rows[i]['options'][int(scores.argmax())]
+  if not processes.is_main():
+    return output_file
   os.makedirs(os.path.dirname(os.path.abspath(output_file)), exist_ok=True)
   results.write_atomically(output_file, ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows))
   print(f'wrote {len(rows)} outputs to {output_file}')

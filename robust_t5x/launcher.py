@@ -8,7 +8,7 @@ import re
 import sys
 from typing import Any
 
-from robust_t5x import quiet
+from robust_t5x import processes, quiet
 
 
 class UsageError(ValueError):
@@ -46,6 +46,7 @@ def parse_flags(argv: Sequence[str], description: str) -> argparse.Namespace:
   parser.add_argument(
     '--seqio_additional_cache_dirs', default='', metavar='DIRS', help='cached SeqIO tasks, comma-separated'
   )
+  add_process_flags(parser)
   rest, bindings = [], []
   for argument in argv:
     match = re.fullmatch(r'--gin\.([^=\s]+)=(.*)', argument, re.DOTALL)
@@ -60,6 +61,23 @@ def parse_flags(argv: Sequence[str], description: str) -> argparse.Namespace:
   if not flags.gin_file:
     raise UsageError('no --gin_file; the runs that come with the project are in gin/runs/')
   return flags
+
+
+def add_process_flags(parser: argparse.ArgumentParser) -> None:
+  """Adds T5X's flags for runs of several processes."""
+  parser.add_argument(
+    '--multiprocess', '--multiprocess_gpu', action='store_true',
+    help='this is one of several processes; on Cloud TPU they find each other',
+  )  # fmt: skip
+  parser.add_argument('--coordinator_address', metavar='HOST:PORT', help='where process 0 is')
+  parser.add_argument('--process_count', type=int, metavar='N')
+  parser.add_argument('--process_index', type=int, metavar='I')
+
+
+def start_processes(flags: argparse.Namespace) -> None:
+  """Joins this process to the others, where the flags say that there are any."""
+  if flags.multiprocess or flags.coordinator_address:
+    processes.start(flags.coordinator_address, flags.process_count, flags.process_index)
 
 
 def parse_gin(flags: argparse.Namespace) -> None:
@@ -125,12 +143,24 @@ def run_configured(name: str, argv: Sequence[str] | None, description: str) -> i
   try:
     flags = parse_flags(sys.argv[1:] if argv is None else argv, description)
     set_environment(flags)
+    start_processes(flags)
     quiet.import_tensorflow()
     parse_gin(flags)
+    processes.check(macro('TOPOLOGY'))
     configured(name)()
   except Exception as e:
     return report_error(e)
   return 0
+
+
+def macro(name: str, default: Any = None) -> Any:
+  """The value of a macro of the parsed gin files, or the default where none sets it."""
+  import gin
+
+  try:
+    return gin.query_parameter(f'{name}/macro.value')
+  except ValueError:
+    return default
 
 
 def configured(name: str) -> Callable[..., Any]:

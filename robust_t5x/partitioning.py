@@ -1,6 +1,6 @@
 """Device meshes and logical axis rules."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from flax.linen import partitioning
@@ -81,12 +81,6 @@ def cast(shapes: Any, dtype: Any) -> Any:
 def replicated(mesh: Mesh) -> NamedSharding:
   """The same value on every device."""
   return NamedSharding(mesh, PartitionSpec())
-
-
-def shard_batch(batch: Mapping[str, np.ndarray], mesh: Mesh) -> dict[str, jax.Array]:
-  """This process's part of a batch -> global arrays split over the data axis."""
-  sharding = NamedSharding(mesh, PartitionSpec('data'))
-  return {k: jax.make_array_from_process_local_data(sharding, np.asarray(v)) for k, v in batch.items()}
 
 
 def split_rows(rows: np.ndarray, mesh: Mesh) -> jax.Array:

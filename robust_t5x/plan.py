@@ -104,19 +104,14 @@ def plan(settings: Settings, topology: str, steps: Sequence[str] = ('train', 'ev
 
   Raises:
     topologies.TopologyError: if the topology is unknown or cannot be compiled for here.
-    launcher.UsageError: if the batch does not divide by the devices.
+    ValueError: if the batch does not divide by the replicas and microbatches.
     OutOfMemory: if a step does not fit.
   """
-  from robust_t5x import partitioning
+  from robust_t5x import partitioning, training
 
   devices = topologies.devices(topology)
   mesh = partitioning.make_mesh(settings.model_parallel, devices)
-  replicas = mesh.shape['data']
-  if settings.batch_size % (settings.microbatches * replicas):
-    raise launcher.UsageError(
-      f'BATCH_SIZE is {settings.batch_size}; it must be a multiple of MICROBATCHES ({settings.microbatches}) times the '
-      f'{replicas} replicas'
-    )
+  training.check_batch(settings.batch_size, settings.microbatches, mesh)
   variables = dict(zip(('params', 'params_axes'), settings.model.variable_shapes(), strict=True))
   device = topologies.TPUS[topology].device if topology in topologies.TPUS else None
   programs = {'train': _train_program, 'eval': _eval_program, 'infer': _infer_program}
@@ -268,27 +263,18 @@ def configured_settings() -> tuple[Settings, str]:
     model=run['model'],
     trainable=run.get('trainable') or trainable.Trainable(),
     batch_size=run['batch_size'],
-    phrasings=1 + _macro('NUM_PARAPHRASES', 3),
+    phrasings=1 + launcher.macro('NUM_PARAPHRASES', 3),
     inputs=run['task_feature_lengths']['inputs'],
     targets=run['task_feature_lengths']['targets'],
     microbatches=run.get('microbatches', 1),
     model_parallel=run.get('model_parallel', 1),
     backbone_dtype=run.get('backbone_dtype', 'float32'),
-    eval_batch_size=_macro('EVAL_BATCH_SIZE', run['batch_size']),
+    eval_batch_size=launcher.macro('EVAL_BATCH_SIZE', run['batch_size']),
   )
-  topology = _macro('TOPOLOGY', None)
+  topology = launcher.macro('TOPOLOGY')
   if topology is None:
     raise launcher.UsageError('not set: TOPOLOGY; add --topology NAME or a file of gin/topologies/')
   return settings, topology
-
-
-def _macro(name: str, default: Any) -> Any:
-  import gin
-
-  try:
-    return gin.query_parameter(f'{name}/macro.value')
-  except ValueError:
-    return default
 
 
 def as_text(steps: Sequence[Step], topology: str, settings: Settings) -> str:

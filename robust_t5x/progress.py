@@ -3,6 +3,8 @@
 import sys
 import time
 
+from robust_t5x import processes
+
 
 class Progress:
   """Shows how far a loop is, how fast it goes and when it will be done."""
@@ -20,7 +22,8 @@ class Progress:
     self._start, self._began = start, time.monotonic()
     self._interval, self._shown = interval, self._began
     self._bar = None
-    if sys.stderr.isatty():
+    self._silent = not processes.is_main()
+    if not self._silent and sys.stderr.isatty():
       from rich import progress as rich_progress
 
       columns = (
@@ -49,7 +52,7 @@ class Progress:
       self._bar.update(self._task, advance=amount, note=note)
       return
     now = time.monotonic()
-    if now - self._shown >= self._interval:
+    if not self._silent and now - self._shown >= self._interval:
       self._shown = now
       rate = (self._done - self._start) / (now - self._began)
       reached = f'{self._done} done'

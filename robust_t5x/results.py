@@ -15,6 +15,7 @@ import shutil
 import sys
 from typing import Any
 
+from etils import epath
 import pandas as pd
 
 from robust_t5x import t5x_results
@@ -45,6 +46,9 @@ def versions() -> dict[str, str]:
 
 def write_atomically(path: str, text: str) -> None:
   """Writes a text file so that a reader finds the old one or the new one, never a part."""
+  if '://' in path:  # a bucket's objects appear whole
+    epath.Path(path).write_text(text)
+    return
   with open(path + '.tmp', 'w', encoding='utf-8') as f:
     f.write(text)
   os.replace(path + '.tmp', path)

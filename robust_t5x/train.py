@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Any
 
-from robust_t5x import launcher
+from robust_t5x import launcher, processes
 
 
 def train(
@@ -77,7 +77,10 @@ def train(
   checkpoints.check_vocabulary(model.module.config, model.input_vocabulary)
   record = run_record(model_dir, seed, initial_checkpoint_path)
   shapes, axes = model.variable_shapes()
+  if '://' in model_dir and set(trainable.split(shapes)[0]) - {'prompt'}:
+    raise launcher.UsageError('MODEL_DIR: a run that trains the backbone writes a checkpoint; give a local directory')
   mesh = partitioning.make_mesh(model_parallel)
+  training.check_batch(batch_size, microbatches, mesh)
   _log(_describe(*trainable.split(shapes)))
 
   for register in register_tasks:
@@ -91,14 +94,15 @@ def train(
   state = jax.device_put(state, training.state_shardings(state, model.optimizer_def, axes, mesh))
   step_fn = training.compiled_step(model, mesh, microbatches, seed)
 
-  os.makedirs(model_dir, exist_ok=True)
+  processes.make_shared(model_dir)
   saved = checkpoints.RunCheckpoints(model_dir)
   step = saved.latest_step() or 0
   if step:
     _check_same_run(model_dir, record)
     state = saved.restore(step, state, data)
     _log(f'going on from step {step} of {model_dir}')
-  write_record(model_dir, record)
+  if processes.is_main():
+    write_record(model_dir, record)
 
   try:
     _loop(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_steps, save_period, log_period)
@@ -119,9 +123,10 @@ def _loop(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_step
 
   from robust_t5x import partitioning, progress
 
-  writer = metric_writers.SummaryWriter(os.path.join(model_dir, 'tensorboard'))
+  main = processes.is_main()
+  writer = metric_writers.SummaryWriter(processes.join(model_dir, 'tensorboard')) if main else None
   totals, since, began = None, step, time.monotonic()
-  cut = 0  # inputs of this process, since it started
+  cut = 0  # inputs, since this process started
   merge = jax.jit(lambda a, b: {k: v.merge(b[k]) for k, v in a.items()})
   with progress.Progress('training', train_steps, step) as bar:
     note = ''
@@ -129,7 +134,7 @@ def _loop(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_step
       batch = dict(next(data))
       if 'truncated_tokens' in batch:
         cut += int((batch.pop('truncated_tokens') > 0).sum())
-      batch = partitioning.shard_batch(batch, mesh)
+      batch = {name: partitioning.split_rows(rows, mesh) for name, rows in batch.items()}
       state, metrics = step_fn(state, frozen, batch)
       totals = metrics if totals is None else merge(totals, metrics)
       step += 1
@@ -148,14 +153,16 @@ def _loop(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_step
         seconds = time.monotonic() - began
         values['steps_per_second'] = (step - since) / seconds
         values['truncated_inputs'] = cut
-        writer.write_scalars(step, values)
+        if writer is not None:
+          writer.write_scalars(step, values)
         note = f'loss {values["loss"]:.4f}, token accuracy {values["token_accuracy"]:.3f}'
         totals, since, began = None, step, time.monotonic()
       if save_now:
         saved.save(step, state, data)
       bar.advance(1, note)
-  writer.flush()
-  writer.close()
+  if writer is not None:
+    writer.flush()
+    writer.close()
   if cut:
     _log(f'warning: {cut} inputs were longer than TASK_FEATURE_LENGTHS allows and were cut; raise it')
   if saved.latest_step() != train_steps:
@@ -233,20 +240,17 @@ def data_iterator(
   seed: int,
   use_cached: bool,
 ) -> Any:
-  """An endless, checkpointable iterator over this process's part of the training batches."""
+  """An endless, checkpointable iterator over the training batches.
+
+  Every process reads whole batches, of which it uses its part: so a run does not depend on the number of processes.
+  """
   from clu.data import dataset_iterator
-  import jax
   import seqio
 
-  processes = jax.process_count()
   known = set(seqio.TaskRegistry.names()) | set(seqio.MixtureRegistry.names())
   if name not in known:
     raise launcher.UsageError(
       f'MIXTURE_OR_TASK_NAME: no task or mixture {name!r} is registered{launcher.nearest(name, known)}'
-    )
-  if batch_size % (processes * jax.local_device_count()):
-    raise launcher.UsageError(
-      f'BATCH_SIZE is {batch_size}; it must be a multiple of the {processes * jax.local_device_count()} devices'
     )
   converter = model.FEATURE_CONVERTER_CLS(pack=False)
   converter.keep_truncated = True
@@ -257,11 +261,11 @@ def data_iterator(
     shuffle=True,
     num_epochs=None,
     feature_converter=converter,
-    shard_info=seqio.ShardInfo(jax.process_index(), processes),
+    shard_info=seqio.ShardInfo(0, 1),  # as T5X on one host; without it seqio orders the data otherwise
     seed=seed,
     use_cached=use_cached,
   )
-  ds = ds.batch(batch_size // processes, drop_remainder=True).prefetch(4)
+  ds = ds.batch(batch_size, drop_remainder=True).prefetch(4)
   return dataset_iterator.TfDatasetIterator(ds, checkpoint=True)
 
 
@@ -293,15 +297,16 @@ def write_record(model_dir: str, record: Mapping[str, Any]) -> None:
     ('run.json', json.dumps(record, indent=2) + '\n'),
     ('config.gin', record['gin_config']),
   ):
-    results.write_atomically(os.path.join(model_dir, name), text)
+    results.write_atomically(processes.join(model_dir, name), text)
 
 
 def _check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
-  path = os.path.join(model_dir, 'run.json')
-  if not os.path.isfile(path):
+  from etils import epath
+
+  path = epath.Path(processes.join(model_dir, 'run.json'))
+  if not path.exists():
     return
-  with open(path, encoding='utf-8') as f:
-    before = json.load(f)
+  before = json.loads(path.read_text())
   if (before['backbone'] or {}).get('sha256') != (record['backbone'] or {}).get('sha256'):
     raise launcher.UsageError(
       f'MODEL_DIR: {model_dir} holds a run on another backbone ({before["backbone"]}); choose another MODEL_DIR'
@@ -331,14 +336,16 @@ def _export(model, model_dir, moving, frozen, record) -> str:
   from robust_t5x import trainable as trainable_lib
 
   moving = partitioning.whole_on_host(moving)
-  path = os.path.join(model_dir, 'prompt.safetensors')
-  if 'prompt' in moving:
+  path = processes.join(model_dir, 'prompt.safetensors')
+  if 'prompt' in moving and processes.is_main():
     metadata = {k: record[k] for k in ('gin_config', 'seed', 'versions', 'backbone')}
     prompts.save(path, moving['prompt'], metadata)
     _log(f'wrote {path}')
   if set(moving) - {'prompt'}:
-    path = os.path.join(model_dir, 'model')
+    path = processes.join(model_dir, 'model')
     params = trainable_lib.merge(moving, partitioning.whole_on_host(frozen))
+    if not processes.is_main():
+      return path
     huggingface.save(path, model.module.config, params)
     vocabulary = model.input_vocabulary.sentencepiece_model_file
     shutil.copyfile(vocabulary, os.path.join(path, 'spiece.model'))
@@ -347,7 +354,8 @@ def _export(model, model_dir, moving, frozen, record) -> str:
 
 
 def _log(text: str) -> None:
-  print(text, file=sys.stderr, flush=True)
+  if processes.is_main():
+    print(text, file=sys.stderr, flush=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

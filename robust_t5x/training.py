@@ -99,6 +99,16 @@ def make_train_step(
   return step
 
 
+def check_batch(batch_size: int, microbatches: int, mesh: Any) -> None:
+  """Raises ValueError unless every replica gets as many examples in every microbatch."""
+  replicas = mesh.shape['data']
+  if batch_size % (microbatches * replicas):
+    raise ValueError(
+      f'BATCH_SIZE is {batch_size}; it must be a multiple of MICROBATCHES ({microbatches}) times the {replicas} '
+      'replicas (devices over MODEL_PARALLEL)'
+    )
+
+
 def compiled_step(model: models.RobustT5, mesh: Any, microbatches: int = 1, seed: int = 0) -> Any:
   """The step for a mesh, to call or to lower: state and frozen parameters by their logical axes, the batch split.
 

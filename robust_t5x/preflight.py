@@ -1,0 +1,31 @@
+"""Counts the workers and devices that a run would have, before it starts.
+
+`robust-t5x preflight [--topology v4-32] [--multiprocess]`, on every worker.
+"""
+
+import argparse
+from collections.abc import Sequence
+import sys
+
+from robust_t5x import launcher, processes, quiet, topologies
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Command line; returns the exit status, 2 if something is missing."""
+  quiet.set_up()
+  parser = argparse.ArgumentParser(prog='robust-t5x preflight', description=__doc__.splitlines()[0], allow_abbrev=False)
+  parser.add_argument('--topology', choices=topologies.NAMES, help='what there should be')
+  launcher.add_process_flags(parser)
+  arguments = parser.parse_args(argv)
+  try:
+    launcher.start_processes(arguments)
+    print(processes.check(arguments.topology))
+  except Exception as e:
+    return launcher.report_error(e)
+  return 0
+
+
+if __name__ == '__main__':
+  from robust_t5x import preflight as _preflight
+
+  sys.exit(_preflight.main())
