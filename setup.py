@@ -71,8 +71,8 @@ setuptools.setup(
     'gpu': ['jax[cuda12]'],
     'tpu': ['jax[tpu]'],
     'gcs': ['gcsfs'],
-    # T5X and two of its dependencies install from their repositories only; see docs/t5x.md.
-    't5x': ['cached_property', 'fiddle', 'grain'],
+    # What T5X, airio and jestimator import besides; they install from their repositories, launch/install_t5x.sh.
+    't5x': ['absl-py', 'cached_property', 'chex', 'fiddle>=0.2.5', 'grain', 'jaxtyping', 'tensorboard'],
   },
   entry_points={'console_scripts': ['robust-t5x = robust_t5x.__main__:main']},
   classifiers=[
