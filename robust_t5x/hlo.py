@@ -130,7 +130,7 @@ def _group_size(rest: str, devices: int) -> int:
   iota = re.search(r'replica_groups=\[(\d+),(\d+)\]', rest)
   if iota:
     return int(iota[2])
-  mesh = re.search(r'replica_groups=mesh\[(.*?)\] \{(.*?)\}', rest)
+  mesh = re.search(r'replica_groups=mesh\[(.*?)\][^{]*\{(.*?)\}', rest)
   if mesh:
     sizes = dict(re.findall(r"'(\w+)'=(\d+)", mesh[1]))
     return math.prod(int(sizes[axis]) for axis in re.findall(r"'(\w+)'", mesh[2]))

@@ -85,6 +85,7 @@ def load_with_identity(
   model = models.RobustT5(network.Transformer(config, prompt_config), pieces, pieces)
   shapes, axes = model.variable_shapes()
   mesh = partitioning.make_mesh(model_parallel)
+  partitioning.check_model(config, mesh)
   shardings = partitioning.param_shardings(axes, shapes, mesh)
   params, _ = checkpoints.load_backbone(checkpoint, partitioning.placed(shapes, shardings, dtype))
   if arrays:

@@ -39,6 +39,14 @@ def make_mesh(model_parallel: int = 1, devices: Sequence[jax.Device] | None = No
   return Mesh(grid, ('data', 'model'))
 
 
+def check_model(config: Any, mesh: Mesh) -> None:
+  """Raises ValueError unless a network's heads (network.T5Config) can be split over the axis 'model'."""
+  if config.num_heads % mesh.shape['model']:
+    raise ValueError(
+      f'MODEL_PARALLEL is {mesh.shape["model"]}; it must divide the {config.num_heads} attention heads of the model'
+    )
+
+
 def param_shardings(params_axes: Any, params: Any, mesh: Mesh) -> Any:
   """Sharding of every parameter by its logical axes.
 

@@ -112,6 +112,7 @@ def plan(settings: Settings, topology: str, steps: Sequence[str] = ('train', 'ev
   devices = topologies.devices(topology)
   mesh = partitioning.make_mesh(settings.model_parallel, devices)
   training.check_batch(settings.batch_size, settings.microbatches, mesh)
+  partitioning.check_model(settings.model.module.config, mesh)
   variables = dict(zip(('params', 'params_axes'), settings.model.variable_shapes(), strict=True))
   device = topologies.TPUS[topology].device if topology in topologies.TPUS else None
   programs = {'train': _train_program, 'eval': _eval_program, 'infer': _infer_program}
@@ -345,6 +346,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet.import_tensorflow()
     launcher.parse_gin(flags)
     settings, topology = configured_settings()
+    if topology in topologies.TPUS:
+      import jax
+
+      jax.config.update('jax_platforms', 'cpu')  # the TPU's compiler needs no TPU, and should not look for one
     print(f'compiling for {topology}; minutes for a large model', file=sys.stderr)
     steps = plan(settings, topology, arguments.steps.split(','))
   except Exception as e:

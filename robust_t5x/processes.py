@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from robust_t5x import topologies
+from robust_t5x import quiet, topologies
 
 
 class ProcessError(RuntimeError):
@@ -71,6 +71,8 @@ def check(topology: str | None) -> str:
   """
   import jax
 
+  with quiet.stderr_muted():  # libtpu complains where there is no TPU
+    jax.devices()
   found = (
     f'{jax.process_count()} processes, {jax.device_count()} devices '
     f'({jax.local_device_count()} of this process), {jax.devices()[0].device_kind}'

@@ -81,6 +81,7 @@ def train(
     raise launcher.UsageError('MODEL_DIR: a run that trains the backbone writes a checkpoint; give a local directory')
   mesh = partitioning.make_mesh(model_parallel)
   training.check_batch(batch_size, microbatches, mesh)
+  partitioning.check_model(model.module.config, mesh)
   _log(_describe(*trainable.split(shapes)))
 
   for register in register_tasks:
