@@ -70,6 +70,7 @@ setuptools.setup(
     'test': ['hypothesis>=6', 'pytest>=8', 'pytest-xdist>=3', 'ruff>=0.9'],
     'gpu': ['jax[cuda12]'],
     'tpu': ['jax[tpu]'],
+    'plan': ['libtpu'],  # the TPU's compiler, to plan on a machine without one
     'gcs': ['gcsfs'],
     # What T5X, airio and jestimator import besides; they install from their repositories, launch/install_t5x.sh.
     't5x': ['absl-py', 'cached_property', 'chex', 'fiddle>=0.2.5', 'grain', 'jaxtyping', 'tensorboard'],

@@ -102,6 +102,8 @@ def devices(name: str) -> Sequence[Any]:
   topology = TPUS[name]
   # Otherwise libtpu asks the metadata server of a Cloud TPU what it is attached to.
   os.environ['TPU_SKIP_MDS_QUERY'] = '1'
+  # Several may compile at once, since nothing is run.
+  os.environ['ALLOW_MULTIPLE_LIBTPU_LOAD'] = '1'
   from jax.experimental import topologies
 
   options = {'chip_config_name': topology.chip_config} if topology.chip_config else {}
@@ -110,6 +112,6 @@ def devices(name: str) -> Sequence[Any]:
       description = topologies.get_topology_desc(topology.shape, 'tpu', **options)
   except Exception as e:
     raise TopologyError(
-      f"TOPOLOGY: the compiler for {name} does not load ({str(e).splitlines()[0]}); pip install -e '.[tpu]'"
+      f"TOPOLOGY: the compiler for {name} does not load ({str(e).splitlines()[0]}); pip install -e '.[plan]'"
     ) from e
   return description.devices

@@ -1,0 +1,157 @@
+"""The planner: tiny models compiled by the TPU's own compiler, and what it says of them."""
+
+import json
+
+import numpy as np
+import optax
+import pytest
+
+from robust_t5x import __main__ as command
+from robust_t5x import families, models, network, objectives, plan, prompts, topologies, trainable
+
+CONFIG = network.T5Config(512, 128, 4, 32, 2, 2, 256, dtype='bfloat16', remat=True)
+ARGUMENTS = [
+  '--gin_file=gin/runs/align_mini.gin', '--gin_file=gin/prompts/prefix.gin', '--gin_file=gin/objectives/kl.gin',
+]  # fmt: skip
+
+
+class Vocabulary:
+  eos_id = 1
+
+
+@pytest.fixture
+def libtpu():
+  pytest.importorskip('libtpu', reason="libtpu is not installed; pip install -e '.[plan]'")
+
+
+@pytest.fixture(autouse=True)
+def _no_gin():
+  import gin
+
+  gin.clear_config(clear_constants=True)
+  yield
+  gin.clear_config(clear_constants=True)
+
+
+def settings(config=CONFIG, batch=32, microbatches=1, model_parallel=1, phrasings=4):
+  model = models.RobustT5(
+    network.Transformer(config, prompts.PromptConfig(encoder_prefix_length=8)), Vocabulary, Vocabulary,
+    optax.adamw(0.1), objectives.kl_to_canonical,
+  )  # fmt: skip
+  return plan.Settings(
+    model, trainable.Trainable(), batch, phrasings, 64, 8, microbatches, model_parallel, 'bfloat16', 32
+  )
+
+
+@pytest.mark.parametrize('name', ['v2-8', 'v4-8', 'v5e-4', 'v6e-8'])
+def test_a_training_step_compiles_for_each_generation(libtpu, name):
+  (step,) = plan.plan(settings(), name, ['train'])
+  replicas = topologies.TPUS[name].devices
+  assert step.fits and step.total_bytes < step.capacity_bytes
+  # Weights in bfloat16 on every device; little more, since only the prompt has slots.
+  weights = 2 * sum(np.prod(x.shape) for x in trainable.flatten(settings().model.variable_shapes()[0]).values())
+  assert weights <= step.parameter_bytes <= 1.2 * weights
+  assert set(step.collectives) == {'all-reduce'}
+  # At least the forward and backward pass through the encoder's weights: 4 FLOPs for each and token.
+  encoder = sum(
+    np.prod(x.shape)
+    for n, x in trainable.flatten(settings().model.variable_shapes()[0]).items()
+    if 'encoder/layers' in n
+  )
+  tokens = 32 * 4 * 64 / replicas
+  assert 4 * encoder * tokens < step.flops < 20 * encoder * tokens
+  assert step.seconds > 0 and step.bound in ('arithmetic', 'memory', 'links')
+
+
+@pytest.mark.parametrize('name', topologies.TPUS)
+def test_the_compiler_has_the_devices_we_say(libtpu, name):
+  devices = topologies.devices(name)
+  assert len(devices) == topologies.TPUS[name].devices
+  assert len({d.process_index for d in devices}) in (topologies.TPUS[name].hosts, 2)  # v6e-8 counts as two halves
+
+
+def test_all_steps_and_model_parallel(libtpu):
+  whole = {s.name: s for s in plan.plan(settings(), 'v5e-4')}
+  shared = {s.name: s for s in plan.plan(settings(model_parallel=2), 'v5e-4')}
+  assert set(whole) == {'train', 'eval', 'infer'}
+  for name, step in shared.items():
+    assert step.parameter_bytes < 0.7 * whole[name].parameter_bytes
+    assert sum(sent for _, sent in step.collectives.values()) > 0
+  assert whole['infer'].flops > whole['eval'].flops / 2
+
+
+def test_microbatches_take_less_memory_for_the_same_work(libtpu):
+  (one,), (four,) = (plan.plan(settings(batch=64, microbatches=m), 'v4-8', ['train']) for m in (1, 4))
+  assert four.activation_bytes < one.activation_bytes
+  assert four.flops == pytest.approx(one.flops, rel=0.05)
+  assert [sent for _, sent in four.collectives.values()] == pytest.approx(
+    [sent for _, sent in one.collectives.values()], rel=0.01
+  )
+
+
+def test_what_does_not_fit_is_said(libtpu):
+  config = families.config('t5_1_1', 'xxl', 'bfloat16')
+  import dataclasses
+
+  wide = dataclasses.replace(config, num_encoder_layers=1, num_decoder_layers=1, vocab_size=2_000_000)
+  try:
+    (step,) = plan.plan(settings(wide), 'v2-8', ['train'])
+  except plan.OutOfMemory as e:
+    assert str(e)
+  else:
+    assert step.fits is False
+
+
+def test_a_run_that_has_a_topology_takes_no_other(capsys):
+  assert command.main(['plan', *ARGUMENTS, '--topology=v5e-4', '--steps=train']) == 2
+  assert "is 'cpu' in gin/runs/align_mini.gin and 'v5e-4' in gin/topologies/v5e-4.gin" in capsys.readouterr().err
+
+
+def test_the_command_prints_a_table(libtpu, tiny_vocabulary_path, capsys):
+  files = ['gin/runs/align.gin', 'gin/models/mini.gin', 'gin/tasks/mini.gin', 'gin/prompts/prefix.gin',
+           'gin/objectives/kl.gin']  # fmt: skip
+  more = [f"--gin.VOCABULARY='{tiny_vocabulary_path}'", '--gin.INITIAL_CHECKPOINT_PATH=None',
+          "--gin.TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 8}"]  # fmt: skip
+  assert command.main(['plan', *(f'--gin_file={f}' for f in files), *more, '--topology=v5e-4']) == 0
+  out = capsys.readouterr().out
+  for line in ('v5e-4: 4 devices', 'of 16 GiB', 'all-reduce: number', 'examples per second, at most'):
+    assert line in out
+  assert out.count('fits') == 3
+
+
+def test_the_cpu_is_planned_for_here(capsys):
+  assert command.main(['plan', *ARGUMENTS, '--steps=train', '--json']) == 0
+  made = json.loads(capsys.readouterr().out)
+  assert made['topology'] == 'cpu' and made['settings']['batch_size'] == 16
+  (step,) = made['steps']
+  assert step['flops'] > 1e9 and step['fits'] is None and step['seconds'] is None
+  import gin
+
+  gin.clear_config(clear_constants=True)
+  assert command.main(['plan', *ARGUMENTS, '--steps=train']) == 0
+  assert 'parameters, optimiser' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (['--topology=v4-9'], "unknown topology 'v4-9'; did you mean v4-8?"),
+    (['--topology=xyz'], "unknown topology 'xyz'; use one of cpu, gpu-1"),
+    (['--topology=gpu-1', '--gin.TRAIN_STEPS=1'], 'give only one of these files'),
+    ([], 'no --gin_file'),
+  ],
+)
+def test_mistakes(arguments, message, capsys):
+  files = ARGUMENTS if arguments else []
+  assert command.main(['plan', *files, *arguments]) == 2
+  assert message in capsys.readouterr().err
+
+
+def test_a_gpu_is_not_planned_for_without_one():
+  with pytest.raises(topologies.TopologyError, match='this one has no GPU'):
+    topologies.devices('gpu-8')
+
+
+def test_a_batch_that_does_not_divide(libtpu):
+  with pytest.raises(ValueError, match='BATCH_SIZE is 30; it must be a multiple of MICROBATCHES'):
+    plan.plan(settings(batch=30), 'v4-8', ['train'])
