@@ -9,7 +9,9 @@ the weights.
 """
 
 import argparse
+import concurrent.futures
 import json
+import multiprocessing
 import os
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
@@ -69,6 +71,13 @@ def fit(size, name, steps):
   return None
 
 
+def in_a_process_of_its_own(function, *arguments):
+  """The compiler keeps gigabytes of every program for the life of its process."""
+  context = multiprocessing.get_context('spawn')
+  with concurrent.futures.ProcessPoolExecutor(1, mp_context=context) as pool:
+    return pool.submit(function, *arguments).result()
+
+
 def main():
   """Compiles what is not there yet, then prints."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -89,7 +98,7 @@ def main():
     for name in arguments.topologies.split(','):
       if arguments.print or (size, name, arguments.steps) in done:
         continue
-      found = fit(size, name, arguments.steps.split(','))
+      found = in_a_process_of_its_own(fit, size, name, arguments.steps.split(','))
       row = {'size': size, 'topology': name, 'steps': arguments.steps, 'fits': found is not None}
       if found:
         row |= {'model_parallel': found[0], 'microbatches': found[1]}

@@ -73,25 +73,128 @@ def test_gin_files_say_what_they_provide_and_require():
     assert 'Requires: ' in text, path
 
 
-def test_every_run_file_parses():
+def parsed(arguments) -> str:
+  """The configuration that a command line gives."""
   import gin
   from robust_t5x import launcher
 
-  runs = sorted((ROOT / 'gin/runs').glob('*.gin'))
-  assert len(runs) >= 6
-  for path in runs:
-    gin.clear_config(clear_constants=True)
-    text = path.read_text()
+  gin.clear_config(clear_constants=True)
+  launcher.parse_gin(launcher.parse_flags(arguments, ''))
+  text = gin.config_str()
+  gin.clear_config(clear_constants=True)
+  return text
+
+
+def names(folder):
+  return sorted(p.stem for p in (ROOT / 'gin' / folder).glob('*.gin'))
+
+
+FAMILIES = ('flan_t5', 't0', 't5_1_0', 't5_1_1')
+
+
+def test_every_run_file_parses():
+  runs = names('runs')
+  assert len(runs) >= 8
+  for run in runs:
+    text = (ROOT / 'gin/runs' / f'{run}.gin').read_text()
     extra = []
-    if path.stem.startswith('align'):
+    if run.startswith('align'):
       extra += ['--gin_file=gin/prompts/input.gin', '--gin_file=gin/objectives/kl.gin']
+    if run == 'align':
+      extra += ['--gin_file=gin/models/from_checkpoint.gin', "--gin.INITIAL_CHECKPOINT_PATH='bundled'"]
     if 'REGISTER_TASKS' in text:
       extra += ['--gin_file=gin/tasks/mmlu.gin', '--gin_file=gin/observed/none.gin', "--gin.MMLU_DIR='DIR'"]
-    if path.stem == 'eval':
+    if run in ('align', 'eval', 'infer'):
+      extra += ['--gin_file=gin/topologies/cpu.gin']
+    if run == 'eval':
       extra += ["--gin.INITIAL_CHECKPOINT_PATH='bundled'"]
-    launcher.parse_gin(launcher.parse_flags([f'--gin_file=gin/runs/{path.name}', *extra], ''))
-    assert gin.config_str()
-  gin.clear_config(clear_constants=True)
+    assert parsed([f'--gin_file=gin/runs/{run}.gin', *extra])
+
+
+@pytest.mark.parametrize('topology', names('topologies'))
+@pytest.mark.parametrize('model', [*FAMILIES, 'from_checkpoint', 'mini'])
+def test_every_model_on_every_topology_in_any_order(model, topology):
+  files = ['runs/align', f'models/{model}', f'topologies/{topology}', 'tasks/mini', 'prompts/prefix', 'objectives/kl']
+  values = [f"--gin.SIZE='{size}'" for size in ('small', 'xxl')] if model in FAMILIES else ['--gin.SEED=1']
+  required = [] if model in ('flan_t5', 't5_1_0', 't5_1_1') else ["--gin.INITIAL_CHECKPOINT_PATH='x'"]
+  required += ["--gin.VOCABULARY='x'"] if model == 'mini' else []
+  for value in values:
+    # Every file first once, and the whole backwards.
+    orders = [files[i:] + files[:i] for i in range(len(files))] + [files[::-1]]
+    texts = {parsed([*(f'--gin_file=gin/{f}.gin' for f in order), value, *required]) for order in orders}
+    assert len(texts) == 1
+    text = texts.pop()
+    assert f"TOPOLOGY = '{topology}'" in text and value.removeprefix('--gin.').replace('=', ' = ') in text
+
+
+@pytest.mark.parametrize('ablation', names('ablations'))
+def test_ablations_override_wherever_they_stand(ablation):
+  files = ['gin/runs/align_mini.gin', 'gin/prompts/input.gin', 'gin/objectives/kl.gin']
+  flags = [f'--gin_file={f}' for f in files]
+  own = f'--gin_file=gin/ablations/{ablation}.gin'
+  texts = {parsed([*flags[:i], own, *flags[i:]]) for i in range(len(flags) + 1)}
+  assert len(texts) == 1
+  plain, changed = (set(t.splitlines()) for t in (parsed(flags), texts.pop()))
+  settings = [line for line in changed - plain if ' = ' in line]
+  assert len(settings) == 1, settings
+  name, value = settings[0].split(' = ')
+  assert f'{name} = {value}' in (ROOT / 'gin/ablations' / f'{ablation}.gin').read_text()
+
+
+@pytest.mark.parametrize(
+  ('files', 'message'),
+  [
+    (['topologies/cpu', 'topologies/v4-8'], "TOPOLOGY is 'cpu' in gin/topologies/cpu.gin and 'v4-8' in"),
+    (['topologies/cpu', 'models/flan_t5', 'models/t5_1_1'], "is 'flan_t5' in gin/models/flan_t5.gin and 't5_1_1' in"),
+  ],
+)
+def test_files_that_disagree_are_named(files, message):
+  from robust_t5x import launcher
+
+  common = ['runs/align', 'tasks/mini', 'objectives/kl', 'prompts/input']
+  with pytest.raises(launcher.UsageError, match=re.escape(message)):
+    parsed([f'--gin_file=gin/{f}.gin' for f in (*common, *files)])
+
+
+@pytest.mark.parametrize(
+  ('missing', 'cure'),
+  [('topologies/cpu', 'gin/topologies/cpu.gin'), ('prompts/input', 'gin/prompts/input.gin'),
+   ('objectives/kl', 'gin/objectives/'), ('tasks/mini', 'gin/tasks/'), ('models/flan_t5', 'gin/models/')],
+)  # fmt: skip
+def test_a_file_that_is_missing_is_named(missing, cure):
+  from robust_t5x import launcher
+
+  files = {'runs/align', 'topologies/cpu', 'prompts/input', 'objectives/kl', 'tasks/mini', 'models/flan_t5'} - {missing}
+  with pytest.raises(launcher.UsageError, match=f'not set: .*{cure}'):
+    size = [] if missing.startswith('models/') else ["--gin.SIZE='small'"]
+    parsed([*(f'--gin_file=gin/{f}.gin' for f in sorted(files)), *size])
+
+
+@pytest.mark.parametrize('run', names('t5x'))
+def test_files_for_t5x_parse_under_t5x_in_any_order(run):
+  """Parsed by T5X's own launcher, which reads files in the order given."""
+  pytest.importorskip('t5x.gin_utils', reason='T5X is not installed')
+  files = [f't5x/{run}', 'models/flan_t5', 'topologies/v4-32', 'tasks/mmlu', 'observed/flan_t5', 'prompts/prefix']
+  files += ['objectives/kl'] if run == 'align' else []
+  values = ["SIZE='xl'", "MMLU_DIR='x'", "MIXTURE_OR_TASK_NAME='x'"]
+  values += ["MODEL_DIR='x'"] if run == 'align' else ["CHECKPOINT_PATH='x'", f"{run.upper()}_OUTPUT_DIR='x'"]
+  script = {'align': 'train'}.get(run, run)
+  code = f"""
+import sys
+sys.argv = ['x']
+import runpy, gin, hashlib
+from t5x import gin_utils
+import t5x.{script} as script
+sys.modules['__main__'].__dict__.update({{k: v for k, v in vars(script).items() if not k.startswith('__')}})
+for order in {[files, files[::-1], files[2:] + files[:2]]!r}:
+  gin.clear_config()
+  gin_utils.parse_gin_flags(['.'], [f'gin/{{f}}.gin' for f in order], {values!r})
+  print('#', hashlib.sha256(gin.config_str().encode()).hexdigest())
+"""
+  done = subprocess.run([sys.executable, '-c', code], capture_output=True, text=True, check=False, cwd=ROOT)
+  assert done.returncode == 0, done.stderr[-2000:]
+  digests = [line for line in done.stdout.splitlines() if line.startswith('#')]
+  assert len(digests) == 3 and len(set(digests)) == 1
 
 
 @pytest.mark.parametrize(
@@ -105,7 +208,7 @@ def test_task_files_parse_in_any_order(tasks):
     'mmlu': ['MMLU_DIR'], 'bigbench': ['BIGBENCH_DIR'], 'bbh': ['BBH_DIR'], 'lmentry': ['LMENTRY_DIR'], 'glue': [],
     'super_natural_instructions': ['TASKS'], 'table': ['DATA_FILE', 'DATASET', 'BANK_TASKS'],
   }[tasks]  # fmt: skip
-  files = ['gin/runs/eval.gin', f'gin/tasks/{tasks}.gin', 'gin/observed/flan_t5.gin']
+  files = ['gin/runs/eval.gin', f'gin/tasks/{tasks}.gin', 'gin/observed/flan_t5.gin', 'gin/topologies/cpu.gin']
   values = [f"--gin.{name}='x'" for name in (*required, 'INITIAL_CHECKPOINT_PATH')]
   configurations = set()
   for order in itertools.permutations(files):
