@@ -73,7 +73,7 @@ setuptools.setup(
     'plan': ['libtpu'],  # the TPU's compiler, to plan on a machine without one
     'gcs': ['gcsfs'],
     # What T5X, airio and jestimator import besides; they install from their repositories, launch/install_t5x.sh.
-    't5x': ['absl-py', 'cached_property', 'chex', 'fiddle>=0.2.5', 'grain', 'jaxtyping', 'tensorboard'],
+    't5x': ['absl-py', 'cached_property', 'fiddle>=0.2.5', 'grain', 'jaxtyping', 'tensorboard'],
   },
   entry_points={'console_scripts': ['robust-t5x = robust_t5x.__main__:main']},
   classifiers=[
