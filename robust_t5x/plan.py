@@ -342,7 +342,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise topologies.TopologyError(f'--topology: unknown topology {arguments.topology!r}{near}')
       rest.append(f'--gin_file=gin/topologies/{arguments.topology}.gin')
     flags = launcher.parse_flags(rest, __doc__.splitlines()[0])
-    launcher.enable_compilation_cache()
     quiet.import_tensorflow()
     launcher.parse_gin(flags)
     settings, topology = configured_settings()
@@ -350,6 +349,9 @@ def main(argv: Sequence[str] | None = None) -> int:
       import jax
 
       jax.config.update('jax_platforms', 'cpu')  # the TPU's compiler needs no TPU, and should not look for one
+      jax.config.update('jax_enable_compilation_cache', False)  # which cannot be read back without one
+    else:
+      launcher.enable_compilation_cache()
     print(f'compiling for {topology}; minutes for a large model', file=sys.stderr)
     steps = plan(settings, topology, arguments.steps.split(','))
   except Exception as e:

@@ -60,7 +60,8 @@ def gin_flags(tmp_path, bank):
 def test_list(gin_flags, tmp_path, capsys):
   assert run('tasks', 'list', *gin_flags, '--match', '*_eval_*') == 0
   name = tmp_path.name
-  assert capsys.readouterr().out.split() == [f'{name}_eval_unobserved', f'{name}_eval_mine']
+  flat = [f'{name}_eval_unobserved', f'{name}_eval_mine']
+  assert capsys.readouterr().out.split() == [*flat, *(f'{task}__rank' for task in flat)]
 
 
 def test_show(gin_flags, tmp_path, capsys):
@@ -78,7 +79,7 @@ def test_the_mini_suite_needs_no_file(capsys):
   assert run('tasks', 'show', 'mini_alignment', '--n', 2) == 0
   out = capsys.readouterr().out
   assert len({line for line in out.splitlines() if line.startswith('--- mini_')}) == 2  # tasks take turns
-  assert out.count('input (') == 4  # two phrasings of two examples
+  assert out.count('input (') == 8  # four phrasings of two examples
 
 
 def test_show_of_something_unknown(gin_flags, tmp_path, capsys):

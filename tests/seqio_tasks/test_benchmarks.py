@@ -74,10 +74,11 @@ def _rows(name, split='test', **lengths):
 
 def test_groups_follow_from_what_the_model_observed(vocabulary, banks, quiz):
   names = benchmarks.register_benchmark(vocabulary, [quiz], banks, observed_collections=['seen'])
-  assert {n for n in names if '_eval_' in n} == {
+  flat = {
     'quiz_eval_observed', 'quiz_eval_seen', 'quiz_eval_unobserved', 'quiz_eval_unseen', 'quiz_eval_incorrect',
     'quiz_eval_wrong',
   }  # fmt: skip
+  assert {n for n in names if '_eval_' in n} == flat | {f'{task}__rank' for task in flat}
   assert [i.id for i in registration.evaluation_task('quiz_eval_observed').instructions] == [
     'seen/quiz/k0',
     'seen/quiz/k1',
