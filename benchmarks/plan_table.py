@@ -109,7 +109,7 @@ def main():
       print(line(row), flush=True)
   order = list(topologies.TPUS)
   print(
-    '| topology | size | model parallel | microbatches | step | memory per device | TFLOP | at least | examples/s |'
+    '| topology | size | model parallel | microbatches | step | memory per device | TFLOP | time by the roofline | examples/s |'
   )
   print('|---|---|---|---|---|---|---|---|---|')
   for row in sorted(rows, key=lambda r: (order.index(r['topology']), families.SIZES.index(r['size']), r['steps'])):

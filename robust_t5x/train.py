@@ -262,7 +262,6 @@ def data_iterator(
     shuffle=True,
     num_epochs=None,
     feature_converter=converter,
-    shard_info=seqio.ShardInfo(0, 1),  # as T5X on one host; without it seqio orders the data otherwise
     seed=seed,
     use_cached=use_cached,
   )
