@@ -106,28 +106,40 @@ def main():
       rows.append(row)
       with open(arguments.out, 'a', encoding='utf-8') as f:
         f.write(json.dumps(row) + '\n')
-      print(line(row), flush=True)
-  order = list(topologies.TPUS)
-  print(
-    '| topology | size | model parallel | microbatches | step | memory per device | TFLOP | time by the roofline | examples/s |'
-  )
-  print('|---|---|---|---|---|---|---|---|---|')
-  for row in sorted(rows, key=lambda r: (order.index(r['topology']), families.SIZES.index(r['size']), r['steps'])):
-    print(line(row))
+      print(json.dumps(row), flush=True)
+  print(table(rows))
 
 
-def line(row):
-  """The rows of the table for one cell."""
-  head = f'| {row["topology"]} | {row["size"]} '
-  if not row['fits']:
-    return head + f'| none fits | | {row["steps"]} | | | | |'
-  capacity = topologies.TPUS[row['topology']].device.memory
-  return '\n'.join(
-    head + f'| {row["model_parallel"]} | {row["microbatches"]} | {f["name"]} '
-    f'| {f["total_bytes"] / 2**30:.1f} of {capacity / 2**30:.0f} GiB | {f["flops"] / 1e12:.1f} '
-    f'| {f["seconds"] * 1e3:.0f} ms ({f["bound"]}) | {f["examples"] / f["seconds"]:.0f} |'
-    for f in row['figures']
-  )
+def table(rows):
+  """One line for each topology and size, from the rows of both steps."""
+  head = ('topology', 'size', 'model parallel', 'microbatches', 'train: memory', 'TFLOP', 'time', 'examples/s',
+          'eval: memory', 'rows/s')  # fmt: skip
+  lines = [head, ('---',) * len(head)]
+  cells = {(r['topology'], r['size'], step): r for r in rows for step in r['steps'].split(',')}
+  for name, topology in topologies.TPUS.items():
+    gib = f'of {topology.device.memory / 2**30:.0f} GiB'
+    for size in families.SIZES:
+      train, score = (_figures(cells.get((name, size, step)), step) for step in ('train', 'eval'))
+      if train is None:
+        continue
+      row, f = train
+      lines.append(
+        (
+          name, size, row['model_parallel'], row['microbatches'], f'{f["total_bytes"] / 2**30:.1f} {gib}',
+          f'{f["flops"] / 1e12:.1f}', f'{f["seconds"] * 1e3:.0f} ms ({f["bound"]})',
+          f'{f["examples"] / f["seconds"]:.0f}',
+          f'{score[1]["total_bytes"] / 2**30:.1f}' if score else '',
+          f'{score[1]["examples"] / score[1]["seconds"]:.0f}' if score else '',
+        )
+      )  # fmt: skip
+  return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in lines)
+
+
+def _figures(row, step):
+  """(row, figures of a step), or None where it was not compiled or fits in no way."""
+  if row is None or not row['fits']:
+    return None
+  return row, next(f for f in row['figures'] if f['name'] == step)
 
 
 if __name__ == '__main__':

@@ -5,6 +5,7 @@ Needs T5X neither to read nor to write. Parameters stand under `target`, optimis
 """
 
 from collections.abc import Callable, Mapping
+import functools
 import os
 import re
 from typing import Any
@@ -42,7 +43,9 @@ class T5XBackbone:
     self.path, self.format = path, format
     self._inline: dict[str, np.ndarray] = {}
     specs = _published_specs(path, self._inline) if format == 't5x' else _orbax_specs(path)
-    futures = {name: _tensorstore().open(spec, open=True, read=True) for name, spec in specs.items()}
+    futures = {
+      name: _tensorstore().open(spec, open=True, read=True, context=_context()) for name, spec in specs.items()
+    }
     self._stores = {name: future.result() for name, future in futures.items()}
     self.shapes = {name: (tuple(s.shape), s.dtype.numpy_dtype) for name, s in self._stores.items()}
     self.shapes |= {name: (a.shape, a.dtype) for name, a in self._inline.items()}
@@ -133,6 +136,13 @@ def _tensorstore() -> Any:
   return tensorstore
 
 
+@functools.lru_cache(maxsize=1)
+def _context() -> Any:
+  """Tries a bucket for some seconds; by default tensorstore goes on for many minutes, in silence."""
+  retries = {'max_retries': 5, 'initial_delay': '500ms', 'max_delay': '4s'}
+  return _tensorstore().Context({'gcs_request_retries': retries})
+
+
 def kvstore(path: str) -> dict[str, Any]:
   """Tensorstore's name of a directory, local or in a bucket."""
   if path.startswith('gs://'):
@@ -143,7 +153,7 @@ def kvstore(path: str) -> dict[str, Any]:
 
 def read_file(path: str, name: str) -> bytes | None:
   """A file of a directory, or None if there is none."""
-  result = _tensorstore().KvStore.open(kvstore(path)).result().read(name).result()
+  result = _tensorstore().KvStore.open(kvstore(path), context=_context()).result().read(name).result()
   return result.value if result.state == 'value' else None
 
 
@@ -171,7 +181,7 @@ def _orbax_specs(path: str) -> dict[str, Any]:
   store: Any = kvstore(inner)
   if read_file(inner, 'manifest.ocdbt'):
     store = {'driver': 'ocdbt', 'base': store}
-  keys = [k.decode() for k in _tensorstore().KvStore.open(store).result().list().result()]
+  keys = [k.decode() for k in _tensorstore().KvStore.open(store, context=_context()).result().list().result()]
   specs = {}
   for key in keys:
     match = re.fullmatch(r'target\.(.+)/(\.zarray|zarr\.json)', key)
