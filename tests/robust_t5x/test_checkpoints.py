@@ -2,6 +2,7 @@
 
 import json
 import os
+import pathlib
 import subprocess
 import sys
 
@@ -278,3 +279,18 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
     )  # fmt: skip
     assert size > 200e6
     assert int(done.stdout) < 0.5 * size, to
+
+
+def test_logits_with_a_prompt_of_peft_are_those_of_peft():
+  from robust_t5x import trainable
+
+  data = pathlib.Path(__file__).parents[1] / 'data'
+  backbone = huggingface.HuggingFaceBackbone(str(data / 'hf_t5' / 'v1_1'))
+  params = trainable.unflatten({name: backbone.read(name) for name in backbone.shapes})
+  params['prompt'], _ = prompts.read_any(str(data / 'peft_prompt'))
+  module = network.Transformer(backbone.config, prompts.PromptConfig(length=4))
+  reference = np.load(data / 'hf_t5' / 'v1_1' / 'reference.npz')
+  logits = module.apply({'params': params}, reference['inputs'], reference['decoder_inputs'])
+  expected = np.load(data / 'peft_prompt' / 'logits.npy')
+  np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
+  assert np.abs(expected - reference['logits']).max() > 0.1  # the prompt makes a difference
