@@ -75,7 +75,6 @@ def train(
   )
   trainable = trainable or trainable_lib.Trainable()
   checkpoints.check_vocabulary(model.module.config, model.input_vocabulary)
-  record = run_record(model_dir, seed, initial_checkpoint_path)
   shapes, axes = model.variable_shapes()
   if '://' in model_dir and set(trainable.split(shapes)[0]) - {'prompt'}:
     raise launcher.UsageError('MODEL_DIR: a run that trains the backbone writes a checkpoint; give a local directory')
@@ -95,6 +94,7 @@ def train(
   state = jax.device_put(state, training.state_shardings(state, model.optimizer_def, axes, mesh))
   step_fn = training.compiled_step(model, mesh, microbatches, seed)
 
+  record = run_record(seed, initial_checkpoint_path)
   processes.make_shared(model_dir)
   saved = checkpoints.RunCheckpoints(model_dir)
   step = saved.latest_step() or 0
@@ -215,7 +215,7 @@ def initial_prompt(model: Any, checkpoint: str | None, method: str, seed: int) -
 
   Args:
     model: the model.
-    checkpoint: backbone that words are embedded by, or None where the method needs none.
+    checkpoint: backbone that words are embedded by; None is enough for 'uniform'.
     method: see prompts.initialise.
     seed: of the random initialisation.
   """
@@ -227,8 +227,12 @@ def initial_prompt(model: Any, checkpoint: str | None, method: str, seed: int) -
   # XLA drops the backbone's initialisation, which nothing depends on.
   fresh = jax.jit(lambda key: model.initial_variables(key)['params']['prompt'])(jax.random.key(seed))
   fresh = {name: np.asarray(value) for name, value in fresh.items()}
-  if 'embedding' not in fresh or checkpoint is None:
+  if 'embedding' not in fresh or method == 'uniform':
     return fresh
+  if checkpoint is None:
+    raise launcher.UsageError(
+      f"PROMPT_INIT: {method!r} needs a model whose words mean something; set INITIAL_CHECKPOINT_PATH, or 'uniform'"
+    )
   embedding = checkpoints.open_backbone(checkpoint).read('token_embedder/embedding').astype(np.float32)
   return prompts.initialise(fresh, method, embedding, model.input_vocabulary, seed)
 
@@ -269,7 +273,7 @@ def data_iterator(
   return dataset_iterator.TfDatasetIterator(ds, checkpoint=True)
 
 
-def run_record(model_dir: str, seed: int, initial_checkpoint_path: str | None) -> dict[str, Any]:
+def run_record(seed: int, initial_checkpoint_path: str | None) -> dict[str, Any]:
   """What a run must be told by: configuration, seed, backbone, versions."""
   import gin
   from robust_t5x import checkpoints, results
