@@ -167,11 +167,10 @@ def vocabulary(path: str | None = None, extra_ids: int = 100, checkpoint: str | 
   import tensorflow as tf
 
   try:
-    found = tf.io.gfile.exists(file)
+    if '://' in file and not tf.io.gfile.exists(file):
+      raise CheckpointError(f'VOCABULARY: no file {file}')
   except tf.errors.OpError as e:
     raise CheckpointError(f'VOCABULARY: {file} cannot be reached ({e.message}); set it to a local copy') from e
-  if not found:
-    raise CheckpointError(f'VOCABULARY: no file {file}')
   return seqio.SentencePieceVocabulary(file, extra_ids=extra_ids)
 
 

@@ -170,11 +170,8 @@ def score_task(runner, rows, task, scorer, label) -> Any:
   if scorer == 'lmentry':
     scores = [max(lmentry.score(p, g, o) for g in r) for p, r, o in zip(predictions, right, options, strict=True)]
   else:
-    scores = [max(scoring.exact_match(p, g) for g in r) for p, r in zip(predictions, right, strict=True)]
-  matched = [
-    not o or scoring.normalise(p) in {scoring.normalise(x) for x in o}
-    for p, o in zip(predictions, options, strict=True)
-  ]
+    scores = [scoring.matches_any(p, r) for p, r in zip(predictions, right, strict=True)]
+  matched = [scoring.is_an_option(p, o) for p, o in zip(predictions, options, strict=True)]
   return pd.DataFrame(
     {
       'model': label,

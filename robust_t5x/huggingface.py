@@ -141,6 +141,8 @@ def write(
     dtype: storage dtype, 'float32', 'float16' or 'bfloat16'.
     shard_bytes: largest size of a weight file; a model that needs more is split, with an index.
   """
+  from robust_t5x import results
+
   os.makedirs(directory, exist_ok=True)
   kind = np.dtype(ml_dtypes.bfloat16) if dtype == 'bfloat16' else np.dtype(dtype)
   places = {name: (path, transpose) for name, path, transpose in _names(config)}
@@ -168,8 +170,9 @@ def write(
     files |= dict.fromkeys(shard, file)
   if len(shards) > 1:
     index = {'metadata': {'total_size': total}, 'weight_map': files}
-    _write(os.path.join(directory, _INDEX), (json.dumps(index, indent=2) + '\n').encode())
-  _write(os.path.join(directory, 'config.json'), (json.dumps(_config_fields(config, dtype), indent=2) + '\n').encode())
+    results.write_atomically(os.path.join(directory, _INDEX), json.dumps(index, indent=2) + '\n')
+  fields = json.dumps(_config_fields(config, dtype), indent=2) + '\n'
+  results.write_atomically(os.path.join(directory, 'config.json'), fields)
 
 
 def _config_fields(config: network.T5Config, dtype: str) -> dict[str, Any]:
@@ -197,13 +200,6 @@ def _config_fields(config: network.T5Config, dtype: str) -> dict[str, Any]:
     'decoder_start_token_id': 0,
     'torch_dtype': dtype,
   }
-
-
-def _write(path: str, data: bytes) -> None:
-  temporary = f'{path}.{os.getpid()}.tmp'
-  with open(temporary, 'wb') as f:
-    f.write(data)
-  os.replace(temporary, path)
 
 
 def _weight_files(directory: str) -> list[str]:

@@ -12,10 +12,9 @@ from clu import metrics as clu_metrics
 import jax
 from jax import lax
 import jax.numpy as jnp
-from jax.sharding import NamedSharding, PartitionSpec
 import numpy as np
 
-from robust_t5x import network, objectives
+from robust_t5x import network, objectives, partitioning
 from robust_t5x import trainable as trainable_lib
 
 Batch = Mapping[str, jax.Array]
@@ -345,7 +344,7 @@ class RobustT5:
 
   def _compiled(self, name, function, mesh, **options):
     if (name, mesh) not in self._programs:
-      out = None if mesh is None else NamedSharding(mesh, PartitionSpec())
+      out = None if mesh is None else partitioning.replicated(mesh)
       self._programs[name, mesh] = jax.jit(function, out_shardings=out, **options)
     return self._programs[name, mesh]
 

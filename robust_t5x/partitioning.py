@@ -91,10 +91,20 @@ def replicated(mesh: Mesh) -> NamedSharding:
   return NamedSharding(mesh, PartitionSpec())
 
 
+def by_rows(mesh: Mesh) -> NamedSharding:
+  """The first axis split over the replicas."""
+  return NamedSharding(mesh, PartitionSpec('data'))
+
+
+def round_up(rows: int, mesh: Mesh) -> int:
+  """The least number of rows, at least `rows`, that the replicas share evenly."""
+  replicas = mesh.shape['data']
+  return -(-rows // replicas) * replicas
+
+
 def split_rows(rows: np.ndarray, mesh: Mesh) -> jax.Array:
   """Rows that every process holds all of -> a global array split over the data axis."""
-  sharding = NamedSharding(mesh, PartitionSpec('data'))
-  return jax.make_array_from_callback(rows.shape, sharding, lambda index: rows[index])
+  return jax.make_array_from_callback(rows.shape, by_rows(mesh), lambda index: rows[index])
 
 
 def mesh_of(params: Any) -> Mesh | None:

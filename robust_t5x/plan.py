@@ -114,19 +114,19 @@ def plan(settings: Settings, topology: str, steps: Sequence[str] = ('train', 'ev
   mesh = partitioning.make_mesh(settings.model_parallel, devices)
   training.check_batch(settings.batch_size, settings.microbatches, mesh)
   partitioning.check_model(settings.model.module.config, mesh)
-  variables = dict(zip(('params', 'params_axes'), settings.model.variable_shapes(), strict=True))
+  shapes, axes = settings.model.variable_shapes()
   device = topologies.TPUS[topology].device if topology in topologies.TPUS else None
   programs = {'train': _train_program, 'eval': _eval_program, 'infer': _infer_program}
-  return [programs[name](settings, variables, mesh, device) for name in steps]
+  return [programs[name](settings, shapes, axes, mesh, device) for name in steps]
 
 
-def _train_program(settings, variables, mesh, device) -> Step:
+def _train_program(settings, shapes, axes, mesh, device) -> Step:
   import jax
 
   from robust_t5x import partitioning, training
 
-  model, axes = settings.model, variables['params_axes']
-  moving, frozen = settings.trainable.split(variables['params'])
+  model = settings.model
+  moving, frozen = settings.trainable.split(shapes)
   state = jax.eval_shape(lambda p: training.initial_state(p, model.optimizer_def), moving)
   state = partitioning.placed(state, training.state_shardings(state, model.optimizer_def, axes, mesh))
   frozen = partitioning.placed(frozen, partitioning.param_shardings(axes, frozen, mesh), settings.backbone_dtype)
@@ -144,29 +144,27 @@ def _train_program(settings, variables, mesh, device) -> Step:
   return _step('train', rows, (state, frozen), compiled, cost, mesh, device, seconds)
 
 
-def _eval_program(settings, variables, mesh, device) -> Step:
-  import jax
+def _eval_program(settings, shapes, axes, mesh, device) -> Step:
+  from robust_t5x import partitioning
 
-  params = _all_params(settings, variables, mesh)
-  rows = _round_up(settings.eval_batch_size, mesh.shape['data'])
-  step = jax.jit(settings.model.score_options)
+  params = _all_params(settings, shapes, axes, mesh)
+  rows = partitioning.round_up(settings.eval_batch_size, mesh)
+  step = settings.model.compiled_score(mesh)
   options = _rows(mesh, rows, OPTIONS, settings.targets)
   compiled, seconds = _compile(step, params, _rows(mesh, rows, settings.inputs), options)
   return _step('eval', rows, params, compiled, _cost(compiled), mesh, device, seconds)
 
 
-def _infer_program(settings, variables, mesh, device) -> Step:
+def _infer_program(settings, shapes, axes, mesh, device) -> Step:
   import jax
 
-  from robust_t5x import network
+  from robust_t5x import network, partitioning
 
   model = settings.model
-  params = _all_params(settings, variables, mesh)
-  rows = _round_up(settings.eval_batch_size, mesh.shape['data'])
+  params = _all_params(settings, shapes, axes, mesh)
+  rows = partitioning.round_up(settings.eval_batch_size, mesh)
   tokens = _rows(mesh, rows, settings.inputs)
-  compiled, seconds = _compile(
-    jax.jit(model.decode_greedily, static_argnames='max_length'), params, tokens, max_length=settings.targets
-  )
+  compiled, seconds = _compile(model.compiled_decode(mesh), params, tokens, max_length=settings.targets)
   encode = jax.jit(lambda p, t: model.module.apply({'params': p}, t, method=network.Transformer.encode))
   encoder, more = _compile(encode, params, tokens)
   # Counted are the encoder, the call that makes the cache, and one turn of the loop; a whole output has L turns.
@@ -175,24 +173,21 @@ def _infer_program(settings, variables, mesh, device) -> Step:
   return _step('infer', rows, params, compiled, cost, mesh, device, seconds + more)
 
 
-def _all_params(settings, variables, mesh):
+def _all_params(settings, shapes, axes, mesh):
   from robust_t5x import partitioning
 
-  shardings = partitioning.param_shardings(variables['params_axes'], variables['params'], mesh)
-  return partitioning.placed(variables['params'], shardings, settings.model.module.config.dtype)
+  shardings = partitioning.param_shardings(axes, shapes, mesh)
+  return partitioning.placed(shapes, shardings, settings.model.module.config.dtype)
 
 
 def _rows(mesh, *shape):
   """Tokens, their first axis split over the replicas."""
   import jax
   import jax.numpy as jnp
-  from jax.sharding import NamedSharding, PartitionSpec
 
-  return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=NamedSharding(mesh, PartitionSpec('data')))
+  from robust_t5x import partitioning
 
-
-def _round_up(n: int, multiple: int) -> int:
-  return -(-n // multiple) * multiple
+  return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=partitioning.by_rows(mesh))
 
 
 def _compile(step, *args, **kwargs):

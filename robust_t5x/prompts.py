@@ -210,18 +210,13 @@ def save(path: str, prompt: dict[str, Any], metadata: dict[str, Any]) -> str:
   """
   from safetensors import numpy as safetensors
 
+  from robust_t5x import results
+
   arrays = {name: np.ascontiguousarray(np.asarray(x, np.float32)) for name, x in prompt.items()}
   data = safetensors.save(arrays, {'robust_t5x': json.dumps(metadata, sort_keys=True)})
-  if '://' in path:  # a bucket's objects appear whole
-    from etils import epath
-
-    epath.Path(path).write_bytes(data)
-    return hashlib.sha256(data).hexdigest()
-  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-  temporary = f'{path}.{os.getpid()}.tmp'
-  with open(temporary, 'wb') as f:
-    f.write(data)
-  os.replace(temporary, path)
+  if '://' not in path:
+    os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+  results.write_atomically(path, data)
   return hashlib.sha256(data).hexdigest()
 
 

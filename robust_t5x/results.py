@@ -44,14 +44,16 @@ def versions() -> dict[str, str]:
   return found
 
 
-def write_atomically(path: str, text: str) -> None:
-  """Writes a text file so that a reader finds the old one or the new one, never a part."""
+def write_atomically(path: str, content: str | bytes) -> None:
+  """Writes a file, text as UTF-8, so that a reader finds the old one or the new one, never a part."""
+  data = content.encode() if isinstance(content, str) else content
   if '://' in path:  # a bucket's objects appear whole
-    epath.Path(path).write_text(text)
+    epath.Path(path).write_bytes(data)
     return
-  with open(path + '.tmp', 'w', encoding='utf-8') as f:
-    f.write(text)
-  os.replace(path + '.tmp', path)
+  temporary = f'{path}.{os.getpid()}.tmp'
+  with open(temporary, 'wb') as f:
+    f.write(data)
+  os.replace(temporary, path)
 
 
 @dataclasses.dataclass

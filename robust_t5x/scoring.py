@@ -30,6 +30,16 @@ def exact_match(prediction: str, gold: str) -> float:
   return float(normalise(prediction) == normalise(gold))
 
 
+def matches_any(prediction: str, golds: Sequence[str]) -> float:
+  """The best `exact_match` of a prediction with one of several right answers."""
+  return max(exact_match(prediction, gold) for gold in golds)
+
+
+def is_an_option(prediction: str, options: Sequence[str]) -> bool:
+  """Whether a prediction is one of the options after `normalise`; true where there are none."""
+  return not options or normalise(prediction) in {normalise(option) for option in options}
+
+
 class Runner:
   """A model with its compiled programs."""
 
@@ -45,8 +55,7 @@ class Runner:
     """
     self._model, self._params, self._max_output = model, params, max_output
     self._mesh = partitioning.mesh_of(params)
-    replicas = self._mesh.shape['data'] if self._mesh else 1
-    self._batch_size = -(-batch_size // replicas) * replicas
+    self._batch_size = partitioning.round_up(batch_size, self._mesh) if self._mesh else batch_size
     self._decode = model.compiled_decode(self._mesh)
     self._score = model.compiled_score(self._mesh)
 

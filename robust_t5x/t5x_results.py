@@ -99,9 +99,9 @@ def _decoded(lines: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
         'scorer': 'exact_match',
         'prediction': prediction,
         'gold': gold,
-        'score': max(scoring.exact_match(prediction, r) for r in right),
+        'score': scoring.matches_any(prediction, right),
         'option_scores': '',
-        'matched_option': not options or scoring.normalise(prediction) in {scoring.normalise(o) for o in options},
+        'matched_option': scoring.is_an_option(prediction, options),
       }
     )
   return rows

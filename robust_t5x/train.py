@@ -87,8 +87,8 @@ def train(
     register(vocabulary=model.input_vocabulary)
   data = data_iterator(model, mixture_or_task_name, task_feature_lengths, batch_size, seed, use_cached_tasks)
 
-  shardings = partitioning.param_shardings(axes, shapes, mesh)
-  params = initial_params(model, initial_checkpoint_path, prompt_init, seed, shardings, trainable, backbone_dtype)
+  placed = partitioning.placed(shapes, partitioning.param_shardings(axes, shapes, mesh))
+  params = initial_params(model, initial_checkpoint_path, prompt_init, seed, placed, trainable, backbone_dtype)
   moving, frozen = trainable.split(params)
   state = jax.jit(lambda p: training.initial_state(p, model.optimizer_def))(moving)
   state = jax.device_put(state, training.state_shardings(state, model.optimizer_def, axes, mesh))
@@ -175,7 +175,7 @@ def initial_params(
   initial_checkpoint_path: str | None,
   prompt_init: str,
   seed: int,
-  shardings: Any,
+  placed: Any,
   trainable: Any,
   backbone_dtype: str = 'float32',
 ) -> dict[str, Any]:
@@ -186,7 +186,7 @@ def initial_params(
     initial_checkpoint_path: backbone directory, 'bundled', or None for random weights.
     prompt_init: see prompts.initialise.
     seed: of the random initialisation.
-    shardings: where each parameter is to lie.
+    placed: the parameters' shapes, with the sharding that each is to have.
     trainable: what trains.
     backbone_dtype: storage dtype of what does not.
   """
@@ -195,8 +195,7 @@ def initial_params(
   from robust_t5x import checkpoints, partitioning
   from robust_t5x import trainable as trainable_lib
 
-  shapes, _ = model.variable_shapes()
-  moving, frozen = trainable.split(partitioning.placed(shapes, shardings))
+  moving, frozen = trainable.split(placed)
   like = trainable_lib.merge(moving, partitioning.cast(frozen, backbone_dtype))
   if initial_checkpoint_path is None:
     variables = jax.jit(model.initial_variables)(jax.random.key(seed))
@@ -204,9 +203,9 @@ def initial_params(
   else:
     params, report = checkpoints.load_backbone(initial_checkpoint_path, like)
     _log(f'backbone {checkpoints.resolve(initial_checkpoint_path)}: {report}')
-  if 'prompt' in shapes:
+  if 'prompt' in placed:
     prompt = initial_prompt(model, initial_checkpoint_path, prompt_init, seed)
-    params['prompt'] = jax.device_put(prompt, shardings['prompt'])
+    params['prompt'] = {name: jax.device_put(value, placed['prompt'][name].sharding) for name, value in prompt.items()}
   return params
 
 

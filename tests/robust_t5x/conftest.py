@@ -25,3 +25,17 @@ def tiny_checkpoint(tiny_vocabulary_path, tmp_path_factory) -> pathlib.Path:
   huggingface.save(str(path), config, params)
   shutil.copyfile(tiny_vocabulary_path, path / 'spiece.model')
   return path
+
+
+@pytest.fixture
+def as_started_anew():
+  """No gin configuration, and no task registered by the test is left to the next."""
+  import seqio
+
+  import gin
+
+  gin.clear_config(clear_constants=True)
+  yield
+  gin.clear_config(clear_constants=True)
+  seqio.TaskRegistry.reset()
+  seqio.MixtureRegistry.reset()

@@ -15,6 +15,9 @@ ARGUMENTS = [
 ]  # fmt: skip
 
 
+pytestmark = pytest.mark.usefixtures('as_started_anew')
+
+
 class Vocabulary:
   eos_id = 1
 
@@ -22,15 +25,6 @@ class Vocabulary:
 @pytest.fixture
 def libtpu():
   pytest.importorskip('libtpu', reason="libtpu is not installed; pip install -e '.[plan]'")
-
-
-@pytest.fixture(autouse=True)
-def _no_gin():
-  import gin
-
-  gin.clear_config(clear_constants=True)
-  yield
-  gin.clear_config(clear_constants=True)
 
 
 def settings(config=CONFIG, batch=32, microbatches=1, model_parallel=1, phrasings=4):

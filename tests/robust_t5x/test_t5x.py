@@ -12,6 +12,8 @@ import pytest
 from robust_t5x import __main__ as command
 from robust_t5x import convert, prompts, results, t5x_checkpoints
 
+pytestmark = pytest.mark.usefixtures('as_started_anew')
+
 ROOT = pathlib.Path(__file__).parents[2]
 MODEL = ['--gin_file=gin/models/from_checkpoint.gin', '--gin_file=gin/topologies/cpu.gin']
 ALIGN = [
@@ -26,19 +28,6 @@ ALIGN = [
 @pytest.fixture(scope='module', autouse=True)
 def _needs_t5x():
   pytest.importorskip('t5x.train', reason='T5X is not installed')
-
-
-@pytest.fixture(autouse=True)
-def _as_started_anew():
-  import seqio
-
-  import gin
-
-  gin.clear_config(clear_constants=True)
-  yield
-  gin.clear_config(clear_constants=True)
-  seqio.TaskRegistry.reset()
-  seqio.MixtureRegistry.reset()
 
 
 @pytest.fixture(scope='module')

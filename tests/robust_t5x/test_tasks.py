@@ -20,16 +20,7 @@ instructions:
 """
 ITEM = {'question': 'which', 'options': ['cat', 'dog'], 'answer': 'dog'}
 
-
-@pytest.fixture(autouse=True)
-def _as_started_anew():
-  import seqio
-
-  gin.clear_config()
-  yield
-  gin.clear_config()
-  seqio.TaskRegistry.reset()
-  seqio.MixtureRegistry.reset()
+pytestmark = pytest.mark.usefixtures('as_started_anew')
 
 
 def run(*arguments) -> int:
