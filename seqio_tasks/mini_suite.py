@@ -51,9 +51,7 @@ _PATTERNS = (
 )
 
 
-def generate(
-  task: str, split: str, num_examples: int, seed: int = 0, more_words: Sequence[str] = ()
-) -> list[Example]:
+def generate(task: str, split: str, num_examples: int, seed: int = 0, more_words: Sequence[str] = ()) -> list[Example]:
   """Makes examples of a task; the same arguments always give the same.
 
   Args:

@@ -296,6 +296,7 @@ def register_mini_suite(
   alignment_collections: Sequence[str] = MINI_ALIGNMENT_COLLECTIONS,
   alignment_tasks: Sequence[str] | None = None,
   vocabulary_words: bool = False,
+  tuning_rates: Mapping[str, float] | None = None,
 ) -> list[str]:
   """Registers the tasks and mixtures of the mini suite; the module's docstring has their names.
 
@@ -316,6 +317,7 @@ def register_mini_suite(
     alignment_collections: whose phrasings with the role "alignment" are the paraphrases.
     alignment_tasks: tasks of the mixture mini_alignment; None for all. The others are tasks that alignment never sees.
     vocabulary_words: make training examples of all words of the vocabulary, not of the suite's own lists alone.
+    tuning_rates: how much each task counts in the mixture mini_tuning; 1 for those not named.
 
   Returns:
     the names of the tasks and then of the mixtures.
@@ -380,7 +382,10 @@ def register_mini_suite(
       for instruction in instructions:
         single.append(register(f'{dataset}__{instruction.key}', group=counted, instructions=[instruction]))
   flat = [name for group in MINI_GROUPS for name in names[group]]
-  mixtures = [register_mixture(f'mini_{kind}', names[kind], flat) for kind in ('tuning', 'alignment') if names[kind]]
+  rates = {f'mini_{task}_tuning': rate for task, rate in (tuning_rates or {}).items()}
+  mixtures = [
+    register_mixture(f'mini_{kind}', names[kind], flat, rates) for kind in ('tuning', 'alignment') if names[kind]
+  ]
   mixtures += [register_mixture(f'mini_eval_{group}', names[group]) for group in MINI_GROUPS if names[group]]
   return names['tuning'] + names['alignment'] + flat + single + mixtures
 
