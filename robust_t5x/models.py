@@ -150,6 +150,9 @@ class RobustT5:
       method=self.module.decode,
     )
     weights = _weights(batch)
+    reference = None
+    if phrasings > 1 and objectives.needs_reference(self.alignment_objective):
+      reference = self._reference(params, tokens[:, 0], batch['decoder_input_tokens'])
 
     def unflatten(x):
       return x.reshape(examples, phrasings, *x.shape[1:])
@@ -161,7 +164,14 @@ class RobustT5:
       encoded=unflatten(encoded),
       encoded_mask=unflatten(mask),
       normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
+      reference=reference,
     )
+
+  def _reference(self, params, encoder_input_tokens, decoder_input_tokens):
+    """Teacher-forced logits [B, L, V] of the backbone without prompt and dropout, as constants."""
+    backbone = {name: value for name, value in params.items() if name != 'prompt'}
+    plain = self.module.clone(prompt=None)
+    return lax.stop_gradient(plain.apply({'params': backbone}, encoder_input_tokens, decoder_input_tokens))
 
   def normalizers(self, batch: Batch, axis_name: str | None = None) -> objectives.Normalizers:
     """Totals of a whole batch, for losses computed on its parts (microbatches, devices of `axis_name`)."""
