@@ -64,7 +64,10 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
       rest.append(argument)
   flags = parser.parse_args(rest)
   flags.bindings, flags.eval_bindings = bindings['gin'], bindings['eval']
-  for kind, given, own in (('gin', flags.bindings, sweep_grid.TRAIN_OWN), ('eval', flags.eval_bindings, sweep_grid.EVAL_OWN)):
+  for kind, given, own in (
+    ('gin', flags.bindings, sweep_grid.TRAIN_OWN),
+    ('eval', flags.eval_bindings, sweep_grid.EVAL_OWN),
+  ):
     for name in own:
       if name in given:
         raise launcher.UsageError(f'--{kind}.{name}: the sweep sets it itself; leave it out')
@@ -162,7 +165,9 @@ def _run_baseline(directory: str, command: Sequence[str], processes: sweep_cell.
   status = processes.run(command, log)
   if status:
     _show_tail(log)
-    raise RuntimeError(f'the evaluation without prompt failed, so nothing else was started: {sweep_cell.failure(log, status)}')
+    raise RuntimeError(
+      f'the evaluation without prompt failed, so nothing else was started: {sweep_cell.failure(log, status)}'
+    )
 
 
 def _run_cells(runs, flags, processes, write_table) -> None:
@@ -172,7 +177,10 @@ def _run_cells(runs, flags, processes, write_table) -> None:
     return
   began, done = time.monotonic(), 0
   label = f'sweep of {len(runs)} cells'
-  with progress.Progress(label, len(runs), len(runs) - len(todo)) as bar, futures.ThreadPoolExecutor(flags.jobs) as pool:
+  with (
+    progress.Progress(label, len(runs), len(runs) - len(todo)) as bar,
+    futures.ThreadPoolExecutor(flags.jobs) as pool,
+  ):
     waiting = {pool.submit(run.run, processes): run for run in todo}
     try:
       for future in futures.as_completed(waiting):

@@ -119,7 +119,9 @@ class CellRun:
     model_dir = os.path.join(directory, 'train')
     evaluation = os.path.join(directory, f'eval-{sweep_grid.digest(eval_files, eval_bindings, 6)}')
     own = {
-      'INITIAL_CHECKPOINT_PATH': os.path.join(model_dir, 'model') if description['backbone'] else description['checkpoint'],
+      'INITIAL_CHECKPOINT_PATH': os.path.join(model_dir, 'model')
+      if description['backbone']
+      else description['checkpoint'],
       'PROMPT': os.path.join(model_dir, 'prompt.safetensors') if description['prompt'] else 'none',
       'LABEL': record['label'],
       'OUTPUT_DIR': evaluation,

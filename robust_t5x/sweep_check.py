@@ -138,7 +138,9 @@ def _check_types(request: Mapping[str, Any]) -> None:
         continue
       value = ast.literal_eval(text)
       kind = _kind(value)
-      if expected and value is not None and kind not in (expected, 'whole number' if expected == 'number' else expected):
+      if (
+        expected and value is not None and kind not in (expected, 'whole number' if expected == 'number' else expected)
+      ):
         raise launcher.UsageError(
           f'{name}: {text} is no {expected}, and the gin files have a {expected} there ({before!r})'
         )
