@@ -16,6 +16,7 @@ import os
 import re
 import signal
 import sys
+import threading
 import time
 from typing import Any
 
@@ -177,29 +178,30 @@ def _run_cells(runs, flags, processes, write_table) -> None:
     return
   began, done = time.monotonic(), 0
   label = f'sweep of {len(runs)} cells'
-  with (
-    progress.Progress(label, len(runs), len(runs) - len(todo)) as bar,
-    futures.ThreadPoolExecutor(flags.jobs) as pool,
-  ):
-    waiting = {pool.submit(run.run, processes): run for run in todo}
+  halt = threading.Event()
+
+  def work(run):
+    if halt.is_set():
+      return False
+    run.run(processes)
+    if run.record['error'] and flags.stop_on_error:
+      halt.set()
+    return True
+
+  with progress.Progress(label, len(runs), len(runs) - len(todo)) as bar, futures.ThreadPoolExecutor(flags.jobs) as pool:
+    waiting = {pool.submit(work, run): run for run in todo}
     try:
       for future in futures.as_completed(waiting):
-        if future.cancelled():
+        if not future.result():
           continue
-        future.result()
-        run = waiting[future]
         done += 1
         left = (time.monotonic() - began) / done * (len(todo) - done)
-        if run.record['error']:
-          _show_failure(run)
-          if flags.stop_on_error:
-            for other in waiting:
-              other.cancel()
+        if waiting[future].record['error']:
+          _show_failure(waiting[future])
         write_table()
         bar.advance(1, f'about {_duration(left)} left')
     except BaseException:
-      for other in waiting:
-        other.cancel()
+      halt.set()
       processes.stop()
       raise
 

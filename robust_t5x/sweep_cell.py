@@ -6,6 +6,7 @@ import glob
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -80,6 +81,7 @@ class CellRun:
     train: arguments of `robust-t5x` that train it.
     evaluate: arguments of `robust-t5x` that evaluate it.
     evaluation: directory of the results.
+    products: files and directories that training leaves and the evaluation reads.
   """
 
   directory: str
@@ -87,6 +89,7 @@ class CellRun:
   train: list[str]
   evaluate: list[str]
   evaluation: str
+  products: tuple[str, ...]
 
   @classmethod
   def find(
@@ -118,14 +121,14 @@ class CellRun:
     }
     model_dir = os.path.join(directory, 'train')
     evaluation = os.path.join(directory, f'eval-{sweep_grid.digest(eval_files, eval_bindings, 6)}')
+    whole, prompt = os.path.join(model_dir, 'model'), os.path.join(model_dir, 'prompt.safetensors')
     own = {
-      'INITIAL_CHECKPOINT_PATH': os.path.join(model_dir, 'model')
-      if description['backbone']
-      else description['checkpoint'],
-      'PROMPT': os.path.join(model_dir, 'prompt.safetensors') if description['prompt'] else 'none',
+      'INITIAL_CHECKPOINT_PATH': whole if description['backbone'] else description['checkpoint'],
+      'PROMPT': prompt if description['prompt'] else 'none',
       'LABEL': record['label'],
       'OUTPUT_DIR': evaluation,
     }
+    products = tuple(path for path in (whole, prompt) if path in own.values())
     own = {name: repr(value) for name, value in own.items()}
     train = sweep_grid.command('train', cell.files, {**cell.bindings, 'MODEL_DIR': repr(model_dir)}, flags)
     evaluate = sweep_grid.command('eval', eval_files, {**eval_bindings, **own}, flags)
@@ -137,12 +140,12 @@ class CellRun:
       'train_command': sweep_grid.shell(train),
       'eval_command': sweep_grid.shell(evaluate),
     }
-    return cls(directory, record, train, evaluate, evaluation)
+    return cls(directory, record, train, evaluate, evaluation, products)
 
   @property
   def trained(self) -> bool:
     """Whether training is over, and its result is there."""
-    return self.record['trained'] and all(os.path.exists(p) for p in self._products())
+    return self.record['trained'] and all(os.path.exists(p) for p in self.products)
 
   @property
   def finished(self) -> bool:
@@ -174,10 +177,12 @@ class CellRun:
         # What an interrupted or failed attempt took counts too.
         self.record['seconds'] = round(self.record['seconds'] + time.monotonic() - began, 1)
         self._write()
-      lacking = [p for p in self._products() if not os.path.exists(p)]
+      lacking = [p for p in self.products if not os.path.exists(p)]
       if ok and lacking:
         self.record['error'] = {'stage': 'train', 'message': f'training ended without writing {lacking[0]}'}
       self.record['trained'] = ok and not lacking
+      for stale in glob.glob(os.path.join(glob.escape(self.directory), 'eval-*/')):
+        shutil.rmtree(stale)  # of what was trained here before
     if self.trained and not is_evaluated(self.evaluation):
       if self._step('eval', self.evaluate, processes) and not is_evaluated(self.evaluation):
         self.record['error'] = {'stage': 'eval', 'message': f'the evaluation left no results in {self.evaluation}'}
@@ -193,11 +198,6 @@ class CellRun:
     if status:
       self.record['error'] = {'stage': stage, 'message': failure(self.log(stage), status)}
     return status == 0
-
-  def _products(self) -> list[str]:
-    values = dict(re.fullmatch(r'--gin\.(\w+)=(.*)', a).groups() for a in self.evaluate if a.startswith('--gin.'))
-    paths = [values['INITIAL_CHECKPOINT_PATH'][1:-1], values['PROMPT'][1:-1]]
-    return [p for p in paths if p.startswith(os.path.join(self.directory, 'train'))]
 
   def _write(self) -> None:
     results.write_atomically(os.path.join(self.directory, 'cell.json'), json.dumps(self.record, indent=2) + '\n')

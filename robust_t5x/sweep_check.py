@@ -36,14 +36,9 @@ def check(
   Raises:
     UsageError: for the first cell that could not be run.
   """
-  request = {
-    'cells': [{'name': c.name, 'arguments': sweep_grid.command('', c.files, c.bindings, flags)[1:]} for c in cells],
-    'axes': sorted({name for c in cells for name in c.settings if name in c.bindings}),
-    'eval': [*eval_arguments, *flags],
-  }
   done = subprocess.run(
     [sys.executable, '-m', 'robust_t5x.sweep_check'],
-    input=json.dumps(request), stdout=subprocess.PIPE, text=True, check=False,
+    input=json.dumps(request(cells, eval_arguments, flags)), stdout=subprocess.PIPE, text=True, check=False,
     env=os.environ | {'JAX_PLATFORMS': 'cpu'},
   )  # fmt: skip
   if done.returncode:
@@ -52,6 +47,17 @@ def check(
   if 'error' in answer:
     raise launcher.UsageError(answer['error'])
   return answer['cells']
+
+
+def request(
+  cells: Sequence[sweep_grid.Cell], eval_arguments: Sequence[str], flags: Sequence[str]
+) -> dict[str, Any]:
+  """What is asked of the other process."""
+  return {
+    'cells': [{'name': c.name, 'arguments': sweep_grid.command('', c.files, c.bindings, flags)[1:]} for c in cells],
+    'axes': sorted({name for c in cells for name in c.settings if name in c.bindings}),
+    'eval': [*eval_arguments, *flags],
+  }
 
 
 def answer(request: Mapping[str, Any]) -> dict[str, Any]:

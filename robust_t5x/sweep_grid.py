@@ -82,12 +82,6 @@ def digest(files: Sequence[str], bindings: Mapping[str, str], length: int = 8) -
   return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:length]
 
 
-def parse_binding(argument: str) -> tuple[str, str]:
-  """'NAME = VALUE', as launcher.parse_flags gives it, to name and normalised value."""
-  name, value = argument.split(' = ', 1)
-  return name, normalised(value)
-
-
 def normalised(text: str) -> str:
   """The text of a gin value in one spelling: 0.10 and 0.1 are the same."""
   try:
