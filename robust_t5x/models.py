@@ -127,15 +127,36 @@ class RobustT5:
     tokens = batch['encoder_input_tokens']
     if tokens.ndim == 2:
       tokens = tokens[:, None]
-    examples, phrasings, _ = tokens.shape
-    rows = examples * phrasings
+    targets = batch['decoder_input_tokens']
+    reference = None
+    if tokens.shape[1] > 1 and 'reference' in objectives.needed(self.alignment_objective):
+      reference = self._reference(params, tokens[:, 0], targets)
+    logits, encoded, mask, decoded = self._run(params, tokens, targets, dropout_rng)
+    weights = _weights(batch)
+    return objectives.Branches(
+      logits=logits,
+      targets=batch['decoder_target_tokens'],
+      weights=weights,
+      encoded=encoded,
+      encoded_mask=mask,
+      decoded=decoded,
+      normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
+      reference=reference,
+    )
+
+  def _run(self, params, tokens, targets, dropout_rng):
+    """Runs the network on phrasings [B, K, T] and decoder inputs [B, L].
+
+    Returns:
+      (logits [B, K, L, V], encoding [B, K, S, D], its mask [B, K, S], the decoder's first state [B, K, D]).
+    """
+    examples, phrasings, length = tokens.shape
     variables = {'params': params}
     deterministic = dropout_rng is None
-    needed = objectives.needed(self.alignment_objective) if phrasings > 1 else ()
     rngs = [{}, {}] if deterministic else [{'dropout': k} for k in jax.random.split(dropout_rng)]
     encoded, mask = self.module.apply(
       variables,
-      tokens.reshape(rows, -1),
+      tokens.reshape(examples * phrasings, length),
       deterministic=deterministic,
       rngs=rngs[0],
       method=self.module.encode,
@@ -144,33 +165,14 @@ class RobustT5:
       variables,
       encoded,
       mask,
-      jnp.repeat(batch['decoder_input_tokens'], phrasings, axis=0),
+      jnp.repeat(targets, phrasings, axis=0),
       deterministic=deterministic,
       rngs=rngs[1],
       mutable=['intermediates'],
       method=self.module.decode,
     )
-
-    def unflatten(x):
-      return x.reshape(examples, phrasings, *x.shape[1:])
-
-    weights = _weights(batch)
-    reference = decoded = None
-    if 'reference' in needed:
-      reference = self._reference(params, tokens[:, 0], batch['decoder_input_tokens'])
-    if 'decoded' in needed:
-      decoded = unflatten(states['intermediates']['decoder']['states'][0][:, 0])
-
-    return objectives.Branches(
-      logits=unflatten(logits),
-      targets=batch['decoder_target_tokens'],
-      weights=weights,
-      encoded=unflatten(encoded),
-      encoded_mask=unflatten(mask),
-      normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
-      reference=reference,
-      decoded=decoded,
-    )
+    decoded = states['intermediates']['decoder']['states'][0][:, 0]
+    return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in (logits, encoded, mask, decoded))
 
   def _reference(self, params, encoder_input_tokens, decoder_input_tokens):
     """Teacher-forced logits [B, L, V] of the backbone without prompt and dropout, as constants."""
