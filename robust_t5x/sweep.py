@@ -27,7 +27,7 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
   """Parses the command line.
 
   Returns:
-    Namespace with gin_file, bindings (name -> value), axes (list of sweep_grid.Axis), eval_gin_file, eval_bindings,
+    Namespace with command (as typed), gin_file, bindings (name -> value), axes (list of sweep_grid.Axis), eval_gin_file, eval_bindings,
     passed (flags for all runs), out, baseline, dry_run, stop_on_error, jobs.
 
   Raises:
@@ -78,6 +78,7 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
     raise launcher.UsageError('no --eval_gin_file; give those of a robust-t5x eval, such as gin/runs/eval_mini.gin')
   if flags.jobs < 1:
     raise launcher.UsageError(f'--jobs {flags.jobs}: give 1 or more')
+  flags.command = sweep_grid.shell(['sweep', *argv])
   flags.axes = [sweep_grid.parse_axis(text) for text in flags.grid]
   if flags.seeds:
     flags.axes.append(sweep_grid.parse_seeds(flags.seeds))
@@ -130,13 +131,13 @@ def sweep(flags: argparse.Namespace) -> int:
       for directory, command in baselines.values():
         _run_baseline(directory, command, processes)
       places = {checkpoint: directory for checkpoint, (directory, _) in baselines.items()}
-      _run_cells(runs, flags, processes, lambda: write(flags.out, runs, places, summaries))
+      _run_cells(runs, flags, processes, lambda: write(flags, runs, places, summaries))
       interrupted = False
     except (KeyboardInterrupt, sweep_cell.Interrupted):
       processes.stop()
       interrupted = True
     places = {c: d for c, (d, _) in baselines.items() if sweep_cell.is_evaluated(d)}
-    write(flags.out, runs, places, summaries)
+    write(flags, runs, places, summaries)
   failed = [run for run in runs if run.status == 'failed']
   finished = sum(run.status == 'finished' for run in runs)
   print(f'{finished} of {len(runs)} cells finished, {len(failed)} failed: {os.path.join(flags.out, "sweep.csv")}')
@@ -148,13 +149,21 @@ def sweep(flags: argparse.Namespace) -> int:
   return 1 if failed else 0
 
 
-def write(out: str, runs: Sequence[sweep_cell.CellRun], baselines: dict[str, str], summaries: dict[str, Any]) -> None:
-  """Writes the table of what is known so far."""
-  from robust_t5x import results, sweep_table
+def write(
+  flags: argparse.Namespace,
+  runs: Sequence[sweep_cell.CellRun],
+  baselines: dict[str, str],
+  summaries: dict[str, Any],
+) -> None:
+  """Writes the table and the page of what is known so far; arguments as for sweep_table.build."""
+  from robust_t5x import results, sweep_page, sweep_table
 
-  table = sweep_table.build(runs, baselines, summaries)
-  results.write_atomically(os.path.join(out, 'sweep.parquet'), table.to_parquet(index=False))
-  results.write_atomically(os.path.join(out, 'sweep.csv'), table.to_csv(index=False))
+  axes = {axis.name: axis.shown for axis in flags.axes}
+  table = sweep_table.build(runs, baselines, list(axes), summaries)
+  results.write_atomically(os.path.join(flags.out, 'sweep.parquet'), table.to_parquet(index=False))
+  results.write_atomically(os.path.join(flags.out, 'sweep.csv'), table.to_csv(index=False))
+  axes.pop(sweep_grid.SEED, None)
+  sweep_page.write(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
 
 
 def _run_baseline(directory: str, command: Sequence[str], processes: sweep_cell.Processes) -> None:
@@ -188,7 +197,10 @@ def _run_cells(runs, flags, processes, write_table) -> None:
       halt.set()
     return True
 
-  with progress.Progress(label, len(runs), len(runs) - len(todo)) as bar, futures.ThreadPoolExecutor(flags.jobs) as pool:
+  with (
+    progress.Progress(label, len(runs), len(runs) - len(todo)) as bar,
+    futures.ThreadPoolExecutor(flags.jobs) as pool,
+  ):
     waiting = {pool.submit(work, run): run for run in todo}
     try:
       for future in futures.as_completed(waiting):

@@ -49,9 +49,7 @@ def check(
   return answer['cells']
 
 
-def request(
-  cells: Sequence[sweep_grid.Cell], eval_arguments: Sequence[str], flags: Sequence[str]
-) -> dict[str, Any]:
+def request(cells: Sequence[sweep_grid.Cell], eval_arguments: Sequence[str], flags: Sequence[str]) -> dict[str, Any]:
   """What is asked of the other process."""
   return {
     'cells': [{'name': c.name, 'arguments': sweep_grid.command('', c.files, c.bindings, flags)[1:]} for c in cells],
