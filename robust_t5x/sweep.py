@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from concurrent import futures
 import contextlib
 import fcntl
+import math
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
-import time
 from typing import Any
 
 from robust_t5x import launcher, progress, quiet, sweep_cell, sweep_check, sweep_grid
@@ -123,6 +124,7 @@ def sweep(flags: argparse.Namespace) -> int:
       print(run.record['train_command'])
       print(run.record['eval_command'])
     return 0
+  _warn_of_drift(runs)
   os.makedirs(flags.out, exist_ok=True)
   summaries: dict[str, Any] = {}
   with _only_one(flags.out), _terminable():
@@ -166,6 +168,20 @@ def write(
   sweep_page.write(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
 
 
+def _warn_of_drift(runs: Sequence[sweep_cell.CellRun]) -> None:
+  """Says which finished cells the gin files of today would train otherwise; they are kept all the same."""
+  changes: dict[str, list[str]] = {}
+  for run in runs:
+    if run.drift:
+      changes.setdefault(run.drift, []).append(run.directory)
+  for change, directories in changes.items():
+    print(
+      f'warning: {len(directories)} finished cell{"s" if len(directories) > 1 else ""} of this grid had other settings '
+      f'when trained ({change}); delete to train again: {" ".join(shlex.quote(d) for d in directories)}',
+      file=sys.stderr,
+    )
+
+
 def _run_baseline(directory: str, command: Sequence[str], processes: sweep_cell.Processes) -> None:
   """Evaluates the model without a prompt, first of all: what stops this evaluation would stop those of all cells."""
   if sweep_cell.is_evaluated(directory):
@@ -185,8 +201,7 @@ def _run_cells(runs, flags, processes, write_table) -> None:
   write_table()
   if not todo:
     return
-  began, done = time.monotonic(), 0
-  label = f'sweep of {len(runs)} cells'
+  print(f'{len(runs)} cells, {len(todo)} of them to run', file=sys.stderr, flush=True)
   halt = threading.Event()
 
   def work(run):
@@ -198,7 +213,7 @@ def _run_cells(runs, flags, processes, write_table) -> None:
     return True
 
   with (
-    progress.Progress(label, len(runs), len(runs) - len(todo)) as bar,
+    progress.Progress('sweep', len(runs), len(runs) - len(todo), window=math.inf) as bar,
     futures.ThreadPoolExecutor(flags.jobs) as pool,
   ):
     waiting = {pool.submit(work, run): run for run in todo}
@@ -206,12 +221,10 @@ def _run_cells(runs, flags, processes, write_table) -> None:
       for future in futures.as_completed(waiting):
         if not future.result():
           continue
-        done += 1
-        left = (time.monotonic() - began) / done * (len(todo) - done)
         if waiting[future].record['error']:
           _show_failure(waiting[future])
         write_table()
-        bar.advance(1, f'about {_duration(left)} left')
+        bar.advance(1, os.path.basename(waiting[future].directory))
     except BaseException:
       halt.set()
       processes.stop()
@@ -228,12 +241,6 @@ def _show_failure(run: sweep_cell.CellRun) -> None:
 def _show_tail(log: str) -> None:
   lines = '\n'.join(f'  | {line}' for line in sweep_cell.tail(log))
   print(f'the end of {log}:\n{lines}', file=sys.stderr, flush=True)
-
-
-def _duration(seconds: float) -> str:
-  if seconds < 90:
-    return f'{seconds:.0f} s'
-  return f'{seconds / 60:.0f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'
 
 
 @contextlib.contextmanager

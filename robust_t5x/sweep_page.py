@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robust_t5x import metrics, results, sweep_charts, sweep_table
+from robust_t5x import results, sweep_charts, sweep_table
 
 SELECTION = 'development AvgP'
 _DRAWN = ('AvgP', 'worst phrasing', 'sd', 'spread', 'CPS', 'case-level worst')
@@ -83,7 +83,7 @@ def contents(table: pd.DataFrame, axes: Mapping[str, Sequence[Any]], command: st
   cells = table[table['kind'] == sweep_table.CELL]
   settings = settings_of(cells, axes)
   groups = [g for g in dict.fromkeys(c.removesuffix(' AvgP') for c in table if c.endswith(' AvgP'))]
-  drawn = [f'{g} {m}' for m in _DRAWN for g in groups if m in metrics.METRICS]
+  drawn = [f'{g} {m}' for m in _DRAWN for g in groups if f'{g} {m}' in table]
   drawn += [sweep_table.GAP] if sweep_table.GAP in table else []
   drawn = [m for m in drawn if settings and not settings[0].cells[m].isna().any()]
   first = next((m for m in (SELECTION, 'unobserved AvgP') if m in drawn), drawn[0] if drawn else None)
