@@ -96,6 +96,25 @@ def relative_position_buckets(
   return (first + bucket).astype(np.int32)
 
 
+def branch_layout(branches: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+  """How several continuations of one start token lie in one row, so that what they share is computed once.
+
+  The row holds the start, then positions 1 to length - 1 of each branch: Q = 1 + branches · (length - 1) in all.
+
+  Args:
+    branches: number of continuations; 1 is an ordinary row.
+    length: positions of each with the start.
+
+  Returns:
+    (position of each in its sequence, int [Q]; bool [Q, Q], whether a query sees a key: what stands before it in its
+    own branch, itself, and the start).
+  """
+  positions = np.concatenate([[0], np.tile(np.arange(1, length), branches)])
+  branch = np.concatenate([[-1], np.repeat(np.arange(branches), length - 1)])
+  own = (branch[None, :] == branch[:, None]) | (branch[None, :] == -1)
+  return positions, own & (positions[None, :] <= positions[:, None])
+
+
 class RelativePositionBias(nn.Module):
   """One learned bias per head and bucket, added to the attention logits."""
 
@@ -103,8 +122,8 @@ class RelativePositionBias(nn.Module):
   bidirectional: bool
 
   @nn.compact
-  def __call__(self, query_length: int, key_length: int) -> jax.Array:
-    """Returns the bias, [1, H, query_length, key_length]."""
+  def __call__(self, query_length: int, key_length: int, positions: np.ndarray | None = None) -> jax.Array:
+    """Returns the bias, [1, H, query_length, key_length]; at `positions` [Q], if given, instead: [1, H, Q, Q]."""
     cfg = self.config
     table = partitioning.param_with_axes(
       'rel_embedding',
@@ -116,6 +135,8 @@ class RelativePositionBias(nn.Module):
     buckets = relative_position_buckets(
       query_length, key_length, self.bidirectional, cfg.relpos_buckets, cfg.relpos_max_distance
     )
+    if positions is not None:
+      buckets = buckets[np.ix_(positions, positions)]
     return jnp.asarray(table, cfg.dtype)[:, buckets][None]
 
 
@@ -331,14 +352,14 @@ class Decoder(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, x, encoded, encoded_mask, prefixes, deterministic, cached, cache_length):
+  def __call__(self, x, encoded, encoded_mask, prefixes, deterministic, cached, cache_length, branches=1):
     """x [N, L, D], encoded [N, S, D], encoded_mask [N, S] -> states [N, L, D] or logits [N, L, V]."""
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
-    length = cache_length if cached else x.shape[1]
-    bias = RelativePositionBias(cfg, False, name='relpos_bias')(length, length)
-    causal = np.tril(np.ones((length, length), bool))
-    bias = bias + jnp.where(causal, 0.0, MASKED).astype(cfg.dtype)
+    length = cache_length if cached else 1 + (x.shape[1] - 1) // branches
+    positions, visible = branch_layout(branches, length)
+    bias = RelativePositionBias(cfg, False, name='relpos_bias')(length, length, positions)
+    bias = bias + jnp.where(visible, 0.0, MASKED).astype(cfg.dtype)
     cross_bias = _mask_bias(encoded_mask, cfg.dtype)
     x = drop(x, deterministic=deterministic)
     layer = nn.remat(DecoderLayer, static_argnums=(6,)) if cfg.remat and not cached else DecoderLayer
@@ -427,6 +448,7 @@ class Transformer(nn.Module):
     deterministic: bool = True,
     cached: bool = False,
     cache_length: int = 0,
+    branches: int = 1,
   ) -> jax.Array:
     """Decodes, teacher-forced or one cached position at a time.
 
@@ -440,13 +462,14 @@ class Transformer(nn.Module):
       deterministic: no dropout.
       cached: use the cache.
       cache_length: the most positions that the cache will hold.
+      branches: continuations that the tokens hold, as `branch_layout` lays them out; teacher-forced only.
 
     Returns:
       float32 logits [N, L, V].
     """
     x = self.token_embedder(decoder_input_tokens)
     prefixes = None if self.soft_prompt is None else self.soft_prompt.decoder_prefixes()
-    out = self.decoder(x, encoded, encoded_mask, prefixes, deterministic, cached, cache_length)
+    out = self.decoder(x, encoded, encoded_mask, prefixes, deterministic, cached, cache_length, branches)
     return self.token_embedder.attend(out) if self.config.logits_via_embedding else out
 
   def __call__(

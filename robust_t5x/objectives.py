@@ -11,7 +11,8 @@ and over microbatches are the same.
 Shape letters: B batch, K phrasings, L target tokens, S encoder positions, D model width, V vocabulary.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import jax
 from jax import lax
@@ -36,6 +37,10 @@ class Branches(NamedTuple):
   encoded: jax.Array  # [B, K, S, D]
   encoded_mask: jax.Array  # int [B, K, S]
   normalizers: Normalizers
+  reference: jax.Array | None = None  # [B, L, V], see needs_reference; no gradient flows through it
+
+
+Objective = Callable[[Branches], jax.Array]
 
 
 def normalizers(weights: jax.Array, axis_name: str | None = None) -> Normalizers:
@@ -146,6 +151,81 @@ def encoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
   canonical = lax.stop_gradient(unit[:, :1]) if stop_gradient else unit[:, :1]
   distance = 1.0 - (canonical * unit[:, 1:]).sum(axis=-1)  # [B, K - 1]
   return example_mean(distance.mean(axis=1), branches)
+
+
+def needs(*fields: str) -> Callable[[Objective], Objective]:
+  """Decorator: the fields of Branches that an objective reads and that are computed for those that ask only."""
+
+  def mark(objective):
+    objective.needs = fields
+    return objective
+
+  return mark
+
+
+def needs_reference(objective: Any) -> bool:
+  """Whether an objective compares with the frozen model, without a prompt, on the canonical phrasing."""
+  return 'reference' in getattr(objective, 'needs', ())
+
+
+@needs('reference')
+def distil_reference(branches: Branches) -> jax.Array:
+  """Mean KL(p_0 ‖ p_i) from the frozen model's answer to the canonical phrasing, in nats per target token.
+
+  p_0 is the frozen model's distribution under the canonical phrasing, without the prompt; i runs over all K phrasings
+  with it, the canonical one included. So the paraphrases are drawn to what the model answers where it knows the
+  instruction, and the prompt is held to change nothing there. Teacher-forced on the batch's targets; with
+  ALIGNMENT_WEIGHT = 1 their likelihood plays no part.
+
+  Args:
+    branches: the batch, with `reference`.
+
+  Returns:
+    Scalar share, averaged over the K phrasings and the target tokens.
+
+  Source: knowledge distillation (Hinton, Vinyals & Dean 2015, arXiv 1503.02531), from the model to itself.
+  """
+  log_p = jax.nn.log_softmax(branches.logits, axis=-1)
+  return token_mean(_kl(_log_reference(branches)[:, None], log_p).mean(axis=1), branches)
+
+
+@needs('reference')
+def anchor_to_reference(branches: Branches) -> jax.Array:
+  """Mean KL(p_0 ‖ p_r) on the canonical phrasing alone, in nats per target token: what the prompt changes there.
+
+  The term of `distil_reference` for the canonical phrasing; for `weighted_sum`, beside an objective that moves the
+  paraphrases.
+
+  Args:
+    branches: the batch, with `reference`.
+
+  Returns:
+    Scalar share.
+  """
+  log_p = jax.nn.log_softmax(branches.logits[:, 0], axis=-1)
+  return token_mean(_kl(_log_reference(branches), log_p), branches)
+
+
+def weighted_sum(terms: Sequence[Objective], weights: Sequence[float]) -> Objective:
+  """An objective that adds up others, each times its weight.
+
+  Raises:
+    ValueError: unless there is one weight for each objective, and at least one.
+  """
+  if not terms or len(terms) != len(weights):
+    raise ValueError(f'weighted_sum: {len(terms)} terms and {len(weights)} weights; give a weight for each')
+
+  def total(branches):
+    return sum(weight * term(branches) for weight, term in zip(weights, terms, strict=True))
+
+  return needs(*{field for term in terms for field in getattr(term, 'needs', ())})(total)
+
+
+def _log_reference(branches: Branches) -> jax.Array:
+  """log p_0 [B, L, V], a constant."""
+  if branches.reference is None:
+    raise ValueError('the batch has no reference distribution; mark the objective with needs("reference")')
+  return lax.stop_gradient(jax.nn.log_softmax(branches.reference, axis=-1))
 
 
 def _kl(log_p: jax.Array, log_q: jax.Array) -> jax.Array:

@@ -63,10 +63,10 @@ def contents(comparison: Any) -> dict[str, Any]:
 
   models, groups = comparison.models, comparison.groups
   rows = [
-    {'model': model, 'group': group, 'metric': name, **_ends(comparison.interval(model, group, metric))}
+    {'model': model, 'group': group, 'metric': name, **_ends(comparison.interval(model, group, name))}
     for model in models
     for group in groups
-    for name, metric in metrics.METRICS.items()
+    for name in comparison.metric_names
   ]
   gaps = {}
   if comparison.has_gap:
@@ -98,7 +98,7 @@ def contents(comparison: Any) -> dict[str, Any]:
     'finding': finding(comparison, values, gaps, changes),
     'models': models,
     'groups': groups,
-    'metric_names': list(metrics.METRICS),
+    'metric_names': list(comparison.metric_names),
     'values': values,
     'gaps': gaps,
     'changes': changes,

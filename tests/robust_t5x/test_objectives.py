@@ -17,6 +17,11 @@ ALL = {
   'kl_to_canonical': functools.partial(objectives.kl_to_canonical, direction='to_canonical', stop_gradient=False),
   'jensen_shannon': objectives.jensen_shannon,
   'encoder_cosine': functools.partial(objectives.encoder_cosine, stop_gradient=False),
+  'distil_reference': objectives.distil_reference,
+  'anchor_to_reference': objectives.anchor_to_reference,
+  'kl_anchored': objectives.weighted_sum(
+    [functools.partial(objectives.kl_to_canonical, stop_gradient=False), objectives.anchor_to_reference], [0.7, 2.0]
+  ),
 }
 
 
@@ -32,6 +37,7 @@ def random_branches(seed=0, batch=8, phrasings=3, length=4, classes=5):
     encoded=jnp.asarray(rng.normal(size=(batch, phrasings, 6, 7)), jnp.float32),
     encoded_mask=jnp.asarray(mask),
     normalizers=objectives.normalizers(jnp.asarray(weights)),
+    reference=jnp.asarray(rng.normal(size=(batch, length, classes)), jnp.float32),
   )
 
 
@@ -47,18 +53,24 @@ def two_phrasings(p, q, target=0):
     encoded,
     jnp.ones((1, 2, 1), jnp.int32),
     objectives.normalizers(weights),
+    jnp.log(jnp.asarray([[REFERENCE]])),
   )
 
 
+REFERENCE = (0.5, 0.375, 0.125)
 P, Q = (0.5, 0.25, 0.25), (0.25, 0.25, 0.5)
 KL_PQ = 0.5 * math.log(2) + 0.25 * math.log(0.5)  # also KL(q, p), by symmetry
 MEAN = (0.375, 0.25, 0.375)
 JS = sum(0.5 * x * math.log(x / m) for d in (P, Q) for x, m in zip(d, MEAN, strict=True))
+KL_REFERENCE = [sum(r * math.log(r / x) for r, x in zip(REFERENCE, d, strict=True)) for d in (P, Q)]
 
 
 @pytest.mark.parametrize(
   ('name', 'expected'),
   [
+    ('distil_reference', sum(KL_REFERENCE) / 2),
+    ('anchor_to_reference', KL_REFERENCE[0]),
+    ('kl_anchored', 0.7 * KL_PQ + 2.0 * KL_REFERENCE[0]),
     ('cross_entropy', -(math.log(0.5) + math.log(0.25)) / 2),
     ('kl_from_canonical', KL_PQ),
     ('kl_to_canonical', KL_PQ),
@@ -172,3 +184,13 @@ def test_pmap_over_eight_devices_equals_one(name):
   np.testing.assert_allclose(values, float(expected), rtol=1e-5)
   for key, value in gradient.items():
     np.testing.assert_allclose(grads[key].reshape(value.shape), value, rtol=1e-4, atol=1e-7)
+
+
+def test_weighted_sum_asks_for_what_its_terms_need():
+  assert objectives.needs_reference(objectives.weighted_sum([objectives.distil_reference], [1.0]))
+  assert not objectives.needs_reference(objectives.weighted_sum([objectives.jensen_shannon], [1.0]))
+  assert not objectives.needs_reference(None)
+  with pytest.raises(ValueError, match='1 terms and 2 weights'):
+    objectives.weighted_sum([objectives.jensen_shannon], [1.0, 1.0])
+  with pytest.raises(ValueError, match='no reference distribution'):
+    objectives.distil_reference(random_branches()._replace(reference=None))
