@@ -77,6 +77,8 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
     raise launcher.UsageError('no --gin_file; give those of a robust-t5x train, such as gin/runs/align_mini.gin')
   if not flags.eval_gin_file:
     raise launcher.UsageError('no --eval_gin_file; give those of a robust-t5x eval, such as gin/runs/eval_mini.gin')
+  if '://' in flags.out:
+    raise launcher.UsageError(f'--out {flags.out}: a sweep keeps its records on disk; give a local directory')
   if flags.jobs < 1:
     raise launcher.UsageError(f'--jobs {flags.jobs}: give 1 or more')
   flags.command = sweep_grid.shell(['sweep', *argv])
@@ -273,6 +275,8 @@ def main(argv: Sequence[str] | None = None) -> int:
   quiet.set_up()
   try:
     return sweep(parse_flags(sys.argv[1:] if argv is None else argv))
+  except KeyboardInterrupt:  # during the check, before anything was written
+    return 130
   except Exception as e:
     return launcher.report_error(e)
 

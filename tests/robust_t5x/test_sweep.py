@@ -283,6 +283,7 @@ def test_a_trained_backbone_is_evaluated_itself(program, tmp_path, monkeypatch, 
     (['--eval.PROMPT="x"'], '--eval.PROMPT: the sweep sets it itself'),
     (['--seeds', '0,0'], '--seeds 0,0: write different whole numbers'),
     (['--seeds', '0,x'], '--seeds 0,x: write different whole numbers'),
+    (['--out', 'gs://bucket/x'], 'give a local directory'),
     (['--jobs', '0'], '--jobs 0: give 1 or more'),
     (['--eval.SPLIT'], 'write --gin.NAME=VALUE in one argument'),
   ],
@@ -443,6 +444,8 @@ def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
     (['MIXTURE_OR_TASK_NAME=mini_aligment'], 'did you mean mini_alignment?'),
   ]:
     assert message in answer(*axes)['error'], axes
+  vectors = ['gin/prompts/input.gin' if f.startswith('gin/prompts') else f for f in MINI]
+  assert 'PROMPT_INIT' in answer('PROMPT_INIT=vocabulary,vocabulry', files=vectors)['error']
   missing = answer('LEARNING_RATE=1', evaluate=['--gin_file=gin/runs/eval_mini.gin', "--gin.MIXTURES=['nothing']"])
   assert missing['error'].startswith('evaluation: ') and 'nothing' in missing['error']
 
