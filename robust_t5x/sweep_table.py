@@ -8,7 +8,8 @@ import pandas as pd
 
 from robust_t5x import metrics, results, sweep_cell
 
-BASELINE = 'without prompt'
+BASELINE, CELL = 'baseline', 'cell'  # kinds of rows
+_UNTRAINED = 'without prompt'
 GAP = 'observed gap'
 _OBSERVED, _UNOBSERVED = 'observed', 'unobserved'
 
@@ -33,27 +34,33 @@ def summary(evaluation: str) -> dict[str, float]:
   return found
 
 
-def build(runs: Sequence[sweep_cell.CellRun], baselines: dict[str, str], summaries: dict[str, Any]) -> pd.DataFrame:
+def build(
+  runs: Sequence[sweep_cell.CellRun], baselines: dict[str, str], axes: Sequence[str], summaries: dict[str, Any]
+) -> pd.DataFrame:
   """The table.
 
   Args:
     runs: the cells, in the order of the grid.
     baselines: backbone -> directory of its evaluation without a prompt.
+    axes: names of the grid's axes.
     summaries: directory -> `summary`, of evaluations that were read before; filled.
 
   Returns:
-    columns `cell`, `status`, one for each axis, `seed`, the metrics, `steps`, `train_seconds`, `parameters`, `error`,
+    columns `kind`, `cell`, `status`, one for each axis, `seed`, the metrics, `steps`, `train_seconds`, `parameters`, `error`,
     `model_dir`, `evaluation`, `train_command`, `eval_command`. The baselines' rows come first, their settings empty.
   """
   rows = []
   for checkpoint, directory in baselines.items():
-    label = BASELINE if len(baselines) == 1 else f'{BASELINE}: {checkpoint}'
-    rows.append({'cell': label, 'status': 'finished', **_summary(directory, summaries), 'evaluation': directory})
+    label = _UNTRAINED if len(baselines) == 1 else f'{_UNTRAINED}: {checkpoint}'
+    rows.append(
+      {'kind': BASELINE, 'cell': label, 'status': 'finished', **_summary(directory, summaries), 'evaluation': directory}
+    )
   for run in runs:
     record, status = run.record, run.status
     error = record['error'] if status == 'failed' else None
     rows.append(
       {
+        'kind': CELL,
         'cell': ', '.join(f'{k}={v}' for k, v in record['settings'].items()) or 'run',
         'status': status,
         **record['settings'],
@@ -70,15 +77,10 @@ def build(runs: Sequence[sweep_cell.CellRun], baselines: dict[str, str], summari
       }
     )
   table = pd.DataFrame(rows)
-  # An axis may mix numbers and text; parquet columns hold one kind.
-  axes = dict.fromkeys(name for run in runs for name in run.record['settings'])
-  for name in axes:
-    if table[name].map(type).eq(str).any():
-      table[name] = table[name].map(lambda v: v if pd.isna(v) else str(v))
   whole = ['seed', 'steps', 'parameters']
   table[whole] = table[whole].astype('Int64')
   last = ['steps', 'train_seconds', 'parameters', 'error', 'model_dir', 'evaluation', 'train_command', 'eval_command']
-  first = ['cell', 'status', *(name for name in axes if name != 'SEED'), 'seed']
+  first = ['kind', 'cell', 'status', *(name for name in axes if name != 'SEED'), 'seed']
   middle = [c for c in table if c not in {*first, *last, 'SEED'}]
   return table.reindex(columns=[*first, *middle, *last])
 

@@ -1,17 +1,20 @@
 """Sweeps: grids, cells that finish, fail, are interrupted and found again; most with a program that stands in for ours."""
 
 import json
-import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
 import time
+from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 
-from robust_t5x import launcher, results, sweep, sweep_cell, sweep_check, sweep_grid
+from robust_t5x import __main__ as command
+from robust_t5x import launcher, results, sweep, sweep_cell, sweep_charts, sweep_check, sweep_grid, sweep_page
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MINI = ['gin/runs/align_mini.gin', 'gin/prompts/prefix.gin', 'gin/objectives/kl.gin']
@@ -239,7 +242,9 @@ def test_a_baseline_that_fails_stops_the_sweep(program, tmp_path, capsys):
   (program / 'none.parquet').unlink()
   assert run(tmp_path / 'out') == 2
   assert calls(program) == ['eval - -']
-  assert 'error: the evaluation without prompt failed, so nothing else was started: FileNotFound' in capsys.readouterr().err
+  assert (
+    'error: the evaluation without prompt failed, so nothing else was started: FileNotFound' in capsys.readouterr().err
+  )
 
 
 def test_a_dry_run_prints_commands_and_writes_nothing(program, tmp_path, capsys):
@@ -247,9 +252,13 @@ def test_a_dry_run_prints_commands_and_writes_nothing(program, tmp_path, capsys)
   assert run(out, '--dry_run', '--gin.TRAIN_STEPS=9', '--eval.SPLIT="validation"') == 0
   assert calls(program) == [] and not out.exists()
   lines = capsys.readouterr().out.splitlines()
-  assert lines[0].startswith("robust-t5x eval --gin_file=e.gin --gin.SPLIT=\"'validation'\" --gin.INITIAL_CHECKPOINT_PATH")
+  assert lines[0].startswith(
+    'robust-t5x eval --gin_file=e.gin --gin.SPLIT="\'validation\'" --gin.INITIAL_CHECKPOINT_PATH'
+  )
   assert lines[1] == '# LEARNING_RATE=0.1: not started'
-  assert lines[2].startswith('robust-t5x train --gin_file=a.gin --gin.TRAIN_STEPS=9 --gin.LEARNING_RATE=0.1 --gin.MODEL_DIR=')
+  assert lines[2].startswith(
+    'robust-t5x train --gin_file=a.gin --gin.TRAIN_STEPS=9 --gin.LEARNING_RATE=0.1 --gin.MODEL_DIR='
+  )
   assert lines[3].startswith('robust-t5x eval --gin_file=e.gin') and '/train/prompt.safetensors' in lines[3]
   assert len(lines) == 7
 
@@ -274,6 +283,7 @@ def test_a_trained_backbone_is_evaluated_itself(program, tmp_path, monkeypatch, 
     (['--eval.PROMPT="x"'], '--eval.PROMPT: the sweep sets it itself'),
     (['--seeds', '0,0'], '--seeds 0,0: write different whole numbers'),
     (['--seeds', '0,x'], '--seeds 0,x: write different whole numbers'),
+    (['--out', 'gs://bucket/x'], 'give a local directory'),
     (['--jobs', '0'], '--jobs 0: give 1 or more'),
     (['--eval.SPLIT'], 'write --gin.NAME=VALUE in one argument'),
   ],
@@ -317,6 +327,101 @@ def test_interrupted_it_ends_its_runs_and_can_go_on(program, tmp_path):
   assert calls(program) == ['train 0.1 -', 'eval - -', 'train 0.2 -', 'eval - -']
 
 
+def test_settings_that_changed_since_are_said_and_the_cell_is_kept(program, tmp_path, monkeypatch, capsys):
+  now = "TRAIN_STEPS = 9\nMODEL_DIR = None\nLENGTHS = {\n    'inputs': 40}\nNEW = \\\n    'x'\n"
+  monkeypatch.setattr(sweep_check, 'check', lambda cells, *rest: [d | {'config': now} for d in described(cells, *rest)])
+  out = tmp_path / 'out'
+  assert run(out, rates='0.1') == 0
+  (train,) = out.glob('cells/*/train')
+  (train / 'config.gin').write_text("TRAIN_STEPS = 5\nMODEL_DIR = \\\n    'x'\nLENGTHS = {'inputs': 40}\n")
+  capsys.readouterr()
+  calls(program)
+  assert run(out, rates='0.1') == 0
+  said = capsys.readouterr().err
+  assert (
+    "1 finished cell of this grid had other settings when trained (NEW was not set, is 'x', TRAIN_STEPS was 5, is 9)"
+    in said
+  )
+  assert calls(program) == []
+
+
+def test_an_interval_over_seeds_is_students():
+  # Mean 2 and standard error 1 / sqrt(3); the 97.5% quantile of t with 2 degrees of freedom is 4.3027 in every table.
+  low, high = sweep_page.interval(np.array([1.0, 2.0, 3.0]))
+  assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
+  assert sweep_page.interval(np.array([1.0, 2.0])) == (None, None)
+
+
+def sweep_rows(groups=('observed', 'unobserved'), lengths=(4, 16), seeds=3):
+  """A table of a finished sweep, whose unobserved accuracy is best for 'kl' and development accuracy for 'js'."""
+  base = {'observed': 0.9, 'unobserved': 0.2, 'development': 0.3}
+  rows = [
+    {'kind': 'baseline', 'cell': 'without prompt', 'status': 'finished', **{f'{g} AvgP': base[g] for g in groups}}
+  ]
+  for objective in ('kl', 'js'):
+    for length in lengths:
+      for seed in range(seeds):
+        gain = {'unobserved': 0.2 if objective == 'kl' else 0.1, 'development': 0.1 if objective == 'kl' else 0.2}
+        rows.append(
+          {'kind': 'cell', 'cell': f'{objective} {length} {seed}', 'status': 'finished', 'objectives': objective,
+           'PROMPT_LENGTH': length, 'seed': seed, 'steps': 5, 'train_seconds': 2.0, 'parameters': 7, 'error': '',
+           'train_command': 'robust-t5x train', 'eval_command': 'robust-t5x eval',
+           **{f'{g} AvgP': base[g] + gain.get(g, 0) + 0.01 * seed + 0.001 * length for g in groups}}
+        )  # fmt: skip
+  return pd.DataFrame(rows), {'objectives': ['kl', 'js'], 'PROMPT_LENGTH': list(lengths)}
+
+
+def test_best_is_chosen_by_development_phrasings_alone():
+  table, axes = sweep_rows()
+  content = sweep_page.contents(table, axes, '')
+  assert 'No setting is named best' in content['finding'] and content['first'] == 'unobserved AvgP'
+  table, axes = sweep_rows(('observed', 'unobserved', 'development'))
+  content = sweep_page.contents(table, axes, '')
+  assert (
+    'development phrasings, 52.6%, is that of objectives=js, PROMPT_LENGTH=16 (30.0% without prompt)'
+    in content['finding']
+  )
+  assert content['first'] == 'development AvgP'
+  # Seeds 0, 1, 2 of kl with 4 vectors: 0.404, 0.414, 0.424.
+  (setting,) = (s for s in content['settings'] if s['at'] == {'objectives': 'kl', 'PROMPT_LENGTH': 4})
+  assert setting['points']['unobserved AvgP'].mean == pytest.approx(0.414)
+  assert setting['seeds'] == 3
+
+
+def test_the_page_is_one_file_whose_drawings_hold_every_seed(tmp_path):
+  table, axes = sweep_rows()
+  table.loc[1, ['status', 'error']] = ['failed', 'train: <the loss> was not finite']
+  path = tmp_path / 'sweep.html'
+  sweep_page.write(str(path), table, axes, 'robust-t5x sweep')
+  text = path.read_text()
+  assert not re.search(r'(src|href)=', text)
+  assert 'train: &lt;the loss&gt; was not finite' in text
+  drawings = [ElementTree.fromstring(d) for d in re.findall(r'<svg viewBox="0 0 440.*?</svg>', text)]
+  assert len(drawings) == 4  # two axes, two metrics
+  for drawing in drawings:
+    kinds = [e.get('class') for e in drawing.iter()]
+    assert kinds.count('seed') == 11 and kinds.count('mean') == 4 and kinds.count('baseline') == 1
+    assert kinds.count('interval') == 3  # the setting with the failed cell has two seeds left
+
+
+def test_places_in_a_drawing():
+  """Values from 1 to 100 stand on a logarithmic scale, from 1 to 3 on a linear one."""
+  a, b, c = sweep_charts._positions([1.0, 10.0, 100.0])
+  assert b - a == pytest.approx(c - b, abs=0.2)
+  a, b, c = sweep_charts._positions([0.0, 1.0, 3.0])
+  assert 2 * (b - a) == pytest.approx(c - b, abs=0.2)
+  many = [sweep_charts.Series(str(i), {1: point(0.1 * i), 2: point(0.1 * i)}) for i in range(8)]
+  many.append(sweep_charts.Series('partial', {1: point(0.9)}))
+  drawing = ElementTree.fromstring(sweep_charts.draw([1, 2], many, {}, 'x'))
+  titles = [e.text for e in drawing.iter('title')]
+  assert titles[-2:] == ['mean of 8: 35.0%'] * 2  # the one that lacks a value has no part in the mean
+  assert [e.get('class') for e in drawing.iter()].count('seed') == 0
+
+
+def point(value):
+  return sweep_charts.Point({0: value, 1: value}, value)
+
+
 def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
   """What the process of `sweep_check.check` answers, one request after another."""
 
@@ -339,5 +444,35 @@ def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
     (['MIXTURE_OR_TASK_NAME=mini_aligment'], 'did you mean mini_alignment?'),
   ]:
     assert message in answer(*axes)['error'], axes
+  vectors = ['gin/prompts/input.gin' if f.startswith('gin/prompts') else f for f in MINI]
+  assert 'PROMPT_INIT' in answer('PROMPT_INIT=vocabulary,vocabulry', files=vectors)['error']
   missing = answer('LEARNING_RATE=1', evaluate=['--gin_file=gin/runs/eval_mini.gin', "--gin.MIXTURES=['nothing']"])
   assert missing['error'].startswith('evaluation: ') and 'nothing' in missing['error']
+
+
+def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
+  """The command itself, with training and evaluation of a tiny model; then again, when there is nothing to do."""
+  monkeypatch.setenv('XLA_FLAGS', '')
+  arguments = [
+    'sweep', *(f'--gin_file={f}' for f in MINI), f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
+    '--gin.TRAIN_STEPS=2', '--gin.BATCH_SIZE=2', '--gin.NUM_TRAIN_EXAMPLES=20', '--grid', 'PROMPT_LENGTH=3',
+    '--seeds', '1', '--eval_gin_file=gin/runs/eval_mini.gin', '--eval.NUM_EXAMPLES=2', '--no_baseline',
+    "--eval.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']",
+    "--eval.TASK_FEATURE_LENGTHS={'inputs': 160, 'targets': 4}", '--out', str(tmp_path),
+  ]  # fmt: skip
+  assert command.main(arguments) == 0
+  (row,) = pd.read_parquet(tmp_path / 'sweep.parquet').to_dict('records')
+  assert (row['status'], row['PROMPT_LENGTH'], row['seed'], row['steps']) == ('finished', 3, 1, 2)
+  assert row['parameters'] == 2 + 2 * 2 * 3 * 16  # a gate a layer; keys and values of 2 layers, 3 vectors, width 16
+  table, record = results.read(row['evaluation'])
+  observed = table[table['group'] == 'observed']
+  assert row['observed AvgP'] == pytest.approx(observed['score'].mean())
+  assert record['model']['backbone']['path'] == str(tiny_checkpoint)
+  assert record['label'] == 'PROMPT_LENGTH=3'
+  trained = json.loads((pathlib.Path(row['model_dir']) / 'run.json').read_text())
+  assert trained['seed'] == 1 and row['train_command'].endswith(f'--gin.MODEL_DIR="\'{row["model_dir"]}\'"')
+  monkeypatch.setattr(sweep_cell, 'PROGRAM', ('false',))
+  monkeypatch.setattr(sweep_check, 'check', lambda cells, *rest: [
+    d | {'checkpoint': str(tiny_checkpoint)} for d in described(cells)
+  ])  # fmt: skip
+  assert command.main(arguments) == 0
