@@ -63,7 +63,6 @@ def prepare(directory, data, weights, items, phrasings):
   inputs = [vocabulary.encode(text)[: LONGEST - 1] + [vocabulary.eos_id] for text in texts]
   options = [vocabulary.encode(letter) + [vocabulary.eos_id] for letter in LETTERS]
   (directory / 'items.json').write_text(json.dumps({'inputs': inputs, 'options': options}), encoding='utf-8')
-  return [len(x) for x in inputs]
 
 
 def ours(directory, items, scorer):
@@ -186,7 +185,7 @@ def work(name, directory):
   for line in sys.stdin:
     count = int(line)
     if count not in runs:
-      stride = len(items['inputs']) // count
+      stride = max(1, len(items['inputs']) // count)
       runs[count] = SYSTEMS[name][1](directory, {**items, 'inputs': items['inputs'][::stride][:count]})
     wall, cpu = time.perf_counter(), time.process_time()
     scores = runs[count]()
@@ -216,6 +215,8 @@ def main():
   parser.add_argument('--t5x_items', type=int, default=64, help='of them, for T5X and what is compared with it')
   parser.add_argument('--phrasings', type=int, default=4)
   parser.add_argument('--rounds', type=int, default=3)
+  parser.add_argument('--systems', default=','.join(SYSTEMS), help='which of the systems run')
+  parser.add_argument('--prepared', metavar='DIR', help='keeps weights and tokens here, and takes those that are here')
   parser.add_argument('--out', metavar='FILE')
   arguments = parser.parse_args()
   if arguments.worker:
@@ -225,11 +226,16 @@ def main():
   counts = {
     name: arguments.items if 'paper' in name or name == 'published' else arguments.t5x_items for name in SYSTEMS
   }
-  with tempfile.TemporaryDirectory() as directory:
-    lengths = prepare(directory, arguments.data, arguments.weights, arguments.items, arguments.phrasings)
+  with tempfile.TemporaryDirectory() as temporary:
+    directory = arguments.prepared or temporary
+    if not os.path.exists(os.path.join(directory, 'items.json')):
+      os.makedirs(directory, exist_ok=True)
+      prepare(directory, arguments.data, arguments.weights, arguments.items, arguments.phrasings)
+    items = json.loads(pathlib.Path(directory, 'items.json').read_text(encoding='utf-8'))
+    lengths = [len(x) for x in items['inputs']]
     processes = {}
     for name, (kind, _) in SYSTEMS.items():
-      if pythons[kind]:
+      if pythons[kind] and name in arguments.systems.split(','):
         command = [pythons[kind], os.path.abspath(__file__), '--worker', name, '--data', directory]
         processes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     taken = {name: [] for name in processes}
