@@ -1,5 +1,7 @@
 """The picture of the finding: accuracy under each group of phrasings, overall and for every phrasing."""
 
+import os
+
 import matplotlib
 
 matplotlib.use('Agg')
@@ -10,6 +12,13 @@ from robust_t5x import analysis, metrics
 
 _COLOURS = ('#4c4c4c', '#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00')  # Okabe and Ito, after a neutral one
 _FOCUS = (analysis.UNOBSERVED, 'correct')  # the group whose phrasings are drawn one by one
+
+
+def write_all(comparison: analysis.Comparison, summary, families, out: str) -> None:
+  """Writes `plot.png` and `plot.pdf`."""
+  del summary, families
+  for ending in ('png', 'pdf'):
+    draw(comparison, os.path.join(out, f'plot.{ending}'))
 
 
 def draw(comparison: analysis.Comparison, path: str) -> None:
