@@ -12,6 +12,8 @@ from jaxtyping import Float
 import numpy as np
 import pandas as pd
 
+from robust_t5x import cells
+
 
 def _quiet(function, *args, **kwargs):
   # An example or phrasing without any cell gives NaN, which is the answer; numpy's warning adds nothing.
@@ -75,6 +77,20 @@ def case_standard_deviation(scores: Float[np.ndarray, '*b n k']) -> Float[np.nda
   return _quiet(lambda s: np.nanmean(np.nanstd(s, axis=-1, ddof=1), axis=-1), scores)
 
 
+def pairwise_sensitivity(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """PSS: mean over examples of the mean distance |s[n,i] - s[n,j]| of two phrasings (Zhuo et al. 2024, arXiv 2410.12405).
+
+  Examples with a single phrasing have no pair and are left out.
+  """
+  k = (~np.isnan(scores)).sum(-1)
+  # Each score, sorted, is the larger one of as many pairs as stand before it, and the smaller one of those after.
+  ordered = np.sort(scores, axis=-1)  # NaN last
+  signs = 2 * np.arange(scores.shape[-1]) - (k[..., None] - 1)
+  with np.errstate(invalid='ignore', divide='ignore'):
+    per_example = np.nansum(signs * ordered, axis=-1) / (k * (k - 1) / 2)
+  return _quiet(np.nanmean, np.where(k > 1, per_example, np.nan), axis=-1)
+
+
 def observed_gap(
   unobserved: Float[np.ndarray, '*b n k'], observed: Float[np.ndarray, '*b n j']
 ) -> Float[np.ndarray, '*b']:
@@ -94,7 +110,10 @@ METRICS = {
   'case-level worst': case_worst,
   'case-level best': case_best,
   'case-level sd': case_standard_deviation,
+  'PSS': pairwise_sensitivity,
 }
+# Those that the accuracies of phrasings alone do not give.
+CASE_METRICS = frozenset({'case-level worst', 'case-level best', 'case-level sd', 'PSS'})
 
 
 def table_cells(table: pd.DataFrame) -> Mapping[str, Mapping[str, pd.DataFrame]]:
@@ -105,21 +124,11 @@ def table_cells(table: pd.DataFrame) -> Mapping[str, Mapping[str, pd.DataFrame]]
   Raises:
     ValueError: if a cell stands twice, such as for two models or scorers in one table.
   """
-  keys = ['dataset', 'group', 'example_id', 'instruction_id']
-  double = table.duplicated(keys)
-  if double.any():
-    row = table[double].iloc[0]
-    raise ValueError(
-      f'the results have more than one score of example {row["example_id"]!r} under {row["instruction_id"]!r}; '
-      'give one table for each model and scorer'
-    )
-  cells = {}
-  for dataset, rows in table.groupby('dataset', sort=False):
-    examples = rows['example_id'].unique()
-    cells[dataset] = {
-      group: part.pivot(index='example_id', columns='instruction_id', values='score').reindex(
-        index=examples, columns=part['instruction_id'].unique()
-      )
-      for group, part in rows.groupby('group', sort=False)
+  places = cells.Cells(table)
+  return {
+    dataset: {
+      group: pd.DataFrame(scores, places.examples[dataset], places.phrasings[dataset][group])
+      for group, scores in groups.items()
     }
-  return cells
+    for dataset, groups in places.fill(table['score'].to_numpy(float), np.nan).items()
+  }

@@ -34,7 +34,7 @@ def draw(comparison: analysis.Comparison, path: str) -> None:
   figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, height), width_ratios=(1, 1.7), constrained_layout=True)
   for m, model in enumerate(models):
     for g, group in enumerate(groups):
-      value = comparison.interval(model, group, metrics.average_performance)
+      value = comparison.interval(model, group, "AvgP")
       x = g + (m - (len(models) - 1) / 2) * 0.16
       error = [[100 * (value.estimate - value.low)], [100 * (value.high - value.estimate)]]
       left.errorbar(

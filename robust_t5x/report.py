@@ -96,7 +96,7 @@ def contents(comparison: Any, summary: Any) -> dict[str, Any]:
     'groups': groups,
     'facts': report_content.facts(comparison),
     'warnings': report_content.warnings(comparison),
-    'interval_note': report_content.INTERVALS,
+    'interval_note': report_content.intervals_note(comparison),
     'overview': overview,
     'accuracy': accuracy,
     'change': change,
@@ -163,6 +163,8 @@ def _extremes(comparison) -> tuple[list[dict[str, Any]], str]:
   from robust_t5x import report_content, results
 
   found = report_content.extremes(comparison)
+  if comparison.grain != results.EXAMPLE:
+    return [item | {'examples': []} for item in found], 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
   table, _ = results.read(comparison.runs[comparison.models[0]][0])
   for item in found:
     item['examples'] = report_content.examples(table, item['best']['id'], item['worst']['id'], item['dataset'])

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robust_t5x import analysis, families, metrics
+from robust_t5x import analysis, families, results
 from robust_t5x.report_tables import Column, Table, percent, points
 
 FOCUS = (analysis.UNOBSERVED, 'correct')  # the group that best and worst phrasings are shown of, where there is one
+NO_CASES = 'Case-level metrics and PSS need the scores of every example; these inputs have accuracies per phrasing.'
 _DESIGNED = (analysis.OBSERVED, analysis.UNOBSERVED)
 
 
@@ -51,16 +52,16 @@ def summarise(comparison: Any) -> Summary:
   """Every metric with its interval."""
   models = comparison.models
   values = {
-    (model, group, name): comparison.interval(model, group, metric)
+    (model, group, name): comparison.interval(model, group, name)
     for model in models
     for group in comparison.groups
-    for name, metric in metrics.METRICS.items()
+    for name in comparison.metric_names
   }
   gaps = {model: comparison.gap(model) for model in models} if comparison.has_gap else {}
   changes = [
     {
       'model': model,
-      'groups': {group: comparison.change(model, group, metrics.average_performance) for group in comparison.groups},
+      'groups': {group: comparison.change(model, group, 'AvgP') for group in comparison.groups},
       'gap': comparison.gap_change(model) if gaps else None,
     }
     for model in models[1:]
@@ -152,7 +153,7 @@ def dataset_table(comparison: Any) -> Table:
 
 def metric_table(comparison: Any, summary: Summary) -> Table:
   """A row for each model and group: every metric."""
-  names = list(metrics.METRICS)
+  names = comparison.metric_names
   rows = [
     (model, group, *(summary.values[model, group, name] for name in names))
     for model in comparison.models
@@ -161,7 +162,9 @@ def metric_table(comparison: Any, summary: Summary) -> Table:
   return Table(
     'metrics_by_group', 'Every metric, mean over datasets',
     (Column('model'), Column('phrasings'), *(Column(name, 'percent') for name in names)), rows,
-    "Worst phrasing: one phrasing for all examples of a dataset; case-level worst: each example's own worst.",
+    "Worst phrasing: one phrasing for all examples of a dataset; case-level worst: each example's own worst."
+    if comparison.grain == results.EXAMPLE
+    else NO_CASES,
   )  # fmt: skip
 
 
@@ -322,19 +325,27 @@ def _difference(a: float | None, b: float | None) -> float | None:
   return None if a is None or b is None or np.isnan(a) or np.isnan(b) else float(a - b)
 
 
-INTERVALS = 'Intervals: 95%, two-way bootstrap over examples and phrasings, paired where models are compared.'
+def intervals_note(comparison: Any) -> str:
+  """How the intervals are made."""
+  if comparison.grain == results.EXAMPLE:
+    return 'Intervals: 95%, two-way bootstrap over examples and phrasings, paired where models are compared.'
+  return (
+    'Intervals: 95%, bootstrap over phrasings alone, paired where models are compared: these inputs have accuracies per '
+    'phrasing, so the choice of examples is not covered.'
+  )
 
 
 def facts(comparison: Any) -> list[tuple[str, str]]:
   """What was measured, in a few numbers."""
   frame = comparison.phrasings
   counts = [f'{int((frame["group"] == g).sum()):,} {g}' for g in comparison.groups]
+  by_example = comparison.grain == results.EXAMPLE
   examples = sum(next(iter(groups.values())).shape[-2] for groups in comparison.datasets.values())
   return [
     ('models', str(len(comparison.models))),
     ('datasets', str(len(comparison.datasets))),
     ('phrasings', ', '.join(counts)),
-    ('examples', f'{examples:,}'),
+    ('examples', f'{examples:,}' if by_example else 'not given one by one'),
     ('scorer', ', '.join(sorted({scorer_of(r) for r in comparison.records.values()}))),
   ]
 
@@ -352,9 +363,21 @@ def warnings(comparison: Any) -> list[str]:
     share, cut = comparison.unmatched.get(model, 0.0), comparison.records[model].get('truncated_inputs', 0)
     if share > 0:
       found.append(f'{percent(share)} of the outputs of {model}, where there were options, were none of them.')
+    for note in _left_out(comparison.records[model], model):
+      found.append(note)
     if cut:
       found.append(f'{cut:,} inputs of {model} were longer than the model was given room for and were cut.')
   return found
+
+
+def _left_out(record: Mapping[str, Any], model: str) -> list[str]:
+  """How many rows of a published table could not be used, by reason."""
+  reasons: dict[str, int] = {}
+  for entry in record.get('left_out', []):
+    if model in (entry['content'].get('Model', model), entry['content'].get('model')):
+      reason = re.sub(r"'.*'", 'not as expected', entry['reason'].split(', not')[0])
+      reasons[reason] = reasons.get(reason, 0) + 1
+  return [f'{count:,} rows of {model} were left out: {reason}.' for reason, count in reasons.items()]
 
 
 def methods(comparison: Any) -> list[str]:
@@ -370,8 +393,8 @@ def methods(comparison: Any) -> list[str]:
     'Every example was answered under every phrasing of its dataset. A phrasing is observed if it stems from a '
     'collection that the model was tuned on, unobserved if it is an equivalent that was not.',
     'Score: ' + '; '.join(f'{s}: {described.get(s, "as published")}' for s in scorers) + '.',
-    'A metric is computed for each dataset and then averaged over datasets. ' + INTERVALS + ' Examples and, within '
-    'each group, phrasings are drawn with replacement, 1,000 times, from seed 0; the datasets are taken as given.',
+    'A metric is computed for each dataset and then averaged over datasets. ' + intervals_note(comparison)
+    + ' Drawn with replacement, phrasings within each group, 1,000 times, from seed 0; the datasets are taken as given.',
     ('Seeds: ' + ', '.join(f'{count} of {model}' for model, count in seeds.items()) + '; they are averaged, and the '
      'intervals do not cover their choice.') if seeds else 'One run of each model: training seeds are not covered.',
   ]  # fmt: skip
