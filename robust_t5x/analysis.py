@@ -57,7 +57,7 @@ class Comparison:
     Raises:
       GrainError: if the metric needs scores of examples, which the results do not have.
     """
-    return statistics.interval(self.replicates(model, group, metric))
+    return statistics.interval(self.replicates(model, group, metric), bounds=(0, 1))
 
   def change(self, model: str, group: str, metric: Metric, baseline: str | None = None) -> Interval:
     """A metric of a model less that of the baseline (the first model), paired over examples and phrasings."""
@@ -78,9 +78,7 @@ class Comparison:
     """
     name = self._name(metric)
     runs = self.runs_of(model)
-    chosen = [
-      groups for d, groups in self.resamples.items() if group in groups and (dataset is None or d == dataset)
-    ]
+    chosen = [groups for d, groups in self.resamples.items() if group in groups and (dataset is None or d == dataset)]
     return statistics.over_datasets(chosen, lambda groups: groups[group].metric(name)[:, runs].mean(-1))
 
   @property

@@ -140,9 +140,7 @@ def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dic
   """Groups and templates come from `../paraphrases/TASK.csv` where it stands."""
   dataset = os.path.basename(path).removesuffix('.csv')
   models = [c for c in rows.columns if c.endswith(_ACCURACY)]
-  kept, left_out = _keep(
-    path, rows, [(rows.duplicated([_INDEX]), lambda r: f'a second row of {_INDEX} {r[_INDEX]}')]
-  )
+  kept, left_out = _keep(path, rows, [(rows.duplicated([_INDEX]), lambda r: f'a second row of {_INDEX} {r[_INDEX]}')])
   rows = rows[kept]
   ids = dataset + '/' + rows[_INDEX].str.strip()
   phrasings = _paraphrases(os.path.join(os.path.dirname(path), os.pardir, 'paraphrases', f'{dataset}.csv'), dataset)
@@ -150,9 +148,7 @@ def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dic
   parts = []
   for column in models:
     score = pd.to_numeric(rows[column], errors='coerce')
-    there, dropped = _keep(
-      path, rows, [(score.isna(), lambda r, c=column: f'{c} is {r[c]!r}, not a number')]
-    )
+    there, dropped = _keep(path, rows, [(score.isna(), lambda r, c=column: f'{c} is {r[c]!r}, not a number')])
     left_out += dropped
     _check_range(path, column, score[there])
     part = pd.DataFrame({'instruction_id': ids, 'group': groups, 'score': score})[there]
@@ -180,7 +176,11 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str
 
   score = pd.to_numeric(rows['score'], errors='coerce')
   by_example = 'example_id' in rows
-  defaults: dict[str, Any] = {'model': os.path.basename(path).removesuffix('.csv'), 'group': 'all', 'scorer': 'as given'}
+  defaults: dict[str, Any] = {
+    'model': os.path.basename(path).removesuffix('.csv'),
+    'group': 'all',
+    'scorer': 'as given',
+  }
   if by_example:
     defaults |= {'prediction': '', 'gold': '', 'option_scores': '', 'matched_option': True, 'truncated_tokens': 0}
   else:

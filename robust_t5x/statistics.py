@@ -80,16 +80,24 @@ def over_datasets(
   return np.mean([statistic(groups) for groups in resamples], axis=0)
 
 
-def interval(values: np.ndarray, level: float = 0.95) -> Interval:
-  """Percentile interval of values [1 + R] of the data and its resamples; resamples without a value are left out.
+def interval(values: np.ndarray, level: float = 0.95, bounds: tuple[float, float] | None = None) -> Interval:
+  """Interval of values [1 + R] of the data and its resamples; resamples without a value are left out.
 
-  A resample has fewer different phrasings than the data: intervals of extremes (MaxP, spread, worst) lie towards the
-  middle.
+  The ends are percentiles of the resamples, shifted by the mean difference of resamples and data. A resample adds its
+  own noise to the accuracies and misses some phrasings, which moves extremes and spreads (not means) away from where
+  the data have them. The shift undoes this: the interval is of the metric with as many examples and phrasings as there
+  are, and holds the estimate.
+
+  Args:
+    values: the data's, then the resamples'.
+    level: probability that the interval covers.
+    bounds: of the metric, which the shift must not leave.
   """
   resampled = values[1:][~np.isnan(values[1:])]
   if not len(resampled) or np.isnan(values[0]):
     return Interval(float(values[0]), np.nan, np.nan)
-  low, high = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2])
+  ends = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2]) - (resampled.mean() - values[0])
+  low, high = ends if bounds is None else np.clip(ends, *bounds)
   return Interval(float(values[0]), float(low), float(high))
 
 

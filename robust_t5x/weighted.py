@@ -69,7 +69,7 @@ class Weighted:
     self._scores = scores.reshape(-1, *scores.shape[-2:])
     self._examples, self._phrasings = examples, phrasings
 
-  def metric(self, name: str) -> Float[np.ndarray, 'r *b']:
+  def metric(self, name: str) -> Float[np.ndarray, 'r ...']:
     """Values of a metric, by its name in metrics.METRICS."""
     values = self._of_accuracies[name] if name in self._of_accuracies else self._of_cases[name]
     return values.reshape(len(self._examples), *self._leading)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from robust_t5x import metrics, statistics
+from robust_t5x import statistics
 
 
 def _mean(scores):
