@@ -33,9 +33,9 @@ def write(directories: Sequence[str], out: str) -> str:
   Raises:
     ResultsError: if an evaluation is missing, unfinished, or not of the same cells as the first.
   """
-  from robust_t5x import analysis, plots, report_content, results
+  from robust_t5x import plots, report_content, report_inputs, results
 
-  comparison = analysis.compare(directories)
+  comparison = report_inputs.read(directories)
   summary = report_content.summarise(comparison)
   content = contents(comparison, summary)
   os.makedirs(os.path.join(out, 'tables'), exist_ok=True)
@@ -70,7 +70,6 @@ def contents(comparison: Any, summary: Any) -> dict[str, Any]:
   import markupsafe
 
   from robust_t5x import analysis, report_charts, report_content, svg
-  from robust_t5x.report_tables import points
 
   models, groups = comparison.models, comparison.groups
   overview = report_charts.overview(models, groups, {k[:2]: v for k, v in summary.values.items() if k[2] == 'AvgP'})
@@ -102,8 +101,8 @@ def contents(comparison: Any, summary: Any) -> dict[str, Any]:
     'change': change,
     'change_chart': report_charts.changes(changes) if changes else None,
     'planes': [
-      {'model': m, 'svg': report_charts.paired(comparison.phrasings, models[0], m, i + 1)}
-      for i, m in enumerate(models[1:4])
+      {'model': m, 'svg': report_charts.paired(comparison.phrasings, models[0], m, models.index(m))}
+      for m in comparison.paired[:3]
     ]
     if change
     else [],
@@ -127,7 +126,6 @@ def contents(comparison: Any, summary: Any) -> dict[str, Any]:
     'model_list': markupsafe.Markup(json.dumps(list(models)).replace('<', '\\u003c')),
     'definitions': svg.definitions(),
     'key': svg.key,
-    'points': points,
     'observed': analysis.OBSERVED,
     'tables': [t for t in (*tables, made) if t is not None] + [t for e in extras for t in e['tables']],
   }
@@ -164,7 +162,8 @@ def _extremes(comparison) -> tuple[list[dict[str, Any]], str]:
 
   found = report_content.extremes(comparison)
   if comparison.grain != results.EXAMPLE:
-    return [item | {'examples': []} for item in found], 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
+    why = 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
+    return [item | {'examples': []} for item in found], why
   table, _ = results.read(comparison.runs[comparison.models[0]][0])
   for item in found:
     item['examples'] = report_content.examples(table, item['best']['id'], item['worst']['id'], item['dataset'])

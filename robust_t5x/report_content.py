@@ -1,4 +1,4 @@
-"""What a report says: its sentence, its tables and its groups of numbers, from a comparison."""
+"""What a report says: its sentence, its tables and its groups of numbers, from its inputs."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -40,7 +40,7 @@ class Summary:
   Attributes:
     values: (model, group, metric) -> interval.
     gaps: model -> interval of the observed gap.
-    changes: for each model but the first its change against the first: model, groups -> interval, gap.
+    changes: for each model that can be paired with the first its change: model, groups -> interval, gap.
   """
 
   values: Mapping[tuple[str, str, str], Any]
@@ -52,7 +52,7 @@ def summarise(comparison: Any) -> Summary:
   """Every metric with its interval."""
   models = comparison.models
   values = {
-    (model, group, name): comparison.interval(model, group, name)
+    (model, group, name): _known(comparison, comparison.interval(model, group, name))
     for model in models
     for group in comparison.groups
     for name in comparison.metric_names
@@ -61,35 +61,81 @@ def summarise(comparison: Any) -> Summary:
   changes = [
     {
       'model': model,
-      'groups': {group: comparison.change(model, group, 'AvgP') for group in comparison.groups},
+      'groups': {group: _known(comparison, comparison.change(model, group)) for group in comparison.groups},
       'gap': comparison.gap_change(model) if gaps else None,
     }
-    for model in models[1:]
+    for model in comparison.paired
   ]
   return Summary(values, gaps, changes)
 
 
+def _known(comparison: Any, value: analysis.Interval) -> analysis.Interval:
+  """Without ends where nothing could be resampled: a single phrasing whose examples are not given."""
+  fixed = comparison.grain != results.EXAMPLE and value.low == value.high
+  return dataclasses.replace(value, low=np.nan, high=np.nan) if fixed else value
+
+
 def finding(comparison: Any, summary: Summary) -> str:
-  """The result in words."""
-  first = comparison.models[0]
-  count = len(comparison.datasets)
-  parts = [
-    f'{percent(summary.values[first, group, "AvgP"].estimate)} under {group} phrasings' for group in comparison.groups
-  ]
-  text = f'Over {count} task{"s" if count > 1 else ""}, the model {first} scores {" and ".join(parts)}'
-  if summary.gaps:
-    text += f': a gap of {points(summary.gaps[first])}'
-  sentences = [text + '.']
-  for change in summary.changes:
+  """The result in words: in full for up to four models, in its range for more."""
+  count = comparison.phrasings['dataset'].nunique()
+  over = f'Over {count} task{"s" if count > 1 else ""}'
+  return _of_many(over, comparison, summary) if len(comparison.models) > 4 else _of_few(over, comparison, summary)
+
+
+def _of_few(over: str, comparison: Any, summary: Summary) -> str:
+  sentences = []
+  for model in comparison.models:
+    changes = next((c for c in summary.changes if c['model'] == model), None)
+    if changes is not None:
+      sentences.append(_change_in_words(changes))
+      continue
     parts = [
-      f'under {group} phrasings by {points(value)}'
-      + ('' if value.excludes_zero else ' (which cannot be told from no change)')
-      for group, value in change['groups'].items()
+      f'{percent(value.estimate)} under {group} phrasings'
+      for group in comparison.groups
+      if (value := summary.values[model, group, 'AvgP']).estimate == value.estimate
     ]
-    if change['gap']:
-      parts.append(f'and the gap by {points(change["gap"])}')
-    sentences.append(f'{change["model"].capitalize()}, accuracy changes {", ".join(parts)}.')
+    text = f'{over}, the' if not sentences else 'The'
+    text += f' model {model} scores {_and(parts)}'
+    gap = summary.gaps.get(model)
+    if gap is not None and gap.estimate == gap.estimate:
+      text += f': a gap of {points(gap)}'
+    sentences.append(text + '.')
   return ' '.join(sentences)
+
+
+def _change_in_words(change: Mapping[str, Any]) -> str:
+  parts = [
+    f'under {group} phrasings by {points(value)}'
+    + ('' if value.excludes_zero or np.isnan(value.low) else ' (which cannot be told from no change)')
+    for group, value in change['groups'].items()
+    if value.estimate == value.estimate
+  ]
+  if change['gap']:
+    parts.append(f'and the gap by {points(change["gap"])}')
+  name = change['model']
+  return f'{name[0].upper()}{name[1:]}, accuracy changes {", ".join(parts)}.'
+
+
+def _of_many(over: str, comparison: Any, summary: Summary) -> str:
+  parts = []
+  for group in comparison.groups[:2]:
+    known = [(v, m) for m in comparison.models if (v := summary.values[m, group, 'AvgP']).estimate == v.estimate]
+    (low, worst), (high, best) = (f(known, key=lambda pair: pair[0].estimate) for f in (min, max))
+    parts.append(f'from {percent(low.estimate)} ({worst}) to {percent(high.estimate)} ({best}) under {group} phrasings')
+  text = f'{over}, the accuracy of {len(comparison.models)} models runs {_and(parts)}.'
+  gaps = [(v, m) for m, v in summary.gaps.items() if v.estimate == v.estimate]
+  if gaps:
+    (low, worst), (high, best) = (f(gaps, key=lambda pair: pair[0].estimate) for f in (min, max))
+    below = sum(v.high < 0 for v, _ in gaps)
+    text += (
+      f' The interval of the gap lies below zero for {below} of {len(gaps)} models; the gap runs from '
+      f'{points(low)} ({worst}) to {points(high)} ({best}).'
+    )
+  return text
+
+
+def _and(parts: Sequence[str]) -> str:
+  return parts[0] if len(parts) == 1 else f'{", ".join(parts[:-1])} and {parts[-1]}'
 
 
 def accuracy_table(comparison: Any, summary: Summary) -> Table:
@@ -184,7 +230,7 @@ def phrasing_table(comparison: Any) -> Table:
   """A row for each phrasing: its accuracy under each model, lowest first."""
   models = list(comparison.models)
   frame = comparison.phrasings.sort_values(models[-1], kind='stable')
-  texts = [t if isinstance(t, str) and t else str(i) for t, i in zip(frame['template'], frame['instruction_id'], strict=True)]
+  texts = frame['template'].where(frame['template'].notna() & (frame['template'] != ''), frame['instruction_id'])
   rows = list(zip(frame['dataset'], frame['group'], texts, *(frame[m] for m in models), strict=True))
   return Table(
     'phrasings', 'Accuracy under each phrasing, lowest first',
@@ -230,10 +276,10 @@ def extremes(comparison: Any, most: int = 24) -> list[dict[str, Any]]:
     found.append(
       {
         'dataset': dataset, 'group': best['group'] if group is None else group, 'best': _card(best, comparison.models),
-        'worst': _card(worst, comparison.models), 'spread': float(best[model] - worst[model]),
+        'worst': _card(worst, comparison.models), 'high': float(best[model]), 'low': float(worst[model]),
       }
     )  # fmt: skip
-  found.sort(key=lambda item: -item['spread'])
+  found.sort(key=lambda item: item['low'] - item['high'])
   return found[:most]
 
 
@@ -317,7 +363,7 @@ def _card(row: pd.Series, models: Sequence[str]) -> dict[str, Any]:
   return {
     'id': row['instruction_id'],
     'text': text or row['instruction_id'],
-    'accuracies': [None if row[m] != row[m] else float(row[m]) for m in models],
+    'accuracies': [(m, model, float(row[model])) for m, model in enumerate(models) if row[model] == row[model]],
   }
 
 
@@ -340,12 +386,11 @@ def facts(comparison: Any) -> list[tuple[str, str]]:
   frame = comparison.phrasings
   counts = [f'{int((frame["group"] == g).sum()):,} {g}' for g in comparison.groups]
   by_example = comparison.grain == results.EXAMPLE
-  examples = sum(next(iter(groups.values())).shape[-2] for groups in comparison.datasets.values())
   return [
     ('models', str(len(comparison.models))),
-    ('datasets', str(len(comparison.datasets))),
+    ('datasets', str(frame['dataset'].nunique())),
     ('phrasings', ', '.join(counts)),
-    ('examples', f'{examples:,}' if by_example else 'not given one by one'),
+    ('examples', f'{comparison.num_examples:,}' if by_example else 'not given one by one'),
     ('scorer', ', '.join(sorted({scorer_of(r) for r in comparison.records.values()}))),
   ]
 
@@ -375,7 +420,7 @@ def _left_out(record: Mapping[str, Any], model: str) -> list[str]:
   reasons: dict[str, int] = {}
   for entry in record.get('left_out', []):
     if model in (entry['content'].get('Model', model), entry['content'].get('model')):
-      reason = re.sub(r"'.*'", 'not as expected', entry['reason'].split(', not')[0])
+      reason = re.sub(r" is '[^']*', not", ' is not', entry['reason'])
       reasons[reason] = reasons.get(reason, 0) + 1
   return [f'{count:,} rows of {model} were left out: {reason}.' for reason, count in reasons.items()]
 

@@ -63,7 +63,9 @@ class Table:
         tag, scope = ('th', ' scope="row"') if c == 0 else ('td', '')
         number = _number(value)
         sort = '' if number is None else f' data-v="{number:.6g}"'
-        cells.append(f'<{tag}{scope} class="{_side(column.kind)}"{sort}>{_html(value, column.kind)}</{tag}>')
+        shown = _html(value, column.kind)
+        shown = shown if c else shown.replace('_', '_<wbr>')  # names may break at their joints
+        cells.append(f'<{tag}{scope} class="{_side(column.kind)}"{sort}>{shown}</{tag}>')
       if chart:
         cells.append(f'<td class="chart">{chart[r]}</td>')
       body.append(f'<tr>{"".join(cells)}</tr>')
