@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import pandas as pd
 
-from robust_t5x import cells, metrics, results, statistics
+from robust_t5x import agreement, cells, metrics, results, significance, statistics
 
 OBSERVED, UNOBSERVED = 'observed', 'unobserved'
 Interval = statistics.Interval
@@ -29,6 +29,7 @@ class Comparison:
     unmatched: model -> share of the outputs, where there were options, that are none of them; NaN where that is unknown.
     records: model -> `run.json` of its first evaluation.
     grain: what the results are of, results.EXAMPLE or results.PHRASING.
+    sources: the results of each run, in the order of the first axis of scores.
   """
 
   models: tuple[str, ...]
@@ -39,6 +40,7 @@ class Comparison:
   unmatched: Mapping[str, float]
   records: Mapping[str, Mapping]
   grain: str = results.EXAMPLE
+  sources: 'tuple[Source, ...]' = ()
 
   @property
   def metric_names(self) -> tuple[str, ...]:
@@ -104,6 +106,105 @@ class Comparison:
 
     return statistics.over_datasets(chosen, one)
 
+  def answer_agreement(self, model: str, group: str) -> dict[str, Interval]:
+    """Consistency rate and Fleiss' kappa of a model's answers, means over its seeds and the datasets with the group.
+
+    Answers are compared after scoring.normalise.
+
+    Raises:
+      GrainError: if the results have no answers.
+    """
+    self._check_examples(agreement.CONSISTENCY)
+    runs = self.runs_of(model)
+    chosen = [groups[group] for groups in self._answers.values() if group in groups]
+    return {
+      name: statistics.interval(
+        np.mean([a.metric(name)[:, runs].mean(-1) for a in chosen], axis=0),
+        bounds=(0, 1) if name == agreement.CONSISTENCY else (-1, 1),
+      )
+      for name in agreement.METRICS
+    }
+
+  def kendalls_w(self, group: str) -> dict[str, float]:
+    """Dataset -> how far the models agree on which phrasings of a group are hard; NaN for a single model."""
+    return {
+      dataset: agreement.kendalls_w(
+        np.stack([metrics.phrasing_accuracy(groups[group][self.runs_of(m)]).mean(0) for m in self.models])
+      )
+      for dataset, groups in self.datasets.items()
+      if group in groups
+    }
+
+  def paired(
+    self, group: str, metric: Metric = 'AvgP', baseline: str | None = None, rule: str = significance.HOLM
+  ) -> pd.DataFrame:
+    """Each model against the baseline (the first model) on the same cells of a group.
+
+    Returns:
+      a row per model and dataset, and per model one with the dataset "all", their mean. Columns: model, baseline, group,
+      dataset, value, baseline_value, difference, low, high (two-way bootstrap, paired), p, p_adjusted (by the rule, over
+      the rows of all datasets and over those of "all" apart), cohens_h.
+
+    Raises:
+      GrainError: if the metric needs scores of examples, which the results do not have.
+    """
+    baseline = baseline or self.models[0]
+    rows = []
+    for model in self.models:
+      if model == baseline:
+        continue
+      for dataset in (None, *(d for d, groups in self.datasets.items() if group in groups)):
+        value, other = (self.replicates(m, group, metric, dataset) for m in (model, baseline))
+        change = statistics.interval(value - other)
+        rows.append(
+          {
+            'model': model, 'baseline': baseline, 'group': group, 'dataset': 'all' if dataset is None else dataset,
+            'value': value[0], 'baseline_value': other[0], 'difference': change.estimate, 'low': change.low,
+            'high': change.high, 'p': significance.bootstrap_p(value - other),
+            'cohens_h': significance.cohens_h(value[0], other[0]),
+          }
+        )  # fmt: skip
+    table = pd.DataFrame(rows)
+    if len(table):
+      whole = table['dataset'] == 'all'
+      for family in (whole, ~whole):
+        table.loc[family, 'p_adjusted'] = significance.adjust(table.loc[family, 'p'], rule)
+    return table
+
+  def mcnemar(self, model: str, group: str, baseline: str | None = None, rule: str = significance.HOLM) -> pd.DataFrame:
+    """McNemar's test of a model's first run against the baseline's, for each phrasing of a group by itself.
+
+    Returns:
+      a row per phrasing: dataset, instruction_id, only_model and only_baseline (examples that only one has right), p,
+      p_adjusted (by the rule, over all rows).
+
+    Raises:
+      GrainError: if the results have no scores of examples.
+      ValueError: if a score is neither 0 nor 1.
+    """
+    self._check_examples("McNemar's test")
+    a, b = self.runs_of(model).start, self.runs_of(baseline or self.models[0]).start
+    rows = []
+    for dataset, groups in self.datasets.items():
+      ids = self.sources[0].places.phrasings[dataset].get(group, ())
+      for i, instruction in enumerate(ids):
+        test = significance.mcnemar(groups[group][a, :, i], groups[group][b, :, i])
+        rows.append((dataset, instruction, test.only_first, test.only_second, test.p))
+    table = pd.DataFrame(rows, columns=['dataset', 'instruction_id', 'only_model', 'only_baseline', 'p'])
+    return table.assign(p_adjusted=significance.adjust(table['p'], rule))
+
+  @functools.cached_property
+  def _answers(self) -> Mapping[str, Mapping[str, agreement.WeightedAnswers]]:
+    """Dataset -> group -> answers [runs, N, k] as numbers, under the weights of the resamples."""
+    codes = [s.aligned_to(self.sources[0].places, s.answers()) for s in self.sources]
+    return {
+      dataset: {
+        group: agreement.WeightedAnswers(np.stack([c[dataset][group] for c in codes]), w.examples, w.phrasings)
+        for group, w in groups.items()
+      }
+      for dataset, groups in self.resamples.items()
+    }
+
   @functools.cached_property
   def resamples(self) -> Mapping[str, Mapping]:
     """Dataset -> group -> weighted.Weighted: the scores [runs, N, k] under the weights of all resamples."""
@@ -113,10 +214,14 @@ class Comparison:
     name = metric if isinstance(metric, str) else next(n for n, f in metrics.METRICS.items() if f is metric)
     if name not in metrics.METRICS:
       raise ValueError(f'no metric {name!r}; use one of {", ".join(metrics.METRICS)}')
-    if name not in self.metric_names:
+    if name in metrics.CASE_METRICS:
+      self._check_examples(name)
+    return name
+
+  def _check_examples(self, name: str) -> None:
+    if self.grain != results.EXAMPLE:
       where = self.runs[self.models[0]][0]
       raise results.GrainError(f'{name} needs per-example scores; {where} has accuracies per phrasing')
-    return name
 
 
 def compare(paths: Sequence[str]) -> Comparison:
@@ -127,12 +232,12 @@ def compare(paths: Sequence[str]) -> Comparison:
   """
   if not paths:
     raise results.ResultsError('no evaluation given; name the OUTPUT_DIR of at least one `robust-t5x eval`')
-  sources = [_Source(path, model, part, record) for path in paths for model, part, record in _models(path)]
+  sources = [Source(path, model, part, record) for path in paths for model, part, record in _models(path)]
   order = [source for label in dict.fromkeys(s.label for s in sources) for source in sources if source.label == label]
   for source in order[1:]:
     _check_same_cells(order[0], source)
   first = order[0].places
-  scores = [source.aligned_to(first, source.scores) for source in order]
+  scores = [source.aligned_to(first, source.scores()) for source in order]
   datasets = {
     dataset: {group: np.stack([s[dataset][group] for s in scores]) for group in groups}
     for dataset, groups in first.phrasings.items()
@@ -147,29 +252,48 @@ def compare(paths: Sequence[str]) -> Comparison:
     datasets=datasets,
     phrasings=_phrasings({label: pd.concat([s.table for s in group]) for label, group in members.items()}, templates),
     unmatched={
-      label: float(np.mean([1 - s.table['matched_option'].mean() if s.by_example else np.nan for s in group]))
+      label: float(
+        np.mean([1 - s.table['matched_option'].mean() if 'matched_option' in s.table else np.nan for s in group])
+      )
       for label, group in members.items()
     },
     records={label: group[0].record for label, group in members.items()},
     grain=order[0].grain,
+    sources=tuple(order),
   )
 
 
-class _Source:
-  """The results of one model from one place."""
+class Source:
+  """The results of one model from one place.
+
+  Attributes:
+    path: the place.
+    label: of the model.
+    table: its results.
+    record: what is known of the run.
+    grain: of the table.
+    places: where its rows stand.
+  """
 
   def __init__(self, path: str, label: str, table: pd.DataFrame, record: Mapping):
     self.path, self.label, self.table, self.record = path, label, table, record
     self.grain = results.grain(table)
-    self.by_example = self.grain == results.EXAMPLE
     try:
       self.places = cells.Cells(table)
     except ValueError as e:
       raise results.ResultsError(f'{path}: {e}') from e
 
-  @property
   def scores(self) -> cells.Arrays:
+    """dataset -> group -> scores [N, k], NaN where a cell was not evaluated."""
     return self.places.fill(self.table['score'].to_numpy(float), np.nan)
+
+  def answers(self) -> cells.Arrays:
+    """dataset -> group -> number of the answer [N, k], the same after scoring.normalise, -1 where there is none."""
+    from robust_t5x import scoring
+
+    codes, texts = pd.factorize(self.table['prediction'])
+    same, _ = pd.factorize(np.array([scoring.normalise(text) or text for text in texts], object))
+    return self.places.fill(np.append(same, -1)[codes], -1)
 
   def aligned_to(self, other: cells.Cells, arrays: cells.Arrays) -> cells.Arrays:
     """Arrays of this source with examples and phrasings in the order of another."""
@@ -200,7 +324,7 @@ def _phrasings(tables: Mapping[str, pd.DataFrame], templates: Mapping[str, str])
   return accuracy
 
 
-def _check_same_cells(first: _Source, other: _Source) -> None:
+def _check_same_cells(first: Source, other: Source) -> None:
   if first.grain != other.grain:
     raise results.ResultsError(
       f'{first.path} has scores per {first.grain}, {other.path} per {other.grain}; compare results of one grain'

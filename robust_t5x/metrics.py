@@ -98,6 +98,40 @@ def observed_gap(
   return average_performance(unobserved) - average_performance(observed)
 
 
+def performance_drop_rate(original: float, changed: float) -> float:
+  """PDR: share of the accuracy that a change of phrasing costs, 1 - changed / original; NaN if original is 0.
+
+  Source: PromptBench, Zhu et al. 2023, arXiv 2306.04528.
+  """
+  return 1 - changed / original if original else np.nan
+
+
+def phrasings_needed(
+  accuracies: Float[np.ndarray, ' k'], epsilon: float, delta: float = 0.05, draws: int = 2000, seed: int = 0
+) -> int:
+  """The smallest number of phrasings whose mean is within epsilon of the mean of all, with probability 1 - delta.
+
+  Args:
+    accuracies: a[i] of all k phrasings.
+    epsilon: largest difference allowed, as a share.
+    delta: probability with which it may be larger.
+    draws: random orders of the phrasings from which the probability is estimated.
+    seed: of these.
+
+  Returns:
+    the number m; with m phrasings, and with any larger number, it holds. k at most, which always does.
+  """
+  a = accuracies[~np.isnan(accuracies)]
+  if not len(a):
+    raise ValueError('no accuracy given')
+  orders = np.random.default_rng(seed).permuted(np.tile(a, (draws, 1)), axis=1)
+  means = np.cumsum(orders, axis=1) / np.arange(1, len(a) + 1)
+  close = (np.abs(means - a.mean()) <= epsilon + 1e-12).mean(0) >= 1 - delta
+  close[-1] = True
+  failing = np.flatnonzero(~close)
+  return int(failing[-1]) + 2 if len(failing) else 1
+
+
 # Name in tables -> metric of one group of phrasings.
 METRICS = {
   'AvgP': average_performance,

@@ -155,6 +155,40 @@ def scaling(families: Sequence[Any], inputs: Any) -> Any:
   return figure
 
 
+def differences(table: Any, groups: Sequence[str]) -> Any:
+  """Differences with their intervals around zero, a panel for each group.
+
+  Args:
+    table: of compare.effects.
+    groups: in the order of the panels.
+  """
+  rows = list(table['dataset'].unique())
+  height = min(max(2.4, 1.1 + 0.24 * len(rows)), 40)
+  figure, panels = plt.subplots(
+    1, len(groups), figsize=(2.2 + 3.2 * len(groups), height), squeeze=False, sharey=True, constrained_layout=True
+  )
+  for g, (axes, group) in enumerate(zip(panels[0], groups, strict=True)):
+    part = table[table['group'] == group]
+    y = [-rows.index(d) for d in part['dataset']]
+    error = 100 * np.abs(np.stack([part['difference'] - part['low'], part['high'] - part['difference']]))
+    axes.errorbar(
+      100 * part['difference'],
+      y,
+      xerr=np.nan_to_num(error),
+      fmt=marker(g),
+      color=colour(g + 1),
+      capsize=2,
+      markersize=5,
+    )
+    axes.axvline(0, color='#777777', linewidth=0.8)
+    axes.set_title(f'{group} phrasings', fontsize=10)
+    axes.set_xlabel('difference in points')
+    axes.grid(axis='x', linewidth=0.4, alpha=0.6)
+  panels[0][0].set_yticks([-i for i in range(len(rows))], rows, fontsize=8)
+  _open(*panels[0])
+  return figure
+
+
 def _open(*panels: Any) -> None:
   for axes in panels:
     axes.spines[['top', 'right']].set_visible(False)

@@ -4,7 +4,7 @@ InstructionEval's tables, for example, have other observed phrasings for Flan-T5
 gap then stand side by side; paired changes are for models of the same phrasings alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 from typing import Any
 
@@ -113,6 +113,12 @@ def read(paths: Sequence[str]) -> Inputs:
   return _join((comparison,))
 
 
+def in_order(groups: Iterable[str]) -> list[str]:
+  """Groups of phrasings without repetition, observed and unobserved first."""
+  groups = dict.fromkeys(groups)
+  return [g for g in _ORDER if g in groups] + [g for g in groups if g not in _ORDER]
+
+
 def _join(cohorts: Sequence[analysis.Comparison]) -> Inputs:
   keys = ['dataset', 'group', 'instruction_id']
   frame = cohorts[0].phrasings
@@ -123,8 +129,7 @@ def _join(cohorts: Sequence[analysis.Comparison]) -> Inputs:
       'instruction_id'
     )
     frame['template'] = frame['instruction_id'].map(templates.set_index('instruction_id')['template'])
-  groups = dict.fromkeys(g for c in cohorts for g in c.groups)
-  order = [g for g in _ORDER if g in groups] + [g for g in groups if g not in _ORDER]
+  order = in_order(g for c in cohorts for g in c.groups)
   frame = frame.sort_values('group', key=lambda column: column.map(order.index), kind='stable')
   first = {d: i for i, d in enumerate(dict.fromkeys(d for c in cohorts for d in c.datasets))}
   frame = frame.sort_values('dataset', key=lambda column: column.map(first), kind='stable').reset_index(drop=True)

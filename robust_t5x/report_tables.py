@@ -83,6 +83,19 @@ class Table:
       lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
 
+  def plain(self) -> str:
+    """The table for a terminal, its columns aligned."""
+    lines = [[c.name for c in self.columns]]
+    lines += [[text(v, c.kind) for c, v in zip(self.columns, row, strict=True)] for row in self.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return '\n'.join(
+      '  '.join(
+        cell.ljust(width) if c.kind == 'text' else cell.rjust(width)
+        for c, cell, width in zip(self.columns, line, widths, strict=True)
+      ).rstrip()
+      for line in lines
+    )
+
   def latex(self) -> str:
     """The table as a LaTeX `table` with booktabs' rules; texts are escaped."""
     sides = ''.join('l' if c.kind == 'text' else 'r' for c in self.columns)

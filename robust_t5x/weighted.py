@@ -56,6 +56,10 @@ class Weighted:
 
   A phrasing that a resample holds twice is not compared with itself: sd and PSS leave such pairs out, which would
   otherwise make phrasings look more alike than they are.
+
+  Attributes:
+    examples: weights [R, N].
+    phrasings: weights [R, k].
   """
 
   def __init__(
@@ -67,12 +71,12 @@ class Weighted:
     """Takes scores, NaN where a cell was not evaluated, and the weights of examples and phrasings."""
     self._leading = scores.shape[:-2]
     self._scores = scores.reshape(-1, *scores.shape[-2:])
-    self._examples, self._phrasings = examples, phrasings
+    self.examples, self.phrasings = examples, phrasings
 
   def metric(self, name: str) -> Float[np.ndarray, 'r ...']:
     """Values of a metric, by its name in metrics.METRICS."""
     values = self._of_accuracies[name] if name in self._of_accuracies else self._of_cases[name]
-    return values.reshape(len(self._examples), *self._leading)
+    return values.reshape(len(self.examples), *self._leading)
 
   @functools.cached_property
   def accuracy(self) -> Float[np.ndarray, 'r b k']:
@@ -80,8 +84,8 @@ class Weighted:
     out = []
     for scores in self._scores:
       there = ~np.isnan(scores)
-      total = self._examples @ (scores if there.all() else np.where(there, scores, 0))
-      count = self._examples.sum(-1, keepdims=True) if there.all() else self._examples @ there
+      total = self.examples @ (scores if there.all() else np.where(there, scores, 0))
+      count = self.examples.sum(-1, keepdims=True) if there.all() else self.examples @ there
       out.append(_divide(total, count))
     return np.stack(out, axis=1)
 
@@ -89,7 +93,7 @@ class Weighted:
   def _of_accuracies(self) -> dict[str, np.ndarray]:
     accuracy = self.accuracy
     there = ~np.isnan(accuracy)
-    weight = self._phrasings[:, None] * there
+    weight = self.phrasings[:, None] * there
     a = np.where(there, accuracy, 0)
     held = weight > 0
     count, total = weight.sum(-1), (weight * a).sum(-1)
@@ -113,11 +117,11 @@ class Weighted:
 
   @functools.cached_property
   def _of_cases(self) -> dict[str, np.ndarray]:
-    size = max(1, _MOST_CELLS // max(1, self._examples.shape[1]))
+    size = max(1, _MOST_CELLS // max(1, self.examples.shape[1]))
     parts = [
       [
-        _case_metrics(scores, self._examples[start : start + size], self._phrasings[start : start + size])
-        for start in range(0, len(self._examples), size)
+        _case_metrics(scores, self.examples[start : start + size], self.phrasings[start : start + size])
+        for start in range(0, len(self.examples), size)
       ]
       for scores in self._scores
     ]

@@ -35,9 +35,9 @@ def test_a_resample_written_out(name, scores, seed):
   rng = np.random.default_rng(seed)
   n, k = scores.shape
   examples, phrasings = rng.integers(n, size=n), rng.integers(k, size=k)
-  value = _weights(
-    scores, np.bincount(examples, minlength=n)[None], np.bincount(phrasings, minlength=k)[None]
-  ).metric(name)
+  value = _weights(scores, np.bincount(examples, minlength=n)[None], np.bincount(phrasings, minlength=k)[None]).metric(
+    name
+  )
   expected = metrics.METRICS[name](scores[examples][:, phrasings])
   assert value[0] == pytest.approx(expected, nan_ok=True, abs=1e-7)
 
