@@ -131,6 +131,7 @@ class RobustT5:
     rows = examples * phrasings
     variables = {'params': params}
     deterministic = dropout_rng is None
+    needed = objectives.needed(self.alignment_objective) if phrasings > 1 else ()
     rngs = [{}, {}] if deterministic else [{'dropout': k} for k in jax.random.split(dropout_rng)]
     encoded, mask = self.module.apply(
       variables,
@@ -139,22 +140,26 @@ class RobustT5:
       rngs=rngs[0],
       method=self.module.encode,
     )
-    logits = self.module.apply(
+    logits, states = self.module.apply(
       variables,
       encoded,
       mask,
       jnp.repeat(batch['decoder_input_tokens'], phrasings, axis=0),
       deterministic=deterministic,
       rngs=rngs[1],
+      mutable=['intermediates'],
       method=self.module.decode,
     )
-    weights = _weights(batch)
-    reference = None
-    if phrasings > 1 and objectives.needs_reference(self.alignment_objective):
-      reference = self._reference(params, tokens[:, 0], batch['decoder_input_tokens'])
 
     def unflatten(x):
       return x.reshape(examples, phrasings, *x.shape[1:])
+
+    weights = _weights(batch)
+    reference = decoded = None
+    if 'reference' in needed:
+      reference = self._reference(params, tokens[:, 0], batch['decoder_input_tokens'])
+    if 'decoded' in needed:
+      decoded = unflatten(states['intermediates']['decoder']['states'][0][:, 0])
 
     return objectives.Branches(
       logits=unflatten(logits),
@@ -164,6 +169,7 @@ class RobustT5:
       encoded_mask=unflatten(mask),
       normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
       reference=reference,
+      decoded=decoded,
     )
 
   def _reference(self, params, encoder_input_tokens, decoder_input_tokens):

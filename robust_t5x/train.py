@@ -78,7 +78,7 @@ def train(
   shapes, axes = model.variable_shapes()
   if '://' in model_dir and set(trainable.split(shapes)[0]) - {'prompt'}:
     raise launcher.UsageError('MODEL_DIR: a run that trains the backbone writes a checkpoint; give a local directory')
-  if objectives.needs_reference(model.alignment_objective) and set(trainable.split(shapes)[0]) - {'prompt'}:
+  if 'reference' in objectives.needed(model.alignment_objective) and set(trainable.split(shapes)[0]) - {'prompt'}:
     raise launcher.UsageError(
       'ALIGNMENT_OBJECTIVE: this objective compares with the frozen backbone, but Trainable.train lets the backbone move'
     )
