@@ -176,7 +176,7 @@ class RobustT5:
     """Teacher-forced logits [B, L, V] of the backbone without prompt and dropout, as constants."""
     backbone = {name: value for name, value in params.items() if name != 'prompt'}
     plain = self.module.clone(prompt=None)
-    return lax.stop_gradient(plain.apply({'params': backbone}, encoder_input_tokens, decoder_input_tokens))
+    return jax.lax.stop_gradient(plain.apply({'params': backbone}, encoder_input_tokens, decoder_input_tokens))
 
   def normalizers(self, batch: Batch, axis_name: str | None = None) -> objectives.Normalizers:
     """Totals of a whole batch, for losses computed on its parts (microbatches, devices of `axis_name`)."""
