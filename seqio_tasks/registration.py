@@ -7,9 +7,10 @@ TensorFlow and seqio are imported by the functions, not with this module.
 Names of the mini suite, for each of its tasks:
   mini_<task>_tuning       observed phrasings, one for each example: instruction tuning
   mini_<task>_alignment    an observed phrasing and paraphrases of it: training of the prompt
+  mini_<task>_resampling   one of all these phrasings for each example, drawn anew in every epoch
   mini_<task>_eval_<group> every example under every phrasing of a group, see `MINI_GROUPS`
   mini_<task>__<key>       every example under one evaluation phrasing
-and the mixtures mini_tuning, mini_alignment and mini_eval_<group> over all tasks.
+and the mixtures mini_tuning, mini_alignment, mini_resampling and mini_eval_<group> over all tasks.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ MINI_GROUPS = {
   'development': ('mini_development', 'mini_development_more'),
 }
 MINI_ALIGNMENT_COLLECTIONS = ('mini_alignment', 'mini_paraphrases')
+_TRAINING_KINDS = ('tuning', 'alignment', 'resampling')
 # Seqio shuffles after preprocessing, in a buffer that is saved with the iterator. The source
 # already permutes all examples, so the buffer need not be large.
 _SHUFFLE_BUFFER_SIZE = 256
@@ -351,7 +353,7 @@ def register_mini_suite(
     'test': num_eval_examples,
   }
   more_words = {'more_words': vocabulary_lib.whole_words(vocabulary)} if vocabulary_words else {}
-  names: dict[str, list[str]] = {kind: [] for kind in ('tuning', 'alignment', *MINI_GROUPS)}
+  names: dict[str, list[str]] = {kind: [] for kind in (*_TRAINING_KINDS, *MINI_GROUPS)}
   single = []
   for task in observed.tasks:
     dataset = f'mini_{task}'
@@ -363,6 +365,7 @@ def register_mini_suite(
     paraphrases = tuple(bank.select(task, ['alignment'], alignment_collections))
     if paraphrases and (alignment_tasks is None or task in alignment_tasks):
       preprocessors['alignment'] = phrasings.stack_phrasings(1 + num_paraphrases, canonical, paraphrases)
+      preprocessors['resampling'] = phrasings.stack_phrasings(1, (*canonical, *paraphrases))
     for kind, preprocessor in preprocessors.items():
       names[kind].append(register_examples_task(f'{dataset}_{kind}', train, vocabulary, preprocessor, train_counts))
     held_out = {split: examples[split] for split in ('validation', 'test')}
@@ -384,11 +387,9 @@ def register_mini_suite(
         single.append(register(f'{dataset}__{instruction.key}', group=counted, instructions=[instruction]))
   flat = [name for group in MINI_GROUPS for name in names[group]]
   rates = {f'mini_{task}_tuning': rate for task, rate in (tuning_rates or {}).items()}
-  mixtures = [
-    register_mixture(f'mini_{kind}', names[kind], flat, rates) for kind in ('tuning', 'alignment') if names[kind]
-  ]
+  mixtures = [register_mixture(f'mini_{kind}', names[kind], flat, rates) for kind in _TRAINING_KINDS if names[kind]]
   mixtures += [register_mixture(f'mini_eval_{group}', names[group]) for group in MINI_GROUPS if names[group]]
-  return names['tuning'] + names['alignment'] + flat + single + mixtures
+  return [name for kind in _TRAINING_KINDS for name in names[kind]] + flat + single + mixtures
 
 
 def _check_keys(bank: bank_lib.Bank) -> None:
