@@ -84,7 +84,7 @@ def plan_batches(lengths: Sequence[int], batch_size: int, longest: int | None = 
     smallest //= 2
   batches = []
   while len(order):
-    length = bucket(lengths[order[0]])
+    length = bucket(int(lengths[order[0]]))
     rows = batch_size
     while rows < _GROWTH * batch_size and 2 * rows * length <= batch_size * longest:
       rows *= 2
