@@ -195,19 +195,12 @@ class Runner:
     self, inputs: Sequence[np.ndarray], start: Callable[[Any, np.ndarray], Any], on_batch: Callable[[int], None]
   ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(indices of the inputs, result) of each batch; `start(tokens, indices)` computes on tokens [rows, length]."""
-    pending = None
     for batch in plan_batches([len(x) for x in inputs], self._batch_size, self._max_input, self._unit):
       tokens = np.zeros((batch.rows, batch.length), np.int32)
       for row, i in enumerate(batch.members):
         tokens[row, : len(inputs[i])] = inputs[i]
-      # The next batch is under way before the last one's result is waited for.
-      pending, last = (batch.members, start(self._place(tokens), batch.members)), pending
-      if last is not None:
-        yield last[0], np.asarray(last[1])
-        on_batch(len(last[0]))
-    if pending is not None:
-      yield pending[0], np.asarray(pending[1])
-      on_batch(len(pending[0]))
+      yield batch.members, np.asarray(start(self._place(tokens), batch.members))
+      on_batch(len(batch.members))
 
   def _place(self, rows: np.ndarray) -> Any:
     return rows if self._mesh is None else partitioning.split_rows(rows, self._mesh)
