@@ -9,6 +9,7 @@ VERBS = {
   'train': ('robust_t5x.train', 'train a prompt on a frozen model, or a whole model'),
   'eval': ('robust_t5x.eval', 'evaluate a model under every phrasing of every task'),
   'infer': ('robust_t5x.infer', 'write outputs for the inputs of a file'),
+  'sweep': ('robust_t5x.sweep', 'train and evaluate every cell of a grid of settings'),
   'tasks': ('robust_t5x.tasks', 'list, show, check and render tasks and instruction banks'),
   'import': ('robust_t5x.importing', 'make bank files of published instruction sets'),
   'convert': ('robust_t5x.convert', 'convert checkpoints and prompts between formats'),
