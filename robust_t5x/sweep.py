@@ -12,12 +12,13 @@ from collections.abc import Sequence
 from concurrent import futures
 import contextlib
 import fcntl
+import math
 import os
 import re
+import shlex
 import signal
 import sys
 import threading
-import time
 from typing import Any
 
 from robust_t5x import launcher, progress, quiet, sweep_cell, sweep_check, sweep_grid
@@ -27,7 +28,7 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
   """Parses the command line.
 
   Returns:
-    Namespace with gin_file, bindings (name -> value), axes (list of sweep_grid.Axis), eval_gin_file, eval_bindings,
+    Namespace with command (as typed), gin_file, bindings (name -> value), axes (list of sweep_grid.Axis), eval_gin_file, eval_bindings,
     passed (flags for all runs), out, baseline, dry_run, stop_on_error, jobs.
 
   Raises:
@@ -76,8 +77,11 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
     raise launcher.UsageError('no --gin_file; give those of a robust-t5x train, such as gin/runs/align_mini.gin')
   if not flags.eval_gin_file:
     raise launcher.UsageError('no --eval_gin_file; give those of a robust-t5x eval, such as gin/runs/eval_mini.gin')
+  if '://' in flags.out:
+    raise launcher.UsageError(f'--out {flags.out}: a sweep keeps its records on disk; give a local directory')
   if flags.jobs < 1:
     raise launcher.UsageError(f'--jobs {flags.jobs}: give 1 or more')
+  flags.command = sweep_grid.shell(['sweep', *argv])
   flags.axes = [sweep_grid.parse_axis(text) for text in flags.grid]
   if flags.seeds:
     flags.axes.append(sweep_grid.parse_seeds(flags.seeds))
@@ -122,6 +126,7 @@ def sweep(flags: argparse.Namespace) -> int:
       print(run.record['train_command'])
       print(run.record['eval_command'])
     return 0
+  _warn_of_drift(runs)
   os.makedirs(flags.out, exist_ok=True)
   summaries: dict[str, Any] = {}
   with _only_one(flags.out), _terminable():
@@ -130,13 +135,15 @@ def sweep(flags: argparse.Namespace) -> int:
       for directory, command in baselines.values():
         _run_baseline(directory, command, processes)
       places = {checkpoint: directory for checkpoint, (directory, _) in baselines.items()}
-      _run_cells(runs, flags, processes, lambda: write(flags.out, runs, places, summaries))
+      _run_cells(runs, flags, processes, lambda: write(flags, runs, places, summaries))
       interrupted = False
     except (KeyboardInterrupt, sweep_cell.Interrupted):
       processes.stop()
       interrupted = True
     places = {c: d for c, (d, _) in baselines.items() if sweep_cell.is_evaluated(d)}
-    write(flags.out, runs, places, summaries)
+    caution = write(flags, runs, places, summaries)
+  if caution:
+    print(f'warning: {caution}', file=sys.stderr)
   failed = [run for run in runs if run.status == 'failed']
   finished = sum(run.status == 'finished' for run in runs)
   print(f'{finished} of {len(runs)} cells finished, {len(failed)} failed: {os.path.join(flags.out, "sweep.csv")}')
@@ -148,13 +155,40 @@ def sweep(flags: argparse.Namespace) -> int:
   return 1 if failed else 0
 
 
-def write(out: str, runs: Sequence[sweep_cell.CellRun], baselines: dict[str, str], summaries: dict[str, Any]) -> None:
-  """Writes the table of what is known so far."""
-  from robust_t5x import results, sweep_table
+def write(
+  flags: argparse.Namespace,
+  runs: Sequence[sweep_cell.CellRun],
+  baselines: dict[str, str],
+  summaries: dict[str, Any],
+) -> str:
+  """Writes the table and the page of what is known so far; arguments as for sweep_table.build.
 
-  table = sweep_table.build(runs, baselines, summaries)
-  results.write_atomically(os.path.join(out, 'sweep.parquet'), table.to_parquet(index=False))
-  results.write_atomically(os.path.join(out, 'sweep.csv'), table.to_csv(index=False))
+  Returns:
+    why rows of the table may not be compared; '' if they may.
+  """
+  from robust_t5x import results, sweep_page, sweep_table
+
+  axes = {axis.name: axis.shown for axis in flags.axes}
+  table = sweep_table.build(runs, baselines, list(axes), summaries)
+  results.write_atomically(os.path.join(flags.out, 'sweep.parquet'), table.to_parquet(index=False))
+  results.write_atomically(os.path.join(flags.out, 'sweep.csv'), table.to_csv(index=False))
+  axes.pop(sweep_grid.SEED, None)
+  sweep_page.write(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
+  return sweep_table.caution(table)
+
+
+def _warn_of_drift(runs: Sequence[sweep_cell.CellRun]) -> None:
+  """Says which finished cells the gin files of today would train otherwise; they are kept all the same."""
+  changes: dict[str, list[str]] = {}
+  for run in runs:
+    if run.drift:
+      changes.setdefault(run.drift, []).append(run.directory)
+  for change, directories in changes.items():
+    print(
+      f'warning: {len(directories)} finished cell{"s" if len(directories) > 1 else ""} of this grid had other settings '
+      f'when trained ({change}); delete to train again: {" ".join(shlex.quote(d) for d in directories)}',
+      file=sys.stderr,
+    )
 
 
 def _run_baseline(directory: str, command: Sequence[str], processes: sweep_cell.Processes) -> None:
@@ -176,8 +210,7 @@ def _run_cells(runs, flags, processes, write_table) -> None:
   write_table()
   if not todo:
     return
-  began, done = time.monotonic(), 0
-  label = f'sweep of {len(runs)} cells'
+  print(f'{len(runs)} cells, {len(todo)} of them to run', file=sys.stderr, flush=True)
   halt = threading.Event()
 
   def work(run):
@@ -188,18 +221,19 @@ def _run_cells(runs, flags, processes, write_table) -> None:
       halt.set()
     return True
 
-  with progress.Progress(label, len(runs), len(runs) - len(todo)) as bar, futures.ThreadPoolExecutor(flags.jobs) as pool:
+  with (
+    progress.Progress('sweep', len(runs), len(runs) - len(todo), window=math.inf) as bar,
+    futures.ThreadPoolExecutor(flags.jobs) as pool,
+  ):
     waiting = {pool.submit(work, run): run for run in todo}
     try:
       for future in futures.as_completed(waiting):
         if not future.result():
           continue
-        done += 1
-        left = (time.monotonic() - began) / done * (len(todo) - done)
         if waiting[future].record['error']:
           _show_failure(waiting[future])
         write_table()
-        bar.advance(1, f'about {_duration(left)} left')
+        bar.advance(1, os.path.basename(waiting[future].directory))
     except BaseException:
       halt.set()
       processes.stop()
@@ -216,12 +250,6 @@ def _show_failure(run: sweep_cell.CellRun) -> None:
 def _show_tail(log: str) -> None:
   lines = '\n'.join(f'  | {line}' for line in sweep_cell.tail(log))
   print(f'the end of {log}:\n{lines}', file=sys.stderr, flush=True)
-
-
-def _duration(seconds: float) -> str:
-  if seconds < 90:
-    return f'{seconds:.0f} s'
-  return f'{seconds / 60:.0f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'
 
 
 @contextlib.contextmanager
@@ -254,6 +282,8 @@ def main(argv: Sequence[str] | None = None) -> int:
   quiet.set_up()
   try:
     return sweep(parse_flags(sys.argv[1:] if argv is None else argv))
+  except KeyboardInterrupt:  # during the check, before anything was written
+    return 130
   except Exception as e:
     return launcher.report_error(e)
 

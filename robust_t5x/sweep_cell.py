@@ -82,6 +82,7 @@ class CellRun:
     evaluate: arguments of `robust-t5x` that evaluate it.
     evaluation: directory of the results.
     products: files and directories that training leaves and the evaluation reads.
+    config: the gin configuration of its training, as the gin files are now.
   """
 
   directory: str
@@ -90,6 +91,7 @@ class CellRun:
   evaluate: list[str]
   evaluation: str
   products: tuple[str, ...]
+  config: str
 
   @classmethod
   def find(
@@ -140,7 +142,7 @@ class CellRun:
       'train_command': sweep_grid.shell(train),
       'eval_command': sweep_grid.shell(evaluate),
     }
-    return cls(directory, record, train, evaluate, evaluation, products)
+    return cls(directory, record, train, evaluate, evaluation, products, description['config'])
 
   @property
   def trained(self) -> bool:
@@ -151,6 +153,18 @@ class CellRun:
   def finished(self) -> bool:
     """Whether training and this evaluation are over."""
     return self.trained and is_evaluated(self.evaluation)
+
+  @property
+  def drift(self) -> str:
+    """What the gin files said otherwise when this cell was trained; '' for nothing, or if it was not."""
+    path = os.path.join(self.directory, 'train', 'config.gin')
+    if not self.trained or not os.path.isfile(path):
+      return ''
+    with open(path, encoding='utf-8') as f:
+      before = _settings(f.read())
+    now = _settings(self.config)
+    changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    return ', '.join(f'{name} was {before.get(name, "not set")}, is {now.get(name, "not set")}' for name in changed)
 
   @property
   def status(self) -> str:
@@ -226,6 +240,15 @@ def is_evaluated(directory: str) -> bool:
     return False
   with open(path, encoding='utf-8') as f:
     return bool(json.load(f).get('finished'))
+
+
+def _settings(config: str) -> dict[str, str]:
+  """Name -> value of a gin configuration as gin writes it, without the directory of the run."""
+  joined = re.sub(r'\\\n\s*', '', config)
+  found = re.findall(r'^([\w./]+) = (.*(?:\n(?:[ \t].*|[\])}].*))*)', joined, re.MULTILINE)
+  return {
+    name: sweep_grid.normalised(' '.join(value.split())) for name, value in found if name not in sweep_grid.TRAIN_OWN
+  }
 
 
 def tail(log: str, lines: int = _TAIL) -> list[str]:

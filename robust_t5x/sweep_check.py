@@ -49,9 +49,7 @@ def check(
   return answer['cells']
 
 
-def request(
-  cells: Sequence[sweep_grid.Cell], eval_arguments: Sequence[str], flags: Sequence[str]
-) -> dict[str, Any]:
+def request(cells: Sequence[sweep_grid.Cell], eval_arguments: Sequence[str], flags: Sequence[str]) -> dict[str, Any]:
   """What is asked of the other process."""
   return {
     'cells': [{'name': c.name, 'arguments': sweep_grid.command('', c.files, c.bindings, flags)[1:]} for c in cells],
@@ -111,6 +109,7 @@ def _describe_cell(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
     {'MIXTURE_OR_TASK_NAME': run.get('mixture_or_task_name'), 'TRAIN_STEPS': run.get('train_steps')}
   )
   moving, _ = (run.get('trainable') or trainable_lib.Trainable()).split(model.variable_shapes()[0])
+  _check_prompt_init(run, moving, model)
   for register in run.get('register_tasks', ()):
     register(vocabulary=model.input_vocabulary)
   name = run['mixture_or_task_name']
@@ -126,6 +125,19 @@ def _describe_cell(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
     'backbone': bool(set(moving) - {'prompt'}),
     'config': gin.config_str(),
   }, model.input_vocabulary
+
+
+def _check_prompt_init(run: Mapping[str, Any], moving: Mapping[str, Any], model: Any) -> None:
+  """Raises PromptError for a PROMPT_INIT that is none, without reading the backbone."""
+  import numpy as np
+
+  from robust_t5x import prompts
+
+  if 'embedding' in moving.get('prompt', {}):
+    shape = moving['prompt']['embedding'].shape
+    words = np.broadcast_to(np.float32(0), (model.module.config.vocab_size, shape[1]))
+    start = {'embedding': np.zeros(shape, np.float32)}
+    prompts.initialise(start, run.get('prompt_init', 'uniform'), words, model.input_vocabulary, run.get('seed', 0))
 
 
 def _check_types(request: Mapping[str, Any]) -> None:
@@ -183,9 +195,12 @@ def _one_line(error: Exception) -> str:
 def main() -> int:
   """Reads a request from standard input and writes the answer, in JSON, as the last line of standard output."""
   quiet.set_up()
-  request = json.load(sys.stdin)
-  quiet.import_tensorflow()
-  print(json.dumps(answer(request)))
+  try:
+    wanted = json.load(sys.stdin)
+    quiet.import_tensorflow()
+    print(json.dumps(answer(wanted)))
+  except KeyboardInterrupt:
+    return 130
   return 0
 
 

@@ -51,6 +51,12 @@ class Axis:
   name: str
   values: tuple[Value, ...]
 
+  @property
+  def shown(self) -> list[Any]:
+    """The values as tables show them: all numbers, or all text, since a column holds one kind."""
+    shown = [value.shown for value in self.values]
+    return [str(v) for v in shown] if any(isinstance(v, str) for v in shown) else shown
+
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
@@ -143,7 +149,7 @@ def cells(files: Sequence[str], bindings: Mapping[str, str], axes: Sequence[Axis
       raise launcher.UsageError(f'{name} is set by --gin.{name} and varies in the grid; leave one of them out')
   found = []
   for values in itertools.product(*(axis.values for axis in axes)):
-    settings = {axis.name: value.shown for axis, value in zip(axes, values, strict=True)}
+    settings = {a.name: a.shown[a.values.index(v)] for a, v in zip(axes, values, strict=True)}
     own = {a.name: v.binding for a, v in zip(axes, values, strict=True) if v.binding is not None}
     parts = {name: f'{_short(name)}={value}' for name, value in settings.items()}
     found.append(

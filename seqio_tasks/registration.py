@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 Example = Mapping[str, Any]
 Examples = Sequence[Example] | Callable[[], Sequence[Example]]
 
-# Group of phrasings -> the collection that it is.
+# Group of phrasings -> the collections that it is made of.
 MINI_GROUPS = {
-  'observed': 'mini_tuning',
-  'unobserved': 'mini_heldout',
-  'development': 'mini_development',
+  'observed': ('mini_tuning',),
+  'unobserved': ('mini_heldout',),
+  'development': ('mini_development', 'mini_development_more'),
 }
 MINI_ALIGNMENT_COLLECTIONS = ('mini_alignment', 'mini_paraphrases')
 _TRAINING_KINDS = ('tuning', 'alignment', 'resampling')
@@ -294,7 +294,7 @@ def register_mini_suite(
   num_eval_examples: int = 100,
   seed: int = 0,
   generate: Callable[..., Sequence[Example]] | None = None,
-  observed_collections: Sequence[str] = (MINI_GROUPS['observed'],),
+  observed_collections: Sequence[str] = MINI_GROUPS['observed'],
   alignment_collections: Sequence[str] = MINI_ALIGNMENT_COLLECTIONS,
   alignment_tasks: Sequence[str] | None = None,
   vocabulary_words: bool = False,
@@ -334,10 +334,10 @@ def register_mini_suite(
 
     generate = mini_suite.generate
   bank = bank_lib.Bank.from_package('mini') if bank is None else bank
-  observed = bank.select(roles=['evaluation'], collections=[MINI_GROUPS['observed']])
+  observed = bank.select(roles=['evaluation'], collections=MINI_GROUPS['observed'])
   if not len(observed):
     raise RegistrationError(
-      f'the bank has no phrasing of the collection {MINI_GROUPS["observed"]!r} with the role '
+      f'the bank has no phrasing of the collection {MINI_GROUPS["observed"][0]!r} with the role '
       "'evaluation'; add its file to the bank"
     )
   unknown = sorted(set(alignment_tasks or ()) - set(observed.tasks))
@@ -377,9 +377,10 @@ def register_mini_suite(
       vocabulary=vocabulary,
       num_input_examples=held_out_counts,
     )
-    for group, collection in MINI_GROUPS.items():
-      instructions = tuple(bank.select(task, collections=[collection]))
-      counted = 'unobserved' if group == 'observed' and collection not in observed_collections else group
+    for group, collections_ in MINI_GROUPS.items():
+      instructions = tuple(bank.select(task, collections=collections_))
+      is_new = group == 'observed' and not set(collections_) & set(observed_collections)
+      counted = 'unobserved' if is_new else group
       if instructions:
         names[group].append(register(f'{dataset}_eval_{group}', group=counted, instructions=instructions))
       for instruction in instructions:
@@ -395,7 +396,7 @@ def _check_keys(bank: bank_lib.Bank) -> None:
   """BankError if two phrasings would name the same task mini_<task>__<key>."""
   seen: dict[tuple[str, str], str] = {}
   problems = []
-  for i in bank.select(collections=MINI_GROUPS.values()):
+  for i in bank.select(collections=itertools.chain(*MINI_GROUPS.values())):
     other = seen.setdefault((i.task, i.key), i.id)
     if other != i.id:
       problems.append(

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robust_t5x import analysis, report, results
+from robust_t5x import analysis, report, report_tables, results
 
 GROUPS = {'observed': ('o1', 'o2'), 'unobserved': ('u1', 'u2', 'u3')}
 
@@ -125,7 +125,7 @@ def test_report(evaluations, tmp_path, capsys):
   assert (tmp_path / 'plot.png').read_bytes().startswith(b'\x89PNG')
   text = (tmp_path / 'report.md').read_text()
   gap = analysis.compare([before, *after]).gap('aligned')
-  assert report.points(gap) in text
+  assert report_tables.text(gap, 'points') in text
   lines = text.splitlines()
   for header in (i for i, line in enumerate(lines) if line.startswith('|---')):
     assert lines[header - 1].count('|') == lines[header].count('|') == lines[header + 1].count('|')

@@ -1,6 +1,8 @@
 """Scores of options against Hugging Face's `generate` and one by one; batches, padding and compilations counted."""
 
+import json
 import pathlib
+import types
 
 import jax
 import jax.numpy as jnp
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 from robust_t5x import checkpoints, huggingface, models, network, scoring, trainable
+from robust_t5x import eval as eval_lib
 
 DATA = pathlib.Path(__file__).parents[1] / 'data'
 CONFIG = network.T5Config(
@@ -28,14 +31,16 @@ class Letters:
     return ' '.join(map(str, ids))
 
 
+@pytest.fixture(scope='module')
+def params():
+  return jax.jit(models.RobustT5(network.Transformer(CONFIG), Letters(), Letters()).initial_variables)(
+    jax.random.key(0)
+  )['params']
+
+
 @pytest.fixture
 def model():
   return models.RobustT5(network.Transformer(CONFIG), Letters(), Letters())
-
-
-@pytest.fixture
-def params(model):
-  return jax.jit(model.initial_variables)(jax.random.key(0))['params']
 
 
 @pytest.mark.parametrize('kind', ['v1_1', 'v1_0'])
@@ -54,11 +59,11 @@ def test_free_running_scores_are_those_of_generate(kind):
 
 
 def test_free_running_scores_stop_reading_after_32_steps(model, params):
-  options = np.random.default_rng(0).integers(3, 300, (2, 2, 40)).astype(np.int32)
+  options = np.random.default_rng(0).integers(3, 300, (2, 2, 34)).astype(np.int32)
   inputs = np.full((2, 8), 5, np.int32)
-  whole = model.score_free_running(params, inputs, options)
-  np.testing.assert_allclose(model.score_free_running(params, inputs, options[:, :, :32]), whole, rtol=1e-6)
-  assert (np.asarray(model.score_free_running(params, inputs, options[:, :, :31])) > np.asarray(whole)).all()
+  whole, first, fewer = (model.compiled_score_free_running()(params, inputs, options[:, :, :n]) for n in (34, 32, 31))
+  np.testing.assert_allclose(first, whole, rtol=1e-5)
+  assert (fewer > whole).all()
 
 
 def _questions(count=37, seed=0):
@@ -71,43 +76,53 @@ def _questions(count=37, seed=0):
 
 def test_batches_change_no_score(model, params):
   inputs, options = _questions()
-  runner = scoring.Runner(model, params, batch_size=8, max_input=96)
   done = []
+  runner = scoring.Runner(model, params, batch_size=32, max_input=96)
   together = runner.score(inputs, options, done.append)
   assert sum(done) == len(inputs)
-  for tokens, texts, scores in zip(inputs, options, together, strict=True):
-    assert scores.shape == (len(texts),)
-    targets = np.zeros((len(texts), 7), np.int32)
-    for row, text in enumerate(texts):
-      ids = [*Letters().encode(text), 1]
-      targets[row, : len(ids)] = ids
-    one = {
-      'encoder_input_tokens': np.tile(tokens, (len(texts), 1)),
-      'decoder_target_tokens': targets,
-      'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1],
-    }
-    np.testing.assert_allclose(scores, model.score_batch(params, one), rtol=1e-4, atol=1e-4)
-  free = runner.score_free_running(inputs, options)
-  alone = scoring.Runner(model, params, batch_size=1).score_free_running(inputs[:5], options[:5])
-  for a, b in zip(free[:5], alone, strict=True):
-    np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
+  assert [len(scores) for scores in together] == [len(texts) for texts in options]
+  pairs = [(tokens, text) for tokens, texts in zip(inputs, options, strict=True) for text in texts]
+  rows, targets = np.zeros((len(pairs), 96), np.int32), np.zeros((len(pairs), 7), np.int32)
+  for i, (tokens, text) in enumerate(pairs):
+    rows[i, : len(tokens)] = tokens
+    ids = [*Letters().encode(text), 1]
+    targets[i, : len(ids)] = ids
+  batch = {
+    'encoder_input_tokens': rows,
+    'decoder_target_tokens': targets,
+    'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1],
+  }
+  np.testing.assert_allclose(np.concatenate(together), jax.jit(model.score_batch)(params, batch), rtol=1e-4, atol=1e-4)
+
+
+def test_paper_logits_fill_the_results_table(model, params):
+  inputs, _ = _questions(3)
+  rows = [
+    {'inputs': tokens, 'targets_pretokenized': 'B', 'options': '["A", "B"]', 'alternatives': '[]',
+     'example_id': str(i), 'instruction_id': 'x', 'truncated_tokens': 0}
+    for i, tokens in enumerate(inputs)
+  ]  # fmt: skip
+  runner = scoring.Runner(model, params, batch_size=4, max_input=96)
+  task = types.SimpleNamespace(dataset='letters', group='unobserved')
+  table = eval_lib.score_task(runner, rows, task, 'paper_logits', 'tiny')
+  expected = runner.score_free_running(inputs, [['A', 'B']] * 3)
+  assert set(table['scorer']) == {'paper_logits'} and table['matched_option'].all()
+  for found, scores, prediction, score in zip(
+    table['option_scores'], expected, table['prediction'], table['score'], strict=True
+  ):
+    assert list(json.loads(found).values()) == pytest.approx(scores, abs=1e-5)
+    assert prediction == 'AB'[scores.argmax()] and score == (prediction == 'B')
 
 
 def test_a_program_is_compiled_once_per_shape(model, params):
-  inputs, options = _questions()
+  inputs, _ = _questions()
   letters = [['A', 'B', 'C', 'D']] * len(inputs)
-  scoring.Runner(model, params, batch_size=8, max_input=96).score(inputs, letters)
-  planned = scoring.plan_batches([len(x) for x in inputs], 8, 96)
+  planned = scoring.plan_batches([len(x) for x in inputs], 16, 96)
   shapes = {(b.rows, b.length) for b in planned}
   program = model.compiled_score()
-  assert program._cache_size() == len(shapes) <= len(planned)
-  other, _ = _questions(seed=3)
-  scoring.Runner(model, params, batch_size=8, max_input=96).score(inputs[::-1], letters)
-  assert program._cache_size() == len(shapes)
-  runner = scoring.Runner(model, params, batch_size=8, max_input=96)
-  runner.score(other, letters)
-  more = {(b.rows, b.length) for b in scoring.plan_batches([len(x) for x in other], 8, 96)}
-  assert program._cache_size() == len(shapes | more)
+  for order in (1, -1):  # the second time by another runner, and in another order
+    scoring.Runner(model, params, batch_size=16, max_input=96).score(inputs[::order], letters)
+    assert program._cache_size() == len(shapes) <= len(planned)
 
 
 @pytest.mark.parametrize(('batch_size', 'unit'), [(8, 1), (64, 1), (48, 8), (30, 1), (6, 2)])
@@ -139,7 +154,7 @@ def test_little_is_padding(batch_size):
   """Lengths as questions have them: log-normal with a long tail."""
   lengths = np.clip(np.random.default_rng(0).lognormal(4.7, 0.6, 4000), 20, 512).astype(int)
   padding, shapes = _padding(lengths, batch_size, 512)
-  assert padding < 0.1 and shapes <= 40
+  assert padding < 0.1 and shapes <= 48
 
 
 def test_padding_on_mmlu(shared_data):
@@ -155,7 +170,7 @@ def test_padding_on_mmlu(shared_data):
   lengths = [min(len(ids) + 1, 512) for ids in vocabulary.tokenizer.encode(texts)]
   assert len(lengths) > 4000
   padding, shapes = _padding(lengths, 64, 512)
-  assert padding < 0.1 and shapes <= 40
+  assert padding < 0.1 and shapes <= 48
 
 
 def test_options_cost_one_encoding_and_one_first_step(model, params):

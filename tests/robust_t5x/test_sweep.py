@@ -1,7 +1,6 @@
 """Sweeps: grids, cells that finish, fail, are interrupted and found again; most with a program that stands in for ours."""
 
 import json
-import os
 import pathlib
 import signal
 import subprocess
@@ -11,7 +10,8 @@ import time
 import pandas as pd
 import pytest
 
-from robust_t5x import launcher, results, sweep, sweep_cell, sweep_check, sweep_grid
+from robust_t5x import __main__ as command
+from robust_t5x import results, sweep, sweep_cell, sweep_check
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MINI = ['gin/runs/align_mini.gin', 'gin/prompts/prefix.gin', 'gin/objectives/kl.gin']
@@ -85,74 +85,6 @@ def calls(program) -> list[str]:
   return lines
 
 
-def cell_names(*axes):
-  return [c.name for c in sweep_grid.cells(MINI, {}, [sweep_grid.parse_axis(a) for a in axes])]
-
-
-def test_values_are_literals_references_or_words():
-  axis = sweep_grid.parse_axis("X=1,0.10,word,'two, words',[1, 2],(3,),@objectives.kl,%Y,None,~/dir/x")
-  assert [v.binding for v in axis.values] == [
-    '1', '0.1', "'word'", "'two, words'", '[1, 2]', '(3,)', '@objectives.kl', '%Y', 'None', "'~/dir/x'",
-  ]  # fmt: skip
-  assert [v.shown for v in axis.values][:4] == [1, 0.1, 'word', 'two, words']
-
-
-def test_files_are_an_axis_named_by_their_folder():
-  assert cell_names('gin_file=gin/objectives/kl.gin,gin/objectives/likelihood.gin', 'PROMPT_LENGTH=4,8') == [
-    'objectives=kl, PROMPT_LENGTH=4',
-    'objectives=kl, PROMPT_LENGTH=8',
-    'objectives=likelihood, PROMPT_LENGTH=4',
-    'objectives=likelihood, PROMPT_LENGTH=8',
-  ]
-  axis = sweep_grid.parse_axis('gin_file=none,gin/ablations/a.gin+gin/ablations/b.gin')
-  assert [(v.shown, v.files) for v in axis.values] == [
-    ('none', ()),
-    ('a+b', ('gin/ablations/a.gin', 'gin/ablations/b.gin')),
-  ]
-
-
-@pytest.mark.parametrize(
-  ('axis', 'message'),
-  [
-    ('LEARNING_RATE', 'write NAME=VALUE'),
-    ('LEARNING_RATE=', 'write NAME=VALUE'),
-    ('X=0.1.2', 'no Python literal'),
-    ('X=1e', 'no Python literal'),
-    ('X=true', 'write True'),
-    ('X=a b', 'no Python literal'),
-    ('X=[1,2', 'a bracket has no partner'),
-    ("X='a", 'a quote has no partner'),
-    ('X=1,,2', 'a value is empty'),
-    ('X=0.1,0.10', '0.1 stands twice'),
-    ('SEED=1,2', '--seeds 1,2'),
-    ('MODEL_DIR=x', 'the sweep sets MODEL_DIR'),
-  ],
-)
-def test_an_axis_that_cannot_be_read_is_refused(axis, message):
-  with pytest.raises(launcher.UsageError, match=message.replace('[', r'\[')):
-    sweep_grid.parse_axis(axis)
-
-
-def test_a_key_depends_on_settings_not_on_the_way_they_are_given():
-  fixed = sweep_grid.cells(MINI, {'LEARNING_RATE': sweep_grid.normalised('0.10')}, [sweep_grid.parse_seeds('3')])
-  varied = sweep_grid.cells(
-    MINI[::-1][1:], {'SEED': '3'},
-    [sweep_grid.parse_axis('gin_file=gin/objectives/kl.gin'), sweep_grid.parse_axis('LEARNING_RATE=0.1,0.2')],
-  )  # fmt: skip
-  assert fixed[0].key == varied[0].key != varied[1].key
-  assert {fixed[0].label, varied[0].label} == {'trained', 'objectives=kl, LEARNING_RATE=0.1'}
-
-
-def test_the_printed_command_is_what_a_shell_reads_back():
-  bindings = {'A': "'x y'", 'B': "['$a', \"b'c\"]", 'C': '0.1'}
-  arguments = sweep_grid.command('train', ['a b.gin'], bindings)
-  said = subprocess.run(
-    ['bash', '-c', f'robust-t5x() {{ printf "%s\\n" "$@"; }}; {sweep_grid.shell(arguments)}'],
-    capture_output=True, text=True, check=True,
-  ).stdout.splitlines()  # fmt: skip
-  assert said == arguments
-
-
 def test_cells_run_once_and_make_one_table(program, tmp_path):
   out = tmp_path / 'out'
   assert run(out, '--seeds', '0,1') == 0
@@ -177,6 +109,12 @@ def test_cells_run_once_and_make_one_table(program, tmp_path):
 
   assert run(out, '--seeds', '0,1') == 0
   assert calls(program) == []
+
+
+def test_training_that_ends_without_a_result_is_a_failure(program, tmp_path, capsys):
+  (program / 'program.py').write_text(PROGRAM.replace("if verb == 'train':", "if verb == 'train':\n  sys.exit(0)"))
+  assert run(tmp_path / 'out', rates='0.1') == 1
+  assert 'training ended without writing' in capsys.readouterr().err
 
 
 def test_another_grid_keeps_what_is_finished(program, tmp_path):
@@ -239,7 +177,9 @@ def test_a_baseline_that_fails_stops_the_sweep(program, tmp_path, capsys):
   (program / 'none.parquet').unlink()
   assert run(tmp_path / 'out') == 2
   assert calls(program) == ['eval - -']
-  assert 'error: the evaluation without prompt failed, so nothing else was started: FileNotFound' in capsys.readouterr().err
+  assert (
+    'error: the evaluation without prompt failed, so nothing else was started: FileNotFound' in capsys.readouterr().err
+  )
 
 
 def test_a_dry_run_prints_commands_and_writes_nothing(program, tmp_path, capsys):
@@ -247,9 +187,13 @@ def test_a_dry_run_prints_commands_and_writes_nothing(program, tmp_path, capsys)
   assert run(out, '--dry_run', '--gin.TRAIN_STEPS=9', '--eval.SPLIT="validation"') == 0
   assert calls(program) == [] and not out.exists()
   lines = capsys.readouterr().out.splitlines()
-  assert lines[0].startswith("robust-t5x eval --gin_file=e.gin --gin.SPLIT=\"'validation'\" --gin.INITIAL_CHECKPOINT_PATH")
+  assert lines[0].startswith(
+    'robust-t5x eval --gin_file=e.gin --gin.SPLIT="\'validation\'" --gin.INITIAL_CHECKPOINT_PATH'
+  )
   assert lines[1] == '# LEARNING_RATE=0.1: not started'
-  assert lines[2].startswith('robust-t5x train --gin_file=a.gin --gin.TRAIN_STEPS=9 --gin.LEARNING_RATE=0.1 --gin.MODEL_DIR=')
+  assert lines[2].startswith(
+    'robust-t5x train --gin_file=a.gin --gin.TRAIN_STEPS=9 --gin.LEARNING_RATE=0.1 --gin.MODEL_DIR='
+  )
   assert lines[3].startswith('robust-t5x eval --gin_file=e.gin') and '/train/prompt.safetensors' in lines[3]
   assert len(lines) == 7
 
@@ -274,6 +218,7 @@ def test_a_trained_backbone_is_evaluated_itself(program, tmp_path, monkeypatch, 
     (['--eval.PROMPT="x"'], '--eval.PROMPT: the sweep sets it itself'),
     (['--seeds', '0,0'], '--seeds 0,0: write different whole numbers'),
     (['--seeds', '0,x'], '--seeds 0,x: write different whole numbers'),
+    (['--out', 'gs://bucket/x'], 'give a local directory'),
     (['--jobs', '0'], '--jobs 0: give 1 or more'),
     (['--eval.SPLIT'], 'write --gin.NAME=VALUE in one argument'),
   ],
@@ -317,27 +262,62 @@ def test_interrupted_it_ends_its_runs_and_can_go_on(program, tmp_path):
   assert calls(program) == ['train 0.1 -', 'eval - -', 'train 0.2 -', 'eval - -']
 
 
-def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
-  """What the process of `sweep_check.check` answers, one request after another."""
+def test_settings_that_changed_since_are_said_and_the_cell_is_kept(program, tmp_path, monkeypatch, capsys):
+  now = "TRAIN_STEPS = 9\nMODEL_DIR = None\nLENGTHS = {\n    'inputs': 40}\nNEW = \\\n    'x'\n"
+  monkeypatch.setattr(sweep_check, 'check', lambda cells, *rest: [d | {'config': now} for d in described(cells, *rest)])
+  out = tmp_path / 'out'
+  assert run(out, rates='0.1') == 0
+  (train,) = out.glob('cells/*/train')
+  (train / 'config.gin').write_text("TRAIN_STEPS = 5\nMODEL_DIR = \\\n    'x'\nLENGTHS = {'inputs': 40}\n")
+  capsys.readouterr()
+  calls(program)
+  assert run(out, rates='0.1') == 0
+  said = capsys.readouterr().err
+  assert (
+    "1 finished cell of this grid had other settings when trained (NEW was not set, is 'x', TRAIN_STEPS was 5, is 9)"
+    in said
+  )
+  assert calls(program) == []
 
-  def answer(*axes, evaluate=('--gin_file=gin/runs/eval_mini.gin',), files=MINI):
-    cells = sweep_grid.cells(files, {}, [sweep_grid.parse_axis(a) for a in axes])
-    return sweep_check.answer(sweep_check.request(cells, evaluate, ()))
 
-  good = answer('LEARNING_RATE=0.1,1', 'PROMPT_INIT=uniform')
-  assert [c['parameters'] for c in good['cells']] == [12300, 12300]
-  assert {c['checkpoint'] for c in good['cells']} == {'bundled'} and good['cells'][0]['prompt']
-  assert 'LEARNING_RATE = 1' in good['cells'][1]['config']
-  for axes, message in [
-    (['LEARNING_RAT=1'], 'cell LEARNING_RAT=1: --gin.LEARNING_RAT: no gin file has a macro of this name; did you mean'),
-    (['ALIGNMENT_WEIGHT=0.5,2.0'], 'cell ALIGNMENT_WEIGHT=2.0: ALIGNMENT_WEIGHT is 2.0; it must lie between 0 and 1'),
-    (['NUM_PARAPHRASES=90'], 'num_phrasings is 91'),
-    (['PROMPT_INIT=uniform,3'], '--grid: PROMPT_INIT: 3 is no string'),
-    (['PROMPT_LENGTH=4,4.5'], '--grid: PROMPT_LENGTH: 4.5 is no whole number'),
-    (['gin_file=gin/ablations/none,gin/ablations/long.gin'], 'no file gin/ablations/none; did you mean gin/ablations/'),
-    (['gin_file=gin/objectives/likelihood.gin'], 'give only one of these files'),
-    (['MIXTURE_OR_TASK_NAME=mini_aligment'], 'did you mean mini_alignment?'),
-  ]:
-    assert message in answer(*axes)['error'], axes
-  missing = answer('LEARNING_RATE=1', evaluate=['--gin_file=gin/runs/eval_mini.gin', "--gin.MIXTURES=['nothing']"])
-  assert missing['error'].startswith('evaluation: ') and 'nothing' in missing['error']
+def test_rows_that_cannot_be_compared_are_said(program, tmp_path, capsys):
+  out = tmp_path / 'out'
+  assert run(out) == 0
+  assert 'warning' not in capsys.readouterr().err
+  (record,) = out.glob('cells/LEARNING_RATE=0.1-*/eval-*/run.json')
+  record.write_text(json.dumps(json.loads(record.read_text()) | {'fingerprint': {'tasks': {'d': 'other phrasings'}}}))
+  assert run(out) == 0
+  assert 'warning: The evaluations differ in examples, phrasings or scoring (2 measured_on' in capsys.readouterr().err
+  table = pd.read_csv(out / 'sweep.csv')
+  assert table['measured_on'].nunique() == 2
+  record.write_text(json.dumps(json.loads(record.read_text()) | {'fingerprint': {'prompt': 'x', 'backbone': 'y'}}))
+  assert run(out) == 0  # the model itself has no part in it
+  assert 'warning' not in capsys.readouterr().err
+
+
+def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
+  """The command itself, with training and evaluation of a tiny model; then again, when there is nothing to do."""
+  monkeypatch.setenv('XLA_FLAGS', '')
+  arguments = [
+    'sweep', *(f'--gin_file={f}' for f in MINI), f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
+    '--gin.TRAIN_STEPS=2', '--gin.BATCH_SIZE=2', '--gin.NUM_TRAIN_EXAMPLES=20', '--grid', 'PROMPT_LENGTH=3',
+    '--seeds', '1', '--eval_gin_file=gin/runs/eval_mini.gin', '--eval.NUM_EXAMPLES=2', '--no_baseline',
+    "--eval.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']",
+    "--eval.TASK_FEATURE_LENGTHS={'inputs': 160, 'targets': 4}", '--out', str(tmp_path),
+  ]  # fmt: skip
+  assert command.main(arguments) == 0
+  (row,) = pd.read_parquet(tmp_path / 'sweep.parquet').to_dict('records')
+  assert (row['status'], row['PROMPT_LENGTH'], row['seed'], row['steps']) == ('finished', 3, 1, 2)
+  assert row['parameters'] == 2 + 2 * 2 * 3 * 16  # a gate a layer; keys and values of 2 layers, 3 vectors, width 16
+  table, record = results.read(row['evaluation'])
+  observed = table[table['group'] == 'observed']
+  assert row['observed AvgP'] == pytest.approx(observed['score'].mean())
+  assert record['model']['backbone']['path'] == str(tiny_checkpoint)
+  assert record['label'] == 'PROMPT_LENGTH=3'
+  trained = json.loads((pathlib.Path(row['model_dir']) / 'run.json').read_text())
+  assert trained['seed'] == 1 and row['train_command'].endswith(f'--gin.MODEL_DIR="\'{row["model_dir"]}\'"')
+  monkeypatch.setattr(sweep_cell, 'PROGRAM', ('false',))
+  monkeypatch.setattr(sweep_check, 'check', lambda cells, *rest: [
+    d | {'checkpoint': str(tiny_checkpoint)} for d in described(cells)
+  ])  # fmt: skip
+  assert command.main(arguments) == 0
