@@ -189,6 +189,42 @@ def differences(table: Any, groups: Sequence[str]) -> Any:
   return figure
 
 
+def representation_map(found: Any) -> Any:
+  """The phrasings on two principal components: a column for each model, the decoder above the encoder.
+
+  Args:
+    found: a representation_report.Representation.
+  """
+  frame = found.phrasings
+  models, datasets = list(frame['model'].unique()), list(frame['dataset'].unique())
+  figure, panels = plt.subplots(
+    2,
+    len(models),
+    figsize=(4.4 * len(models) + 1.6, 8),
+    squeeze=False,
+    sharex='row',
+    sharey='row',
+    constrained_layout=True,
+  )
+  for row, (place, x, y) in zip(panels, (('first decoder step', 'x', 'y'), ('encoder', 'u', 'v')), strict=True):
+    for axes, model in zip(row, models, strict=True):
+      for d, dataset in enumerate(datasets):
+        part = frame[(frame['model'] == model) & (frame['dataset'] == dataset)]
+        for observed in (True, False):
+          one = part[(part['group'] == analysis.OBSERVED) == observed]
+          axes.scatter(
+            one[x], one[y], s=26, marker=marker(d), linewidths=1, edgecolors=colour(d), alpha=0.8,
+            facecolors='none' if observed else colour(d), label=None if observed else dataset,
+          )  # fmt: skip
+      axes.set_title(f'{model}, {place}', fontsize=10)
+      axes.set(xticks=[], yticks=[])
+  handles, labels = panels[0][0].get_legend_handles_labels()
+  if len(labels) <= 24:
+    figure.legend(handles, labels, loc='outside right upper', frameon=False, fontsize=8)
+  _open(*panels.ravel())
+  return figure
+
+
 def _open(*panels: Any) -> None:
   for axes in panels:
     axes.spines[['top', 'right']].set_visible(False)

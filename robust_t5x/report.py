@@ -16,7 +16,7 @@ _TEMPLATES = os.path.join(os.path.dirname(__file__), 'templates')
 _PHRASINGS = 2000  # rows of the page's list of phrasings
 
 
-def write(directories: Sequence[str], out: str) -> str:
+def write(directories: Sequence[str], out: str, representation: str | None = None) -> str:
   """Writes the report.
 
   `report.html` stands alone; `report.md`, `tables/*.csv` and `tables/*.tex` hold its tables, `metrics.csv` and
@@ -26,6 +26,7 @@ def write(directories: Sequence[str], out: str) -> str:
     directories: of finished evaluations, what the others are compared with first; those with the same label are seeds
       of one model.
     out: directory to write to, made if absent.
+    representation: output of `robust-t5x represent` to take in, or None.
 
   Returns:
     the finding, in one or a few sentences.
@@ -33,11 +34,12 @@ def write(directories: Sequence[str], out: str) -> str:
   Raises:
     ResultsError: if an evaluation is missing, unfinished, or not of the same cells as the first.
   """
-  from robust_t5x import plots, report_content, report_inputs, results
+  from robust_t5x import plots, report_content, report_inputs, representation_report, results
 
   comparison = report_inputs.read(directories)
   summary = report_content.summarise(comparison)
-  content = contents(comparison, summary)
+  extras = [] if representation is None else [representation_report.section(representation_report.read(representation))]
+  content = contents(comparison, summary, extras)
   os.makedirs(os.path.join(out, 'tables'), exist_ok=True)
   plots.write_all(comparison, summary, content['families'], out)
   report_content.metric_frame(comparison, summary).to_csv(os.path.join(out, 'metrics.csv'), index=False)
@@ -65,7 +67,7 @@ def render(name: str, content: dict[str, Any]) -> str:
   return environment.get_template(name + '.j2').render(content)
 
 
-def contents(comparison: Any, summary: Any) -> dict[str, Any]:
+def contents(comparison: Any, summary: Any, extras: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
   """Everything that a report says, as plain values, tables and charts."""
   import markupsafe
 
@@ -86,7 +88,7 @@ def contents(comparison: Any, summary: Any) -> dict[str, Any]:
   scaling = report_content.scaling_table(families, groups)
   closer = report_content.group_table(comparison, summary)
   extremes, no_examples = _extremes(comparison)
-  extras = _extras(comparison)
+  extras = [*_agreement(comparison), *extras]
   tables = [accuracy, change, datasets, closer, scaling, report_content.metric_table(comparison, summary)]
   made = report_content.made_table(comparison)
   content = {
@@ -164,16 +166,17 @@ def _extremes(comparison) -> tuple[list[dict[str, Any]], str]:
   if comparison.grain != results.EXAMPLE:
     why = 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
     return [item | {'examples': []} for item in found], why
-  table, _ = results.read(comparison.runs[comparison.models[0]][0])
+  table = comparison.of(comparison.models[0]).sources[0].table
   for item in found:
     item['examples'] = report_content.examples(table, item['best']['id'], item['worst']['id'], item['dataset'])
   return found, ''
 
 
-def _extras(comparison) -> list[dict[str, Any]]:
-  """Further sections: id, title, notes, charts, tables."""
-  del comparison
-  return []
+def _agreement(comparison) -> list[dict[str, Any]]:
+  """The section on agreement."""
+  from robust_t5x import report_content
+
+  return [report_content.agreement(comparison)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -186,9 +189,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     'directories', nargs='+', metavar='DIR', help='OUTPUT_DIR of a finished evaluation, baseline first'
   )
   parser.add_argument('--out', required=True, help='directory that the report is written to')
+  parser.add_argument(
+    '--represent', metavar='DIR', help='OUTPUT_DIR of `robust-t5x represent`, to take into the report'
+  )
   args = parser.parse_args(argv)
   try:
-    text = write(args.directories, args.out)
+    text = write(args.directories, args.out, args.represent)
   except results.ResultsError as e:
     print(f'error: {e}', file=sys.stderr)
     return 2

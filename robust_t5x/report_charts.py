@@ -9,7 +9,7 @@ import markupsafe
 import numpy as np
 import pandas as pd
 
-from robust_t5x import analysis, svg
+from robust_t5x import analysis, representation, svg
 from robust_t5x.report_tables import percent, points, text
 
 MAX_POINTS = 6000  # marks of phrasings in a page; beyond, each line keeps its ends and evenly spaced ranks
@@ -196,6 +196,35 @@ def scaling(families: Sequence[Any], models: Sequence[str], groups: Sequence[str
     marks, list(named.items()), [(t, f'{100 * t:.0f}') for t in ticks((low, high))], lines,
     (left - pad, right + pad, low, high), label='accuracy by number of parameters',
   )  # fmt: skip
+
+
+def representation_map(found: Any) -> markupsafe.Markup:
+  """The phrasings on two principal components, a plane for each model and place; see representation_report."""
+  frame = found.phrasings
+  datasets = list(frame['dataset'].unique())
+  figures = []
+  for place, x, y in ((representation.DECODER, 'x', 'y'), (representation.ENCODER, 'u', 'v')):
+    ends = []
+    for axis_ in (x, y):
+      low, high = float(frame[axis_].min()), float(frame[axis_].max())
+      pad = 0.04 * (high - low or 1)
+      ends += [low - pad, high + pad]
+    for model, part in frame.groupby('model', sort=False):
+      marks = [
+        svg.Mark(
+          row[x], row[y], datasets.index(row['dataset']), is_hollow(row['group']),
+          f'{row["dataset"]}, {row["group"]}, {percent(row["accuracy"]) or "accuracy unknown"}: {_words(row)}',
+        )
+        for _, row in part.iterrows()
+      ]  # fmt: skip
+      plane = svg.scatter(
+        marks, [], [], (), tuple(ends), focusable=True, label=f'map of the phrasings, {model}, {place}'
+      )
+      figures.append(
+        f'<figure class="card"><figcaption>{markupsafe.escape(model)}, {place}</figcaption>{plane}</figure>'
+      )
+  keys = ''.join(f'<li>{svg.key(d)}{markupsafe.escape(name)}</li>' for d, name in enumerate(datasets))
+  return markupsafe.Markup(f'<ul class="legend">{keys}</ul><div class="planes">{"".join(figures)}</div>')
 
 
 def _size(parameters: float) -> str:

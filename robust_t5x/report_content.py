@@ -353,6 +353,52 @@ def scaling_table(found: Sequence[Family], groups: Sequence[str]) -> Table | Non
   return Table('scaling', 'Accuracy by size of the model', tuple(columns), rows)
 
 
+def agreement(comparison: Any) -> dict[str, Any]:
+  """The section on agreement: of answers over phrasings, and of models about phrasings."""
+  section: dict[str, Any] = {'id': 'agreement', 'title': 'Agreement', 'notes': [], 'charts': [], 'tables': []}
+  if comparison.grain == results.EXAMPLE:
+    rows = []
+    for model in comparison.models:
+      for group in comparison.groups:
+        found = comparison.of(model).answer_agreement(model, group)
+        rows.append(
+          (model, group, found['consistency'], found["Fleiss' kappa"], comparison.interval(model, group, 'PSS'))
+        )
+    columns = (
+      Column('model'), Column('phrasings'), Column('consistency', 'percent'), Column("Fleiss' κ", 'number'),
+      Column('PSS', 'number'),
+    )  # fmt: skip
+    section['tables'].append(
+      Table(
+        'agreement', 'Agreement of the answers under different phrasings', columns, rows,
+        'Consistency: pairs of phrasings that lead to the same answer. κ: that beyond chance, 1 at best. PSS: mean distance '
+        'of the scores of two phrasings, 0 where all phrasings score alike.',
+      )
+    )  # fmt: skip
+  else:
+    section['notes'].append(
+      'Consistency, κ and PSS need the answers to every example; these inputs have accuracies per phrasing.'
+    )
+  rows = []
+  for cohort in comparison.cohorts:
+    if len(cohort.models) > 1:
+      for group in cohort.groups:
+        rows += [
+          (dataset, group, len(cohort.models), value)
+          for dataset, value in cohort.kendalls_w(group).items()
+          if value == value
+        ]
+  if rows:
+    columns = (Column('dataset'), Column('phrasings'), Column('models', 'count'), Column("Kendall's W", 'number'))
+    section['tables'].append(
+      Table(
+        'kendalls_w', 'Agreement of the models on which phrasings are hard', columns, rows,
+        'W is 1 where all models rank the phrasings alike, near 0 where their rankings have nothing in common.',
+      )
+    )  # fmt: skip
+  return section
+
+
 def focus_of(groups: Sequence[str]) -> str:
   """The group whose phrasings are looked at one by one."""
   return next((group for group in FOCUS if group in groups), groups[0])
