@@ -187,7 +187,7 @@ class Attention(nn.Module):
     keys: jax.Array,
     bias: jax.Array | None,
     *,
-    prefix: prompts.Prefix | None = None,
+    prompt: prompts.AttentionPrompt = prompts.NO_ADDITION,
     cache: str | None = None,
     cache_length: int = 0,
     deterministic: bool = True,
@@ -198,7 +198,7 @@ class Attention(nn.Module):
       queries: [N, Q, D].
       keys: [N, K, D], also the values' source.
       bias: additive mask and position bias, broadcastable to [N, H, Q, K], or None.
-      prefix: trainable key-value pairs that every query may attend to besides, or None.
+      prompt: trainable key-value pairs that every query may attend to besides, and additions to projections.
       cache: None; 'self' to append this one position to the cached keys; 'cross' to compute the keys once and keep
         them.
       cache_length: room of the 'self' cache.
@@ -215,13 +215,13 @@ class Attention(nn.Module):
       return out.reshape(*out.shape[:-1], cfg.num_heads, cfg.head_dim)
 
     # T5 folds the division by sqrt(F) into the initialisation of the query projection.
-    query = project(queries, 'query', 1.0 / cfg.head_dim)
+    query = prompts.add_low_rank(project(queries, 'query', 1.0 / cfg.head_dim), queries, prompt.query)
     if cache == 'cross' and self.has_variable('cache', 'cross_key'):
       key = self.get_variable('cache', 'cross_key')
       value = self.get_variable('cache', 'cross_value')
     else:
       key = project(keys, 'key')
-      value = project(keys, 'value')
+      value = prompts.add_low_rank(project(keys, 'value'), keys, prompt.value)
       if cache == 'cross':
         self.put_variable('cache', 'cross_key', key)
         self.put_variable('cache', 'cross_value', value)
@@ -231,11 +231,15 @@ class Attention(nn.Module):
     logits = jnp.einsum('nqhf,nkhf->nhqk', query, key)
     if bias is not None:
       logits = logits + bias
-    probabilities = jax.nn.softmax(logits.astype(jnp.float32), axis=-1).astype(cfg.dtype)
-    probabilities = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(probabilities, deterministic=deterministic)
-    out = jnp.einsum('nhqk,nkhf->nqhf', probabilities, value)
-    if prefix is not None:
-      out = out + prompts.attend_to_prefix(query, prefix)
+    # The softmax is divided by its sum after the product with the values, not before, which both ways saves a pass over
+    # all pairs of positions.
+    logits = logits.astype(jnp.float32)
+    raised = jnp.exp(logits - lax.stop_gradient(logits.max(axis=-1, keepdims=True)))
+    total = raised.sum(axis=-1).swapaxes(1, 2)[..., None]  # [N, Q, H, 1]
+    raised = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(raised.astype(cfg.dtype), deterministic=deterministic)
+    out = (jnp.einsum('nhqk,nkhf->nqhf', raised, value) / total).astype(cfg.dtype)
+    if prompt.prefix is not None:
+      out = out + prompts.attend_to_prefix(query, prompt.prefix)
     out = out.reshape(*out.shape[:-2], cfg.num_heads * cfg.head_dim)
     return Dense(queries.shape[-1], ('joined_kv', 'embed'), cfg.dtype, name='out')(out)
 
@@ -282,11 +286,11 @@ class EncoderLayer(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, x, bias, prefix, deterministic):
+  def __call__(self, x, bias, prompt, deterministic):
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     y = LayerNorm(cfg.dtype, name='pre_attention_layer_norm')(x)
-    y = Attention(cfg, name='attention')(y, y, bias, prefix=prefix, deterministic=deterministic)
+    y = Attention(cfg, name='attention')(y, y, bias, prompt=prompt, deterministic=deterministic)
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
     y = MLP(cfg, name='mlp')(y, deterministic)
@@ -301,7 +305,7 @@ class DecoderLayer(nn.Module):
   cache_length: int = 0
 
   @nn.compact
-  def __call__(self, x, encoded, self_bias, cross_bias, prefix, deterministic):
+  def __call__(self, x, encoded, self_bias, cross_bias, prompt, cross_prompt, deterministic):
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     y = LayerNorm(cfg.dtype, name='pre_self_attention_layer_norm')(x)
@@ -309,7 +313,7 @@ class DecoderLayer(nn.Module):
       y,
       y,
       self_bias,
-      prefix=prefix,
+      prompt=prompt,
       cache='self' if self.cached else None,
       cache_length=self.cache_length,
       deterministic=deterministic,
@@ -317,7 +321,12 @@ class DecoderLayer(nn.Module):
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_cross_attention_layer_norm')(x)
     y = Attention(cfg, name='encoder_decoder_attention')(
-      y, encoded, cross_bias, cache='cross' if self.cached else None, deterministic=deterministic
+      y,
+      encoded,
+      cross_bias,
+      prompt=cross_prompt,
+      cache='cross' if self.cached else None,
+      deterministic=deterministic,
     )
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
@@ -331,7 +340,7 @@ class Encoder(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, x, mask, prefixes, deterministic):
+  def __call__(self, x, mask, prompt, deterministic):
     """x [N, S, D], mask [N, S] (1 = attend) -> [N, S, D]."""
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
@@ -341,7 +350,7 @@ class Encoder(nn.Module):
     x = drop(x, deterministic=deterministic)
     layer = nn.remat(EncoderLayer, static_argnums=(4,)) if cfg.remat else EncoderLayer
     for i in range(cfg.num_encoder_layers):
-      x = layer(cfg, name=f'layers_{i}')(x, bias, prompts.layer(prefixes, i), deterministic)
+      x = layer(cfg, name=f'layers_{i}')(x, bias, prompts.layer(prompt, i), deterministic)
     x = LayerNorm(cfg.dtype, name='encoder_norm')(x)
     return drop(x, deterministic=deterministic)
 
@@ -352,7 +361,7 @@ class Decoder(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, x, encoded, encoded_mask, prefixes, deterministic, cached, cache_length, branches=1):
+  def __call__(self, x, encoded, encoded_mask, prompt, cross_prompt, deterministic, cached, cache_length, branches=1):
     """x [N, L, D], encoded [N, S, D], encoded_mask [N, S] -> states [N, L, D] or logits [N, L, V]."""
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
@@ -362,13 +371,14 @@ class Decoder(nn.Module):
     bias = bias + jnp.where(visible, 0.0, MASKED).astype(cfg.dtype)
     cross_bias = _mask_bias(encoded_mask, cfg.dtype)
     x = drop(x, deterministic=deterministic)
-    layer = nn.remat(DecoderLayer, static_argnums=(6,)) if cfg.remat and not cached else DecoderLayer
+    layer = nn.remat(DecoderLayer, static_argnums=(7,)) if cfg.remat and not cached else DecoderLayer
     for i in range(cfg.num_decoder_layers):
       x = layer(cfg, cached, cache_length, name=f'layers_{i}')(
-        x, encoded, bias, cross_bias, prompts.layer(prefixes, i), deterministic
+        x, encoded, bias, cross_bias, prompts.layer(prompt, i), prompts.layer(cross_prompt, i), deterministic
       )
     x = LayerNorm(cfg.dtype, name='decoder_norm')(x)
     x = drop(x, deterministic=deterministic)
+    self.sow('intermediates', 'states', x)  # for objectives on representations; costs nothing where nobody asks
     if cfg.logits_via_embedding:
       return x
     # float32 logits whatever the activations' dtype, for a stable softmax.
@@ -433,11 +443,9 @@ class Transformer(nn.Module):
     """
     x = self.token_embedder(encoder_input_tokens)
     mask = (encoder_input_tokens > 0).astype(jnp.int32)
-    prefixes = None
     if self.soft_prompt is not None:
       x, mask = self.soft_prompt.prepend(x, mask)
-      prefixes = self.soft_prompt.encoder_prefixes()
-    return self.encoder(x, mask, prefixes, deterministic), mask
+    return self.encoder(x, mask, self._attention_prompt('encoder'), deterministic), mask
 
   def decode(
     self,
@@ -468,9 +476,12 @@ class Transformer(nn.Module):
       float32 logits [N, L, V].
     """
     x = self.token_embedder(decoder_input_tokens)
-    prefixes = None if self.soft_prompt is None else self.soft_prompt.decoder_prefixes()
-    out = self.decoder(x, encoded, encoded_mask, prefixes, deterministic, cached, cache_length, branches)
+    own, cross = self._attention_prompt('decoder'), self._attention_prompt('cross')
+    out = self.decoder(x, encoded, encoded_mask, own, cross, deterministic, cached, cache_length, branches)
     return self.token_embedder.attend(out) if self.config.logits_via_embedding else out
+
+  def _attention_prompt(self, stack: str) -> prompts.AttentionPrompt:
+    return prompts.NO_ADDITION if self.soft_prompt is None else self.soft_prompt.attention(stack)
 
   def __call__(
     self,

@@ -104,7 +104,7 @@ def test_every_run_file_parses():
       extra += ['--gin_file=gin/models/from_checkpoint.gin', "--gin.INITIAL_CHECKPOINT_PATH='bundled'"]
     if 'REGISTER_TASKS' in text:
       extra += ['--gin_file=gin/tasks/mmlu.gin', '--gin_file=gin/observed/none.gin', "--gin.MMLU_DIR='DIR'"]
-    if run in ('align', 'eval', 'infer'):
+    if run in ('align', 'eval', 'infer', 'represent'):
       extra += ['--gin_file=gin/topologies/cpu.gin']
     if run == 'eval':
       extra += ["--gin.INITIAL_CHECKPOINT_PATH='bundled'"]
