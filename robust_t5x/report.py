@@ -167,6 +167,7 @@ def _extremes(comparison) -> tuple[list[dict[str, Any]], str]:
     why = 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
     return [item | {'examples': []} for item in found], why
   table = comparison.of(comparison.models[0]).sources[0].table
+  table = table[table['instruction_id'].isin({item[end]['id'] for item in found for end in ('best', 'worst')})]
   for item in found:
     item['examples'] = report_content.examples(table, item['best']['id'], item['worst']['id'], item['dataset'])
   return found, ''

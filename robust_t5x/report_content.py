@@ -381,7 +381,7 @@ def agreement(comparison: Any) -> dict[str, Any]:
     )
   rows = []
   for cohort in comparison.cohorts:
-    if len(cohort.models) > 1:
+    if len(cohort.models) > 2:
       for group in cohort.groups:
         rows += [
           (dataset, group, len(cohort.models), value)
@@ -393,7 +393,7 @@ def agreement(comparison: Any) -> dict[str, Any]:
     section['tables'].append(
       Table(
         'kendalls_w', 'Agreement of the models on which phrasings are hard', columns, rows,
-        'W is 1 where all models rank the phrasings alike, near 0 where their rankings have nothing in common.',
+        'W is 1 where all models rank the phrasings alike; m models whose rankings have nothing in common have 1/m on average.',
       )
     )  # fmt: skip
   return section
@@ -478,6 +478,7 @@ def methods(comparison: Any) -> list[str]:
     'exact_match': 'exact match of the greedy output with a right answer, case and punctuation folded',
     'rank_likelihood': 'whether the option with the highest log-likelihood is right',
     'lmentry': "LMentry's own rules on the greedy output",
+    'paper_logits': "InstructionEval's number, the options' pieces read off one greedy decode, which is not a likelihood",
   }
   seeds = {model: len(runs) for model, runs in comparison.runs.items() if len(runs) > 1}
   return [
