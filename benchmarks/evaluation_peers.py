@@ -216,7 +216,9 @@ def main():
   parser.add_argument('--phrasings', type=int, default=4)
   parser.add_argument('--rounds', type=int, default=3)
   parser.add_argument('--systems', default=','.join(SYSTEMS), help='which of the systems run')
-  parser.add_argument('--prepared', metavar='DIR', help='keeps weights and tokens here, and takes those that are here')
+  parser.add_argument(
+    '--prepared', metavar='DIR', help='keeps weights, tokens and compiled programs here, and takes those that are here'
+  )
   parser.add_argument('--out', metavar='FILE')
   arguments = parser.parse_args()
   if arguments.worker:
@@ -233,6 +235,7 @@ def main():
       prepare(directory, arguments.data, arguments.weights, arguments.items, arguments.phrasings)
     items = json.loads(pathlib.Path(directory, 'items.json').read_text(encoding='utf-8'))
     lengths = [len(x) for x in items['inputs']]
+    os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', os.path.join(directory, 'compiled'))
     processes = {}
     for name, (kind, _) in SYSTEMS.items():
       if pythons[kind] and name in arguments.systems.split(','):

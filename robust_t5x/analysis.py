@@ -242,6 +242,8 @@ def compare(paths: Sequence[str]) -> Comparison:
     dataset: {group: np.stack([s[dataset][group] for s in scores]) for group in groups}
     for dataset, groups in first.phrasings.items()
   }
+  for source, own in zip(order[1:], scores[1:], strict=True):
+    _check_same_sample(order[0], scores[0], source, own)
   labels = tuple(dict.fromkeys(source.label for source in order))
   members = {label: [source for source in order if source.label == label] for label in labels}
   templates = {k: v for source in order for k, v in source.record['instructions'].items()}
@@ -343,4 +345,15 @@ def _check_same_cells(first: Source, other: Source) -> None:
         raise results.ResultsError(
           f'{first.path} ({first.label}) and {other.path} ({other.label}) differ in the examples or phrasings of '
           f'{dataset} ({group}); compare evaluations with the same settings'
+        )
+
+
+def _check_same_sample(first: Source, first_scores: cells.Arrays, other: Source, other_scores: cells.Arrays) -> None:
+  """Where cells were sampled, the sample must be the same, or changes would not be paired."""
+  for dataset, groups in first_scores.items():
+    for group, scores in groups.items():
+      if (np.isnan(scores) != np.isnan(other_scores[dataset][group])).any():
+        raise results.ResultsError(
+          f'{first.path} ({first.label}) and {other.path} ({other.label}) have different samples of the cells of '
+          f'{dataset} ({group}); compare evaluations with the same CELL_BUDGET and seed'
         )

@@ -28,6 +28,8 @@ def evaluate(
   scorer: str = 'exact_match',
   batch_size: int = 128,
   label: str | None = None,
+  cell_budget: int | float | None = None,
+  cell_seed: int = 0,
 ) -> Any:
   """Evaluates and writes the results table, and a report of it.
 
@@ -41,6 +43,9 @@ def evaluate(
     scorer: 'exact_match' or 'lmentry' on greedy outputs, 'rank_likelihood' or 'paper_logits' over the options.
     batch_size: rows of the greatest length processed together, of shorter ones more.
     label: name of the model in tables and reports; by default says whether there is a prompt.
+    cell_budget: how many cells (an example under a phrasing) of each task are evaluated, a number or a share below 1;
+      None evaluates all. They are sampled evenly, and robust_t5x.prompteval estimates the accuracy under every phrasing.
+    cell_seed: of the sample.
 
   Returns:
     The results table; None on all processes but the main one.
@@ -62,6 +67,7 @@ def evaluate(
   tasks = [
     registration.evaluation_task(name) for mixture in mixtures for name in registration.evaluation_tasks(mixture)
   ]
+  _check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
   if scorer in _OPTION_SCORERS:
     for task in tasks:
       without = registration.example_without_options(task.name, split)
@@ -71,6 +77,8 @@ def evaluate(
         )
   label = label or ('with prompt' if loaded.identity['prompt'] else 'without prompt')
   identity = fingerprint(loaded, tasks, task_feature_lengths, split, scorer)
+  if cell_budget is not None:
+    identity['cells'] = {'budget': cell_budget, 'seed': cell_seed}
   # The main process alone keeps results; the others, whose disks may be their own, follow it.
   run = results.Run.open(output_dir, label=label, fingerprint=identity) if processes.is_main() else None
   open_tasks = np.asarray([run is None or not (run.finished or run.has_shard(task.name)) for task in tasks])
@@ -85,7 +93,7 @@ def evaluate(
   done = len(tasks) - len(todo)
   with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
     for task in todo:
-      rows = read_task(task.name, task_feature_lengths, split)
+      rows = sample_cells(read_task(task.name, task_feature_lengths, split), task.name, cell_budget, cell_seed)
       table = score_task(runner, rows, task, scorer, label)
       if run is not None:
         run.add_shard(task.name, table)
@@ -109,7 +117,70 @@ def evaluate(
     )
   print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
   print(report.write([output_dir], output_dir))
+  if cell_budget is not None:
+    _write_estimates(output_dir)
   return table
+
+
+def _check_budget(budget: int | float | None, num_phrasings: Mapping[str, int]) -> None:
+  """Raises UsageError for what is neither a number of cells nor a share of them, or a number below a task's phrasings."""
+  whole = isinstance(budget, int) and not isinstance(budget, bool) and budget >= 1
+  if budget is not None and not whole and not (isinstance(budget, float) and 0 < budget < 1):
+    raise launcher.UsageError(
+      f'CELL_BUDGET is {budget!r}; give a whole number of cells for each task, a share of them above 0 and below 1, or None'
+    )
+  for name, phrasings in num_phrasings.items() if whole else ():
+    _check_enough(budget, budget, phrasings, name)
+
+
+def _check_enough(budget: int | float, count: int, num_phrasings: int, name: str) -> None:
+  if count < num_phrasings:
+    raise launcher.UsageError(
+      f'CELL_BUDGET is {budget}, which is {count} cells of {name}; its {num_phrasings} phrasings need one each at least'
+    )
+
+
+def sample_cells(
+  rows: Sequence[Mapping[str, Any]], name: str, budget: int | float | None, seed: int
+) -> Sequence[Mapping[str, Any]]:
+  """The rows of a task that a budget allows, each phrasing and each example as evenly as possible.
+
+  Raises:
+    launcher.UsageError: if that is less than a row for each phrasing.
+  """
+  import zlib
+
+  import numpy as np
+
+  from robust_t5x import prompteval
+
+  if budget is None:
+    return rows
+  examples = {e: i for i, e in enumerate(dict.fromkeys(row['example_id'] for row in rows))}
+  phrasings = {p: i for i, p in enumerate(dict.fromkeys(row['instruction_id'] for row in rows))}
+  count = budget if isinstance(budget, int) else round(budget * len(rows))
+  _check_enough(budget, count, len(phrasings), name)
+  if count >= len(rows):
+    return rows
+  # Tasks differ in their cells, and a task keeps its own whatever others are evaluated.
+  own_seed = np.random.SeedSequence([seed, zlib.crc32(name.encode())]).generate_state(1)[0]
+  chosen = prompteval.balanced_cells(len(examples), len(phrasings), count, int(own_seed))
+  return [row for row in rows if chosen[examples[row['example_id']], phrasings[row['instruction_id']]]]
+
+
+def _write_estimates(output_dir: str) -> None:
+  """Writes `estimates.csv`, and prints what the sampled cells say of all phrasings."""
+  from robust_t5x import analysis, prompteval, results
+
+  estimates = prompteval.estimates(analysis.compare([output_dir]))
+  results.write_atomically(os.path.join(output_dir, 'estimates.csv'), estimates.to_csv(index=False))
+  for group, rows in estimates.groupby('group', sort=False):
+    values = rows[['mean', 'worst', 'best']].mean() * 100
+    print(
+      f'estimated for all {group} phrasings from {rows["evaluated"].sum()} of {rows["cells"].sum()} cells: mean '
+      f'{values["mean"]:.1f}%, worst {values["worst"]:.1f}%, best {values["best"]:.1f}%, means over tasks; estimates.csv '
+      'has each task with its intervals'
+    )
 
 
 def fingerprint(loaded, tasks, task_feature_lengths, split, scorer) -> dict[str, Any]:

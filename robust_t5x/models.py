@@ -39,6 +39,7 @@ class RobustT5:
     trainable: trainable_lib.Trainable | None = None,
     initial_prompt: Callable[['RobustT5'], Mapping[str, np.ndarray]] | None = None,
     summed_parts: int = 1,
+    canonical_trains: bool = True,
   ):
     """Builds the model.
 
@@ -56,6 +57,8 @@ class RobustT5:
       initial_prompt: gives the prompt's initial parameters instead of the network's own initialisation.
       summed_parts: parts of a batch whose gradients the trainer adds up without telling `loss_fn` the totals, as T5X
         does with its microbatches; each then counts for one over their number.
+      canonical_trains: whether the canonical phrasing takes part in the cross-entropy and is differentiated. Where not,
+        it only says what the others are drawn to, and saves a step its backward pass.
     """
     if not 0.0 <= alignment_weight <= 1.0:
       raise ValueError(f'ALIGNMENT_WEIGHT is {alignment_weight}; it must lie between 0 and 1')
@@ -70,6 +73,7 @@ class RobustT5:
     self.trainable = trainable
     self.initial_prompt = initial_prompt
     self.summed_parts = summed_parts
+    self.canonical_trains = canonical_trains
     self._programs: dict[tuple[str, Any], Callable[..., Any]] = {}
 
   @property
@@ -127,15 +131,41 @@ class RobustT5:
     tokens = batch['encoder_input_tokens']
     if tokens.ndim == 2:
       tokens = tokens[:, None]
-    examples, phrasings, _ = tokens.shape
-    rows = examples * phrasings
+    targets = batch['decoder_input_tokens']
+    if self.canonical_is_fixed(tokens.shape[1]):
+      keys = (None, None) if dropout_rng is None else jax.random.split(dropout_rng)
+      # A pass of its own: a backward pass over rows of which only some need it costs what one over all rows costs.
+      canonical = self._run(jax.lax.stop_gradient(params), tokens[:, :1], targets, keys[0])
+      others = self._run(params, tokens[:, 1:], targets, keys[1])
+      logits, encoded, mask, decoded = (jnp.concatenate(pair, axis=1) for pair in zip(canonical, others, strict=True))
+    else:
+      logits, encoded, mask, decoded = self._run(params, tokens, targets, dropout_rng)
+    needed = objectives.needed(self.alignment_objective) if tokens.shape[1] > 1 else ()
+    weights = _weights(batch)
+    return objectives.Branches(
+      logits=logits,
+      targets=batch['decoder_target_tokens'],
+      weights=weights,
+      encoded=encoded,
+      encoded_mask=mask,
+      normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
+      reference=self._reference(params, tokens[:, 0], targets) if 'reference' in needed else None,
+      decoded=decoded if 'decoded' in needed else None,
+    )
+
+  def canonical_is_fixed(self, phrasings: int) -> bool:
+    """Whether the canonical one of K phrasings is only what the others are drawn to."""
+    return phrasings > 1 and self.alignment_objective is not None and not self.canonical_trains
+
+  def _run(self, params, tokens, targets, dropout_rng):
+    """Phrasings [B, K, T], decoder inputs [B, L] -> [B, K, ...]: logits, encoding, its mask, the decoder's first state."""
+    examples, phrasings, length = tokens.shape
     variables = {'params': params}
     deterministic = dropout_rng is None
-    needed = objectives.needed(self.alignment_objective) if phrasings > 1 else ()
     rngs = [{}, {}] if deterministic else [{'dropout': k} for k in jax.random.split(dropout_rng)]
     encoded, mask = self.module.apply(
       variables,
-      tokens.reshape(rows, -1),
+      tokens.reshape(examples * phrasings, length),
       deterministic=deterministic,
       rngs=rngs[0],
       method=self.module.encode,
@@ -144,33 +174,14 @@ class RobustT5:
       variables,
       encoded,
       mask,
-      jnp.repeat(batch['decoder_input_tokens'], phrasings, axis=0),
+      jnp.repeat(targets, phrasings, axis=0),
       deterministic=deterministic,
       rngs=rngs[1],
       mutable=['intermediates'],
       method=self.module.decode,
     )
-
-    def unflatten(x):
-      return x.reshape(examples, phrasings, *x.shape[1:])
-
-    weights = _weights(batch)
-    reference = decoded = None
-    if 'reference' in needed:
-      reference = self._reference(params, tokens[:, 0], batch['decoder_input_tokens'])
-    if 'decoded' in needed:
-      decoded = unflatten(states['intermediates']['decoder']['states'][0][:, 0])
-
-    return objectives.Branches(
-      logits=unflatten(logits),
-      targets=batch['decoder_target_tokens'],
-      weights=weights,
-      encoded=unflatten(encoded),
-      encoded_mask=unflatten(mask),
-      normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
-      reference=reference,
-      decoded=decoded,
-    )
+    decoded = states['intermediates']['decoder']['states'][0][:, 0]
+    return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in (logits, encoded, mask, decoded))
 
   def _reference(self, params, encoder_input_tokens, decoder_input_tokens):
     """Teacher-forced logits [B, L, V] of the backbone without prompt and dropout, as constants."""
@@ -205,8 +216,10 @@ class RobustT5:
       moving, frozen = self.trainable.split(params)
       params = trainable_lib.merge(moving, jax.lax.stop_gradient(frozen))
     branches = self.branches(params, batch, dropout_rng, normalizers)
-    loss = cross_entropy = objectives.cross_entropy(branches, self.label_smoothing, self.z_loss)
     phrasings = branches.logits.shape[1]
+    first = 1 if self.canonical_is_fixed(phrasings) else 0
+    trained = branches._replace(logits=branches.logits[:, first:])
+    loss = cross_entropy = objectives.cross_entropy(trained, self.label_smoothing, self.z_loss)
     guesses = branches.logits.argmax(axis=-1)  # [B, K, L]
     tokens = branches.weights.sum()
     right = (guesses == branches.targets[:, None]).mean(axis=1)

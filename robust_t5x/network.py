@@ -231,9 +231,13 @@ class Attention(nn.Module):
     logits = jnp.einsum('nqhf,nkhf->nhqk', query, key)
     if bias is not None:
       logits = logits + bias
-    probabilities = jax.nn.softmax(logits.astype(jnp.float32), axis=-1).astype(cfg.dtype)
-    probabilities = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(probabilities, deterministic=deterministic)
-    out = jnp.einsum('nhqk,nkhf->nqhf', probabilities, value)
+    # The softmax is divided by its sum after the product with the values, not before, which both ways saves a pass over
+    # all pairs of positions.
+    logits = logits.astype(jnp.float32)
+    raised = jnp.exp(logits - lax.stop_gradient(logits.max(axis=-1, keepdims=True)))
+    total = raised.sum(axis=-1).swapaxes(1, 2)[..., None]  # [N, Q, H, 1]
+    raised = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(raised.astype(cfg.dtype), deterministic=deterministic)
+    out = (jnp.einsum('nhqk,nkhf->nqhf', raised, value) / total).astype(cfg.dtype)
     if prompt.prefix is not None:
       out = out + prompts.attend_to_prefix(query, prompt.prefix)
     out = out.reshape(*out.shape[:-2], cfg.num_heads * cfg.head_dim)

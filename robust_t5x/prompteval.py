@@ -8,9 +8,11 @@ evaluation of all cells would have given, with the uncertainty of not having don
 from collections.abc import Sequence
 import dataclasses
 import re
+from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Float
 import numpy as np
+import pandas as pd
 import scipy.linalg
 import scipy.optimize
 import scipy.sparse
@@ -19,7 +21,11 @@ import scipy.stats
 
 from robust_t5x import metrics, statistics
 
+if TYPE_CHECKING:
+  from robust_t5x import analysis
+
 DRAWS = 200
+_SUMMARY = {'mean': 'AvgP', 'worst': 'worst phrasing', 'best': 'MaxP', 'sd': 'sd'}
 _FLAT = 25.0  # prior variance of the mean, in logits squared: as good as none
 _WIDTHS = (-3.0, 1.5)  # logarithms of the prior's standard deviations
 _SHARED = (-3.0, 3.0)  # logits of the share of the variance that goes with the covariates
@@ -139,19 +145,54 @@ def estimate(
   return Estimate((known + expected) / n, possible / n, int(there.sum()), there.size)
 
 
+def estimates(comparison: 'analysis.Comparison') -> pd.DataFrame:
+  """Estimates of every model, dataset and group of a comparison whose cells were sampled.
+
+  The templates' words are covariates of the phrasings where the templates are known.
+
+  Returns:
+    a row for each (of a model's first run): model, dataset, group, phrasings, evaluated and cells; and, each followed by
+    NAME_low and NAME_high, the ends of a 95% interval: the mean, worst and best accuracy and sd over all phrasings, and
+    the accuracies below which 5%, 50% and 95% of the phrasings lie (p5, p50, p95).
+  """
+  rows = []
+  for model in comparison.models:
+    for dataset, groups in comparison.datasets.items():
+      for group, scores in groups.items():
+        chosen = comparison.phrasings.query('dataset == @dataset and group == @group')
+        ids = comparison.sources[0].places.phrasings[dataset][group]
+        templates = chosen.set_index('instruction_id')['template'].reindex(ids)
+        covariates = text_covariates(list(templates)) if templates.notna().all() and len(templates) > 1 else None
+        found = estimate(scores[comparison.runs_of(model).start], covariates)
+        values = {
+          **{name: found.interval(m) for name, m in _SUMMARY.items()},
+          **{f'p{round(100 * share)}': found.quantile(share) for share in (0.05, 0.5, 0.95)},
+        }
+        row = {'model': model, 'dataset': dataset, 'group': group, 'phrasings': scores.shape[-1]}
+        row |= {'evaluated': found.evaluated, 'cells': found.cells}
+        for name, value in values.items():
+          row |= {name: value.estimate, f'{name}_low': value.low, f'{name}_high': value.high}
+        rows.append(row)
+  return pd.DataFrame(rows)
+
+
 def distance(estimated: Float[np.ndarray, ' k'], full: Float[np.ndarray, ' k']) -> float:
   """W1 distance of two distributions of accuracies: how far, on average, an accuracy is from the one at its place."""
   return float(scipy.stats.wasserstein_distance(estimated, full))
 
 
 def text_covariates(texts: Sequence[str]) -> Float[np.ndarray, 'k p']:
-  """Unit vectors of the words of texts, rare words weighing more; the product of two says how alike they are."""
+  """Unit vectors of the words of texts; the product of two says how alike they are.
+
+  Rare words weigh more. A word of a single text says nothing of the others and is left out.
+  """
   words = [set(re.findall(r'\w+|[^\w\s]|\n', text.casefold())) for text in texts]
   vocabulary = {word: i for i, word in enumerate(sorted(set().union(*words)))}
   out = np.zeros((len(texts), max(1, len(vocabulary))))
   for row, found in zip(out, words, strict=True):
     row[[vocabulary[word] for word in found]] = 1
-  out *= np.log((1 + len(texts)) / (1 + out.sum(0))) + 1e-9
+  count = out.sum(0)
+  out *= np.where(count > 1, np.log((1 + len(texts)) / (1 + count)), 0)
   return out / np.maximum(np.linalg.norm(out, axis=1, keepdims=True), 1e-9)
 
 
@@ -238,7 +279,9 @@ def _prior(width: float, size: int, covariates, shares: list[float], flat: bool 
   if covariates is not None:
     share = scipy.special.expit(shares.pop(0))
     unit = covariates / np.maximum(np.linalg.norm(covariates, axis=1, keepdims=True), 1e-9)
-    covariance = (1 - share) * covariance + share * unit @ unit.T
+    alike = unit @ unit.T
+    np.fill_diagonal(alike, 1)
+    covariance = (1 - share) * covariance + share * alike
   covariance = width**2 * covariance + (_FLAT if flat else 0)
   factor = scipy.linalg.cholesky(covariance, lower=True)
   return scipy.linalg.cho_solve((factor, True), np.eye(size)), -2 * np.log(np.diag(factor)).sum()

@@ -14,6 +14,7 @@ import numpy as np
 from robust_t5x import partitioning
 
 _BUCKET = 8  # input lengths are padded to a multiple of this, and more coarsely from 16 times it on
+_FULL = 0.94  # share of a batch that is filled at least, each input counted with its own padding
 _GROWTH = 4  # how many times as many rows a batch of short inputs may hold
 
 
@@ -67,8 +68,8 @@ def plan_batches(lengths: Sequence[int], batch_size: int, longest: int | None = 
   """Cuts inputs into batches of about as many tokens each, the longest inputs first.
 
   A row count is `batch_size` times or divided by a power of two. Short inputs run in up to four times `batch_size`
-  rows while the batch holds no more tokens than `batch_size` of the longest; what is left over at the short end runs in
-  smaller batches, down to an eighth.
+  rows while the batch holds no more tokens than `batch_size` of the longest. Where inputs of its length are few, a batch
+  is smaller, down to a sixteenth of `batch_size`, rather than padded.
 
   Args:
     lengths: tokens of each input.
@@ -78,18 +79,18 @@ def plan_batches(lengths: Sequence[int], batch_size: int, longest: int | None = 
     unit: every number of rows is a multiple of it, such as the replicas.
   """
   order = np.argsort(lengths, kind='stable')[::-1]
-  longest = bucket(max([longest or 0, *lengths]))
+  buckets = [bucket(int(length)) for length in lengths]
+  longest = max([bucket(longest or 1), *buckets])
   smallest = batch_size
-  while smallest % (2 * unit) == 0 and smallest > batch_size // 8:
+  while smallest % (2 * unit) == 0 and smallest > batch_size // 16:
     smallest //= 2
   batches = []
   while len(order):
-    length = bucket(lengths[order[0]])
+    length = buckets[order[0]]
     rows = batch_size
     while rows < _GROWTH * batch_size and 2 * rows * length <= batch_size * longest:
       rows *= 2
-    # Halved until the inputs fill it, or nearly: filler costs as much as inputs do.
-    while rows > smallest and len(order) < 0.8 * rows:
+    while rows > smallest and sum(buckets[i] for i in order[:rows]) < _FULL * rows * length:
       rows //= 2
     batches.append(Batch(order[:rows], rows, length))
     order = order[rows:]
@@ -195,19 +196,12 @@ class Runner:
     self, inputs: Sequence[np.ndarray], start: Callable[[Any, np.ndarray], Any], on_batch: Callable[[int], None]
   ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """(indices of the inputs, result) of each batch; `start(tokens, indices)` computes on tokens [rows, length]."""
-    pending = None
     for batch in plan_batches([len(x) for x in inputs], self._batch_size, self._max_input, self._unit):
       tokens = np.zeros((batch.rows, batch.length), np.int32)
       for row, i in enumerate(batch.members):
         tokens[row, : len(inputs[i])] = inputs[i]
-      # The next batch is under way before the last one's result is waited for.
-      pending, last = (batch.members, start(self._place(tokens), batch.members)), pending
-      if last is not None:
-        yield last[0], np.asarray(last[1])
-        on_batch(len(last[0]))
-    if pending is not None:
-      yield pending[0], np.asarray(pending[1])
-      on_batch(len(pending[0]))
+      yield batch.members, np.asarray(start(self._place(tokens), batch.members))
+      on_batch(len(batch.members))
 
   def _place(self, rows: np.ndarray) -> Any:
     return rows if self._mesh is None else partitioning.split_rows(rows, self._mesh)

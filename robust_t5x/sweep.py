@@ -141,7 +141,9 @@ def sweep(flags: argparse.Namespace) -> int:
       processes.stop()
       interrupted = True
     places = {c: d for c, (d, _) in baselines.items() if sweep_cell.is_evaluated(d)}
-    write(flags, runs, places, summaries)
+    caution = write(flags, runs, places, summaries)
+  if caution:
+    print(f'warning: {caution}', file=sys.stderr)
   failed = [run for run in runs if run.status == 'failed']
   finished = sum(run.status == 'finished' for run in runs)
   print(f'{finished} of {len(runs)} cells finished, {len(failed)} failed: {os.path.join(flags.out, "sweep.csv")}')
@@ -158,8 +160,12 @@ def write(
   runs: Sequence[sweep_cell.CellRun],
   baselines: dict[str, str],
   summaries: dict[str, Any],
-) -> None:
-  """Writes the table and the page of what is known so far; arguments as for sweep_table.build."""
+) -> str:
+  """Writes the table and the page of what is known so far; arguments as for sweep_table.build.
+
+  Returns:
+    why rows of the table may not be compared; '' if they may.
+  """
   from robust_t5x import results, sweep_page, sweep_table
 
   axes = {axis.name: axis.shown for axis in flags.axes}
@@ -168,6 +174,7 @@ def write(
   results.write_atomically(os.path.join(flags.out, 'sweep.csv'), table.to_csv(index=False))
   axes.pop(sweep_grid.SEED, None)
   sweep_page.write(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
+  return sweep_table.caution(table)
 
 
 def _warn_of_drift(runs: Sequence[sweep_cell.CellRun]) -> None:

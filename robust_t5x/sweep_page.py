@@ -91,6 +91,7 @@ def contents(table: pd.DataFrame, axes: Mapping[str, Sequence[Any]], command: st
   tabled = [m for m in drawn if m.endswith(_TABLED) and not m.endswith('case-level sd') or m == sweep_table.GAP]
   return {
     'finding': finding(cells, settings, baselines),
+    'caution': sweep_table.caution(table),
     'metrics': drawn,
     'first': first,
     'charts': {

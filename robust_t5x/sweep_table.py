@@ -1,6 +1,8 @@
 """The results of a sweep as one table, a row per cell."""
 
 from collections.abc import Sequence
+import hashlib
+import json
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,16 @@ def summary(evaluation: str) -> dict[str, float]:
   return found
 
 
+def measured_on(evaluation: str) -> str:
+  """Hash of what an evaluation was made on: examples, phrasings, scorer, lengths; all but the model.
+
+  Rows of the table can be compared where it is the same.
+  """
+  fingerprint = results.read(evaluation)[1].get('fingerprint', {})
+  rest = {name: value for name, value in fingerprint.items() if name not in ('backbone', 'prompt')}
+  return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:8]
+
+
 def build(
   runs: Sequence[sweep_cell.CellRun], baselines: dict[str, str], axes: Sequence[str], summaries: dict[str, Any]
 ) -> pd.DataFrame:
@@ -47,7 +59,7 @@ def build(
 
   Returns:
     columns `kind`, `cell`, `status`, one for each axis, `seed`, the metrics, `steps`, `train_seconds`, `parameters`, `error`,
-    `model_dir`, `evaluation`, `train_command`, `eval_command`. The baselines' rows come first, their settings empty.
+    `model_dir`, `evaluation`, `measured_on`, `train_command`, `eval_command`. The baselines' rows come first, their settings empty.
   """
   rows = []
   for checkpoint, directory in baselines.items():
@@ -79,13 +91,35 @@ def build(
   table = pd.DataFrame(rows)
   whole = ['seed', 'steps', 'parameters']
   table[whole] = table[whole].astype('Int64')
-  last = ['steps', 'train_seconds', 'parameters', 'error', 'model_dir', 'evaluation', 'train_command', 'eval_command']
+  last = [
+    'steps',
+    'train_seconds',
+    'parameters',
+    'error',
+    'model_dir',
+    'evaluation',
+    'measured_on',
+    'train_command',
+    'eval_command',
+  ]
   first = ['kind', 'cell', 'status', *(name for name in axes if name != 'SEED'), 'seed']
   middle = [c for c in table if c not in {*first, *last, 'SEED'}]
   return table.reindex(columns=[*first, *middle, *last])
 
 
-def _summary(directory: str, summaries: dict[str, Any]) -> dict[str, float]:
+def caution(table: pd.DataFrame) -> str:
+  """Why rows of the table may not be compared; '' if they may."""
+  counts = table['measured_on'].value_counts()
+  if len(counts) < 2:
+    return ''
+  kinds = ', '.join(f'{count} measured_on {name}' for name, count in counts.items())
+  return (
+    f'The evaluations differ in examples, phrasings or scoring ({kinds}), since these changed between them. Delete the '
+    'evaluations of one kind (column `evaluation`) and start again; training is kept.'
+  )
+
+
+def _summary(directory: str, summaries: dict[str, Any]) -> dict[str, Any]:
   if directory not in summaries:
-    summaries[directory] = summary(directory)
+    summaries[directory] = {**summary(directory), 'measured_on': measured_on(directory)}
   return summaries[directory]

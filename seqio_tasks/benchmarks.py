@@ -8,7 +8,9 @@ For each dataset <d> of a benchmark <b>, and each phrasing that serves it:
   <d>_eval_...__rank              the same for `score_batch`
   <d>_tuning                      an observed phrasing for each example
   <d>_alignment_<form>            an observed phrasing and paraphrases of it that ask for the answer in the same form
-and the mixtures <b>_eval_<group>, <b>_eval_<collection>, <b>_eval_...__rank, <b>_tuning and <b>_alignment over all datasets.
+  <d>_resampling_<form>           one of all these phrasings for each example, drawn anew in every epoch
+and the mixtures <b>_eval_<group>, <b>_eval_<collection>, <b>_eval_...__rank, <b>_tuning, <b>_alignment and <b>_resampling over all
+datasets.
 
 Groups are "observed" and "unobserved" for the evaluation phrasings, and for the others their roles: "development",
 "default", "incorrect", "negation", "random". A phrasing is observed if the model was tuned on its collection, which is
@@ -119,7 +121,7 @@ def register_benchmark(
   for name, tasks in mixtures.items():
     if tasks == [name]:
       continue  # the one dataset is named as its benchmark
-    evaluation = name.rpartition('_')[2] not in ('tuning', 'alignment')
+    evaluation = name.rpartition('_')[2] not in ('tuning', 'alignment', 'resampling')
     benchmark = next(d.benchmark for d in datasets if name.startswith(f'{d.benchmark}_'))
     rates = {t: min(sizes[t], max_tuning_rate) for t in tasks if t in sizes}
     made_mixtures.append(
@@ -260,7 +262,7 @@ def _register_training(
   num_examples: int | None,
   num_paraphrases: int,
 ) -> list[tuple[str, str]]:
-  """Registers the training tasks of a dataset: ("tuning" or "alignment", name) of each."""
+  """Registers the training tasks of a dataset: ("tuning", "alignment" or "resampling", name) of each."""
   split = _first(_TRAINING_SPLITS, dataset.splits)
   if split is None:
     _logger.info('%s has no split to train on, only %s', dataset.name, ', '.join(dataset.splits))
@@ -285,9 +287,13 @@ def _register_training(
     if len(members) < num_paraphrases:
       _logger.info('%s: %d paraphrases ask for the answer as %s, too few to align', dataset.name, len(members), form)
       continue
-    preprocessor = phrasings.stack_phrasings(1 + num_paraphrases, firsts, members)
-    name = f'{dataset.name}_alignment_{form}'
-    made.append(('alignment', registration.register_examples_task(name, splits, vocabulary, preprocessor)))
+    preprocessors = {
+      'alignment': phrasings.stack_phrasings(1 + num_paraphrases, firsts, members),
+      'resampling': phrasings.stack_phrasings(1, (*firsts, *members)),
+    }
+    for kind, preprocessor in preprocessors.items():
+      name = f'{dataset.name}_{kind}_{form}'
+      made.append((kind, registration.register_examples_task(name, splits, vocabulary, preprocessor)))
   if paraphrases and not any(kind == 'alignment' for kind, _ in made):
     _logger.warning(
       '%s has no alignment task: fewer than NUM_PARAPHRASES=%d paraphrases ask for the answer in one form; lower it, or '

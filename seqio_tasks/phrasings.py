@@ -148,21 +148,22 @@ class ExpandPhrasings:
     max_targets = _length(self.sequence_length, 'targets')
 
     def tokenise(example):
-      inputs, truncated = _encode(inputs_vocabulary, example['text'][None], max_inputs)
-      targets, _ = _encode(targets_vocabulary, example['gold'][None], max_targets)
+      inputs, truncated = _encode(inputs_vocabulary, example['text'], max_inputs)
+      targets, _ = _encode(targets_vocabulary, example['gold'], max_targets)
       return {
-        'inputs': inputs[0],
-        'targets': targets[0],
+        'inputs': inputs,
+        'targets': targets,
         'inputs_pretokenized': example['text'],
         'targets_pretokenized': example['gold'],
         'example_id': example['example_id'],
         'instruction_id': example['instruction_id'],
         'options': example['options'],
         'alternatives': example['alternatives'],
-        'truncated_tokens': truncated[0],
+        'truncated_tokens': truncated,
       }
 
-    return _expand(self.flat, dataset).map(tokenise, num_parallel_calls=tf.data.AUTOTUNE)
+    # All phrasings of an example at once: the cost of a call outweighs that of a short text.
+    return _render_all(self.flat, dataset).map(tokenise, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -199,7 +200,7 @@ class RankOptions:
         'truncated_tokens': tf.repeat(truncated[0], count),
       }
 
-    rows = _expand(self.flat, dataset).enumerate()
+    rows = _render_all(self.flat, dataset).unbatch().enumerate()
     return rows.map(score, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
 
 
@@ -235,8 +236,8 @@ class CutToLength:
     return dataset.map(cut, num_parallel_calls=tf.data.AUTOTUNE)
 
 
-def _expand(flat: flattening.FlatPhrasings, dataset: tf.data.Dataset) -> tf.data.Dataset:
-  """Each example under every template, as scalar strings (option_list [C])."""
+def _render_all(flat: flattening.FlatPhrasings, dataset: tf.data.Dataset) -> tf.data.Dataset:
+  """Each example under every template, as [N] strings."""
   import tensorflow as tf
 
   table = compile_templates(flat.templates)
@@ -254,7 +255,7 @@ def _expand(flat: flattening.FlatPhrasings, dataset: tf.data.Dataset) -> tf.data
       'option_list': tf.gather(example['option_list'], tf.constant(flat.answer_index)),
     }
 
-  return dataset.map(render, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
+  return dataset.map(render, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def stack_phrasings(

@@ -7,9 +7,10 @@ TensorFlow and seqio are imported by the functions, not with this module.
 Names of the mini suite, for each of its tasks:
   mini_<task>_tuning       observed phrasings, one for each example: instruction tuning
   mini_<task>_alignment    an observed phrasing and paraphrases of it: training of the prompt
+  mini_<task>_resampling   one of all these phrasings for each example, drawn anew in every epoch
   mini_<task>_eval_<group> every example under every phrasing of a group, see `MINI_GROUPS`
   mini_<task>__<key>       every example under one evaluation phrasing
-and the mixtures mini_tuning, mini_alignment and mini_eval_<group> over all tasks.
+and the mixtures mini_tuning, mini_alignment, mini_resampling and mini_eval_<group> over all tasks.
 """
 
 from __future__ import annotations
@@ -35,13 +36,14 @@ if TYPE_CHECKING:
 Example = Mapping[str, Any]
 Examples = Sequence[Example] | Callable[[], Sequence[Example]]
 
-# Group of phrasings -> the collection that it is.
+# Group of phrasings -> the collections that it is made of.
 MINI_GROUPS = {
-  'observed': 'mini_tuning',
-  'unobserved': 'mini_heldout',
-  'development': 'mini_development',
+  'observed': ('mini_tuning',),
+  'unobserved': ('mini_heldout',),
+  'development': ('mini_development', 'mini_development_more'),
 }
 MINI_ALIGNMENT_COLLECTIONS = ('mini_alignment', 'mini_paraphrases')
+_TRAINING_KINDS = ('tuning', 'alignment', 'resampling')
 # Seqio shuffles after preprocessing, in a buffer that is saved with the iterator. The source
 # already permutes all examples, so the buffer need not be large.
 _SHUFFLE_BUFFER_SIZE = 256
@@ -292,7 +294,7 @@ def register_mini_suite(
   num_eval_examples: int = 100,
   seed: int = 0,
   generate: Callable[..., Sequence[Example]] | None = None,
-  observed_collections: Sequence[str] = (MINI_GROUPS['observed'],),
+  observed_collections: Sequence[str] = MINI_GROUPS['observed'],
   alignment_collections: Sequence[str] = MINI_ALIGNMENT_COLLECTIONS,
   alignment_tasks: Sequence[str] | None = None,
   vocabulary_words: bool = False,
@@ -332,10 +334,10 @@ def register_mini_suite(
 
     generate = mini_suite.generate
   bank = bank_lib.Bank.from_package('mini') if bank is None else bank
-  observed = bank.select(roles=['evaluation'], collections=[MINI_GROUPS['observed']])
+  observed = bank.select(roles=['evaluation'], collections=MINI_GROUPS['observed'])
   if not len(observed):
     raise RegistrationError(
-      f'the bank has no phrasing of the collection {MINI_GROUPS["observed"]!r} with the role '
+      f'the bank has no phrasing of the collection {MINI_GROUPS["observed"][0]!r} with the role '
       "'evaluation'; add its file to the bank"
     )
   unknown = sorted(set(alignment_tasks or ()) - set(observed.tasks))
@@ -351,7 +353,7 @@ def register_mini_suite(
     'test': num_eval_examples,
   }
   more_words = {'more_words': vocabulary_lib.whole_words(vocabulary)} if vocabulary_words else {}
-  names: dict[str, list[str]] = {kind: [] for kind in ('tuning', 'alignment', *MINI_GROUPS)}
+  names: dict[str, list[str]] = {kind: [] for kind in (*_TRAINING_KINDS, *MINI_GROUPS)}
   single = []
   for task in observed.tasks:
     dataset = f'mini_{task}'
@@ -363,6 +365,7 @@ def register_mini_suite(
     paraphrases = tuple(bank.select(task, ['alignment'], alignment_collections))
     if paraphrases and (alignment_tasks is None or task in alignment_tasks):
       preprocessors['alignment'] = phrasings.stack_phrasings(1 + num_paraphrases, canonical, paraphrases)
+      preprocessors['resampling'] = phrasings.stack_phrasings(1, (*canonical, *paraphrases))
     for kind, preprocessor in preprocessors.items():
       names[kind].append(register_examples_task(f'{dataset}_{kind}', train, vocabulary, preprocessor, train_counts))
     held_out = {split: examples[split] for split in ('validation', 'test')}
@@ -374,27 +377,26 @@ def register_mini_suite(
       vocabulary=vocabulary,
       num_input_examples=held_out_counts,
     )
-    for group, collection in MINI_GROUPS.items():
-      instructions = tuple(bank.select(task, collections=[collection]))
-      counted = 'unobserved' if group == 'observed' and collection not in observed_collections else group
+    for group, collections_ in MINI_GROUPS.items():
+      instructions = tuple(bank.select(task, collections=collections_))
+      is_new = group == 'observed' and not set(collections_) & set(observed_collections)
+      counted = 'unobserved' if is_new else group
       if instructions:
         names[group].append(register(f'{dataset}_eval_{group}', group=counted, instructions=instructions))
       for instruction in instructions:
         single.append(register(f'{dataset}__{instruction.key}', group=counted, instructions=[instruction]))
   flat = [name for group in MINI_GROUPS for name in names[group]]
   rates = {f'mini_{task}_tuning': rate for task, rate in (tuning_rates or {}).items()}
-  mixtures = [
-    register_mixture(f'mini_{kind}', names[kind], flat, rates) for kind in ('tuning', 'alignment') if names[kind]
-  ]
+  mixtures = [register_mixture(f'mini_{kind}', names[kind], flat, rates) for kind in _TRAINING_KINDS if names[kind]]
   mixtures += [register_mixture(f'mini_eval_{group}', names[group]) for group in MINI_GROUPS if names[group]]
-  return names['tuning'] + names['alignment'] + flat + single + mixtures
+  return [name for kind in _TRAINING_KINDS for name in names[kind]] + flat + single + mixtures
 
 
 def _check_keys(bank: bank_lib.Bank) -> None:
   """BankError if two phrasings would name the same task mini_<task>__<key>."""
   seen: dict[tuple[str, str], str] = {}
   problems = []
-  for i in bank.select(collections=MINI_GROUPS.values()):
+  for i in bank.select(collections=itertools.chain(*MINI_GROUPS.values())):
     other = seen.setdefault((i.task, i.key), i.id)
     if other != i.id:
       problems.append(

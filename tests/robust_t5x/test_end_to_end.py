@@ -113,6 +113,33 @@ def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatc
   pd.testing.assert_frame_equal(results.read_table(str(whole)), results.read_table(str(parts)))
 
 
+def test_a_budget_of_cells(tiny_checkpoint, tmp_path, capsys):
+  """Half of the cells: the same rows as in the whole table, evenly, and an estimate for all phrasings."""
+  whole, part = tmp_path / 'whole', tmp_path / 'part'
+  assert evaluate(tiny_checkpoint, whole, examples=4) == 0
+  assert evaluate(tiny_checkpoint, part, '--gin.CELL_BUDGET=0.5', examples=4) == 0
+  assert 'estimated for all unobserved phrasings from 20 of 40 cells' in capsys.readouterr().out
+  every, some = results.read_table(str(whole)), results.read_table(str(part))
+  assert len(some) == len(every) / 2
+  for column, count in (('instruction_id', 2), ('example_id', 5)):
+    assert (some.groupby(['group', column]).size() == count).all()
+  cell = ['group', 'example_id', 'instruction_id']
+  joined = some.merge(every, on=cell)
+  assert (joined['prediction_x'] == joined['prediction_y']).all()
+  estimates = pd.read_csv(part / 'estimates.csv')
+  assert estimates['cells'].tolist() == [40, 40]
+  assert (estimates['mean_low'] <= estimates['mean']).all()
+  fingerprint = json.loads((part / 'run.json').read_text())['fingerprint']
+  assert fingerprint['cells'] == {'budget': 0.5, 'seed': 0}
+  assert evaluate(tiny_checkpoint, part, '--gin.CELL_BUDGET=0.4', examples=4) == 2
+  assert 'it differs in cells' in capsys.readouterr().err
+  assert run('report', whole, part, '--out', tmp_path / 'report') == 2
+  assert 'different samples of the cells' in capsys.readouterr().err
+  for budget, message in ((9, 'its 10 phrasings need one each'), (1.5, 'CELL_BUDGET is 1.5; give a whole number')):
+    assert evaluate(tiny_checkpoint, tmp_path / 'bad', f'--gin.CELL_BUDGET={budget}', examples=4) == 2
+    assert message in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
   ('prompt', 'objective'),
   [('prefix', 'jensen_shannon'), ('input_and_prefix', 'encoder_cosine'), ('input', 'likelihood')],

@@ -1,5 +1,7 @@
 """Soft prompts: where they go, how they start, and how they are saved."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -81,12 +83,13 @@ def test_cached_decoding_with_a_prompt(kind):
   module, params = _build(kind)
   flat = trainable.flatten(params)
   params = trainable.unflatten({k: jnp.ones_like(v) if k.endswith(('gate', 'up')) else v for k, v in flat.items()})
-  encoded, mask = module.apply({'params': params}, INPUTS, method=module.encode)
+  encoded, mask = jax.jit(functools.partial(module.apply, method=module.encode))({'params': params}, INPUTS)
   whole = _logits(module, params)
   arguments = {'cached': True, 'cache_length': 3, 'mutable': ['cache'], 'method': module.decode}
-  _, cache = module.apply({'params': params}, encoded, mask, OUTPUTS[:, :1], **arguments)
+  step = jax.jit(functools.partial(module.apply, **arguments))
+  _, cache = step({'params': params}, encoded, mask, OUTPUTS[:, :1])
   for i in range(3):
-    logits, cache = module.apply({'params': params, **cache}, encoded, mask, OUTPUTS[:, i : i + 1], **arguments)
+    logits, cache = step({'params': params, **cache}, encoded, mask, OUTPUTS[:, i : i + 1])
     np.testing.assert_allclose(logits[:, 0], whole[:, i], atol=1e-5)
 
 

@@ -2,19 +2,16 @@
 
 import json
 import pathlib
-import re
 import signal
 import subprocess
 import sys
 import time
-from xml.etree import ElementTree
 
-import numpy as np
 import pandas as pd
 import pytest
 
 from robust_t5x import __main__ as command
-from robust_t5x import launcher, results, sweep, sweep_cell, sweep_charts, sweep_check, sweep_grid, sweep_page
+from robust_t5x import results, sweep, sweep_cell, sweep_check
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MINI = ['gin/runs/align_mini.gin', 'gin/prompts/prefix.gin', 'gin/objectives/kl.gin']
@@ -88,74 +85,6 @@ def calls(program) -> list[str]:
   return lines
 
 
-def cell_names(*axes):
-  return [c.name for c in sweep_grid.cells(MINI, {}, [sweep_grid.parse_axis(a) for a in axes])]
-
-
-def test_values_are_literals_references_or_words():
-  axis = sweep_grid.parse_axis("X=1,0.10,word,'two, words',[1, 2],(3,),@objectives.kl,%Y,None,~/dir/x")
-  assert [v.binding for v in axis.values] == [
-    '1', '0.1', "'word'", "'two, words'", '[1, 2]', '(3,)', '@objectives.kl', '%Y', 'None', "'~/dir/x'",
-  ]  # fmt: skip
-  assert [v.shown for v in axis.values][:4] == [1, 0.1, 'word', 'two, words']
-
-
-def test_files_are_an_axis_named_by_their_folder():
-  assert cell_names('gin_file=gin/objectives/kl.gin,gin/objectives/likelihood.gin', 'PROMPT_LENGTH=4,8') == [
-    'objectives=kl, PROMPT_LENGTH=4',
-    'objectives=kl, PROMPT_LENGTH=8',
-    'objectives=likelihood, PROMPT_LENGTH=4',
-    'objectives=likelihood, PROMPT_LENGTH=8',
-  ]
-  axis = sweep_grid.parse_axis('gin_file=none,gin/ablations/a.gin+gin/ablations/b.gin')
-  assert [(v.shown, v.files) for v in axis.values] == [
-    ('none', ()),
-    ('a+b', ('gin/ablations/a.gin', 'gin/ablations/b.gin')),
-  ]
-
-
-@pytest.mark.parametrize(
-  ('axis', 'message'),
-  [
-    ('LEARNING_RATE', 'write NAME=VALUE'),
-    ('LEARNING_RATE=', 'write NAME=VALUE'),
-    ('X=0.1.2', 'no Python literal'),
-    ('X=1e', 'no Python literal'),
-    ('X=true', 'write True'),
-    ('X=a b', 'no Python literal'),
-    ('X=[1,2', 'a bracket has no partner'),
-    ("X='a", 'a quote has no partner'),
-    ('X=1,,2', 'a value is empty'),
-    ('X=0.1,0.10', '0.1 stands twice'),
-    ('SEED=1,2', '--seeds 1,2'),
-    ('MODEL_DIR=x', 'the sweep sets MODEL_DIR'),
-  ],
-)
-def test_an_axis_that_cannot_be_read_is_refused(axis, message):
-  with pytest.raises(launcher.UsageError, match=message.replace('[', r'\[')):
-    sweep_grid.parse_axis(axis)
-
-
-def test_a_key_depends_on_settings_not_on_the_way_they_are_given():
-  fixed = sweep_grid.cells(MINI, {'LEARNING_RATE': sweep_grid.normalised('0.10')}, [sweep_grid.parse_seeds('3')])
-  varied = sweep_grid.cells(
-    MINI[::-1][1:], {'SEED': '3'},
-    [sweep_grid.parse_axis('gin_file=gin/objectives/kl.gin'), sweep_grid.parse_axis('LEARNING_RATE=0.1,0.2')],
-  )  # fmt: skip
-  assert fixed[0].key == varied[0].key != varied[1].key
-  assert {fixed[0].label, varied[0].label} == {'trained', 'objectives=kl, LEARNING_RATE=0.1'}
-
-
-def test_the_printed_command_is_what_a_shell_reads_back():
-  bindings = {'A': "'x y'", 'B': "['$a', \"b'c\"]", 'C': '0.1'}
-  arguments = sweep_grid.command('train', ['a b.gin'], bindings)
-  said = subprocess.run(
-    ['bash', '-c', f'robust-t5x() {{ printf "%s\\n" "$@"; }}; {sweep_grid.shell(arguments)}'],
-    capture_output=True, text=True, check=True,
-  ).stdout.splitlines()  # fmt: skip
-  assert said == arguments
-
-
 def test_cells_run_once_and_make_one_table(program, tmp_path):
   out = tmp_path / 'out'
   assert run(out, '--seeds', '0,1') == 0
@@ -180,6 +109,12 @@ def test_cells_run_once_and_make_one_table(program, tmp_path):
 
   assert run(out, '--seeds', '0,1') == 0
   assert calls(program) == []
+
+
+def test_training_that_ends_without_a_result_is_a_failure(program, tmp_path, capsys):
+  (program / 'program.py').write_text(PROGRAM.replace("if verb == 'train':", "if verb == 'train':\n  sys.exit(0)"))
+  assert run(tmp_path / 'out', rates='0.1') == 1
+  assert 'training ended without writing' in capsys.readouterr().err
 
 
 def test_another_grid_keeps_what_is_finished(program, tmp_path):
@@ -345,109 +280,19 @@ def test_settings_that_changed_since_are_said_and_the_cell_is_kept(program, tmp_
   assert calls(program) == []
 
 
-def test_an_interval_over_seeds_is_students():
-  # Mean 2 and standard error 1 / sqrt(3); the 97.5% quantile of t with 2 degrees of freedom is 4.3027 in every table.
-  low, high = sweep_page.interval(np.array([1.0, 2.0, 3.0]))
-  assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
-  assert sweep_page.interval(np.array([1.0, 2.0])) == (None, None)
-
-
-def sweep_rows(groups=('observed', 'unobserved'), lengths=(4, 16), seeds=3):
-  """A table of a finished sweep, whose unobserved accuracy is best for 'kl' and development accuracy for 'js'."""
-  base = {'observed': 0.9, 'unobserved': 0.2, 'development': 0.3}
-  rows = [
-    {'kind': 'baseline', 'cell': 'without prompt', 'status': 'finished', **{f'{g} AvgP': base[g] for g in groups}}
-  ]
-  for objective in ('kl', 'js'):
-    for length in lengths:
-      for seed in range(seeds):
-        gain = {'unobserved': 0.2 if objective == 'kl' else 0.1, 'development': 0.1 if objective == 'kl' else 0.2}
-        rows.append(
-          {'kind': 'cell', 'cell': f'{objective} {length} {seed}', 'status': 'finished', 'objectives': objective,
-           'PROMPT_LENGTH': length, 'seed': seed, 'steps': 5, 'train_seconds': 2.0, 'parameters': 7, 'error': '',
-           'train_command': 'robust-t5x train', 'eval_command': 'robust-t5x eval',
-           **{f'{g} AvgP': base[g] + gain.get(g, 0) + 0.01 * seed + 0.001 * length for g in groups}}
-        )  # fmt: skip
-  return pd.DataFrame(rows), {'objectives': ['kl', 'js'], 'PROMPT_LENGTH': list(lengths)}
-
-
-def test_best_is_chosen_by_development_phrasings_alone():
-  table, axes = sweep_rows()
-  content = sweep_page.contents(table, axes, '')
-  assert 'No setting is named best' in content['finding'] and content['first'] == 'unobserved AvgP'
-  table, axes = sweep_rows(('observed', 'unobserved', 'development'))
-  content = sweep_page.contents(table, axes, '')
-  assert (
-    'development phrasings, 52.6%, is that of objectives=js, PROMPT_LENGTH=16 (30.0% without prompt)'
-    in content['finding']
-  )
-  assert content['first'] == 'development AvgP'
-  # Seeds 0, 1, 2 of kl with 4 vectors: 0.404, 0.414, 0.424.
-  (setting,) = (s for s in content['settings'] if s['at'] == {'objectives': 'kl', 'PROMPT_LENGTH': 4})
-  assert setting['points']['unobserved AvgP'].mean == pytest.approx(0.414)
-  assert setting['seeds'] == 3
-
-
-def test_the_page_is_one_file_whose_drawings_hold_every_seed(tmp_path):
-  table, axes = sweep_rows()
-  table.loc[1, ['status', 'error']] = ['failed', 'train: <the loss> was not finite']
-  path = tmp_path / 'sweep.html'
-  sweep_page.write(str(path), table, axes, 'robust-t5x sweep')
-  text = path.read_text()
-  assert not re.search(r'(src|href)=', text)
-  assert 'train: &lt;the loss&gt; was not finite' in text
-  drawings = [ElementTree.fromstring(d) for d in re.findall(r'<svg viewBox="0 0 440.*?</svg>', text)]
-  assert len(drawings) == 4  # two axes, two metrics
-  for drawing in drawings:
-    kinds = [e.get('class') for e in drawing.iter()]
-    assert kinds.count('seed') == 11 and kinds.count('mean') == 4 and kinds.count('baseline') == 1
-    assert kinds.count('interval') == 3  # the setting with the failed cell has two seeds left
-
-
-def test_places_in_a_drawing():
-  """Values from 1 to 100 stand on a logarithmic scale, from 1 to 3 on a linear one."""
-  a, b, c = sweep_charts._positions([1.0, 10.0, 100.0])
-  assert b - a == pytest.approx(c - b, abs=0.2)
-  a, b, c = sweep_charts._positions([0.0, 1.0, 3.0])
-  assert 2 * (b - a) == pytest.approx(c - b, abs=0.2)
-  many = [sweep_charts.Series(str(i), {1: point(0.1 * i), 2: point(0.1 * i)}) for i in range(8)]
-  many.append(sweep_charts.Series('partial', {1: point(0.9)}))
-  drawing = ElementTree.fromstring(sweep_charts.draw([1, 2], many, {}, 'x'))
-  titles = [e.text for e in drawing.iter('title')]
-  assert titles[-2:] == ['mean of 8: 35.0%'] * 2  # the one that lacks a value has no part in the mean
-  assert [e.get('class') for e in drawing.iter()].count('seed') == 0
-
-
-def point(value):
-  return sweep_charts.Point({0: value, 1: value}, value)
-
-
-def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
-  """What the process of `sweep_check.check` answers, one request after another."""
-
-  def answer(*axes, evaluate=('--gin_file=gin/runs/eval_mini.gin',), files=MINI):
-    cells = sweep_grid.cells(files, {}, [sweep_grid.parse_axis(a) for a in axes])
-    return sweep_check.answer(sweep_check.request(cells, evaluate, ()))
-
-  good = answer('LEARNING_RATE=0.1,1', 'PROMPT_INIT=uniform')
-  assert [c['parameters'] for c in good['cells']] == [12300, 12300]
-  assert {c['checkpoint'] for c in good['cells']} == {'bundled'} and good['cells'][0]['prompt']
-  assert 'LEARNING_RATE = 1' in good['cells'][1]['config']
-  for axes, message in [
-    (['LEARNING_RAT=1'], 'cell LEARNING_RAT=1: --gin.LEARNING_RAT: no gin file has a macro of this name; did you mean'),
-    (['ALIGNMENT_WEIGHT=0.5,2.0'], 'cell ALIGNMENT_WEIGHT=2.0: ALIGNMENT_WEIGHT is 2.0; it must lie between 0 and 1'),
-    (['NUM_PARAPHRASES=90'], 'num_phrasings is 91'),
-    (['PROMPT_INIT=uniform,3'], '--grid: PROMPT_INIT: 3 is no string'),
-    (['PROMPT_LENGTH=4,4.5'], '--grid: PROMPT_LENGTH: 4.5 is no whole number'),
-    (['gin_file=gin/ablations/none,gin/ablations/long.gin'], 'no file gin/ablations/none; did you mean gin/ablations/'),
-    (['gin_file=gin/objectives/likelihood.gin'], 'give only one of these files'),
-    (['MIXTURE_OR_TASK_NAME=mini_aligment'], 'did you mean mini_alignment?'),
-  ]:
-    assert message in answer(*axes)['error'], axes
-  vectors = ['gin/prompts/input.gin' if f.startswith('gin/prompts') else f for f in MINI]
-  assert 'PROMPT_INIT' in answer('PROMPT_INIT=vocabulary,vocabulry', files=vectors)['error']
-  missing = answer('LEARNING_RATE=1', evaluate=['--gin_file=gin/runs/eval_mini.gin', "--gin.MIXTURES=['nothing']"])
-  assert missing['error'].startswith('evaluation: ') and 'nothing' in missing['error']
+def test_rows_that_cannot_be_compared_are_said(program, tmp_path, capsys):
+  out = tmp_path / 'out'
+  assert run(out) == 0
+  assert 'warning' not in capsys.readouterr().err
+  (record,) = out.glob('cells/LEARNING_RATE=0.1-*/eval-*/run.json')
+  record.write_text(json.dumps(json.loads(record.read_text()) | {'fingerprint': {'tasks': {'d': 'other phrasings'}}}))
+  assert run(out) == 0
+  assert 'warning: The evaluations differ in examples, phrasings or scoring (2 measured_on' in capsys.readouterr().err
+  table = pd.read_csv(out / 'sweep.csv')
+  assert table['measured_on'].nunique() == 2
+  record.write_text(json.dumps(json.loads(record.read_text()) | {'fingerprint': {'prompt': 'x', 'backbone': 'y'}}))
+  assert run(out) == 0  # the model itself has no part in it
+  assert 'warning' not in capsys.readouterr().err
 
 
 def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):

@@ -1,12 +1,16 @@
 """The training step: what moves, and that devices and microbatches change nothing."""
 
+import dataclasses
+import functools
+import re
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
 
-from robust_t5x import models, network, objectives, prompts, trainable, training
+from robust_t5x import arithmetic, models, network, objectives, partitioning, prompts, trainable, training
 
 CONFIG = network.T5Config(
   vocab_size=40, emb_dim=8, num_heads=2, head_dim=4, num_encoder_layers=1, num_decoder_layers=1, mlp_dim=16,
@@ -35,13 +39,14 @@ def _batch(examples=16, phrasings=3, seed=0):
   }
 
 
-def _setup(objective='kl_to_canonical'):
+def _setup(objective='kl_to_canonical', config=CONFIG, **options):
   model = models.RobustT5(
-    network.Transformer(CONFIG, prompts.PromptConfig(length=3)),
+    network.Transformer(config, prompts.PromptConfig(length=3)),
     Vocabulary,
     Vocabulary,
     optimizer_def=optax.adamw(0.1),
     alignment_objective=getattr(objectives, objective),
+    **options,
   )
   shapes = {'encoder_input_tokens': (1, 6), 'decoder_input_tokens': (1, 4)}
   params = jax.jit(lambda k: model.get_initial_variables(k, shapes))(jax.random.key(0))['params']
@@ -182,3 +187,64 @@ def test_the_reference_is_the_model_without_prompt_under_the_canonical_phrasing(
   )  # fmt: skip
   params = jax.jit(prefixed.initial_variables)(jax.random.key(0))['params']
   assert float(prefixed.loss_fn(params, batch, None)[0]) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_fixed_canonical_phrasing_is_only_what_the_others_are_drawn_to():
+  """Value and gradient are those of the likelihood of the others plus the divergence from a constant."""
+  model, state, frozen = _setup(canonical_trains=False)
+  batch = _batch()
+  others = {**batch, 'encoder_input_tokens': batch['encoder_input_tokens'][:, 1:]}
+  likelihood, divergence = _setup(alignment_weight=0.0)[0], _setup(alignment_weight=1.0)[0]
+
+  def loss(which, data):
+    return jax.value_and_grad(lambda p: which.loss_fn(trainable.merge(p, frozen), data, None)[0])(state.params)
+
+  value, gradient = loss(model, batch)
+  parts = loss(likelihood, others), loss(divergence, batch)
+  assert float(value) == pytest.approx(0.5 * sum(float(v) for v, _ in parts), rel=1e-5)
+  expected = 0.5 * sum(np.asarray(g['prompt']['embedding']) for _, g in parts)
+  assert np.abs(expected).max() > 1e-3
+  np.testing.assert_allclose(gradient['prompt']['embedding'], expected, atol=1e-6)
+  _, metrics = model.loss_fn(trainable.merge(state.params, frozen), batch, None)
+  assert _values(metrics)['alignment'] == pytest.approx(float(parts[1][0]), rel=1e-5)
+
+
+# Wide enough for the products to outweigh all that the floor leaves out, and no two sizes the same.
+WIDE = dataclasses.replace(CONFIG, vocab_size=384, emb_dim=128, num_heads=4, head_dim=48, mlp_dim=320)
+
+
+@functools.cache
+def _compiled(phrasings, canonical_trains=True):
+  """(compiled step, its floor, the backbone's shapes) of two examples of 50 input and 10 target tokens."""
+  model, state, frozen = _setup(config=WIDE, canonical_trains=canonical_trains)
+  tokens = jax.ShapeDtypeStruct((2, phrasings, 50), jnp.int32)
+  targets = jax.ShapeDtypeStruct((2, 10), jnp.int32)
+  batch = dict.fromkeys(('decoder_input_tokens', 'decoder_target_tokens', 'decoder_loss_weights'), targets)
+  step = training.compiled_step(model, partitioning.make_mesh(1, jax.devices()[:1]))
+  compiled = step.lower(state, frozen, {**batch, 'encoder_input_tokens': tokens}).compile()
+  least = arithmetic.floor(WIDE, model.module.prompt, trainable.merge(state.params, frozen), 50, 10)
+  return compiled, least.step(2, phrasings, canonical_trains), frozen
+
+
+@pytest.mark.parametrize(('phrasings', 'canonical_trains'), [(2, True), (4, True), (4, False)])
+def test_a_step_costs_what_its_arithmetic_costs(phrasings, canonical_trains):
+  compiled, least, _ = _compiled(phrasings, canonical_trains)
+  flops = compiled.cost_analysis()['flops']
+  assert 0.9 < flops / least < 1.1
+  if canonical_trains:
+    assert flops == pytest.approx(phrasings / 2 * _compiled(2)[0].cost_analysis()['flops'], rel=0.02)
+  else:
+    # The floor of a branch without gradient is half that of one with it.
+    assert flops == pytest.approx(3.5 / 4 * _compiled(4)[0].cost_analysis()['flops'], rel=0.04)
+
+
+def test_a_step_holds_no_gradient_or_slot_of_the_backbone():
+  compiled, _, frozen = _compiled(2)
+  kernels = {x.shape for path, x in trainable.flatten(frozen).items() if path.endswith('kernel')}
+  kernels |= {shape[::-1] for shape in kernels}
+  products = re.findall(r' = \w+\[([\d,]+)\]\S* (?:dot|convolution|custom-call)\(', compiled.as_text())
+  products = {tuple(map(int, p.split(','))) for p in products}
+  assert (2 * 2 * 53, 320) in products  # the pattern finds what there is: tokens by the MLP's width
+  assert not products & kernels
+  prompt = 3 * 128 * 4
+  assert compiled.memory_analysis().output_size_in_bytes < 4 * prompt  # the prompt, two slots, scalars

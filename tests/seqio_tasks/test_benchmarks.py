@@ -164,6 +164,9 @@ def test_seqio_scores_a_rank_task(vocabulary, banks, quiz):
 def test_alignment_pairs_phrasings_of_one_form(vocabulary, banks, quiz):
   names = benchmarks.register_benchmark(vocabulary, quiz, banks, ['seen'], num_paraphrases=2)
   assert [n for n in names if 'alignment' in n] == ['quiz_alignment_text', 'quiz_alignment_upper', 'quiz_alignment']
+  assert [n for n in names if 'resampling' in n] == ['quiz_resampling_text', 'quiz_resampling_upper', 'quiz_resampling']
+  drawn = {r['inputs_pretokenized'][0].split()[0] for r in _rows('quiz_resampling_upper', 'train')}
+  assert drawn <= {b'pick', b'take', b'choose', b'find'}
   for row in _rows('quiz_alignment_upper', 'train'):
     texts = [t.decode() for t in row['inputs_pretokenized']]
     assert texts[0].startswith('pick ') and row['targets_pretokenized'] in (b'A', b'B')

@@ -76,12 +76,13 @@ def test_the_names_of_the_mini_suite(vocabulary):
   names = _register(vocabulary)
   expected = set()
   for task in TEMPLATES:
-    kinds = ('tuning', 'alignment', 'eval_observed', 'eval_unobserved', 'eval_development')
+    kinds = ('tuning', 'alignment', 'resampling', 'eval_observed', 'eval_unobserved', 'eval_development')
     expected |= {f'mini_{task}_{kind}' for kind in kinds}
     expected |= {f'mini_{task}__{key}' for key in ('t0', 't1', 'h0', 'h1', 'h2', 'd0')}
   expected |= {
     'mini_tuning',
     'mini_alignment',
+    'mini_resampling',
     'mini_eval_observed',
     'mini_eval_unobserved',
     'mini_eval_development',
@@ -129,6 +130,14 @@ def test_training_tasks_stack_phrasings_of_their_roles(vocabulary):
   for e in _read('mini_bigger_number_alignment', 'train'):
     first, *rest = (t.split(b' ')[0] for t in e['inputs_pretokenized'])
     assert first == b'mini_tuning' and rest == [b'mini_alignment'] * 2
+
+
+def test_resampling_draws_one_of_all_training_phrasings_for_each_example(vocabulary):
+  _register(vocabulary)
+  rows = _read('mini_bigger_number_resampling', 'train', shuffle=True)
+  assert {e['inputs'].shape for e in rows} == {(1, 16)} and len(rows) == 30
+  drawn = {e['inputs_pretokenized'][0].split(b':')[0] for e in rows}
+  assert drawn == {b'mini_tuning %d' % i for i in range(2)} | {b'mini_alignment %d' % i for i in range(4)}
 
 
 def test_mixtures_mix_all_tasks(vocabulary):
