@@ -9,7 +9,7 @@ from jaxtyping import Float, Int
 import numpy as np
 import scipy.stats
 
-_ROWS = 4096  # classes of answers that are counted together
+_ROWS = 512  # classes of answers that are counted together
 _MOST_CLASSES = 256  # whose share is followed through resamples
 
 CONSISTENCY, KAPPA = 'consistency', "Fleiss' kappa"
