@@ -24,6 +24,7 @@ setuptools.setup(
     'robust_t5x',
     'robust_t5x.configs',
     'robust_t5x.mini',
+    'robust_t5x.objectives',
     'robust_t5x.templates',
     'seqio_tasks',
     'seqio_tasks.banks',

@@ -9,11 +9,14 @@ VERBS = {
   'train': ('robust_t5x.train', 'train a prompt on a frozen model, or a whole model'),
   'eval': ('robust_t5x.eval', 'evaluate a model under every phrasing of every task'),
   'infer': ('robust_t5x.infer', 'write outputs for the inputs of a file'),
+  'sweep': ('robust_t5x.sweep', 'train and evaluate every cell of a grid of settings'),
   'tasks': ('robust_t5x.tasks', 'list, show, check and render tasks and instruction banks'),
   'import': ('robust_t5x.importing', 'make bank files of published instruction sets'),
   'convert': ('robust_t5x.convert', 'convert checkpoints and prompts between formats'),
   'plan': ('robust_t5x.plan', 'compile a run for a TPU topology and say what it needs there'),
   'preflight': ('robust_t5x.preflight', 'count the workers and devices that a run would have'),
+  'compare': ('robust_t5x.compare', 'test one model against another on the same cells'),
+  'represent': ('robust_t5x.representation', 'measure how far phrasings lie apart inside a model'),
   'report': ('robust_t5x.report', 'write a report from the results of evaluations'),
 }
 

@@ -14,7 +14,8 @@ from typing import Any
 
 from robust_t5x import launcher, processes
 
-SCORERS = ('exact_match', 'lmentry', 'rank_likelihood')
+SCORERS = ('exact_match', 'lmentry', 'rank_likelihood', 'paper_logits')
+_OPTION_SCORERS = ('rank_likelihood', 'paper_logits')  # answer with the option that scores best
 
 
 def evaluate(
@@ -37,8 +38,8 @@ def evaluate(
     task_feature_lengths: tokens of 'inputs' and 'targets'; longer inputs are cut, counted and reported.
     register_tasks: calls that register the tasks, each given `vocabulary`.
     split: split of the tasks.
-    scorer: 'exact_match' or 'lmentry' on greedy outputs, or 'rank_likelihood' over the options.
-    batch_size: rows processed together.
+    scorer: 'exact_match' or 'lmentry' on greedy outputs, 'rank_likelihood' or 'paper_logits' over the options.
+    batch_size: rows of the greatest length processed together, of shorter ones more.
     label: name of the model in tables and reports; by default says whether there is a prompt.
 
   Returns:
@@ -61,13 +62,12 @@ def evaluate(
   tasks = [
     registration.evaluation_task(name) for mixture in mixtures for name in registration.evaluation_tasks(mixture)
   ]
-  if scorer == 'rank_likelihood':
+  if scorer in _OPTION_SCORERS:
     for task in tasks:
       without = registration.example_without_options(task.name, split)
       if without is not None:
         raise launcher.UsageError(
-          f'SCORER: rank_likelihood needs options, which example {without} of {task.name} lacks; use exact_match for '
-          'this task'
+          f'SCORER: {scorer} needs options, which example {without} of {task.name} lacks; use exact_match for this task'
         )
   label = label or ('with prompt' if loaded.identity['prompt'] else 'without prompt')
   identity = fingerprint(loaded, tasks, task_feature_lengths, split, scorer)
@@ -79,7 +79,9 @@ def evaluate(
     print(f'{output_dir} holds this evaluation already; nothing to do')
     return run.table()
 
-  runner = scoring.Runner(loaded.model, loaded.params, batch_size, max_output=task_feature_lengths['targets'])
+  runner = scoring.Runner(
+    loaded.model, loaded.params, batch_size, task_feature_lengths['targets'], task_feature_lengths['inputs']
+  )
   done = len(tasks) - len(todo)
   with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
     for task in todo:
@@ -158,8 +160,9 @@ def score_task(runner, rows, task, scorer, label) -> Any:
   options = [json.loads(row['options']) for row in rows]
   right = [[gold, *json.loads(row['alternatives'])] for gold, row in zip(golds, rows, strict=True)]
   option_scores = [''] * len(rows)
-  if scorer == 'rank_likelihood':
-    ranked = runner.score(inputs, options)
+  if scorer in _OPTION_SCORERS:
+    score_options = runner.score if scorer == 'rank_likelihood' else runner.score_free_running
+    ranked = score_options(inputs, options)
     predictions = [o[int(s.argmax())] for o, s in zip(options, ranked, strict=True)]
     option_scores = [
       json.dumps({o: round(float(x), 5) for o, x in zip(os_, s, strict=True)})

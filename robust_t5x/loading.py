@@ -1,6 +1,7 @@
 """Loads a model for evaluation, inference and notebooks."""
 
 import dataclasses
+import hashlib
 from typing import Any
 
 from robust_t5x import checkpoints, models, network, partitioning, prompts
@@ -15,7 +16,7 @@ class Loaded:
   Attributes:
     model: the model.
     params: its parameters, prompt included, on the devices.
-    identity: path and hash of backbone and prompt, for run metadata.
+    identity: path and hash of backbone and prompt, and hash of the vocabulary, for run metadata.
   """
 
   model: models.RobustT5
@@ -82,6 +83,7 @@ def load_with_identity(
     identity['prompt'] = {'path': prompt, 'sha256': checkpoints.sha256(path)}
   pieces = checkpoints.vocabulary(vocabulary, checkpoint=checkpoint)
   checkpoints.check_vocabulary(config, pieces)
+  identity['vocabulary'] = vocabulary_hash(pieces)
   model = models.RobustT5(network.Transformer(config, prompt_config), pieces, pieces)
   shapes, axes = model.variable_shapes()
   mesh = partitioning.make_mesh(model_parallel)
@@ -93,3 +95,10 @@ def load_with_identity(
       name: jax.device_put(array.astype(dtype), shardings['prompt'][name]) for name, array in arrays.items()
     }
   return Loaded(model, params, identity)
+
+
+def vocabulary_hash(vocabulary: Any) -> str:
+  """SHA-256 of a SentencePiece vocabulary with its extra ids: equal if and only if texts become the same tokens."""
+  digest = hashlib.sha256(vocabulary.sp_model)
+  digest.update(f'|{vocabulary.extra_ids}'.encode())
+  return digest.hexdigest()

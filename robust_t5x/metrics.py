@@ -12,6 +12,8 @@ from jaxtyping import Float
 import numpy as np
 import pandas as pd
 
+from robust_t5x import cells
+
 
 def _quiet(function, *args, **kwargs):
   # An example or phrasing without any cell gives NaN, which is the answer; numpy's warning adds nothing.
@@ -75,11 +77,59 @@ def case_standard_deviation(scores: Float[np.ndarray, '*b n k']) -> Float[np.nda
   return _quiet(lambda s: np.nanmean(np.nanstd(s, axis=-1, ddof=1), axis=-1), scores)
 
 
+def pairwise_sensitivity(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+  """PSS: mean over examples of the mean distance |s[n,i] - s[n,j]| of two phrasings (Zhuo et al. 2024, arXiv 2410.12405).
+
+  Examples with a single phrasing have no pair and are left out.
+  """
+  k = (~np.isnan(scores)).sum(-1)
+  # Each score, sorted, is the larger one of as many pairs as stand before it, and the smaller one of those after.
+  ordered = np.sort(scores, axis=-1)  # NaN last
+  signs = 2 * np.arange(scores.shape[-1]) - (k[..., None] - 1)
+  with np.errstate(invalid='ignore', divide='ignore'):
+    per_example = np.nansum(signs * ordered, axis=-1) / (k * (k - 1) / 2)
+  return _quiet(np.nanmean, np.where(k > 1, per_example, np.nan), axis=-1)
+
+
 def observed_gap(
   unobserved: Float[np.ndarray, '*b n k'], observed: Float[np.ndarray, '*b n j']
 ) -> Float[np.ndarray, '*b']:
   """AvgP of unobserved phrasings less that of observed ones; below 0 where new words hurt (Sun et al. 2024)."""
   return average_performance(unobserved) - average_performance(observed)
+
+
+def performance_drop_rate(original: float, changed: float) -> float:
+  """PDR: share of the accuracy that a change of phrasing costs, 1 - changed / original; NaN if original is 0.
+
+  Source: PromptBench, Zhu et al. 2023, arXiv 2306.04528.
+  """
+  return 1 - changed / original if original else np.nan
+
+
+def phrasings_needed(
+  accuracies: Float[np.ndarray, ' k'], epsilon: float, delta: float = 0.05, draws: int = 2000, seed: int = 0
+) -> int:
+  """The smallest number of phrasings whose mean is within epsilon of the mean of all, with probability 1 - delta.
+
+  Args:
+    accuracies: a[i] of all k phrasings.
+    epsilon: largest difference allowed, as a share.
+    delta: probability with which it may be larger.
+    draws: random orders of the phrasings from which the probability is estimated.
+    seed: of these.
+
+  Returns:
+    the number m; with m phrasings, and with any larger number, it holds. k at most, which always does.
+  """
+  a = accuracies[~np.isnan(accuracies)]
+  if not len(a):
+    raise ValueError('no accuracy given')
+  orders = np.random.default_rng(seed).permuted(np.tile(a, (draws, 1)), axis=1)
+  means = np.cumsum(orders, axis=1) / np.arange(1, len(a) + 1)
+  close = (np.abs(means - a.mean()) <= epsilon + 1e-12).mean(0) >= 1 - delta
+  close[-1] = True
+  failing = np.flatnonzero(~close)
+  return int(failing[-1]) + 2 if len(failing) else 1
 
 
 # Name in tables -> metric of one group of phrasings.
@@ -94,7 +144,10 @@ METRICS = {
   'case-level worst': case_worst,
   'case-level best': case_best,
   'case-level sd': case_standard_deviation,
+  'PSS': pairwise_sensitivity,
 }
+# Those that the accuracies of phrasings alone do not give.
+CASE_METRICS = frozenset({'case-level worst', 'case-level best', 'case-level sd', 'PSS'})
 
 
 def table_cells(table: pd.DataFrame) -> Mapping[str, Mapping[str, pd.DataFrame]]:
@@ -105,21 +158,11 @@ def table_cells(table: pd.DataFrame) -> Mapping[str, Mapping[str, pd.DataFrame]]
   Raises:
     ValueError: if a cell stands twice, such as for two models or scorers in one table.
   """
-  keys = ['dataset', 'group', 'example_id', 'instruction_id']
-  double = table.duplicated(keys)
-  if double.any():
-    row = table[double].iloc[0]
-    raise ValueError(
-      f'the results have more than one score of example {row["example_id"]!r} under {row["instruction_id"]!r}; '
-      'give one table for each model and scorer'
-    )
-  cells = {}
-  for dataset, rows in table.groupby('dataset', sort=False):
-    examples = rows['example_id'].unique()
-    cells[dataset] = {
-      group: part.pivot(index='example_id', columns='instruction_id', values='score').reindex(
-        index=examples, columns=part['instruction_id'].unique()
-      )
-      for group, part in rows.groupby('group', sort=False)
+  places = cells.Cells(table)
+  return {
+    dataset: {
+      group: pd.DataFrame(scores, places.examples[dataset], places.phrasings[dataset][group])
+      for group, scores in groups.items()
     }
-  return cells
+    for dataset, groups in places.fill(table['score'].to_numpy(float), np.nan).items()
+  }

@@ -10,11 +10,10 @@ from typing import Any
 
 from clu import metrics as clu_metrics
 import jax
-from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from robust_t5x import network, objectives, partitioning
+from robust_t5x import decoding, network, objectives, partitioning
 from robust_t5x import trainable as trainable_lib
 
 Batch = Mapping[str, jax.Array]
@@ -138,9 +137,11 @@ class RobustT5:
       # A pass of its own: a backward pass over rows of which only some need it costs what one over all rows costs.
       canonical = self._run(jax.lax.stop_gradient(params), tokens[:, :1], targets, keys[0])
       others = self._run(params, tokens[:, 1:], targets, keys[1])
-      logits, encoded, mask = (jnp.concatenate(pair, axis=1) for pair in zip(canonical, others, strict=True))
+      outputs = tuple(jnp.concatenate(pair, axis=1) for pair in zip(canonical, others, strict=True))
     else:
-      logits, encoded, mask = self._run(params, tokens, targets, dropout_rng)
+      outputs = self._run(params, tokens, targets, dropout_rng)
+    logits, encoded, mask, decoded = outputs
+    needed = objectives.needed(self.alignment_objective) if tokens.shape[1] > 1 else ()
     weights = _weights(batch)
     return objectives.Branches(
       logits=logits,
@@ -149,6 +150,8 @@ class RobustT5:
       encoded=encoded,
       encoded_mask=mask,
       normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
+      reference=self._reference(params, tokens[:, 0], targets) if 'reference' in needed else None,
+      decoded=decoded if 'decoded' in needed else None,
     )
 
   def canonical_is_fixed(self, phrasings: int) -> bool:
@@ -156,7 +159,7 @@ class RobustT5:
     return phrasings > 1 and self.alignment_objective is not None and not self.canonical_trains
 
   def _run(self, params, tokens, targets, dropout_rng):
-    """Phrasings [B, K, T] and decoder inputs [B, L] -> logits [B, K, L, V], encoding [B, K, S, D], its mask [B, K, S]."""
+    """Phrasings [B, K, T] and decoder inputs [B, L] -> logits, encoding, its mask, first decoder state, each [B, K, ...]."""
     examples, phrasings, length = tokens.shape
     variables = {'params': params}
     deterministic = dropout_rng is None
@@ -168,16 +171,24 @@ class RobustT5:
       rngs=rngs[0],
       method=self.module.encode,
     )
-    logits = self.module.apply(
+    logits, states = self.module.apply(
       variables,
       encoded,
       mask,
       jnp.repeat(targets, phrasings, axis=0),
       deterministic=deterministic,
       rngs=rngs[1],
+      mutable=['intermediates'],
       method=self.module.decode,
     )
-    return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in (logits, encoded, mask))
+    decoded = states['intermediates']['decoder']['states'][0][:, 0]
+    return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in (logits, encoded, mask, decoded))
+
+  def _reference(self, params, encoder_input_tokens, decoder_input_tokens):
+    """Teacher-forced logits [B, L, V] of the backbone without prompt and dropout, as constants."""
+    backbone = {name: value for name, value in params.items() if name != 'prompt'}
+    plain = self.module.clone(prompt=None)
+    return jax.lax.stop_gradient(plain.apply({'params': backbone}, encoder_input_tokens, decoder_input_tokens))
 
   def normalizers(self, batch: Batch, axis_name: str | None = None) -> objectives.Normalizers:
     """Totals of a whole batch, for losses computed on its parts (microbatches, devices of `axis_name`)."""
@@ -254,29 +265,15 @@ class RobustT5:
     return scores
 
   def score_options(self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, options: jax.Array) -> jax.Array:
-    """Log-likelihood of every option of every input; each input is encoded once.
+    """Log-likelihood, in nats, of every option [B, C, L] of every input [B, T]; see decoding.score_options."""
+    return decoding.score_options(self.module, params, encoder_input_tokens, options)
 
-    Args:
-      params: all parameters.
-      encoder_input_tokens: int [B, T].
-      options: int [B, C, L], each option's tokens with its end token, 0 after it.
-
-    Returns:
-      float32 [B, C], summed over tokens, in nats; 0 for an option that is all padding.
-    """
-    examples, choices, length = options.shape
-    variables = {'params': params}
-    encoded, mask = self.module.apply(variables, encoder_input_tokens, method=self.module.encode)
-    targets = options.reshape(examples * choices, length)
-    logits = self.module.apply(
-      variables,
-      jnp.repeat(encoded, choices, axis=0),
-      jnp.repeat(mask, choices, axis=0),
-      _shift_right(targets),
-      method=self.module.decode,
-    )
-    scores = _target_log_probabilities(logits, targets) * (targets > 0)
-    return scores.sum(axis=-1).reshape(examples, choices)
+  def score_free_running(
+    self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, options: jax.Array
+  ) -> jax.Array:
+    """The scorer `paper_logits` of every option [B, C, L] of every input [B, T]; see decoding.score_free_running."""
+    eos = self.output_vocabulary.eos_id
+    return decoding.score_free_running(self.module, params, encoder_input_tokens, options, eos)
 
   def predict_batch(self, params: Mapping[str, Any], batch: Batch, rng: jax.Array | None = None) -> jax.Array:
     """Greedy decodes, int [B, L]; 0 after the end token."""
@@ -302,55 +299,9 @@ class RobustT5:
   def decode_greedily(
     self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, max_length: int
   ) -> tuple[jax.Array, jax.Array]:
-    """Decodes greedily with cached keys and values, stopping when every row has ended.
-
-    Args:
-      params: all parameters.
-      encoder_input_tokens: int [B, T].
-      max_length: most tokens of an output, the end token included.
-
-    Returns:
-      (int [B, max_length], 0 after the end token; float32 [B], the outputs' log-likelihood in nats).
-    """
-    rows = encoder_input_tokens.shape[0]
+    """Greedy outputs [B, max_length] of inputs [B, T] and their log-likelihood; see decoding.decode_greedily."""
     eos = self.output_vocabulary.eos_id
-    variables = {'params': params}
-    encoded, mask = self.module.apply(variables, encoder_input_tokens, method=self.module.encode)
-
-    def step(cache, token):
-      return self.module.apply(
-        {**variables, **cache},
-        encoded,
-        mask,
-        token[:, None],
-        cached=True,
-        cache_length=max_length,
-        mutable=['cache'],
-        method=self.module.decode,
-      )
-
-    start = jnp.zeros((rows,), jnp.int32)
-    _, cache = step({}, start)
-
-    def unfinished(state):
-      position, _, _, _, ended, _ = state
-      return (position < max_length) & ~ended.all()
-
-    def advance(state):
-      position, token, tokens, scores, ended, cache = state
-      logits, cache = step(cache, token)
-      log_p = jax.nn.log_softmax(logits[:, 0], axis=-1)
-      best = log_p.argmax(axis=-1).astype(jnp.int32)
-      scores = scores + jnp.where(ended, 0.0, log_p.max(axis=-1))
-      token = jnp.where(ended, 0, best)
-      tokens = lax.dynamic_update_slice_in_dim(tokens, token[:, None], position, axis=1)
-      return position + 1, token, tokens, scores, ended | (token == eos), cache
-
-    empty = jnp.zeros((rows, max_length), jnp.int32)
-    ended = jnp.zeros((rows,), bool)
-    state = (0, start, empty, jnp.zeros((rows,), jnp.float32), ended, cache)
-    _, _, tokens, scores, _, _ = lax.while_loop(unfinished, advance, state)
-    return tokens, scores
+    return decoding.decode_greedily(self.module, params, encoder_input_tokens, max_length, eos)
 
   def compiled_decode(self, mesh: Any = None) -> Callable[..., Any]:
     """`decode_greedily`, compiled once per shape for the life of the model; its results are whole on every device."""
@@ -359,6 +310,10 @@ class RobustT5:
   def compiled_score(self, mesh: Any = None) -> Callable[..., Any]:
     """`score_options`, likewise."""
     return self._compiled('score', self.score_options, mesh)
+
+  def compiled_score_free_running(self, mesh: Any = None) -> Callable[..., Any]:
+    """`score_free_running`, likewise."""
+    return self._compiled('score_free_running', self.score_free_running, mesh)
 
   def _compiled(self, name, function, mesh, **options):
     if (name, mesh) not in self._programs:
@@ -414,11 +369,6 @@ def _weights(batch: Batch) -> jax.Array:
 def _share(value: jax.Array, whole: jax.Array, part: jax.Array) -> clu_metrics.Average:
   """A share of a mean as a metric that averages right when merged over parts."""
   return clu_metrics.Average(value * whole, part)
-
-
-def _shift_right(targets: jax.Array) -> jax.Array:
-  """Decoder inputs of targets [..., L]: a start token 0, then all but the last."""
-  return jnp.pad(targets, [(0, 0)] * (targets.ndim - 1) + [(1, 0)])[..., :-1]
 
 
 def _target_log_probabilities(logits: jax.Array, targets: jax.Array) -> jax.Array:

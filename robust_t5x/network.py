@@ -96,6 +96,25 @@ def relative_position_buckets(
   return (first + bucket).astype(np.int32)
 
 
+def branch_layout(branches: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+  """How several continuations of one start token lie in one row, so that what they share is computed once.
+
+  The row holds the start, then positions 1 to length - 1 of each branch: Q = 1 + branches · (length - 1) in all.
+
+  Args:
+    branches: number of continuations; 1 is an ordinary row.
+    length: positions of each with the start.
+
+  Returns:
+    (position of each in its sequence, int [Q]; bool [Q, Q], whether a query sees a key: what stands before it in its
+    own branch, itself, and the start).
+  """
+  positions = np.concatenate([[0], np.tile(np.arange(1, length), branches)])
+  branch = np.concatenate([[-1], np.repeat(np.arange(branches), length - 1)])
+  own = (branch[None, :] == branch[:, None]) | (branch[None, :] == -1)
+  return positions, own & (positions[None, :] <= positions[:, None])
+
+
 class RelativePositionBias(nn.Module):
   """One learned bias per head and bucket, added to the attention logits."""
 
@@ -103,8 +122,8 @@ class RelativePositionBias(nn.Module):
   bidirectional: bool
 
   @nn.compact
-  def __call__(self, query_length: int, key_length: int) -> jax.Array:
-    """Returns the bias, [1, H, query_length, key_length]."""
+  def __call__(self, query_length: int, key_length: int, positions: np.ndarray | None = None) -> jax.Array:
+    """Returns the bias, [1, H, query_length, key_length]; at `positions` [Q], if given, instead: [1, H, Q, Q]."""
     cfg = self.config
     table = partitioning.param_with_axes(
       'rel_embedding',
@@ -116,6 +135,8 @@ class RelativePositionBias(nn.Module):
     buckets = relative_position_buckets(
       query_length, key_length, self.bidirectional, cfg.relpos_buckets, cfg.relpos_max_distance
     )
+    if positions is not None:
+      buckets = buckets[np.ix_(positions, positions)]
     return jnp.asarray(table, cfg.dtype)[:, buckets][None]
 
 
@@ -166,7 +187,7 @@ class Attention(nn.Module):
     keys: jax.Array,
     bias: jax.Array | None,
     *,
-    prefix: prompts.Prefix | None = None,
+    prompt: prompts.AttentionPrompt = prompts.NO_ADDITION,
     cache: str | None = None,
     cache_length: int = 0,
     deterministic: bool = True,
@@ -177,7 +198,7 @@ class Attention(nn.Module):
       queries: [N, Q, D].
       keys: [N, K, D], also the values' source.
       bias: additive mask and position bias, broadcastable to [N, H, Q, K], or None.
-      prefix: trainable key-value pairs that every query may attend to besides, or None.
+      prompt: trainable key-value pairs that every query may attend to besides, and additions to projections.
       cache: None; 'self' to append this one position to the cached keys; 'cross' to compute the keys once and keep
         them.
       cache_length: room of the 'self' cache.
@@ -194,13 +215,13 @@ class Attention(nn.Module):
       return out.reshape(*out.shape[:-1], cfg.num_heads, cfg.head_dim)
 
     # T5 folds the division by sqrt(F) into the initialisation of the query projection.
-    query = project(queries, 'query', 1.0 / cfg.head_dim)
+    query = prompts.add_low_rank(project(queries, 'query', 1.0 / cfg.head_dim), queries, prompt.query)
     if cache == 'cross' and self.has_variable('cache', 'cross_key'):
       key = self.get_variable('cache', 'cross_key')
       value = self.get_variable('cache', 'cross_value')
     else:
       key = project(keys, 'key')
-      value = project(keys, 'value')
+      value = prompts.add_low_rank(project(keys, 'value'), keys, prompt.value)
       if cache == 'cross':
         self.put_variable('cache', 'cross_key', key)
         self.put_variable('cache', 'cross_value', value)
@@ -217,8 +238,8 @@ class Attention(nn.Module):
     total = raised.sum(axis=-1).swapaxes(1, 2)[..., None]  # [N, Q, H, 1]
     raised = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(raised.astype(cfg.dtype), deterministic=deterministic)
     out = (jnp.einsum('nhqk,nkhf->nqhf', raised, value) / total).astype(cfg.dtype)
-    if prefix is not None:
-      out = out + prompts.attend_to_prefix(query, prefix)
+    if prompt.prefix is not None:
+      out = out + prompts.attend_to_prefix(query, prompt.prefix)
     out = out.reshape(*out.shape[:-2], cfg.num_heads * cfg.head_dim)
     return Dense(queries.shape[-1], ('joined_kv', 'embed'), cfg.dtype, name='out')(out)
 
@@ -265,11 +286,11 @@ class EncoderLayer(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, x, bias, prefix, deterministic):
+  def __call__(self, x, bias, prompt, deterministic):
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     y = LayerNorm(cfg.dtype, name='pre_attention_layer_norm')(x)
-    y = Attention(cfg, name='attention')(y, y, bias, prefix=prefix, deterministic=deterministic)
+    y = Attention(cfg, name='attention')(y, y, bias, prompt=prompt, deterministic=deterministic)
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
     y = MLP(cfg, name='mlp')(y, deterministic)
@@ -284,7 +305,7 @@ class DecoderLayer(nn.Module):
   cache_length: int = 0
 
   @nn.compact
-  def __call__(self, x, encoded, self_bias, cross_bias, prefix, deterministic):
+  def __call__(self, x, encoded, self_bias, cross_bias, prompt, cross_prompt, deterministic):
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     y = LayerNorm(cfg.dtype, name='pre_self_attention_layer_norm')(x)
@@ -292,7 +313,7 @@ class DecoderLayer(nn.Module):
       y,
       y,
       self_bias,
-      prefix=prefix,
+      prompt=prompt,
       cache='self' if self.cached else None,
       cache_length=self.cache_length,
       deterministic=deterministic,
@@ -300,7 +321,12 @@ class DecoderLayer(nn.Module):
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_cross_attention_layer_norm')(x)
     y = Attention(cfg, name='encoder_decoder_attention')(
-      y, encoded, cross_bias, cache='cross' if self.cached else None, deterministic=deterministic
+      y,
+      encoded,
+      cross_bias,
+      prompt=cross_prompt,
+      cache='cross' if self.cached else None,
+      deterministic=deterministic,
     )
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
@@ -314,7 +340,7 @@ class Encoder(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, x, mask, prefixes, deterministic):
+  def __call__(self, x, mask, prompt, deterministic):
     """x [N, S, D], mask [N, S] (1 = attend) -> [N, S, D]."""
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
@@ -324,7 +350,7 @@ class Encoder(nn.Module):
     x = drop(x, deterministic=deterministic)
     layer = nn.remat(EncoderLayer, static_argnums=(4,)) if cfg.remat else EncoderLayer
     for i in range(cfg.num_encoder_layers):
-      x = layer(cfg, name=f'layers_{i}')(x, bias, prompts.layer(prefixes, i), deterministic)
+      x = layer(cfg, name=f'layers_{i}')(x, bias, prompts.layer(prompt, i), deterministic)
     x = LayerNorm(cfg.dtype, name='encoder_norm')(x)
     return drop(x, deterministic=deterministic)
 
@@ -335,23 +361,24 @@ class Decoder(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, x, encoded, encoded_mask, prefixes, deterministic, cached, cache_length):
+  def __call__(self, x, encoded, encoded_mask, prompt, cross_prompt, deterministic, cached, cache_length, branches=1):
     """x [N, L, D], encoded [N, S, D], encoded_mask [N, S] -> states [N, L, D] or logits [N, L, V]."""
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
-    length = cache_length if cached else x.shape[1]
-    bias = RelativePositionBias(cfg, False, name='relpos_bias')(length, length)
-    causal = np.tril(np.ones((length, length), bool))
-    bias = bias + jnp.where(causal, 0.0, MASKED).astype(cfg.dtype)
+    length = cache_length if cached else 1 + (x.shape[1] - 1) // branches
+    positions, visible = branch_layout(branches, length)
+    bias = RelativePositionBias(cfg, False, name='relpos_bias')(length, length, positions)
+    bias = bias + jnp.where(visible, 0.0, MASKED).astype(cfg.dtype)
     cross_bias = _mask_bias(encoded_mask, cfg.dtype)
     x = drop(x, deterministic=deterministic)
-    layer = nn.remat(DecoderLayer, static_argnums=(6,)) if cfg.remat and not cached else DecoderLayer
+    layer = nn.remat(DecoderLayer, static_argnums=(7,)) if cfg.remat and not cached else DecoderLayer
     for i in range(cfg.num_decoder_layers):
       x = layer(cfg, cached, cache_length, name=f'layers_{i}')(
-        x, encoded, bias, cross_bias, prompts.layer(prefixes, i), deterministic
+        x, encoded, bias, cross_bias, prompts.layer(prompt, i), prompts.layer(cross_prompt, i), deterministic
       )
     x = LayerNorm(cfg.dtype, name='decoder_norm')(x)
     x = drop(x, deterministic=deterministic)
+    self.sow('intermediates', 'states', x)  # for objectives on representations; costs nothing where nobody asks
     if cfg.logits_via_embedding:
       return x
     # float32 logits whatever the activations' dtype, for a stable softmax.
@@ -416,11 +443,9 @@ class Transformer(nn.Module):
     """
     x = self.token_embedder(encoder_input_tokens)
     mask = (encoder_input_tokens > 0).astype(jnp.int32)
-    prefixes = None
     if self.soft_prompt is not None:
       x, mask = self.soft_prompt.prepend(x, mask)
-      prefixes = self.soft_prompt.encoder_prefixes()
-    return self.encoder(x, mask, prefixes, deterministic), mask
+    return self.encoder(x, mask, self._attention_prompt('encoder'), deterministic), mask
 
   def decode(
     self,
@@ -431,6 +456,7 @@ class Transformer(nn.Module):
     deterministic: bool = True,
     cached: bool = False,
     cache_length: int = 0,
+    branches: int = 1,
   ) -> jax.Array:
     """Decodes, teacher-forced or one cached position at a time.
 
@@ -444,14 +470,18 @@ class Transformer(nn.Module):
       deterministic: no dropout.
       cached: use the cache.
       cache_length: the most positions that the cache will hold.
+      branches: continuations that the tokens hold, as `branch_layout` lays them out; teacher-forced only.
 
     Returns:
       float32 logits [N, L, V].
     """
     x = self.token_embedder(decoder_input_tokens)
-    prefixes = None if self.soft_prompt is None else self.soft_prompt.decoder_prefixes()
-    out = self.decoder(x, encoded, encoded_mask, prefixes, deterministic, cached, cache_length)
+    own, cross = self._attention_prompt('decoder'), self._attention_prompt('cross')
+    out = self.decoder(x, encoded, encoded_mask, own, cross, deterministic, cached, cache_length, branches)
     return self.token_embedder.attend(out) if self.config.logits_via_embedding else out
+
+  def _attention_prompt(self, stack: str) -> prompts.AttentionPrompt:
+    return prompts.NO_ADDITION if self.soft_prompt is None else self.soft_prompt.attention(stack)
 
   def __call__(
     self,

@@ -9,7 +9,7 @@ from robust_t5x import processes
 class Progress:
   """Shows how far a loop is, how fast it goes and when it will be done."""
 
-  def __init__(self, label: str, total: int | None, start: int = 0, interval: float = 10.0):
+  def __init__(self, label: str, total: int | None, start: int = 0, interval: float = 10.0, window: float = 30.0):
     """Begins.
 
     Args:
@@ -17,6 +17,7 @@ class Progress:
       total: units of work in all; None if that is not known.
       start: units done before, by an earlier run.
       interval: seconds between lines where the output is not a terminal.
+      window: seconds whose pace a terminal's estimate goes by; more than a unit of work takes.
     """
     self._label, self._total, self._done = label, total, start
     self._start, self._began = start, time.monotonic()
@@ -33,7 +34,7 @@ class Progress:
         rich_progress.TimeRemainingColumn(),
         rich_progress.TextColumn('{task.fields[note]}'),
       )
-      self._bar = rich_progress.Progress(*columns, transient=True)
+      self._bar = rich_progress.Progress(*columns, transient=True, speed_estimate_period=window)
       self._task = self._bar.add_task(label, total=total, completed=start, note='')
 
   def __enter__(self):

@@ -4,8 +4,8 @@
 """
 
 import argparse
-import base64
 from collections.abc import Sequence
+import json
 import os
 import sys
 from typing import Any
@@ -13,10 +13,14 @@ from typing import Any
 from robust_t5x import quiet
 
 _TEMPLATES = os.path.join(os.path.dirname(__file__), 'templates')
+_PHRASINGS = 2000  # rows of the page's list of phrasings
 
 
 def write(directories: Sequence[str], out: str) -> str:
-  """Writes `report.html`, `report.md`, `plot.png`, `metrics.csv` and `phrasings.csv`.
+  """Writes the report.
+
+  `report.html` stands alone; `report.md`, `tables/*.csv` and `tables/*.tex` hold its tables, `metrics.csv` and
+  `phrasings.csv` all numbers, `plot.png`, `plot.pdf` and `figures/` its pictures.
 
   Args:
     directories: of finished evaluations, what the others are compared with first; those with the same label are seeds
@@ -29,123 +33,147 @@ def write(directories: Sequence[str], out: str) -> str:
   Raises:
     ResultsError: if an evaluation is missing, unfinished, or not of the same cells as the first.
   """
+  from robust_t5x import plots, report_content, report_inputs, results
+
+  comparison = report_inputs.read(directories)
+  summary = report_content.summarise(comparison)
+  content = contents(comparison, summary)
+  os.makedirs(os.path.join(out, 'tables'), exist_ok=True)
+  plots.write_all(comparison, summary, content['families'], out)
+  report_content.metric_frame(comparison, summary).to_csv(os.path.join(out, 'metrics.csv'), index=False)
+  comparison.phrasings.to_csv(os.path.join(out, 'phrasings.csv'), index=False)
+  for table in content['tables']:
+    stem = os.path.join(out, 'tables', table.name)
+    results.write_atomically(stem + '.csv', table.frame().to_csv(index=False))
+    results.write_atomically(stem + '.tex', table.latex())
+  for name in ('report.html', 'report.md'):
+    results.write_atomically(os.path.join(out, name), render(name, content))
+  return content['finding']
+
+
+def render(name: str, content: dict[str, Any]) -> str:
+  """Fills a template."""
   import jinja2
 
-  from robust_t5x import analysis, plots, results
+  from robust_t5x import report_tables
 
-  comparison = analysis.compare(directories)
-  os.makedirs(out, exist_ok=True)
-  plot = os.path.join(out, 'plot.png')
-  plots.draw(comparison, plot)
-  content = contents(comparison)
-  with open(plot, 'rb') as f:
-    content['plot'] = base64.b64encode(f.read()).decode()
-  content['metrics'].to_csv(os.path.join(out, 'metrics.csv'), index=False)
-  comparison.phrasings.to_csv(os.path.join(out, 'phrasings.csv'), index=False)
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_TEMPLATES), trim_blocks=True, lstrip_blocks=True,
     undefined=jinja2.StrictUndefined, autoescape=jinja2.select_autoescape(['html.j2']),
   )  # fmt: skip
-  environment.filters |= {
-    'percent': percent,
-    'points': points,
-  }
-  for name in ('report.html', 'report.md'):
-    results.write_atomically(os.path.join(out, name), environment.get_template(name + '.j2').render(content))
-  return content['finding']
+  environment.filters |= {'percent': report_tables.percent, 'line': lambda text: ' '.join(str(text).split())}
+  return environment.get_template(name + '.j2').render(content)
 
 
-def contents(comparison: Any) -> dict[str, Any]:
-  """Everything that a report says, as plain values, `Interval`s and data frames."""
-  import pandas as pd
+def contents(comparison: Any, summary: Any) -> dict[str, Any]:
+  """Everything that a report says, as plain values, tables and charts."""
+  import markupsafe
 
-  from robust_t5x import metrics
+  from robust_t5x import analysis, report_charts, report_content, svg
 
   models, groups = comparison.models, comparison.groups
-  rows = [
-    {'model': model, 'group': group, 'metric': name, **_ends(comparison.interval(model, group, metric))}
-    for model in models
-    for group in groups
-    for name, metric in metrics.METRICS.items()
-  ]
-  gaps = {}
-  if comparison.has_gap:
-    gaps = {model: comparison.gap(model) for model in models}
-    rows += [{'model': m, 'group': 'gap', 'metric': 'observed gap', **_ends(gap)} for m, gap in gaps.items()]
-  values = {(row['model'], row['group'], row['metric']): row for row in rows}
+  overview = report_charts.overview(models, groups, {k[:2]: v for k, v in summary.values.items() if k[2] == 'AvgP'})
+  accuracy = report_content.accuracy_table(comparison, summary)
+  change = report_content.change_table(comparison, summary)
+  datasets = report_content.dataset_table(comparison)
   changes = [
-    {
-      'model': model,
-      'groups': {group: comparison.change(model, group, metrics.average_performance) for group in groups},
-      'gap': comparison.gap_change(model) if gaps else None,
-    }
-    for model in models[1:]
+    (f'{c["model"]}: {name}', models.index(c['model']), report_charts.is_hollow(name), value)
+    for c in summary.changes
+    for name, value in (*c['groups'].items(), *([('gap', c['gap'])] if c['gap'] else []))
   ]
-  by_dataset = [
-    {
-      'dataset': dataset,
-      'cells': [
-        float(metrics.average_performance(scores[group][comparison.runs_of(model)]).mean())
-        if group in scores else None
-        for group in groups
-        for model in models
-      ],
-    }
-    for dataset, scores in comparison.datasets.items()
-  ]  # fmt: skip
-  phrasings = comparison.phrasings.sort_values([models[-1]], kind='stable')
-  return {
-    'finding': finding(comparison, values, gaps, changes),
+  pairs = _pairs(datasets, groups, models)
+  families = report_content.scaling(comparison)
+  scaling = report_content.scaling_table(families, groups)
+  closer = report_content.group_table(comparison, summary)
+  extremes, no_examples = _extremes(comparison)
+  extras = _extras(comparison)
+  tables = [accuracy, change, datasets, closer, scaling, report_content.metric_table(comparison, summary)]
+  made = report_content.made_table(comparison)
+  content = {
+    'finding': report_content.finding(comparison, summary),
     'models': models,
     'groups': groups,
-    'metric_names': list(metrics.METRICS),
-    'values': values,
-    'gaps': gaps,
-    'changes': changes,
-    'by_dataset': by_dataset,
-    'phrasings': phrasings.to_dict('records'),
-    'unmatched': comparison.unmatched,
-    'records': comparison.records,
-    'runs': comparison.runs,
-    'metrics': pd.DataFrame(rows),
-  }
-
-
-def finding(comparison, values, gaps, changes) -> str:
-  """The result in words."""
-  first = comparison.models[0]
-  count = len(comparison.datasets)
-  parts = [
-    f'{percent(values[first, group, "AvgP"]["estimate"])} under {group} phrasings' for group in comparison.groups
-  ]
-  text = f'Over {count} task{"s" if count > 1 else ""}, the model {first} scores {" and ".join(parts)}'
-  if gaps:
-    text += f': a gap of {points(gaps[first])}'
-  sentences = [text + '.']
-  for change in changes:
-    parts = [
-      f'under {group} phrasings by {points(value)}'
-      + ('' if value.excludes_zero else ' (which cannot be told from no change)')
-      for group, value in change['groups'].items()
+    'facts': report_content.facts(comparison),
+    'warnings': report_content.warnings(comparison),
+    'interval_note': report_content.intervals_note(comparison),
+    'overview': overview,
+    'accuracy': accuracy,
+    'change': change,
+    'change_chart': report_charts.changes(changes) if changes else None,
+    'planes': [
+      {'model': m, 'svg': report_charts.paired(comparison.phrasings, models[0], m, models.index(m))}
+      for m in comparison.paired[:3]
     ]
-    if change['gap']:
-      parts.append(f'and the gap by {points(change["gap"])}')
-    sentences.append(f'{change["model"].capitalize()}, accuracy changes {", ".join(parts)}.')
-  return ' '.join(sentences)
+    if change
+    else [],
+    'datasets': datasets,
+    'dataset_charts': report_charts.dumbbells(pairs),
+    'chart_ends': report_charts.limits([v for row in pairs for v in row[1:]]),
+    'strips': report_charts.strips(comparison.phrasings, models),
+    'extremes': extremes,
+    'no_examples': no_examples,
+    'closer': closer,
+    'families': families,
+    'scaling': scaling,
+    'scaling_chart': report_charts.scaling(families, models, groups) if families else None,
+    'extras': extras,
+    'metrics_by_group': tables[-1],
+    'phrasings': report_content.phrasing_table(comparison),
+    'phrasing_limit': _PHRASINGS,
+    'methods': report_content.methods(comparison),
+    'made': made,
+    'records': comparison.records,
+    'model_list': markupsafe.Markup(json.dumps(list(models)).replace('<', '\\u003c')),
+    'definitions': svg.definitions(),
+    'key': svg.key,
+    'observed': analysis.OBSERVED,
+    'tables': [t for t in (*tables, made) if t is not None] + [t for e in extras for t in e['tables']],
+  }
+  return content | {'sections': _sections(content)}
 
 
-def percent(value: float | None) -> str:
-  """A share as a percentage with one decimal; nothing for a value that is absent."""
-  return '' if value is None or value != value else f'{100 * value:.1f}%'
+def _sections(content) -> list[tuple[str, str]]:
+  """(anchor, name) of the page's sections that there are."""
+  named = [
+    ('accuracy', 'Accuracy', True), ('change', 'Change', content['change']), ('datasets', 'By dataset', True),
+    ('phrasings', 'Phrasings', True), ('extremes', 'Best and worst', content['extremes']),
+    ('groups', 'A closer look', content['closer']), ('scaling', 'Scaling', content['scaling']),
+    *((e['id'], e['title'], True) for e in content['extras']),
+    ('metrics', 'All metrics', True), ('list', 'All phrasings', True), ('methods', 'Methods', True),
+  ]  # fmt: skip
+  return [(anchor, name) for anchor, name, there in named if there]
 
 
-def points(value: Any) -> str:
-  """A difference of shares with its interval, in percentage points."""
-  return f'{100 * value.estimate:+.1f} points [{100 * value.low:+.1f}, {100 * value.high:+.1f}]'
+def _pairs(datasets, groups, models) -> list[tuple[int, float | None, float | None]]:
+  """(model, observed, unobserved or the group in their place) of each row of the table of datasets."""
+  from robust_t5x import analysis, report_content
+
+  focus = report_content.focus_of(groups)
+  observed = groups.index(analysis.OBSERVED) if analysis.OBSERVED in groups and focus != analysis.OBSERVED else None
+  return [
+    (models.index(row[1]), None if observed is None else row[2 + observed], row[2 + groups.index(focus)])
+    for row in datasets.rows
+  ]
 
 
-def _ends(interval: Any) -> dict[str, float]:
-  return {'estimate': interval.estimate, 'low': interval.low, 'high': interval.high}
+def _extremes(comparison) -> tuple[list[dict[str, Any]], str]:
+  """Best and worst phrasings with outputs, and why there are no outputs, if so."""
+  from robust_t5x import report_content, results
+
+  found = report_content.extremes(comparison)
+  if comparison.grain != results.EXAMPLE:
+    why = 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
+    return [item | {'examples': []} for item in found], why
+  table, _ = results.read(comparison.runs[comparison.models[0]][0])
+  for item in found:
+    item['examples'] = report_content.examples(table, item['best']['id'], item['worst']['id'], item['dataset'])
+  return found, ''
+
+
+def _extras(comparison) -> list[dict[str, Any]]:
+  """Further sections: id, title, notes, charts, tables."""
+  del comparison
+  return []
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,5 +1,8 @@
 """The results of an evaluation: one table, a row per example and phrasing, and what the run was.
 
+Published results come without examples: a row per phrasing, whose score is an accuracy (robust_t5x.published). The
+`grain` of a table says which.
+
 A directory holds `results.parquet`, the same as `results.csv`, and `run.json`; while the evaluation is under way,
 `shards/` holds a parquet file for each task that is done. Every file is written whole or not at all.
 """
@@ -18,12 +21,13 @@ from typing import Any
 from etils import epath
 import pandas as pd
 
-from robust_t5x import t5x_results
+from robust_t5x import published, t5x_results
 
 COLUMNS = (
   'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'score',
   'option_scores', 'matched_option', 'truncated_tokens',
 )  # fmt: skip
+EXAMPLE, PHRASING = 'example', 'phrasing'  # grains
 _PACKAGES = (
   'robust_t5x', 'jax', 'jaxlib', 'flax', 'optax', 'orbax-checkpoint', 'seqio', 'tensorflow', 'numpy', 'gin-config',
 )  # fmt: skip
@@ -31,6 +35,15 @@ _PACKAGES = (
 
 class ResultsError(ValueError):
   """Results that are missing, unfinished or of another evaluation; the message names the file and the cure."""
+
+
+class GrainError(ResultsError):
+  """A metric that needs scores of examples, where there are accuracies of phrasings only."""
+
+
+def grain(table: pd.DataFrame) -> str:
+  """What a row of a table stands for: EXAMPLE (under a phrasing) or PHRASING."""
+  return EXAMPLE if 'example_id' in table else PHRASING
 
 
 def versions() -> dict[str, str]:
@@ -151,28 +164,40 @@ class Run:
     return os.path.join(self.directory, 'shards', f'{readable}-{digest}.parquet')
 
 
-def read(directory: str) -> tuple[pd.DataFrame, dict[str, Any]]:
-  """Reads a finished evaluation: its table and its `run.json`.
+def read(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+  """Reads results: a finished evaluation, the output of T5X's evaluator, or tables that others made.
 
-  The output of T5X's evaluator becomes the same table; see t5x_results.
+  Args:
+    path: OUTPUT_DIR of `robust-t5x eval`; EVAL_OUTPUT_DIR of `t5x.eval` (see t5x_results); or a CSV file or a directory
+      of them (see published), which may hold several models.
+
+  Returns:
+    (table, with COLUMNS or published.PHRASING_COLUMNS, see `grain`; record with label, fingerprint, instructions, ...).
 
   Raises:
-    ResultsError: if there is none, or it was interrupted.
+    ResultsError: if there is nothing of the kind, an evaluation was interrupted, or a file is not as it should be.
   """
-  path = os.path.join(directory, 'run.json')
-  if not os.path.isfile(path):
-    if os.path.isdir(os.path.join(directory, t5x_results.SUBDIRECTORY)):
-      return t5x_results.read(directory)
+  try:
+    return _read(path)
+  except (t5x_results.T5XResultsError, published.PublishedError) as e:
+    raise ResultsError(str(e)) from e
+
+
+def _read(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+  record_path = os.path.join(path, 'run.json')
+  if not os.path.isfile(record_path):
+    if os.path.isdir(os.path.join(path, t5x_results.SUBDIRECTORY)):
+      return t5x_results.read(path)
+    if published.is_published(path):
+      return published.read(path)
     raise ResultsError(
-      f'{directory} holds no evaluation (neither run.json nor {t5x_results.SUBDIRECTORY}/); give the OUTPUT_DIR of a '
-      '`robust-t5x eval` or the EVAL_OUTPUT_DIR of a `t5x.eval`'
+      f'{path} holds no evaluation (neither run.json nor {t5x_results.SUBDIRECTORY}/ nor a CSV file); give the OUTPUT_DIR '
+      'of a `robust-t5x eval`, the EVAL_OUTPUT_DIR of a `t5x.eval`, or a CSV file of results'
     )
-  record = _read_json(path)
+  record = _read_json(record_path)
   if not record.get('finished'):
-    raise ResultsError(
-      f'the evaluation in {directory} was interrupted; run the same `robust-t5x eval` again to finish it'
-    )
-  return read_table(directory), record
+    raise ResultsError(f'the evaluation in {path} was interrupted; run the same `robust-t5x eval` again to finish it')
+  return read_table(path), record
 
 
 def read_table(directory: str) -> pd.DataFrame:

@@ -62,7 +62,7 @@ def train(
   """
   import jax
 
-  from robust_t5x import checkpoints, partitioning, training
+  from robust_t5x import checkpoints, objectives, partitioning, training
   from robust_t5x import trainable as trainable_lib
 
   launcher.check_required(
@@ -78,6 +78,10 @@ def train(
   shapes, axes = model.variable_shapes()
   if '://' in model_dir and set(trainable.split(shapes)[0]) - {'prompt'}:
     raise launcher.UsageError('MODEL_DIR: a run that trains the backbone writes a checkpoint; give a local directory')
+  if 'reference' in objectives.needed(model.alignment_objective) and set(trainable.split(shapes)[0]) - {'prompt'}:
+    raise launcher.UsageError(
+      'ALIGNMENT_OBJECTIVE: this objective compares with the frozen backbone, but Trainable.train lets the backbone move'
+    )
   mesh = partitioning.make_mesh(model_parallel)
   training.check_batch(batch_size, microbatches, mesh)
   partitioning.check_model(model.module.config, mesh)

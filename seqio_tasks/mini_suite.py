@@ -3,11 +3,14 @@
 Made by a seeded generator from the project's own word lists. Several tasks share their fields, so that an input
 without its instruction does not say what is asked. The splits of a task have no example in common, but for
 first_letter and last_letter, whose examples are the words of one closed list.
+
+A model that has only seen these lists and sentences learns them and not the task. So training may draw on more words,
+such as all of a vocabulary: `generate` then mixes in sentences that make no sense.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 import functools
 import hashlib
 import importlib.resources
@@ -21,6 +24,9 @@ from seqio_tasks.vocabulary import everyday_words
 Example = dict[str, Any]
 
 SPLITS = ('train', 'validation', 'test')
+_MIXED_SHARE = 0.7  # of the examples that may hold any word, where more words are given
+_ENDINGS = ('s', 'ed', 'ing', 'er', 'ly', 'ness', 'y', 'able')
+_FUNCTION_WORDS = 'the a to of and in is was that it for he she they i we not you has had been will by with on'.split()
 _HELD_OUT = 10  # percent of all possible examples that belong to each of validation and test
 _TRIES_PER_EXAMPLE = 200
 
@@ -45,7 +51,7 @@ _PATTERNS = (
 )
 
 
-def generate(task: str, split: str, num_examples: int, seed: int = 0) -> list[Example]:
+def generate(task: str, split: str, num_examples: int, seed: int = 0, more_words: Sequence[str] = ()) -> list[Example]:
   """Makes examples of a task; the same arguments always give the same.
 
   Args:
@@ -53,6 +59,7 @@ def generate(task: str, split: str, num_examples: int, seed: int = 0) -> list[Ex
     split: 'train', 'validation' or 'test'.
     num_examples: how many; in first_letter and last_letter, words repeat when there are more than the list has.
     seed: of the choice of examples.
+    more_words: words that most examples are made of, beside the suite's own lists.
 
   Returns:
     examples with example_id, fields (name -> text), gold and options (empty where answers are open).
@@ -66,13 +73,15 @@ def generate(task: str, split: str, num_examples: int, seed: int = 0) -> list[Ex
     raise ValueError(f'unknown split {split!r} of the mini suite; choose among {", ".join(SPLITS)}')
   rng = np.random.default_rng(_hash(task, split, str(seed)))
   if task in _LETTER_OF_WORD:
-    return _of_words(task, split, num_examples, rng)
+    return _of_words(task, split, num_examples, rng, more_words)
+  everyday, mixed = Source(), MixedSource(more_words)
   examples: list[Example] = []
   seen = set()
   for _ in range(num_examples * _TRIES_PER_EXAMPLE):
     if len(examples) == num_examples:
       break
-    fields, gold, options = _DRAW[task](rng)
+    source = mixed if more_words and rng.random() < _MIXED_SHARE else everyday
+    fields, gold, options = _DRAW[task](rng, source)
     key = '\t'.join(fields.values())
     if key in seen or _split_of(task, key) != split:
       continue
@@ -119,8 +128,8 @@ def _example(task: str, split: str, number: int, fields: dict[str, str], gold: s
   return {'example_id': f'{task}/{split}/{number}', 'fields': fields, 'gold': gold, 'options': list(options)}
 
 
-def _of_words(task: str, split: str, num_examples: int, rng: np.random.Generator) -> list[Example]:
-  words = _words()
+def _of_words(task, split: str, num_examples: int, rng: np.random.Generator, more_words) -> list[Example]:
+  words = [*_words(), *sorted(set(more_words) - set(_words()))]
   order = np.concatenate([rng.permutation(len(words)) for _ in range(-(-num_examples // len(words)))])
   return [
     _example(task, split, n, {'word': words[i]}, words[i][_LETTER_OF_WORD[task]], [])
@@ -128,16 +137,62 @@ def _of_words(task: str, split: str, num_examples: int, rng: np.random.Generator
   ]
 
 
-def _sentence(rng: np.random.Generator) -> list[str]:
-  """The words of a sentence, the first one capitalised."""
-  parts = _parts_of_speech()
-  words = [
-    parts[slot][rng.integers(len(parts[slot]))] if slot in parts else slot
-    for slot in _PATTERNS[rng.integers(len(_PATTERNS))].split()
-  ]
-  for i in range(len(words) - 1):
-    if words[i] == 'a' and words[i + 1][0] in 'aeiou':
-      words[i] = 'an'
+class Source:
+  """The words and sentences of the suite itself."""
+
+  def pair(self, rng: np.random.Generator) -> tuple[str, str]:
+    """Two different words."""
+    words = _words()
+    a, b = rng.choice(len(words), 2, replace=False)
+    return words[a], words[b]
+
+  def sentence(self, rng: np.random.Generator) -> list[str]:
+    """The words of a sentence, the first one capitalised."""
+    parts = _parts_of_speech()
+    words = [
+      parts[slot][rng.integers(len(parts[slot]))] if slot in parts else slot
+      for slot in _PATTERNS[rng.integers(len(_PATTERNS))].split()
+    ]
+    for i in range(len(words) - 1):
+      if words[i] == 'a' and words[i + 1][0] in 'aeiou':
+        words[i] = 'an'
+    return _capitalised(words)
+
+
+class MixedSource(Source):
+  """Any words: of a list, with endings, run together; sentences that hold some of them, or that are made of them."""
+
+  def __init__(self, words: Sequence[str]):
+    self._words = words
+
+  def word(self, rng: np.random.Generator) -> str:
+    """A word; one in six is not of the list but made from it, and so has several pieces in most vocabularies."""
+    word = _choose(self._words, rng)
+    kind = rng.random()
+    if kind < 0.1:
+      return word + _choose(_ENDINGS, rng)
+    return word + _choose(self._words, rng) if kind < 0.17 else word
+
+  def pair(self, rng: np.random.Generator) -> tuple[str, str]:
+    """Two words, most often different."""
+    return self.word(rng), self.word(rng)
+
+  def sentence(self, rng: np.random.Generator) -> list[str]:
+    """Half are sentences of the suite with words replaced, half are words at random among function words."""
+    if rng.random() < 0.5:
+      words = [self.word(rng) if rng.random() < 0.4 else word for word in super().sentence(rng)]
+    else:
+      words = [
+        _choose(_FUNCTION_WORDS, rng) if rng.random() < 0.4 else self.word(rng) for _ in range(rng.integers(2, 14))
+      ]
+    return _capitalised(words)
+
+
+def _choose(words: Sequence[str], rng: np.random.Generator) -> str:
+  return words[rng.integers(len(words))]
+
+
+def _capitalised(words: list[str]) -> list[str]:
   return [words[0][0].upper() + words[0][1:], *words[1:]]
 
 
@@ -146,15 +201,15 @@ def _text(words: list[str], rng: np.random.Generator) -> str:
   return ' '.join(words) + ('.' if rng.random() < 0.5 else '')
 
 
-def _of_a_sentence(rng, answer: Callable[[list[str]], str]):
-  words = _sentence(rng)
+def _of_a_sentence(rng, source: Source, answer: Callable[[list[str]], str]):
+  words = source.sentence(rng)
   return {'sentence': _text(words, rng)}, answer(words), []
 
 
-def _neighbour(rng, offset: int):
+def _neighbour(rng, source: Source, offset: int):
   """The word before or after one that occurs once in the sentence."""
   while True:
-    words = _sentence(rng)
+    words = source.sentence(rng)
     lower = [word.lower() for word in words]
     places = [i for i, word in enumerate(lower) if lower.count(word) == 1 and 0 <= i + offset < len(words)]
     if places:
@@ -163,11 +218,10 @@ def _neighbour(rng, offset: int):
   return {'sentence': _text(words, rng), 'query': words[i]}, words[i + offset], []
 
 
-def _pair(rng, key: Callable[[str], Any], choose: Callable[..., str]):
+def _pair(rng, source: Source, key: Callable[[str], Any], choose: Callable[..., str]):
   """Two words that differ in `key`, and the one chosen by it."""
-  words = _words()
   while True:
-    a, b = (words[i] for i in rng.choice(len(words), 2, replace=False))
+    a, b = source.pair(rng)
     if key(a) != key(b):
       return {'word1': a, 'word2': b}, choose((a, b), key=key), [a, b]
 
@@ -192,19 +246,19 @@ def _odd_one_out(rng):
   return {'words': ', '.join(words)}, odd, words
 
 
-# Task -> function of a generator that draws (fields, gold, options).
-_DRAW: dict[str, Callable[[np.random.Generator], tuple[dict[str, str], str, list[str]]]] = {
-  'first_word': lambda rng: _of_a_sentence(rng, lambda words: words[0]),
-  'last_word': lambda rng: _of_a_sentence(rng, lambda words: words[-1]),
-  'word_after': lambda rng: _neighbour(rng, 1),
-  'word_before': lambda rng: _neighbour(rng, -1),
-  'more_letters': lambda rng: _pair(rng, len, max),
-  'less_letters': lambda rng: _pair(rng, len, min),
-  'first_alphabetically': lambda rng: _pair(rng, str, min),
-  'bigger_number': lambda rng: _numbers(rng, max),
-  'smaller_number': lambda rng: _numbers(rng, min),
-  'count_words': lambda rng: _of_a_sentence(rng, lambda words: str(len(words))),
-  'odd_one_out': _odd_one_out,
+# Task -> function of a generator and a source of words that draws (fields, gold, options).
+_DRAW: dict[str, Callable[[np.random.Generator, Source], tuple[dict[str, str], str, list[str]]]] = {
+  'first_word': lambda rng, source: _of_a_sentence(rng, source, lambda words: words[0]),
+  'last_word': lambda rng, source: _of_a_sentence(rng, source, lambda words: words[-1]),
+  'word_after': lambda rng, source: _neighbour(rng, source, 1),
+  'word_before': lambda rng, source: _neighbour(rng, source, -1),
+  'more_letters': lambda rng, source: _pair(rng, source, len, max),
+  'less_letters': lambda rng, source: _pair(rng, source, len, min),
+  'first_alphabetically': lambda rng, source: _pair(rng, source, str, min),
+  'bigger_number': lambda rng, source: _numbers(rng, max),
+  'smaller_number': lambda rng, source: _numbers(rng, min),
+  'count_words': lambda rng, source: _of_a_sentence(rng, source, lambda words: str(len(words))),
+  'odd_one_out': lambda rng, source: _odd_one_out(rng),
 }
 
 # Task -> place of the letter that it asks for.

@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqio_tasks import bank as bank_lib
 from seqio_tasks import flattening, layouts, phrasings, seqio_metrics
+from seqio_tasks import vocabulary as vocabulary_lib
 
 if TYPE_CHECKING:
   import seqio
@@ -40,7 +41,7 @@ MINI_GROUPS = {
   'unobserved': 'mini_heldout',
   'development': 'mini_development',
 }
-MINI_ALIGNMENT_COLLECTION = 'mini_alignment'
+MINI_ALIGNMENT_COLLECTIONS = ('mini_alignment', 'mini_paraphrases')
 # Seqio shuffles after preprocessing, in a buffer that is saved with the iterator. The source
 # already permutes all examples, so the buffer need not be large.
 _SHUFFLE_BUFFER_SIZE = 256
@@ -290,8 +291,12 @@ def register_mini_suite(
   num_train_examples: int = 20_000,
   num_eval_examples: int = 100,
   seed: int = 0,
-  generate: Callable[[str, str, int, int], Sequence[Example]] | None = None,
+  generate: Callable[..., Sequence[Example]] | None = None,
   observed_collections: Sequence[str] = (MINI_GROUPS['observed'],),
+  alignment_collections: Sequence[str] = MINI_ALIGNMENT_COLLECTIONS,
+  alignment_tasks: Sequence[str] | None = None,
+  vocabulary_words: bool = False,
+  tuning_rates: Mapping[str, float] | None = None,
 ) -> list[str]:
   """Registers the tasks and mixtures of the mini suite; the module's docstring has their names.
 
@@ -305,10 +310,14 @@ def register_mini_suite(
     num_train_examples: examples of each task's split "train".
     num_eval_examples: examples of each task's splits "validation" and "test".
     seed: of the generated examples.
-    generate: function of (task, split, num_examples, seed) that makes examples;
+    generate: function of (task, split, num_examples, seed[, more_words]) that makes examples;
       `seqio_tasks.mini_suite.generate` by default.
     observed_collections: that the model was tuned on. For one that was not tuned on ours, results of the mixture
       mini_eval_observed count as unobserved.
+    alignment_collections: whose phrasings with the role "alignment" are the paraphrases.
+    alignment_tasks: tasks of the mixture mini_alignment; None for all. The others are tasks that alignment never sees.
+    vocabulary_words: make training examples of all words of the vocabulary, not of the suite's own lists alone.
+    tuning_rates: how much each task counts in the mixture mini_tuning; 1 for those not named.
 
   Returns:
     the names of the tasks and then of the mixtures.
@@ -329,6 +338,11 @@ def register_mini_suite(
       f'the bank has no phrasing of the collection {MINI_GROUPS["observed"]!r} with the role '
       "'evaluation'; add its file to the bank"
     )
+  unknown = sorted(set(alignment_tasks or ()) - set(observed.tasks))
+  if unknown:
+    raise RegistrationError(
+      f'alignment_tasks: the mini suite has no task {", ".join(unknown)}; choose among {", ".join(observed.tasks)}'
+    )
   bank_lib.check_fields(bank, {task: tuple(generate(task, 'train', 1, seed)[0]['fields']) for task in observed.tasks})
   _check_keys(bank)
   counts = {
@@ -336,17 +350,18 @@ def register_mini_suite(
     'validation': num_eval_examples,
     'test': num_eval_examples,
   }
+  more_words = {'more_words': vocabulary_lib.whole_words(vocabulary)} if vocabulary_words else {}
   names: dict[str, list[str]] = {kind: [] for kind in ('tuning', 'alignment', *MINI_GROUPS)}
   single = []
   for task in observed.tasks:
     dataset = f'mini_{task}'
     examples = {split: functools.partial(generate, task, split, n, seed) for split, n in counts.items()}
-    train = {split: examples[split] for split in ('train', 'validation')}
+    train = {'train': functools.partial(examples['train'], **more_words), 'validation': examples['validation']}
     train_counts = {split: counts[split] for split in train}
     canonical = tuple(observed.select(task))
     preprocessors = {'tuning': phrasings.stack_phrasings(1, canonical)}
-    paraphrases = tuple(bank.select(task, ['alignment'], [MINI_ALIGNMENT_COLLECTION]))
-    if paraphrases:
+    paraphrases = tuple(bank.select(task, ['alignment'], alignment_collections))
+    if paraphrases and (alignment_tasks is None or task in alignment_tasks):
       preprocessors['alignment'] = phrasings.stack_phrasings(1 + num_paraphrases, canonical, paraphrases)
     for kind, preprocessor in preprocessors.items():
       names[kind].append(register_examples_task(f'{dataset}_{kind}', train, vocabulary, preprocessor, train_counts))
@@ -367,7 +382,10 @@ def register_mini_suite(
       for instruction in instructions:
         single.append(register(f'{dataset}__{instruction.key}', group=counted, instructions=[instruction]))
   flat = [name for group in MINI_GROUPS for name in names[group]]
-  mixtures = [register_mixture(f'mini_{kind}', names[kind], flat) for kind in ('tuning', 'alignment') if names[kind]]
+  rates = {f'mini_{task}_tuning': rate for task, rate in (tuning_rates or {}).items()}
+  mixtures = [
+    register_mixture(f'mini_{kind}', names[kind], flat, rates) for kind in ('tuning', 'alignment') if names[kind]
+  ]
   mixtures += [register_mixture(f'mini_eval_{group}', names[group]) for group in MINI_GROUPS if names[group]]
   return names['tuning'] + names['alignment'] + flat + single + mixtures
 

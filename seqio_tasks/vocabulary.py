@@ -7,6 +7,8 @@ punctuation mark stands alone, so that a word has the same pieces in quotes, in 
 The everyday words are repeated so that each becomes one piece; digits are cut one by one.
 """
 
+from __future__ import annotations
+
 import argparse
 from collections.abc import Iterator
 import importlib.resources
@@ -14,6 +16,10 @@ import os
 import string
 import sys
 import tempfile
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  import seqio
 
 PIECES = 5120
 WORD_REPEATS = 300
@@ -86,6 +92,13 @@ def train(corpus: str, out: str, pieces: int = PIECES) -> None:
       minloglevel=2,
     )
     os.replace(prefix + '.model', out)
+
+
+def whole_words(vocabulary: seqio.SentencePieceVocabulary) -> tuple[str, ...]:
+  """The words of two letters or more that are one piece of a vocabulary, in the order of the pieces."""
+  pieces = (vocabulary.tokenizer.id_to_piece(i) for i in range(vocabulary.tokenizer.get_piece_size()))
+  words = (piece[1:] for piece in pieces if piece.startswith('\u2581'))
+  return tuple(word for word in words if len(word) > 1 and word.isascii() and word.isalpha())
 
 
 def main(argv: list[str] | None = None) -> None:

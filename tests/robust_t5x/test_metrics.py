@@ -1,4 +1,4 @@
-"""Metrics over phrasings: hand-computed tables, and the published values of Mizrahi et al. 2024."""
+"""Metrics over phrasings: hand-computed tables. test_published_numbers.py compares with published values."""
 
 import math
 
@@ -30,6 +30,11 @@ MISSING = [[1, 1], [NAN, 0]]
     ('case-level worst', MIXED, 0.25),
     ('case-level best', MIXED, 0.75),
     ('case-level sd', MIXED, 2 * math.sqrt(1 / 3) / 4),
+    ('PSS', MIXED, (2 / 3 + 2 / 3) / 4),
+    ('PSS', ONE_PHRASING, NAN),
+    ('PSS', ALL_EQUAL, 0.0),
+    ('PSS', MISSING, 0.0),
+    ('PSS', [[0, 0.25, 1], [NAN, 0.5, 1]], ((0.25 + 0.75 + 1) / 3 + 0.5) / 2),
     ('AvgP', ONE_PHRASING, 0.75),
     ('saturation', ONE_PHRASING, 1.0),
     ('spread', ONE_PHRASING, 0.0),
@@ -64,23 +69,29 @@ def test_observed_gap():
   assert metrics.observed_gap(np.array(MIXED, float), np.array(ONE_PHRASING, float)) == pytest.approx(-0.25)
 
 
-def test_published_values(shared_data):
-  """MaxP, AvgP and CPS of every published table of accuracies on BIG-Bench Hard."""
-  compared = 0
-  for name in ('MaxP', 'AvgP', 'CPS'):
-    published = pd.read_csv(shared_data / 'bbh/published_metrics' / f'{name}_no_filtering.csv')
-    published = published.rename(columns=str.strip).set_index('task')
-    for path in sorted((shared_data / 'bbh/published_accuracies').glob('*.csv')):
-      for column, accuracy in pd.read_csv(path).filter(like='_acc').items():
-        value = published.at[path.stem, column.removesuffix('_acc')]
-        if not math.isnan(value) and accuracy.notna().all():
-          # One example with the accuracies as its scores has those accuracies.
-          assert metrics.METRICS[name](accuracy.to_numpy()[None]) == pytest.approx(value, abs=1e-9), (
-            path.stem,
-            column,
-          )
-          compared += 1
-  assert compared > 300
+def test_performance_drop_rate():
+  assert metrics.performance_drop_rate(0.8, 0.6) == pytest.approx(0.25)
+  assert metrics.performance_drop_rate(0.8, 0.9) == pytest.approx(-0.125)
+  assert math.isnan(metrics.performance_drop_rate(0, 0))
+
+
+def test_phrasings_needed():
+  assert metrics.phrasings_needed(np.full(50, 0.3), 0.01) == 1
+  assert metrics.phrasings_needed(np.array([0.4]), 0.01) == 1
+  # One phrasing of two is 0.5 off, so both are needed; 0.5 off is allowed in the second case.
+  assert metrics.phrasings_needed(np.array([0.0, 1.0]), 0.4) == 2
+  assert metrics.phrasings_needed(np.array([0.0, 1.0]), 0.5) == 1
+  # One of ten fails. A mean of m without it is 0.1 too high, with it at most 0.1 too low from m = 5 on. Four
+  # hold it with probability 0.4: too often at delta = 0.05, not at 0.45.
+  one_fails = np.r_[np.ones(9), 0]
+  assert metrics.phrasings_needed(one_fails, 0.1, delta=0.05) == 5
+  assert metrics.phrasings_needed(one_fails, 0.1, delta=0.45) == 1
+  # The normal theory for sampling without replacement: 1.96 sd sqrt((1 / m)(1 - m / k)) = epsilon.
+  a = np.random.default_rng(0).normal(0.5, 0.1, 400)
+  z = (1.96 * a.std() / 0.02) ** 2
+  assert metrics.phrasings_needed(a, 0.02, draws=8000) == pytest.approx(z / (1 + z / 400), rel=0.07)
+  with pytest.raises(ValueError, match='no accuracy'):
+    metrics.phrasings_needed(np.array([NAN]), 0.1)
 
 
 def test_table_cells():

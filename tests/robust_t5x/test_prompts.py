@@ -17,6 +17,8 @@ KINDS = {
   'input': prompts.PromptConfig(length=3),
   'prefix': prompts.PromptConfig(encoder_prefix_length=3, decoder_prefix_length=2),
   'both': prompts.PromptConfig(length=3, encoder_prefix_length=2),
+  'cross': prompts.PromptConfig(cross_prefix_length=2),
+  'lora': prompts.PromptConfig(lora_rank=2),
 }
 
 
@@ -53,16 +55,24 @@ def test_the_prompt_is_what_the_tokens_of_the_same_vectors_would_be():
   np.testing.assert_allclose(with_prompt, _logits(plain, trainable.unflatten(flat), inputs), atol=1e-6)
 
 
-def test_a_prefix_starts_without_effect_and_can_have_one():
-  module, params = _build('prefix')
+@pytest.mark.parametrize(
+  ('kind', 'closed'),
+  [
+    ('prefix', ['encoder_gate', 'decoder_gate']),
+    ('cross', ['cross_gate']),
+    ('lora', [f'{stack}_lora_{name}_up' for stack in prompts.STACKS for name in ('query', 'value')]),
+  ],
+)
+def test_what_is_added_to_attention_starts_without_effect_and_can_have_one(kind, closed):
+  module, params = _build(kind)
   flat = trainable.flatten(params)
   backbone = {k: v for k, v in flat.items() if not k.startswith('prompt/')}
   plain = _logits(network.Transformer(CONFIG), trainable.unflatten(backbone))
   np.testing.assert_array_equal(_logits(module, params), plain)
   gradient = trainable.flatten(jax.grad(lambda p: (_logits(module, p) ** 2).sum())(params))
-  for stack in ('encoder', 'decoder'):
-    assert np.abs(gradient[f'prompt/{stack}_gate']).max() > 0
-    opened = trainable.unflatten({**flat, f'prompt/{stack}_gate': jnp.ones_like(flat[f'prompt/{stack}_gate'])})
+  for name in closed:
+    assert np.abs(gradient[f'prompt/{name}']).max() > 0, name
+    opened = trainable.unflatten({**flat, f'prompt/{name}': jnp.ones_like(flat[f'prompt/{name}'])})
     assert np.abs(_logits(module, opened) - plain).max() > 1e-4
 
 
@@ -70,7 +80,7 @@ def test_a_prefix_starts_without_effect_and_can_have_one():
 def test_cached_decoding_with_a_prompt(kind):
   module, params = _build(kind)
   flat = trainable.flatten(params)
-  params = trainable.unflatten({k: jnp.ones_like(v) if k.endswith('gate') else v for k, v in flat.items()})
+  params = trainable.unflatten({k: jnp.ones_like(v) if k.endswith(('gate', 'up')) else v for k, v in flat.items()})
   encoded, mask = module.apply({'params': params}, INPUTS, method=module.encode)
   whole = _logits(module, params)
   arguments = {'cached': True, 'cache_length': 3, 'mutable': ['cache'], 'method': module.decode}
@@ -94,6 +104,26 @@ def test_round_trip(kind, tmp_path):
   prompts.check_fits(arrays, CONFIG, path)
 
 
+def test_lora_is_what_adding_it_to_the_kernels_is():
+  """Against the plain network with kernel + down · up in the place of each query and value kernel."""
+  module, params = _build('lora')
+  rng = np.random.default_rng(0)
+  flat = {
+    k: rng.normal(size=v.shape).astype(np.float32) if '_up' in k else v for k, v in trainable.flatten(params).items()
+  }
+  merged = {k: v for k, v in flat.items() if not k.startswith('prompt/')}
+  places = {'encoder': 'encoder/layers_{}/attention', 'decoder': 'decoder/layers_{}/self_attention'}
+  places['cross'] = 'decoder/layers_{}/encoder_decoder_attention'
+  for stack, place in places.items():
+    for name in ('query', 'value'):
+      for i in range(2):
+        down, up = (flat[f'prompt/{stack}_lora_{name}_{part}'][i] for part in ('down', 'up'))
+        kernel = f'{place.format(i)}/{name}/kernel'
+        merged[kernel] = merged[kernel] + down @ up.reshape(2, -1)
+  expected = _logits(network.Transformer(CONFIG), trainable.unflatten(merged))
+  np.testing.assert_allclose(_logits(module, trainable.unflatten(flat)), expected, atol=1e-4)
+
+
 def test_a_prompt_of_another_model_is_named(tmp_path):
   _, params = _build('both')
   import dataclasses
@@ -101,6 +131,12 @@ def test_a_prompt_of_another_model_is_named(tmp_path):
   for change in ({'emb_dim': 16}, {'num_heads': 4}, {'num_encoder_layers': 3}):
     with pytest.raises(prompts.PromptError, match='does not fit this model'):
       prompts.check_fits(params['prompt'], dataclasses.replace(CONFIG, **change), 'p')
+  for arrays, message in (
+    ({**params['prompt'], 'decoder_gate': np.zeros((2, 2))}, 'holds decoder_gate, which no prompt has'),
+    ({'encoder_key': params['prompt']['encoder_key']}, 'lacks encoder_gate'),
+  ):
+    with pytest.raises(prompts.PromptError, match=message):
+      prompts.check_fits(arrays, CONFIG, 'p')
 
 
 @pytest.mark.parametrize(('content', 'message'), [(None, 'no file'), (b'not safetensors', 'not a safetensors file')])

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robust_t5x import analysis, report, results
+from robust_t5x import analysis, report, report_tables, results
 
 GROUPS = {'observed': ('o1', 'o2'), 'unobserved': ('u1', 'u2', 'u3')}
 
@@ -17,7 +17,8 @@ def _table(label, dataset, accuracy, seed=0, examples=40):
   rows = [
     {
       'model': label, 'dataset': dataset, 'example_id': f'e{e}', 'instruction_id': f'{dataset}/{i}', 'group': group,
-      'scorer': 'exact_match', 'prediction': 'p', 'gold': 'p', 'score': float(rng.random() < accuracy[group]),
+      'scorer': 'exact_match', 'prediction': 'p q r'.split()[int(rng.integers(3))], 'gold': 'p',
+      'score': float(rng.random() < accuracy[group]),
       'option_scores': '', 'matched_option': True, 'truncated_tokens': int(e == 0 and group == 'unobserved'),
     }
     for e in range(examples)
@@ -124,7 +125,7 @@ def test_report(evaluations, tmp_path, capsys):
   assert (tmp_path / 'plot.png').read_bytes().startswith(b'\x89PNG')
   text = (tmp_path / 'report.md').read_text()
   gap = analysis.compare([before, *after]).gap('aligned')
-  assert report.points(gap) in text
+  assert report_tables.text(gap, 'points') in text
   lines = text.splitlines()
   for header in (i for i, line in enumerate(lines) if line.startswith('|---')):
     assert lines[header - 1].count('|') == lines[header].count('|') == lines[header + 1].count('|')
@@ -146,3 +147,24 @@ def test_different_cells_are_refused(evaluations, tmp_path, capsys):
   assert 'differ in the examples or phrasings of first' in capsys.readouterr().err
   assert not (tmp_path / 'out').exists()
   assert json.loads((tmp_path / 'other/run.json').read_text())['label'] == 'other'
+
+
+def test_agreement_and_tests_of_a_pair(evaluations):
+  before, after = evaluations
+  comparison = analysis.compare([before, *after])
+  table = results.read(before)[0]
+  cell = ['dataset', 'example_id']
+  pairs = table.query('group == "unobserved"').groupby(cell)['prediction'].agg(list)
+  expected = np.mean([(p[0] == p[1]) + (p[0] == p[2]) + (p[1] == p[2]) for p in pairs]) / 3
+  assert comparison.answer_agreement('no prompt', 'unobserved')['consistency'].estimate == pytest.approx(expected)
+  tests = comparison.paired('unobserved').set_index('dataset')
+  assert list(tests.index) == ['all', 'first', 'second']
+  change = comparison.change('aligned', 'unobserved', 'AvgP')
+  assert tests.at['all', 'difference'] == pytest.approx(change.estimate)
+  assert tests.at['all', 'p'] < 0.01
+  assert tests.at['first', 'p_adjusted'] >= tests.at['first', 'p']
+  by_phrasing = comparison.mcnemar('aligned', 'unobserved').set_index('instruction_id')
+  assert len(by_phrasing) == 6
+  rows = [results.read(d)[0].query('instruction_id == "first/u2"')['score'].to_numpy() for d in (before, after[0])]
+  assert by_phrasing.at['first/u2', 'only_model'] == ((rows[1] == 1) & (rows[0] == 0)).sum()
+  assert -1 <= comparison.kendalls_w('unobserved')['first'] <= 1

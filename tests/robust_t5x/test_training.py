@@ -17,6 +17,8 @@ CONFIG = network.T5Config(
   mlp_activations=('gelu', 'linear'), logits_via_embedding=True, dropout_rate=0.0, dtype='float32',
 )  # fmt: skip
 
+OBJECTIVES = ['kl_to_canonical', 'encoder_cosine', 'decoder_distance', 'distil_reference', 'group_dro']
+
 
 class Vocabulary:
   eos_id = 1
@@ -77,7 +79,7 @@ def test_only_the_prompt_is_differentiated():
   assert values['loss'] == pytest.approx(0.5 * values['cross_entropy'] + 0.5 * values['alignment'], rel=1e-5)
 
 
-@pytest.mark.parametrize('objective', ['kl_to_canonical', 'jensen_shannon', 'encoder_cosine'])
+@pytest.mark.parametrize('objective', OBJECTIVES)
 def test_microbatches_change_nothing(objective):
   model, state, frozen = _setup(objective)
   whole = jax.jit(training.make_train_step(model))(state, frozen, _batch())
@@ -85,7 +87,7 @@ def test_microbatches_change_nothing(objective):
   _assert_same(whole, parts)
 
 
-@pytest.mark.parametrize('objective', ['kl_to_canonical', 'jensen_shannon', 'encoder_cosine'])
+@pytest.mark.parametrize('objective', [*OBJECTIVES, 'info_nce'])
 def test_pmap_over_eight_devices_equals_one(objective):
   model, state, frozen = _setup(objective)
   one = jax.jit(training.make_train_step(model))(state, frozen, _batch())
@@ -226,3 +228,23 @@ def test_a_step_holds_no_gradient_or_slot_of_the_backbone():
   assert not products & kernels
   prompt = 3 * 128 * 4
   assert compiled.memory_analysis().output_size_in_bytes < 4 * prompt  # the prompt, two slots, scalars
+
+
+def test_the_reference_is_the_model_without_prompt_under_the_canonical_phrasing():
+  model, state, frozen = _setup('distil_reference')
+  params = trainable.merge(state.params, frozen)
+  batch = _batch()
+  reference = model.branches(params, batch).reference
+  plain = models.RobustT5(network.Transformer(CONFIG), Vocabulary, Vocabulary)
+  canonical = batch['encoder_input_tokens'][:, 0]
+  np.testing.assert_allclose(
+    reference, plain.logits(frozen, canonical, batch['decoder_input_tokens']), rtol=1e-6, atol=1e-6
+  )
+  assert _setup()[0].branches(params, batch).reference is None
+  # A prefix starts without effect, so the anchor starts at nothing.
+  prefixed = models.RobustT5(
+    network.Transformer(CONFIG, prompts.PromptConfig(encoder_prefix_length=2)), Vocabulary, Vocabulary,
+    alignment_objective=objectives.anchor_to_reference, alignment_weight=1.0,
+  )  # fmt: skip
+  params = jax.jit(prefixed.initial_variables)(jax.random.key(0))['params']
+  assert float(prefixed.loss_fn(params, batch, None)[0]) == pytest.approx(0.0, abs=1e-6)

@@ -1,0 +1,107 @@
+"""What objectives are made of: the network's outputs for all phrasings, shares of means, and sums of objectives.
+
+Shape letters: B batch, K phrasings, L target tokens, S encoder positions, D model width, V vocabulary.
+"""
+
+from collections.abc import Callable, Sequence
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+EPSILON = 1e-9
+
+
+@functools.partial(jax.tree_util.register_dataclass, data_fields=['tokens', 'examples'], meta_fields=['axis_name'])
+@dataclasses.dataclass(frozen=True)
+class Normalizers:
+  """Totals over the whole batch that means are taken by.
+
+  Attributes:
+    tokens: sum of the target weights, float32 scalar.
+    examples: examples with any target weight, float32 scalar.
+    axis_name: mapped axis over whose devices the batch is spread, None where the batch at hand is the whole.
+  """
+
+  tokens: jax.Array
+  examples: jax.Array
+  axis_name: str | None = None
+
+
+class Branches(NamedTuple):
+  """What the network gave for K phrasings of B examples, teacher-forced on the shared target.
+
+  The last two are there only for an objective that `needs` them.
+  """
+
+  logits: jax.Array  # [B, K, L, V]
+  targets: jax.Array  # int [B, L]
+  weights: jax.Array  # float [B, L], 0 on padding
+  encoded: jax.Array  # [B, K, S, D]
+  encoded_mask: jax.Array  # int [B, K, S]
+  normalizers: Normalizers
+  reference: jax.Array | None = None  # [B, L, V], the backbone's logits under the canonical phrasing, without prompt
+  decoded: jax.Array | None = None  # [B, K, D], the decoder's last state at the first step, before the output layer
+
+
+Objective = Callable[[Branches], jax.Array]
+
+
+def needs(*fields: str) -> Callable[[Objective], Objective]:
+  """Decorator: the fields of Branches that an objective reads and that are computed for those that ask only."""
+
+  def mark(objective):
+    objective.needs = frozenset(fields)
+    return objective
+
+  return mark
+
+
+def needed(objective: Any) -> frozenset[str]:
+  """The fields of Branches that an objective, or None, asks for."""
+  while isinstance(objective, functools.partial):
+    objective = objective.func
+  return getattr(objective, 'needs', frozenset())
+
+
+def normalizers(weights: jax.Array, axis_name: str | None = None) -> Normalizers:
+  """Totals of a batch's target weights [B, L], summed over the devices of `axis_name` if given."""
+  weights = weights.astype(jnp.float32)
+  totals = weights.sum(), (weights.sum(axis=-1) > 0).sum().astype(jnp.float32)
+  if axis_name is not None:
+    totals = lax.psum(totals, axis_name)
+  return Normalizers(*(jnp.maximum(x, EPSILON) for x in totals), axis_name)
+
+
+def token_mean(values: jax.Array, branches: Branches) -> jax.Array:
+  """Share of the mean over target tokens; values [B, L]."""
+  return (values * branches.weights).sum() / branches.normalizers.tokens
+
+
+def example_mean(values: jax.Array, branches: Branches) -> jax.Array:
+  """Share of the mean over examples; values [B]."""
+  return (values * is_real(branches)).sum() / branches.normalizers.examples
+
+
+def is_real(branches: Branches) -> jax.Array:
+  """Examples that are not padding, float [B]."""
+  return (branches.weights.sum(axis=-1) > 0).astype(branches.weights.dtype)
+
+
+def weighted_sum(terms: Sequence[Objective], weights: Sequence[float]) -> Objective:
+  """An objective that adds up others, each times its weight.
+
+  Raises:
+    ValueError: unless there is one weight for each objective, and at least one.
+  """
+  if not terms or len(terms) != len(weights):
+    raise ValueError(f'weighted_sum: {len(terms)} terms and {len(weights)} weights; give a weight for each')
+
+  @needs(*frozenset().union(*(needed(term) for term in terms)))
+  def total(branches):
+    return sum(weight * term(branches) for weight, term in zip(weights, terms, strict=True))
+
+  return total

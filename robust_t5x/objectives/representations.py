@@ -1,0 +1,113 @@
+"""Objectives over representations: distances to the canonical phrasing's state, and a contrast with other examples'."""
+
+import jax
+from jax import lax
+import jax.numpy as jnp
+
+from robust_t5x.objectives.branches import EPSILON, Branches, example_mean, is_real, needs
+
+# Logit of a state that is no negative; finite, so that an example without negatives has a gradient.
+_LEFT_OUT = -1e30
+
+
+def encoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
+  """Mean of 1 − cos between the mean encoder state under the canonical phrasing and under each other one.
+
+  Args:
+    branches: the batch; K of at least 2.
+    stop_gradient: treat the canonical representation as a constant.
+
+  Returns:
+    Scalar share, averaged over the K − 1 other phrasings and the examples; between 0 and 2.
+  """
+  return _cosine(_mean_encoded(branches), branches, stop_gradient)
+
+
+def encoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Array:
+  """As encoder_cosine, with the squared distance ‖h_i − h_r‖² / D, which sees lengths too; 0 or more."""
+  return _distance(_mean_encoded(branches), branches, stop_gradient)
+
+
+@needs('decoded')
+def decoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
+  """As encoder_cosine, on the decoder's last state at the first step, from which the answer's first token is read."""
+  return _cosine(_decoded(branches), branches, stop_gradient)
+
+
+@needs('decoded')
+def decoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Array:
+  """As encoder_distance, on the decoder's last state at the first step."""
+  return _distance(_decoded(branches), branches, stop_gradient)
+
+
+def info_nce(branches: Branches, temperature: float = 0.1) -> jax.Array:
+  """InfoNCE: a phrasing's mean encoder state is told from other examples' by that of another phrasing, in nats.
+
+  For example b and ordered phrasings i ≠ j, with S = cos / τ:
+    −log exp S(h_bi, h_bj) / (exp S(h_bi, h_bj) + Σ_{c ≠ b, l} exp S(h_bi, h_cl)).
+  Negatives are all phrasings of the other examples, on every device of the batch's axis; padding is none. Of a batch
+  that is split into microbatches, the negatives are those of the same microbatch.
+
+  Args:
+    branches: the batch; K of at least 2.
+    temperature: τ, above 0.
+
+  Returns:
+    Scalar share, averaged over the K (K − 1) ordered pairs, so that it is symmetric, and the examples.
+
+  Source: van den Oord, Li & Vinyals 2018 (arXiv 1807.03748); the symmetric form and τ as in SimCLR
+    (Chen et al. 2020, arXiv 2002.05709).
+  """
+  if temperature <= 0:
+    raise ValueError(f'info_nce.temperature is {temperature}; it must be above 0')
+  unit = _unit(_mean_encoded(branches))
+  examples, phrasings, _ = unit.shape
+  everyone, real, first = unit, is_real(branches), 0
+  axis = branches.normalizers.axis_name
+  if axis is not None:
+    everyone, real = lax.all_gather((unit, real), axis, tiled=True)
+    first = lax.axis_index(axis) * examples
+  others = jnp.arange(everyone.shape[0]) != first + jnp.arange(examples)[:, None]
+  negative = others & (real > 0)  # [B, all examples]
+  similarity = jnp.einsum('bid,cld->bicl', unit, everyone) / temperature
+  similarity = jnp.where(negative[:, None, :, None], similarity, _LEFT_OUT)
+  against = jax.nn.logsumexp(similarity, axis=(2, 3))  # [B, K]
+  positive = jnp.einsum('bid,bjd->bij', unit, unit) / temperature
+  loss = jax.nn.softplus(against[:, :, None] - positive)  # −log of the softmax over one positive and the negatives
+  pairs = ~jnp.eye(phrasings, dtype=bool)
+  return example_mean((loss * pairs).sum(axis=(1, 2)) / pairs.sum(), branches)
+
+
+def _mean_encoded(branches: Branches) -> jax.Array:
+  """Mean of the encoder's states over the positions that count, [B, K, D]."""
+  dtype = jnp.promote_types(branches.encoded.dtype, jnp.float32)
+  mask = branches.encoded_mask[..., None].astype(dtype)
+  return (branches.encoded.astype(dtype) * mask).sum(axis=2) / jnp.maximum(mask.sum(axis=2), 1.0)
+
+
+def _decoded(branches: Branches) -> jax.Array:
+  """The decoder's first state, [B, K, D], in float32 or better."""
+  return branches.decoded.astype(jnp.promote_types(branches.decoded.dtype, jnp.float32))
+
+
+def _unit(states: jax.Array) -> jax.Array:
+  """States of length 1."""
+  return states * lax.rsqrt(jnp.square(states).sum(axis=-1, keepdims=True) + EPSILON)
+
+
+def _cosine(states: jax.Array, branches: Branches, stop_gradient: bool) -> jax.Array:
+  """Share of the mean of 1 − cos to the canonical phrasing; states [B, K, D]."""
+  canonical, others = _apart(_unit(states), stop_gradient)
+  return example_mean((1.0 - (canonical * others).sum(axis=-1)).mean(axis=1), branches)
+
+
+def _distance(states: jax.Array, branches: Branches, stop_gradient: bool) -> jax.Array:
+  """Share of the mean of ‖h_i − h_r‖² / D; states [B, K, D]."""
+  canonical, others = _apart(states, stop_gradient)
+  return example_mean(jnp.square(others - canonical).mean(axis=(1, 2)), branches)
+
+
+def _apart(states: jax.Array, stop_gradient: bool) -> tuple[jax.Array, jax.Array]:
+  """[B, K, D] -> (the canonical phrasing's [B, 1, D], the others' [B, K - 1, D])."""
+  canonical = states[:, :1]
+  return lax.stop_gradient(canonical) if stop_gradient else canonical, states[:, 1:]

@@ -1,0 +1,71 @@
+"""Objectives that weigh an example's phrasings by how badly they do.
+
+The groups of distributionally robust optimisation are here the K phrasings of an example. Paraphrases are drawn anew
+for each example and step, so that phrasing i of one is not phrasing i of another: there are no weights to carry from
+step to step, and nothing to exchange between devices.
+
+L_i is the mean cross-entropy, in nats per target token, of an example under its phrasing i.
+"""
+
+import jax
+import jax.numpy as jnp
+
+from robust_t5x.objectives.branches import EPSILON, Branches, example_mean
+from robust_t5x.objectives.divergences import target_logits
+
+
+def group_dro(branches: Branches, step_size: float = 1.0) -> jax.Array:
+  """Mean over examples of (1/η) log 1/K Σ_i exp(η L_i), in nats per target token.
+
+  Its gradient is Σ_i q_i ∇L_i with q_i ∝ exp(η L_i): one step of group-DRO's weights from uniform ones, taken anew for
+  each example (see the module). It is also max over q of Σ_i q_i L_i − KL(q ‖ uniform) / η. Between the mean, for
+  η → 0, and the worst phrasing, for η → ∞.
+
+  Args:
+    branches: the batch.
+    step_size: η, above 0.
+
+  Returns:
+    Scalar share.
+
+  Source: Sagawa et al. 2020 (arXiv 1911.08731), algorithm 1; the closed form is Li et al. 2021 (arXiv 2007.01162).
+  """
+  if step_size <= 0:
+    raise ValueError(f'group_dro.step_size is {step_size}; it must be above 0')
+  losses = _example_losses(branches)
+  soft = jax.nn.logsumexp(step_size * losses, axis=1) - jnp.log(losses.shape[1])
+  return example_mean(soft / step_size, branches)
+
+
+def cvar(branches: Branches, alpha: float = 0.5) -> jax.Array:
+  """Mean over examples of the mean of L over the worst share α of the phrasings (CVaR), in nats per target token.
+
+  Where α K is not whole, the last phrasing counts in part.
+
+  Args:
+    branches: the batch.
+    alpha: α; 1 is the mean of all, 1/K or less the worst alone.
+
+  Returns:
+    Scalar share.
+
+  Source: Rockafellar & Uryasev 2000, Journal of Risk 2(3); over groups as in Levy et al. 2020 (arXiv 2010.05893).
+  """
+  if not 0 < alpha <= 1:
+    raise ValueError(f'cvar.alpha is {alpha}; it must be above 0 and at most 1')
+  losses = _example_losses(branches)
+  count = max(alpha * losses.shape[1], 1.0)
+  counted = jnp.clip(count - jnp.arange(losses.shape[1]), 0.0, 1.0) / count
+  return example_mean((jnp.sort(losses, axis=1, descending=True) * counted).sum(axis=1), branches)
+
+
+def worst_phrasing(branches: Branches) -> jax.Array:
+  """Mean over examples of max_i L_i, in nats per target token; scalar share."""
+  return example_mean(_example_losses(branches).max(axis=1), branches)
+
+
+def _example_losses(branches: Branches) -> jax.Array:
+  """L, [B, K]; 0 for an example that is padding."""
+  weights = branches.weights[:, None]
+  loss = jax.nn.logsumexp(branches.logits, axis=-1) - target_logits(branches)
+  return (loss * weights).sum(axis=-1) / jnp.maximum(weights.sum(axis=-1), EPSILON)

@@ -1,0 +1,205 @@
+"""Tables of a report, each written once and shown as HTML, Markdown, LaTeX and CSV.
+
+A cell is a text, a number, an `Interval` or None; the column's kind says how it reads:
+'text', 'count', 'percent' (a share), 'points' (a difference of shares, in percentage points), 'number' (three
+decimals) or 'p' (a p-value).
+"""
+
+from collections.abc import Sequence
+import dataclasses
+import re
+from typing import Any
+
+import markupsafe
+import pandas as pd
+
+MINUS = '\u2212'
+_LATEX = {
+  '\\': r'\textbackslash{}', '&': r'\&', '%': r'\%', '$': r'\$', '#': r'\#', '_': r'\_', '{': r'\{', '}': r'\}',
+  '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}', '>': r'\textgreater{}',
+  '|': r'\textbar{}', '"': r"''", MINUS: '$-$', '≤': r'$\leq$', '≥': r'$\geq$', '→': r'$\rightarrow$', 'κ': r'$\kappa$',
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+  """A heading and how its cells read."""
+
+  name: str
+  kind: str = 'text'
+
+
+@dataclasses.dataclass(frozen=True)
+class Table:
+  """A table.
+
+  Attributes:
+    name: stem of its files.
+    caption: one line above it.
+    columns: its columns.
+    rows: tuples of cells, one for each column.
+    note: what a reader must know of it.
+  """
+
+  name: str
+  caption: str
+  columns: tuple[Column, ...]
+  rows: Sequence[Sequence[Any]]
+  note: str = ''
+
+  def html(self, limit: int | None = None, chart: Sequence[str] = ()) -> markupsafe.Markup:
+    """The table as HTML; numbers carry `data-v` for sorting.
+
+    Args:
+      limit: rows shown at most.
+      chart: inline SVG for each row, shown as a last column.
+    """
+    head = ''.join(f'<th scope="col" class="{_side(c.kind)}">{markupsafe.escape(c.name)}</th>' for c in self.columns)
+    head += '<th scope="col" class="chart">chart</th>' if chart else ''
+    body = []
+    for r, row in enumerate(self.rows[:limit]):
+      cells = []
+      for c, (column, value) in enumerate(zip(self.columns, row, strict=True)):
+        tag, scope = ('th', ' scope="row"') if c == 0 else ('td', '')
+        number = _number(value)
+        sort = '' if number is None else f' data-v="{number:.6g}"'
+        shown = _html(value, column.kind)
+        shown = shown if c else shown.replace('_', '_<wbr>')  # names may break at their joints
+        cells.append(f'<{tag}{scope} class="{_side(column.kind)}"{sort}>{shown}</{tag}>')
+      if chart:
+        cells.append(f'<td class="chart">{chart[r]}</td>')
+      body.append(f'<tr>{"".join(cells)}</tr>')
+    caption = f'<caption>{markupsafe.escape(self.caption)}</caption>' if self.caption else ''
+    return markupsafe.Markup(
+      f'<table>{caption}<thead><tr>{head}</tr></thead><tbody>\n' + '\n'.join(body) + '\n</tbody></table>'
+    )
+
+  def markdown(self, limit: int | None = None) -> str:
+    """The table as GitHub's Markdown."""
+    lines = ['| ' + ' | '.join(_markdown(c.name) for c in self.columns) + ' |']
+    lines.append('|' + '|'.join('---' if c.kind == 'text' else '---:' for c in self.columns) + '|')
+    for row in self.rows[:limit]:
+      cells = (_markdown(text(v, c.kind)) for c, v in zip(self.columns, row, strict=True))
+      lines.append('| ' + ' | '.join(cells) + ' |')
+    return '\n'.join(lines)
+
+  def plain(self) -> str:
+    """The table for a terminal, its columns aligned."""
+    lines = [[c.name for c in self.columns]]
+    lines += [[text(v, c.kind) for c, v in zip(self.columns, row, strict=True)] for row in self.rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return '\n'.join(
+      '  '.join(
+        cell.ljust(width) if c.kind == 'text' else cell.rjust(width)
+        for c, cell, width in zip(self.columns, line, widths, strict=True)
+      ).rstrip()
+      for line in lines
+    )
+
+  def latex(self) -> str:
+    """The table as a LaTeX `table` with booktabs' rules; texts are escaped."""
+    sides = ''.join('l' if c.kind == 'text' else 'r' for c in self.columns)
+    lines = [
+      f'% {self.caption.replace(chr(10), " ")} Needs \\usepackage{{booktabs}}.',
+      r'\begin{table}',
+      r'\centering',
+      rf'\caption{{{latex_escape(self.caption)}}}',
+      rf'\label{{tab:{self.name}}}',
+      rf'\begin{{tabular}}{{{sides}}}',
+      r'\toprule',
+      ' & '.join(latex_escape(c.name) for c in self.columns) + r' \\',
+      r'\midrule',
+    ]
+    for row in self.rows:
+      lines.append(' & '.join(_latex_cell(v, c.kind) for c, v in zip(self.columns, row, strict=True)) + r' \\')
+    return '\n'.join([*lines, r'\bottomrule', r'\end{tabular}', r'\end{table}', ''])
+
+  def frame(self) -> pd.DataFrame:
+    """The table as numbers; an interval takes three columns."""
+    columns: dict[str, list[Any]] = {}
+    for c, column in enumerate(self.columns):
+      values = [row[c] for row in self.rows]
+      if any(hasattr(v, 'estimate') for v in values):
+        columns[column.name] = [getattr(v, 'estimate', v) for v in values]
+        for end in ('low', 'high'):
+          columns[f'{column.name} {end}'] = [getattr(v, end, None) for v in values]
+      else:
+        columns[column.name] = values
+    return pd.DataFrame(columns)
+
+
+def text(value: Any, kind: str) -> str:
+  """A cell as plain text; nothing where there is no value."""
+  if value is None or value != value:
+    return ''
+  if hasattr(value, 'estimate'):
+    if value.estimate != value.estimate:
+      return ''
+    if value.low != value.low:
+      return _plain(value.estimate, kind)
+    return f'{_plain(value.estimate, kind)} {ends(value, kind)}'
+  return _plain(value, kind)
+
+
+def ends(value: Any, kind: str) -> str:
+  """The ends of an interval."""
+  return f'[{_plain(value.low, kind)}, {_plain(value.high, kind)}]'
+
+
+def percent(value: float | None) -> str:
+  """A share as a percentage with one decimal; nothing for a value that is absent."""
+  return text(value, 'percent')
+
+
+def points(value: Any) -> str:
+  """A difference of shares with its interval, in percentage points."""
+  unit = f'{_plain(value.estimate, "points")} points'
+  return unit if value.low != value.low else f'{unit} {ends(value, "points")}'
+
+
+def latex_escape(string: str) -> str:
+  """A text for LaTeX; line breaks become spaces."""
+  return ''.join(_LATEX.get(c, c) for c in ' '.join(str(string).split()))
+
+
+def _plain(value: Any, kind: str) -> str:
+  if kind == 'text' or isinstance(value, str):
+    return str(value)
+  if kind == 'count':
+    return f'{int(value):,}'
+  if kind == 'percent':
+    return f'{100 * value:.1f}%'.replace('-', MINUS)
+  if kind == 'points':
+    rounded = round(100 * float(value), 1) + 0.0  # no minus before zero
+    return (f'{rounded:+.1f}' if rounded else '0.0').replace('-', MINUS)
+  if kind == 'p':
+    return '< 0.001' if value < 0.001 else f'{value:.3f}'
+  return f'{value:.3f}'.replace('-', MINUS)
+
+
+def _number(value: Any) -> float | None:
+  value = getattr(value, 'estimate', value)
+  if value is None or isinstance(value, str) or value != value:
+    return None
+  return float(value)
+
+
+def _side(kind: str) -> str:
+  return 'text' if kind == 'text' else 'num'
+
+
+def _html(value: Any, kind: str) -> str:
+  if hasattr(value, 'estimate') and value.estimate == value.estimate and value.low == value.low:
+    return f'{_plain(value.estimate, kind)} <small>{ends(value, kind)}</small>'
+  return str(markupsafe.escape(text(value, kind)))
+
+
+def _markdown(string: str) -> str:
+  return ' '.join(str(string).split()).replace('\\', '\\\\').replace('|', '\\|').replace('<', '&lt;')
+
+
+def _latex_cell(value: Any, kind: str) -> str:
+  string = text(value, kind)
+  if kind == 'text':
+    return latex_escape(string)
+  return re.sub(r'(\[.*\])', r'{\\small \1}', latex_escape(string))

@@ -1,0 +1,287 @@
+"""Trains and evaluates every cell of a grid of settings, into one table of results.
+
+`robust-t5x sweep --gin_file=gin/runs/align_mini.gin --gin_file=gin/prompts/prefix.gin --grid LEARNING_RATE=0.03,0.1 \\
+  --grid gin_file=gin/objectives/kl.gin,gin/objectives/likelihood.gin --seeds 0,1,2 \\
+  --eval_gin_file=gin/runs/eval_mini.gin --out out/sweep`
+
+A finished cell is found and not run again, whatever the grid that it stems from; see docs/sweeps.md.
+"""
+
+import argparse
+from collections.abc import Sequence
+from concurrent import futures
+import contextlib
+import fcntl
+import math
+import os
+import re
+import shlex
+import signal
+import sys
+import threading
+from typing import Any
+
+from robust_t5x import launcher, progress, quiet, sweep_cell, sweep_check, sweep_grid
+
+
+def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
+  """Parses the command line.
+
+  Returns:
+    Namespace with command (as typed), gin_file, bindings (name -> value), axes (list of sweep_grid.Axis), eval_gin_file, eval_bindings,
+    passed (flags for all runs), out, baseline, dry_run, stop_on_error, jobs.
+
+  Raises:
+    UsageError: for what cannot be used, with the cure.
+  """
+  parser = argparse.ArgumentParser(
+    prog='robust-t5x sweep', description=__doc__.splitlines()[0], allow_abbrev=False,
+    epilog='Settings of all training runs are given with --gin.NAME=VALUE, those of all evaluations with '
+    '--eval.NAME=VALUE, where VALUE is a Python literal.',
+  )  # fmt: skip
+  add = parser.add_argument
+  add('--gin_file', action='append', default=[], metavar='FILE', help='gin file of the training runs; repeatable')
+  add('--eval_gin_file', action='append', default=[], metavar='FILE', help='gin file of the evaluations; repeatable')
+  add(
+    '--grid', action='append', default=[], metavar='NAME=A,B,...',
+    help='an axis: values of a macro or, for NAME gin_file, gin files; repeatable',
+  )  # fmt: skip
+  add('--seeds', metavar='0,1,...', help='seeds of every setting')
+  add('--out', required=True, metavar='DIR', help='directory of the sweep')
+  add('--no_baseline', action='store_true', help='do not evaluate the model without a prompt')
+  add('--dry_run', action='store_true', help='check the grid and print the commands of its cells')
+  add('--stop_on_error', action='store_true', help='start nothing after a cell has failed')
+  add('--jobs', type=int, default=1, metavar='N', help='cells run together')
+  for name in ('gin_search_paths', 'tfds_data_dir', 'seqio_additional_cache_dirs'):
+    add(f'--{name}', metavar='DIRS', help='as for robust-t5x train')
+  rest: list[str] = []
+  bindings: dict[str, dict[str, str]] = {'gin': {}, 'eval': {}}
+  for argument in argv:
+    match = re.fullmatch(r'--(gin|eval)\.([^=\s]+)=(.*)', argument, re.DOTALL)
+    if match:
+      bindings[match[1]][match[2]] = sweep_grid.normalised(match[3])
+    elif re.match(r'--(gin|eval)\.', argument):
+      raise launcher.UsageError(f'{argument}: write --gin.NAME=VALUE in one argument, such as --gin.TRAIN_STEPS=100')
+    else:
+      rest.append(argument)
+  flags = parser.parse_args(rest)
+  flags.bindings, flags.eval_bindings = bindings['gin'], bindings['eval']
+  for kind, given, own in (
+    ('gin', flags.bindings, sweep_grid.TRAIN_OWN),
+    ('eval', flags.eval_bindings, sweep_grid.EVAL_OWN),
+  ):
+    for name in own:
+      if name in given:
+        raise launcher.UsageError(f'--{kind}.{name}: the sweep sets it itself; leave it out')
+  if not flags.gin_file:
+    raise launcher.UsageError('no --gin_file; give those of a robust-t5x train, such as gin/runs/align_mini.gin')
+  if not flags.eval_gin_file:
+    raise launcher.UsageError('no --eval_gin_file; give those of a robust-t5x eval, such as gin/runs/eval_mini.gin')
+  if '://' in flags.out:
+    raise launcher.UsageError(f'--out {flags.out}: a sweep keeps its records on disk; give a local directory')
+  if flags.jobs < 1:
+    raise launcher.UsageError(f'--jobs {flags.jobs}: give 1 or more')
+  flags.command = sweep_grid.shell(['sweep', *argv])
+  flags.axes = [sweep_grid.parse_axis(text) for text in flags.grid]
+  if flags.seeds:
+    flags.axes.append(sweep_grid.parse_seeds(flags.seeds))
+  names = ('gin_search_paths', 'tfds_data_dir', 'seqio_additional_cache_dirs')
+  flags.passed = [f'--{name}={getattr(flags, name)}' for name in names if getattr(flags, name)]
+  return flags
+
+
+def plan(flags: argparse.Namespace) -> tuple[list[sweep_cell.CellRun], dict[str, tuple[str, list[str]]]]:
+  """Checks the grid: its cells on disk, and the baselines (backbone -> directory and arguments of the evaluation).
+
+  Raises:
+    UsageError: if some cell cannot be run.
+  """
+  cells = sweep_grid.cells(flags.gin_file, flags.bindings, flags.axes)
+  eval_arguments = sweep_grid.command('', flags.eval_gin_file, flags.eval_bindings)[1:]
+  described = sweep_check.check(cells, eval_arguments, flags.passed)
+  runs = [
+    sweep_cell.CellRun.find(flags.out, cell, description, flags.eval_gin_file, flags.eval_bindings, flags.passed)
+    for cell, description in zip(cells, described, strict=True)
+  ]
+  baselines = {}
+  for checkpoint in dict.fromkeys(d['checkpoint'] for d in described):
+    if checkpoint is None:
+      raise launcher.UsageError('INITIAL_CHECKPOINT_PATH is None: a sweep evaluates a backbone; give its path')
+    bindings = {**flags.eval_bindings, 'INITIAL_CHECKPOINT_PATH': repr(checkpoint)}
+    directory = os.path.join(flags.out, f'baseline-{sweep_grid.digest(flags.eval_gin_file, bindings, 6)}')
+    own = {'PROMPT': "'none'", 'LABEL': "'without prompt'", 'OUTPUT_DIR': repr(directory)}
+    command = sweep_grid.command('eval', flags.eval_gin_file, {**bindings, **own}, flags.passed)
+    baselines[checkpoint] = (directory, command)
+  return runs, {} if flags.no_baseline else baselines
+
+
+def sweep(flags: argparse.Namespace) -> int:
+  """Runs what is not finished, and writes the results; returns the exit status: 0, 1 if a cell failed, 130 if interrupted."""
+  runs, baselines = plan(flags)
+  if flags.dry_run:
+    for _, command in baselines.values():
+      print(sweep_grid.shell(command))
+    for run in runs:
+      print(f'# {", ".join(f"{k}={v}" for k, v in run.record["settings"].items())}: {run.status}')
+      print(run.record['train_command'])
+      print(run.record['eval_command'])
+    return 0
+  _warn_of_drift(runs)
+  os.makedirs(flags.out, exist_ok=True)
+  summaries: dict[str, Any] = {}
+  with _only_one(flags.out), _terminable():
+    processes = sweep_cell.Processes()
+    try:
+      for directory, command in baselines.values():
+        _run_baseline(directory, command, processes)
+      places = {checkpoint: directory for checkpoint, (directory, _) in baselines.items()}
+      _run_cells(runs, flags, processes, lambda: write(flags, runs, places, summaries))
+      interrupted = False
+    except (KeyboardInterrupt, sweep_cell.Interrupted):
+      processes.stop()
+      interrupted = True
+    places = {c: d for c, (d, _) in baselines.items() if sweep_cell.is_evaluated(d)}
+    write(flags, runs, places, summaries)
+  failed = [run for run in runs if run.status == 'failed']
+  finished = sum(run.status == 'finished' for run in runs)
+  print(f'{finished} of {len(runs)} cells finished, {len(failed)} failed: {os.path.join(flags.out, "sweep.csv")}')
+  if interrupted:
+    print('interrupted; the same command goes on', file=sys.stderr)
+    return 130
+  if failed:
+    print('the same command tries the failed cells again', file=sys.stderr)
+  return 1 if failed else 0
+
+
+def write(
+  flags: argparse.Namespace,
+  runs: Sequence[sweep_cell.CellRun],
+  baselines: dict[str, str],
+  summaries: dict[str, Any],
+) -> None:
+  """Writes the table and the page of what is known so far; arguments as for sweep_table.build."""
+  from robust_t5x import results, sweep_page, sweep_table
+
+  axes = {axis.name: axis.shown for axis in flags.axes}
+  table = sweep_table.build(runs, baselines, list(axes), summaries)
+  results.write_atomically(os.path.join(flags.out, 'sweep.parquet'), table.to_parquet(index=False))
+  results.write_atomically(os.path.join(flags.out, 'sweep.csv'), table.to_csv(index=False))
+  axes.pop(sweep_grid.SEED, None)
+  sweep_page.write(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
+
+
+def _warn_of_drift(runs: Sequence[sweep_cell.CellRun]) -> None:
+  """Says which finished cells the gin files of today would train otherwise; they are kept all the same."""
+  changes: dict[str, list[str]] = {}
+  for run in runs:
+    if run.drift:
+      changes.setdefault(run.drift, []).append(run.directory)
+  for change, directories in changes.items():
+    print(
+      f'warning: {len(directories)} finished cell{"s" if len(directories) > 1 else ""} of this grid had other settings '
+      f'when trained ({change}); delete to train again: {" ".join(shlex.quote(d) for d in directories)}',
+      file=sys.stderr,
+    )
+
+
+def _run_baseline(directory: str, command: Sequence[str], processes: sweep_cell.Processes) -> None:
+  """Evaluates the model without a prompt, first of all: what stops this evaluation would stop those of all cells."""
+  if sweep_cell.is_evaluated(directory):
+    return
+  print('evaluating without prompt', file=sys.stderr, flush=True)
+  log = f'{directory}.log'
+  status = processes.run(command, log)
+  if status:
+    _show_tail(log)
+    raise RuntimeError(
+      f'the evaluation without prompt failed, so nothing else was started: {sweep_cell.failure(log, status)}'
+    )
+
+
+def _run_cells(runs, flags, processes, write_table) -> None:
+  todo = [run for run in runs if not run.finished]
+  write_table()
+  if not todo:
+    return
+  print(f'{len(runs)} cells, {len(todo)} of them to run', file=sys.stderr, flush=True)
+  halt = threading.Event()
+
+  def work(run):
+    if halt.is_set():
+      return False
+    run.run(processes)
+    if run.record['error'] and flags.stop_on_error:
+      halt.set()
+    return True
+
+  with (
+    progress.Progress('sweep', len(runs), len(runs) - len(todo), window=math.inf) as bar,
+    futures.ThreadPoolExecutor(flags.jobs) as pool,
+  ):
+    waiting = {pool.submit(work, run): run for run in todo}
+    try:
+      for future in futures.as_completed(waiting):
+        if not future.result():
+          continue
+        if waiting[future].record['error']:
+          _show_failure(waiting[future])
+        write_table()
+        bar.advance(1, os.path.basename(waiting[future].directory))
+    except BaseException:
+      halt.set()
+      processes.stop()
+      raise
+
+
+def _show_failure(run: sweep_cell.CellRun) -> None:
+  error = run.record['error']
+  _show_tail(run.log(error['stage']))
+  settings = ', '.join(f'{k}={v}' for k, v in run.record['settings'].items())
+  print(f'failed: {settings}: {error["stage"]}: {error["message"]}', file=sys.stderr, flush=True)
+
+
+def _show_tail(log: str) -> None:
+  lines = '\n'.join(f'  | {line}' for line in sweep_cell.tail(log))
+  print(f'the end of {log}:\n{lines}', file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _only_one(out: str):
+  """Holds the directory, so that no second sweep works on its cells."""
+  with open(os.path.join(out, '.lock'), 'w') as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+      raise launcher.UsageError(f'--out: another sweep is at work in {out}; wait for it, or choose another') from e
+    yield
+
+
+@contextlib.contextmanager
+def _terminable():
+  """Treats SIGTERM as Ctrl-C, so that the runs under way end too."""
+
+  def interrupt(*unused):
+    raise KeyboardInterrupt
+
+  before = signal.signal(signal.SIGTERM, interrupt)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, before)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Command line; returns the exit status."""
+  quiet.set_up()
+  try:
+    return sweep(parse_flags(sys.argv[1:] if argv is None else argv))
+  except KeyboardInterrupt:  # during the check, before anything was written
+    return 130
+  except Exception as e:
+    return launcher.report_error(e)
+
+
+if __name__ == '__main__':
+  from robust_t5x import sweep as _sweep
+
+  sys.exit(_sweep.main())

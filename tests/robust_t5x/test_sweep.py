@@ -1,0 +1,478 @@
+"""Sweeps: grids, cells that finish, fail, are interrupted and found again; most with a program that stands in for ours."""
+
+import json
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import time
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robust_t5x import __main__ as command
+from robust_t5x import launcher, results, sweep, sweep_cell, sweep_charts, sweep_check, sweep_grid, sweep_page
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+MINI = ['gin/runs/align_mini.gin', 'gin/prompts/prefix.gin', 'gin/objectives/kl.gin']
+SCORES = {'0.1': [1.0, 0.0, 1.0, 1.0], '0.2': [1.0, 1.0, 1.0, 1.0], 'none': [1.0, 0.0, 0.0, 0.0]}
+
+# Stands in for `robust-t5x`: train leaves a prompt that holds its learning rate, eval the table of that learning rate.
+PROGRAM = """
+import json, os, re, shutil, sys, time
+verb, *rest = sys.argv[1:]
+values = dict(re.fullmatch(r"--gin\\.(\\w+)='?(.*?)'?", a).groups() for a in rest if a.startswith('--gin.'))
+here = os.path.dirname(os.path.abspath(__file__))
+with open(f'{here}/calls', 'a') as f:
+  f.write(f"{verb} {values.get('LEARNING_RATE', '-')} {values.get('SEED', '-')}\\n")
+if verb == 'train':
+  os.makedirs(values['MODEL_DIR'], exist_ok=True)
+  print('training')
+  if os.path.exists(f"{here}/fail-{values['LEARNING_RATE']}"):
+    print('error: the loss was not finite', file=sys.stderr)
+    sys.exit(2)
+  if os.path.exists(f'{here}/hang'):
+    time.sleep(60)
+  with open(os.path.join(values['MODEL_DIR'], 'prompt.safetensors'), 'w') as f:
+    f.write(values['LEARNING_RATE'])
+else:
+  prompt = values['PROMPT']
+  rate = 'none' if prompt == 'none' else open(prompt).read()
+  os.makedirs(values['OUTPUT_DIR'], exist_ok=True)
+  shutil.copyfile(f'{here}/{rate}.parquet', os.path.join(values['OUTPUT_DIR'], 'results.parquet'))
+  with open(os.path.join(values['OUTPUT_DIR'], 'run.json'), 'w') as f:
+    json.dump({'finished': 'now', 'label': values['LABEL'], 'instructions': {}}, f)
+"""
+
+
+@pytest.fixture
+def program(tmp_path, monkeypatch) -> pathlib.Path:
+  """Folder of the stand-in; a file `fail-RATE` there makes training at that rate fail, `hang` makes it wait."""
+  folder = tmp_path / 'program'
+  folder.mkdir()
+  (folder / 'program.py').write_text(PROGRAM)
+  for rate, scores in SCORES.items():
+    cells = [('o1', 'observed'), ('o2', 'observed'), ('u1', 'unobserved'), ('u2', 'unobserved')]
+    rows = [
+      {'dataset': 'd', 'example_id': '0', 'instruction_id': i, 'group': group, 'score': score}
+      for (i, group), score in zip(cells, scores, strict=True)
+    ]
+    pd.DataFrame(rows).reindex(columns=results.COLUMNS).to_parquet(folder / f'{rate}.parquet')
+  monkeypatch.setattr(sweep_cell, 'PROGRAM', (sys.executable, str(folder / 'program.py')))
+  monkeypatch.setattr(sweep_check, 'check', described)
+  return folder
+
+
+def described(cells, eval_arguments, flags):
+  return [
+    {'checkpoint': 'bundled', 'steps': 5, 'seed': int(c.bindings.get('SEED', 0)), 'parameters': 7, 'prompt': True,
+     'backbone': False, 'config': ''}
+    for c in cells
+  ]  # fmt: skip
+
+
+def run(out, *more, rates='0.1,0.2') -> int:
+  return sweep.main(
+    ['--gin_file=a.gin', '--grid', f'LEARNING_RATE={rates}', '--eval_gin_file=e.gin', '--out', str(out), *more]
+  )
+
+
+def calls(program) -> list[str]:
+  """What the stand-in was called for since this was last asked."""
+  path = program / 'calls'
+  lines = path.read_text().splitlines() if path.exists() else []
+  path.unlink(missing_ok=True)
+  return lines
+
+
+def cell_names(*axes):
+  return [c.name for c in sweep_grid.cells(MINI, {}, [sweep_grid.parse_axis(a) for a in axes])]
+
+
+def test_values_are_literals_references_or_words():
+  axis = sweep_grid.parse_axis("X=1,0.10,word,'two, words',[1, 2],(3,),@objectives.kl,%Y,None,~/dir/x")
+  assert [v.binding for v in axis.values] == [
+    '1', '0.1', "'word'", "'two, words'", '[1, 2]', '(3,)', '@objectives.kl', '%Y', 'None', "'~/dir/x'",
+  ]  # fmt: skip
+  assert [v.shown for v in axis.values][:4] == [1, 0.1, 'word', 'two, words']
+
+
+def test_files_are_an_axis_named_by_their_folder():
+  assert cell_names('gin_file=gin/objectives/kl.gin,gin/objectives/likelihood.gin', 'PROMPT_LENGTH=4,8') == [
+    'objectives=kl, PROMPT_LENGTH=4',
+    'objectives=kl, PROMPT_LENGTH=8',
+    'objectives=likelihood, PROMPT_LENGTH=4',
+    'objectives=likelihood, PROMPT_LENGTH=8',
+  ]
+  axis = sweep_grid.parse_axis('gin_file=none,gin/ablations/a.gin+gin/ablations/b.gin')
+  assert [(v.shown, v.files) for v in axis.values] == [
+    ('none', ()),
+    ('a+b', ('gin/ablations/a.gin', 'gin/ablations/b.gin')),
+  ]
+
+
+@pytest.mark.parametrize(
+  ('axis', 'message'),
+  [
+    ('LEARNING_RATE', 'write NAME=VALUE'),
+    ('LEARNING_RATE=', 'write NAME=VALUE'),
+    ('X=0.1.2', 'no Python literal'),
+    ('X=1e', 'no Python literal'),
+    ('X=true', 'write True'),
+    ('X=a b', 'no Python literal'),
+    ('X=[1,2', 'a bracket has no partner'),
+    ("X='a", 'a quote has no partner'),
+    ('X=1,,2', 'a value is empty'),
+    ('X=0.1,0.10', '0.1 stands twice'),
+    ('SEED=1,2', '--seeds 1,2'),
+    ('MODEL_DIR=x', 'the sweep sets MODEL_DIR'),
+  ],
+)
+def test_an_axis_that_cannot_be_read_is_refused(axis, message):
+  with pytest.raises(launcher.UsageError, match=message.replace('[', r'\[')):
+    sweep_grid.parse_axis(axis)
+
+
+def test_a_key_depends_on_settings_not_on_the_way_they_are_given():
+  fixed = sweep_grid.cells(MINI, {'LEARNING_RATE': sweep_grid.normalised('0.10')}, [sweep_grid.parse_seeds('3')])
+  varied = sweep_grid.cells(
+    MINI[::-1][1:], {'SEED': '3'},
+    [sweep_grid.parse_axis('gin_file=gin/objectives/kl.gin'), sweep_grid.parse_axis('LEARNING_RATE=0.1,0.2')],
+  )  # fmt: skip
+  assert fixed[0].key == varied[0].key != varied[1].key
+  assert {fixed[0].label, varied[0].label} == {'trained', 'objectives=kl, LEARNING_RATE=0.1'}
+
+
+def test_the_printed_command_is_what_a_shell_reads_back():
+  bindings = {'A': "'x y'", 'B': "['$a', \"b'c\"]", 'C': '0.1'}
+  arguments = sweep_grid.command('train', ['a b.gin'], bindings)
+  said = subprocess.run(
+    ['bash', '-c', f'robust-t5x() {{ printf "%s\\n" "$@"; }}; {sweep_grid.shell(arguments)}'],
+    capture_output=True, text=True, check=True,
+  ).stdout.splitlines()  # fmt: skip
+  assert said == arguments
+
+
+def test_cells_run_once_and_make_one_table(program, tmp_path):
+  out = tmp_path / 'out'
+  assert run(out, '--seeds', '0,1') == 0
+  assert calls(program) == [
+    'eval - -', 'train 0.1 0', 'eval - -', 'train 0.1 1', 'eval - -',
+    'train 0.2 0', 'eval - -', 'train 0.2 1', 'eval - -',
+  ]  # fmt: skip
+  table = pd.read_parquet(out / 'sweep.parquet')
+  assert list(table['cell']) == [
+    'without prompt', 'LEARNING_RATE=0.1, SEED=0', 'LEARNING_RATE=0.1, SEED=1', 'LEARNING_RATE=0.2, SEED=0',
+    'LEARNING_RATE=0.2, SEED=1',
+  ]  # fmt: skip
+  assert set(table['status']) == {'finished'}
+  # By hand: under the observed phrasings (1, 0), (1, 0), (1, 1); under the unobserved ones (0, 0), (1, 1), (1, 1).
+  assert list(table['observed AvgP']) == [0.5, 0.5, 0.5, 1, 1]
+  assert list(table['observed worst phrasing']) == [0, 0, 0, 1, 1]
+  assert list(table['observed gap']) == [-0.5, 0.5, 0.5, 0, 0]
+  assert list(table['seed'])[1:] == [0, 1, 0, 1]
+  assert list(table['steps'])[1:] == [5] * 4 and list(table['parameters'])[1:] == [7] * 4
+  assert (table['train_seconds'][1:] > 0).all()
+  assert len(pd.read_csv(out / 'sweep.csv')) == 5
+
+  assert run(out, '--seeds', '0,1') == 0
+  assert calls(program) == []
+
+
+def test_another_grid_keeps_what_is_finished(program, tmp_path):
+  out = tmp_path / 'out'
+  assert run(out, rates='0.1') == 0
+  calls(program)
+  # The seed becomes an axis, with the value that was fixed before; another rate is new.
+  assert run(out, '--gin.SEED=0', rates='0.1') == 0
+  assert calls(program) == ['train 0.1 0', 'eval - -']
+  assert run(out, '--seeds', '0') == 0
+  assert calls(program) == ['train 0.2 0', 'eval - -']
+  # Another evaluation needs no training.
+  assert run(out, '--seeds', '0', '--eval.NUM_EXAMPLES=7') == 0
+  assert calls(program) == ['eval - -'] * 3
+
+
+def test_a_failed_cell_is_recorded_and_tried_again(program, tmp_path, capsys):
+  out = tmp_path / 'out'
+  (program / 'fail-0.1').touch()
+  assert run(out) == 1
+  assert calls(program) == ['eval - -', 'train 0.1 -', 'train 0.2 -', 'eval - -']
+  said = capsys.readouterr()
+  assert '  | error: the loss was not finite' in said.err
+  assert '1 of 2 cells finished, 1 failed' in said.out
+  table = pd.read_csv(out / 'sweep.csv')
+  assert list(table['status']) == ['finished', 'failed', 'finished']
+  assert table['error'][1] == 'train: the loss was not finite (status 2)'
+  assert table['observed AvgP'][1:].isna().tolist() == [True, False]
+  (program / 'fail-0.1').unlink()
+  assert run(out) == 0
+  assert calls(program) == ['train 0.1 -', 'eval - -']
+  assert pd.read_csv(out / 'sweep.csv')['error'].isna().all()
+
+
+def test_stop_on_error_starts_nothing_more(program, tmp_path):
+  (program / 'fail-0.1').touch()
+  assert run(tmp_path / 'out', '--stop_on_error') == 1
+  assert calls(program) == ['eval - -', 'train 0.1 -']
+  table = pd.read_csv(tmp_path / 'out/sweep.csv')
+  assert list(table['status']) == ['finished', 'failed', 'not started']
+
+
+def test_an_evaluation_is_not_kept_beside_another_training(program, tmp_path):
+  out = tmp_path / 'out'
+  assert run(out, '--no_baseline', rates='0.1') == 0
+  (prompt,) = out.glob('cells/*/train/prompt.safetensors')
+  prompt.unlink()
+  calls(program)
+  assert run(out, '--no_baseline', rates='0.1') == 0
+  assert calls(program) == ['train 0.1 -', 'eval - -']
+
+
+def test_without_a_baseline_and_several_at_a_time(program, tmp_path):
+  assert run(tmp_path / 'out', '--no_baseline', '--jobs', '2') == 0
+  assert sorted(calls(program)) == ['eval - -', 'eval - -', 'train 0.1 -', 'train 0.2 -']
+  assert len(pd.read_csv(tmp_path / 'out/sweep.csv')) == 2
+
+
+def test_a_baseline_that_fails_stops_the_sweep(program, tmp_path, capsys):
+  (program / 'none.parquet').unlink()
+  assert run(tmp_path / 'out') == 2
+  assert calls(program) == ['eval - -']
+  assert (
+    'error: the evaluation without prompt failed, so nothing else was started: FileNotFound' in capsys.readouterr().err
+  )
+
+
+def test_a_dry_run_prints_commands_and_writes_nothing(program, tmp_path, capsys):
+  out = tmp_path / 'out'
+  assert run(out, '--dry_run', '--gin.TRAIN_STEPS=9', '--eval.SPLIT="validation"') == 0
+  assert calls(program) == [] and not out.exists()
+  lines = capsys.readouterr().out.splitlines()
+  assert lines[0].startswith(
+    'robust-t5x eval --gin_file=e.gin --gin.SPLIT="\'validation\'" --gin.INITIAL_CHECKPOINT_PATH'
+  )
+  assert lines[1] == '# LEARNING_RATE=0.1: not started'
+  assert lines[2].startswith(
+    'robust-t5x train --gin_file=a.gin --gin.TRAIN_STEPS=9 --gin.LEARNING_RATE=0.1 --gin.MODEL_DIR='
+  )
+  assert lines[3].startswith('robust-t5x eval --gin_file=e.gin') and '/train/prompt.safetensors' in lines[3]
+  assert len(lines) == 7
+
+
+def test_a_trained_backbone_is_evaluated_itself(program, tmp_path, monkeypatch, capsys):
+  def whole(cells, *rest):
+    return [d | {'prompt': False, 'backbone': True} for d in described(cells, *rest)]
+
+  monkeypatch.setattr(sweep_check, 'check', whole)
+  assert run(tmp_path / 'out', '--dry_run', rates='0.1') == 0
+  last = capsys.readouterr().out.splitlines()[-1]
+  assert '--gin.PROMPT="\'none\'"' in last
+  assert '/train/model\'"' in last.split('--gin.INITIAL_CHECKPOINT_PATH=')[1].split(' ')[0]
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'message'),
+  [
+    (['--gin.LEARNING_RATE=1'], 'LEARNING_RATE is set by --gin.LEARNING_RATE and varies in the grid'),
+    (['--grid', 'LEARNING_RATE=3'], '--grid LEARNING_RATE stands twice'),
+    (['--gin.MODEL_DIR="x"'], '--gin.MODEL_DIR: the sweep sets it itself'),
+    (['--eval.PROMPT="x"'], '--eval.PROMPT: the sweep sets it itself'),
+    (['--seeds', '0,0'], '--seeds 0,0: write different whole numbers'),
+    (['--seeds', '0,x'], '--seeds 0,x: write different whole numbers'),
+    (['--out', 'gs://bucket/x'], 'give a local directory'),
+    (['--jobs', '0'], '--jobs 0: give 1 or more'),
+    (['--eval.SPLIT'], 'write --gin.NAME=VALUE in one argument'),
+  ],
+)
+def test_bad_flags_are_one_clear_line(program, tmp_path, capsys, arguments, message):
+  assert run(tmp_path / 'out', *arguments) == 2
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith('error: ') and message in line
+  assert calls(program) == []
+
+
+def test_interrupted_it_ends_its_runs_and_can_go_on(program, tmp_path):
+  """SIGINT at the sweep ends the training under way; the same command then does what is left."""
+  (program / 'hang').touch()
+  driver = tmp_path / 'driver.py'
+  driver.write_text(
+    'import signal, sys\n'
+    'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
+    f'sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests/robust_t5x")!r}]\n'
+    'import test_sweep\n'
+    'from robust_t5x import sweep_cell, sweep_check\n'
+    f'sweep_cell.PROGRAM = (sys.executable, {str(program / "program.py")!r})\n'
+    'sweep_check.check = test_sweep.described\n'
+    f'sys.exit(test_sweep.run({str(tmp_path / "out")!r}))\n'
+  )
+  process = subprocess.Popen([sys.executable, str(driver)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+  until = time.monotonic() + 60
+  while not list((tmp_path / 'out').glob('cells/*/train')) and time.monotonic() < until:
+    time.sleep(0.05)
+  other = subprocess.run([sys.executable, str(driver)], capture_output=True, text=True, check=False)
+  assert other.returncode == 2 and 'error: --out: another sweep is at work' in other.stderr
+  process.send_signal(signal.SIGINT)
+  out, err = process.communicate(timeout=30)
+  assert process.returncode == 130
+  assert 'interrupted; the same command goes on' in err and '0 of 2 cells finished, 0 failed' in out
+  (record,) = (json.loads(p.read_text()) for p in (tmp_path / 'out').glob('cells/*/cell.json'))
+  assert record['seconds'] > 0 and not record['trained'] and record['error'] is None
+  assert calls(program) == ['eval - -', 'train 0.1 -']
+  (program / 'hang').unlink()
+  assert run(tmp_path / 'out') == 0
+  assert calls(program) == ['train 0.1 -', 'eval - -', 'train 0.2 -', 'eval - -']
+
+
+def test_settings_that_changed_since_are_said_and_the_cell_is_kept(program, tmp_path, monkeypatch, capsys):
+  now = "TRAIN_STEPS = 9\nMODEL_DIR = None\nLENGTHS = {\n    'inputs': 40}\nNEW = \\\n    'x'\n"
+  monkeypatch.setattr(sweep_check, 'check', lambda cells, *rest: [d | {'config': now} for d in described(cells, *rest)])
+  out = tmp_path / 'out'
+  assert run(out, rates='0.1') == 0
+  (train,) = out.glob('cells/*/train')
+  (train / 'config.gin').write_text("TRAIN_STEPS = 5\nMODEL_DIR = \\\n    'x'\nLENGTHS = {'inputs': 40}\n")
+  capsys.readouterr()
+  calls(program)
+  assert run(out, rates='0.1') == 0
+  said = capsys.readouterr().err
+  assert (
+    "1 finished cell of this grid had other settings when trained (NEW was not set, is 'x', TRAIN_STEPS was 5, is 9)"
+    in said
+  )
+  assert calls(program) == []
+
+
+def test_an_interval_over_seeds_is_students():
+  # Mean 2 and standard error 1 / sqrt(3); the 97.5% quantile of t with 2 degrees of freedom is 4.3027 in every table.
+  low, high = sweep_page.interval(np.array([1.0, 2.0, 3.0]))
+  assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
+  assert sweep_page.interval(np.array([1.0, 2.0])) == (None, None)
+
+
+def sweep_rows(groups=('observed', 'unobserved'), lengths=(4, 16), seeds=3):
+  """A table of a finished sweep, whose unobserved accuracy is best for 'kl' and development accuracy for 'js'."""
+  base = {'observed': 0.9, 'unobserved': 0.2, 'development': 0.3}
+  rows = [
+    {'kind': 'baseline', 'cell': 'without prompt', 'status': 'finished', **{f'{g} AvgP': base[g] for g in groups}}
+  ]
+  for objective in ('kl', 'js'):
+    for length in lengths:
+      for seed in range(seeds):
+        gain = {'unobserved': 0.2 if objective == 'kl' else 0.1, 'development': 0.1 if objective == 'kl' else 0.2}
+        rows.append(
+          {'kind': 'cell', 'cell': f'{objective} {length} {seed}', 'status': 'finished', 'objectives': objective,
+           'PROMPT_LENGTH': length, 'seed': seed, 'steps': 5, 'train_seconds': 2.0, 'parameters': 7, 'error': '',
+           'train_command': 'robust-t5x train', 'eval_command': 'robust-t5x eval',
+           **{f'{g} AvgP': base[g] + gain.get(g, 0) + 0.01 * seed + 0.001 * length for g in groups}}
+        )  # fmt: skip
+  return pd.DataFrame(rows), {'objectives': ['kl', 'js'], 'PROMPT_LENGTH': list(lengths)}
+
+
+def test_best_is_chosen_by_development_phrasings_alone():
+  table, axes = sweep_rows()
+  content = sweep_page.contents(table, axes, '')
+  assert 'No setting is named best' in content['finding'] and content['first'] == 'unobserved AvgP'
+  table, axes = sweep_rows(('observed', 'unobserved', 'development'))
+  content = sweep_page.contents(table, axes, '')
+  assert (
+    'development phrasings, 52.6%, is that of objectives=js, PROMPT_LENGTH=16 (30.0% without prompt)'
+    in content['finding']
+  )
+  assert content['first'] == 'development AvgP'
+  # Seeds 0, 1, 2 of kl with 4 vectors: 0.404, 0.414, 0.424.
+  (setting,) = (s for s in content['settings'] if s['at'] == {'objectives': 'kl', 'PROMPT_LENGTH': 4})
+  assert setting['points']['unobserved AvgP'].mean == pytest.approx(0.414)
+  assert setting['seeds'] == 3
+
+
+def test_the_page_is_one_file_whose_drawings_hold_every_seed(tmp_path):
+  table, axes = sweep_rows()
+  table.loc[1, ['status', 'error']] = ['failed', 'train: <the loss> was not finite']
+  path = tmp_path / 'sweep.html'
+  sweep_page.write(str(path), table, axes, 'robust-t5x sweep')
+  text = path.read_text()
+  assert not re.search(r'(src|href)=', text)
+  assert 'train: &lt;the loss&gt; was not finite' in text
+  drawings = [ElementTree.fromstring(d) for d in re.findall(r'<svg viewBox="0 0 440.*?</svg>', text)]
+  assert len(drawings) == 4  # two axes, two metrics
+  for drawing in drawings:
+    kinds = [e.get('class') for e in drawing.iter()]
+    assert kinds.count('seed') == 11 and kinds.count('mean') == 4 and kinds.count('baseline') == 1
+    assert kinds.count('interval') == 3  # the setting with the failed cell has two seeds left
+
+
+def test_places_in_a_drawing():
+  """Values from 1 to 100 stand on a logarithmic scale, from 1 to 3 on a linear one."""
+  a, b, c = sweep_charts._positions([1.0, 10.0, 100.0])
+  assert b - a == pytest.approx(c - b, abs=0.2)
+  a, b, c = sweep_charts._positions([0.0, 1.0, 3.0])
+  assert 2 * (b - a) == pytest.approx(c - b, abs=0.2)
+  many = [sweep_charts.Series(str(i), {1: point(0.1 * i), 2: point(0.1 * i)}) for i in range(8)]
+  many.append(sweep_charts.Series('partial', {1: point(0.9)}))
+  drawing = ElementTree.fromstring(sweep_charts.draw([1, 2], many, {}, 'x'))
+  titles = [e.text for e in drawing.iter('title')]
+  assert titles[-2:] == ['mean of 8: 35.0%'] * 2  # the one that lacks a value has no part in the mean
+  assert [e.get('class') for e in drawing.iter()].count('seed') == 0
+
+
+def point(value):
+  return sweep_charts.Point({0: value, 1: value}, value)
+
+
+def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
+  """What the process of `sweep_check.check` answers, one request after another."""
+
+  def answer(*axes, evaluate=('--gin_file=gin/runs/eval_mini.gin',), files=MINI):
+    cells = sweep_grid.cells(files, {}, [sweep_grid.parse_axis(a) for a in axes])
+    return sweep_check.answer(sweep_check.request(cells, evaluate, ()))
+
+  good = answer('LEARNING_RATE=0.1,1', 'PROMPT_INIT=uniform')
+  assert [c['parameters'] for c in good['cells']] == [12300, 12300]
+  assert {c['checkpoint'] for c in good['cells']} == {'bundled'} and good['cells'][0]['prompt']
+  assert 'LEARNING_RATE = 1' in good['cells'][1]['config']
+  for axes, message in [
+    (['LEARNING_RAT=1'], 'cell LEARNING_RAT=1: --gin.LEARNING_RAT: no gin file has a macro of this name; did you mean'),
+    (['ALIGNMENT_WEIGHT=0.5,2.0'], 'cell ALIGNMENT_WEIGHT=2.0: ALIGNMENT_WEIGHT is 2.0; it must lie between 0 and 1'),
+    (['NUM_PARAPHRASES=90'], 'num_phrasings is 91'),
+    (['PROMPT_INIT=uniform,3'], '--grid: PROMPT_INIT: 3 is no string'),
+    (['PROMPT_LENGTH=4,4.5'], '--grid: PROMPT_LENGTH: 4.5 is no whole number'),
+    (['gin_file=gin/ablations/none,gin/ablations/long.gin'], 'no file gin/ablations/none; did you mean gin/ablations/'),
+    (['gin_file=gin/objectives/likelihood.gin'], 'give only one of these files'),
+    (['MIXTURE_OR_TASK_NAME=mini_aligment'], 'did you mean mini_alignment?'),
+  ]:
+    assert message in answer(*axes)['error'], axes
+  vectors = ['gin/prompts/input.gin' if f.startswith('gin/prompts') else f for f in MINI]
+  assert 'PROMPT_INIT' in answer('PROMPT_INIT=vocabulary,vocabulry', files=vectors)['error']
+  missing = answer('LEARNING_RATE=1', evaluate=['--gin_file=gin/runs/eval_mini.gin', "--gin.MIXTURES=['nothing']"])
+  assert missing['error'].startswith('evaluation: ') and 'nothing' in missing['error']
+
+
+def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
+  """The command itself, with training and evaluation of a tiny model; then again, when there is nothing to do."""
+  monkeypatch.setenv('XLA_FLAGS', '')
+  arguments = [
+    'sweep', *(f'--gin_file={f}' for f in MINI), f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
+    '--gin.TRAIN_STEPS=2', '--gin.BATCH_SIZE=2', '--gin.NUM_TRAIN_EXAMPLES=20', '--grid', 'PROMPT_LENGTH=3',
+    '--seeds', '1', '--eval_gin_file=gin/runs/eval_mini.gin', '--eval.NUM_EXAMPLES=2', '--no_baseline',
+    "--eval.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']",
+    "--eval.TASK_FEATURE_LENGTHS={'inputs': 160, 'targets': 4}", '--out', str(tmp_path),
+  ]  # fmt: skip
+  assert command.main(arguments) == 0
+  (row,) = pd.read_parquet(tmp_path / 'sweep.parquet').to_dict('records')
+  assert (row['status'], row['PROMPT_LENGTH'], row['seed'], row['steps']) == ('finished', 3, 1, 2)
+  assert row['parameters'] == 2 + 2 * 2 * 3 * 16  # a gate a layer; keys and values of 2 layers, 3 vectors, width 16
+  table, record = results.read(row['evaluation'])
+  observed = table[table['group'] == 'observed']
+  assert row['observed AvgP'] == pytest.approx(observed['score'].mean())
+  assert record['model']['backbone']['path'] == str(tiny_checkpoint)
+  assert record['label'] == 'PROMPT_LENGTH=3'
+  trained = json.loads((pathlib.Path(row['model_dir']) / 'run.json').read_text())
+  assert trained['seed'] == 1 and row['train_command'].endswith(f'--gin.MODEL_DIR="\'{row["model_dir"]}\'"')
+  monkeypatch.setattr(sweep_cell, 'PROGRAM', ('false',))
+  monkeypatch.setattr(sweep_check, 'check', lambda cells, *rest: [
+    d | {'checkpoint': str(tiny_checkpoint)} for d in described(cells)
+  ])  # fmt: skip
+  assert command.main(arguments) == 0
