@@ -197,12 +197,38 @@ def work(directory, cores):
 
 def compare(a, b):
   """Share of the same predictions, and the greatest difference of two scores of an option."""
-  best = [sum(x.index(max(x)) == y.index(max(y)) for x, y in zip(a, b, strict=True)) / len(a)]
-  return best[0], max(abs(x - y) for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True))
+  same = sum(x.index(max(x)) == y.index(max(y)) for x, y in zip(a, b, strict=True)) / len(a)
+  return same, max(abs(x - y) for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True))
 
 
 def spread(values):
   return {'min': min(values), 'median': statistics.median(values), 'max': max(values)}
+
+
+def summarise(taken, counts):
+  """Prints the table, of all rounds but the first; returns its numbers."""
+  seconds = {name: {k: spread([r[k] for r in runs[1:]]) for k in ('wall', 'cpu')} for name, runs in taken.items()}
+  made = {
+    'items': counts,
+    'first': {name: runs[0]['wall'] for name, runs in taken.items()},
+    'seconds': seconds,
+    'pairs': {},
+  }
+  print(
+    '| peer | ours | items | peer, CPU s | ours, CPU s | ratio, wall | ratio, CPU | same predictions | difference |'
+  )
+  print('|---|---|---|---|---|---|---|---|---|')
+  for peer, own in PAIRS:
+    if peer not in taken or own not in taken:
+      continue
+    rounds = list(zip(taken[peer][1:], taken[own][1:], strict=True))
+    ratios = {k: spread([p[k] / o[k] for p, o in rounds]) for k in ('wall', 'cpu')}
+    same, difference = compare(taken[peer][-1]['scores'], taken[own][-1]['scores'])
+    made['pairs'][f'{peer}/{own}'] = {'ratio': ratios, 'same_predictions': same, 'greatest_difference': difference}
+    cells = [f'{seconds[name]["cpu"]["median"]:.1f}' for name in (peer, own)]
+    cells += [f'{r["median"]:.1f} ({r["min"]:.1f} to {r["max"]:.1f})' for r in ratios.values()]
+    print(f'| {peer} | {own} | {counts[peer]} | {" | ".join(cells)} | {same:.1%} | {difference:.1e} |')
+  return made
 
 
 def main():
@@ -277,27 +303,8 @@ def main():
     for process in processes.values():
       process.stdin.close()
       process.wait()
-  made = {
-    'weights': arguments.weights, 'items': counts, 'tokens': {'mean': statistics.mean(lengths), 'max': max(lengths)},
-    'first': {name: rounds[0]['wall'] for name, rounds in taken.items()},
-    'seconds': {name: {k: spread([r[k] for r in rounds[1:]]) for k in ('wall', 'cpu')} for name, rounds in taken.items()},
-    'pairs': {},
-  }  # fmt: skip
-  print(
-    '| peer | ours | items | peer, s | ours, s | ratio, wall | ratio, CPU | same predictions | greatest difference |'
-  )
-  print('|---|---|---|---|---|---|---|---|---|')
-  for peer, own in PAIRS:
-    if peer not in taken or own not in taken:
-      continue
-    ratios = {
-      k: spread([p[k] / o[k] for p, o in zip(taken[peer][1:], taken[own][1:], strict=True)]) for k in ('wall', 'cpu')
-    }
-    same, difference = compare(taken[peer][-1]['scores'], taken[own][-1]['scores'])
-    made['pairs'][f'{peer}/{own}'] = {'ratio': ratios, 'same_predictions': same, 'greatest_difference': difference}
-    cells = [f'{r["median"]:.1f} ({r["min"]:.1f} to {r["max"]:.1f})' for r in ratios.values()]
-    seconds = [f'{made["seconds"][name]["wall"]["median"]:.1f}' for name in (peer, own)]
-    print(f'| {peer} | {own} | {counts[peer]} | {" | ".join([*seconds, *cells])} | {same:.1%} | {difference:.1e} |')
+  made = {'weights': arguments.weights, 'cores': arguments.cores, 'mean_tokens': statistics.mean(lengths)}
+  made |= summarise(taken, counts)
   if arguments.out:
     os.makedirs(os.path.dirname(os.path.abspath(arguments.out)), exist_ok=True)
     pathlib.Path(arguments.out).write_text(json.dumps(made, indent=2) + '\n', encoding='utf-8')
