@@ -8,7 +8,7 @@ DIR holds mmlu/ and vocab/t5.sentencepiece.model. PYTHON is an interpreter of an
   t5x        T5X (launch/install_t5x.sh): `score_batch` of T5X's own model, a row for each option, in order, padded to
              512 tokens as seqio does, and again in the batches that our own runner makes
 Each system is a process that has the tokens, and is told to run in turn, once to warm up and then --rounds times. What is
-timed is from tokens to scores; wall and CPU seconds are taken, since a busy machine disturbs the latter less.
+timed is from tokens to scores, in wall and CPU seconds; a busy machine disturbs the latter less, with --cores 1.
 """
 
 import argparse
@@ -26,6 +26,7 @@ os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 LETTERS = ('A', 'B', 'C', 'D')
 LONGEST = 512
+BLOCK = 8  # questions of a batch of the published loop
 
 
 def prepare(directory, data, weights, items, phrasings):
@@ -49,17 +50,15 @@ def prepare(directory, data, weights, items, phrasings):
     shutil.copyfile(data / 'vocab' / 't5.sentencepiece.model', directory / 'model' / 'spiece.model')
   vocabulary = checkpoints.vocabulary(None, checkpoint=str(directory / 'model'))
   questions = datasets.mmlu(data / 'mmlu')[-1].splits['test']()
-  step = max(1, len(questions) // items)
   bank = benchmarks.read_banks(['package'])
   layouts = [i.layout for i in bank.select('multiple_choice', collections=['general_evaluation'])]
   layouts = [layout for layout in layouts if layout.template and '{options}' in layout.template][:phrasings]
-  # Questions in file order, every so many, each phrasing in turn over all of them, as separate runs would be.
-  share = -(-items // len(layouts))
+  # Whole blocks in file order, since neighbours are of like length, from all over the file; each under one phrasing.
   texts = []
-  for n, layout in enumerate(layouts):
-    for question in questions[n * step :: step * len(layouts)][:share]:
-      texts.append(layout.render(registration.item_of(question)).input_text)
-  texts = texts[:items]
+  for n in range(-(-items // BLOCK)):
+    first = n * BLOCK * max(1, len(questions) // items)
+    layout = layouts[n % len(layouts)]
+    texts += [layout.render(registration.item_of(q)).input_text for q in questions[first : first + BLOCK]]
   inputs = [vocabulary.encode(text)[: LONGEST - 1] + [vocabulary.eos_id] for text in texts]
   options = [vocabulary.encode(letter) + [vocabulary.eos_id] for letter in LETTERS]
   (directory / 'items.json').write_text(json.dumps({'inputs': inputs, 'options': options}), encoding='utf-8')
@@ -78,7 +77,7 @@ def ours(directory, items, scorer):
   return lambda: np.stack(score(inputs, [LETTERS] * len(inputs)))
 
 
-def published(directory, items, rows=8):
+def published(directory, items, rows=BLOCK):
   """The published loop, written anew: logs of the products, and nothing of the text."""
   import numpy as np
   import torch
@@ -176,8 +175,10 @@ SYSTEMS = {
 PAIRS = (('published', 'ours_paper'), ('t5x_fixed', 'ours_rank'), ('t5x_planned', 'ours_rank'))
 
 
-def work(directory):
+def work(directory, cores):
   """The loop of a process: a line with a system and a number of items comes in, a line of JSON goes out."""
+  if hasattr(os, 'sched_setaffinity') and cores:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
   replies = os.fdopen(os.dup(1), 'w')
   os.dup2(2, 1)  # whatever a library prints goes elsewhere
   items = json.loads(pathlib.Path(directory, 'items.json').read_text(encoding='utf-8'))
@@ -185,9 +186,9 @@ def work(directory):
   for line in sys.stdin:
     name, count = line.split()
     if name not in runs:
-      count = int(count)
-      stride = max(1, len(items['inputs']) // count)
-      runs[name] = SYSTEMS[name][1](directory, {**items, 'inputs': items['inputs'][::stride][:count]})
+      blocks = [items['inputs'][i : i + BLOCK] for i in range(0, len(items['inputs']), BLOCK)]
+      chosen = blocks[:: max(1, len(blocks) * BLOCK // int(count))]
+      runs[name] = SYSTEMS[name][1](directory, {**items, 'inputs': sum(chosen, [])[: int(count)]})
     wall, cpu = time.perf_counter(), time.process_time()
     scores = runs[name]()
     taken = {'wall': time.perf_counter() - wall, 'cpu': time.process_time() - cpu}
@@ -196,12 +197,38 @@ def work(directory):
 
 def compare(a, b):
   """Share of the same predictions, and the greatest difference of two scores of an option."""
-  best = [sum(x.index(max(x)) == y.index(max(y)) for x, y in zip(a, b, strict=True)) / len(a)]
-  return best[0], max(abs(x - y) for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True))
+  same = sum(x.index(max(x)) == y.index(max(y)) for x, y in zip(a, b, strict=True)) / len(a)
+  return same, max(abs(x - y) for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True))
 
 
 def spread(values):
   return {'min': min(values), 'median': statistics.median(values), 'max': max(values)}
+
+
+def summarise(taken, counts):
+  """Prints the table, of all rounds but the first; returns its numbers."""
+  seconds = {name: {k: spread([r[k] for r in runs[1:]]) for k in ('wall', 'cpu')} for name, runs in taken.items()}
+  made = {
+    'items': counts,
+    'first': {name: runs[0]['wall'] for name, runs in taken.items()},
+    'seconds': seconds,
+    'pairs': {},
+  }
+  print(
+    '| peer | ours | items | peer, CPU s | ours, CPU s | ratio, wall | ratio, CPU | same predictions | difference |'
+  )
+  print('|---|---|---|---|---|---|---|---|---|')
+  for peer, own in PAIRS:
+    if peer not in taken or own not in taken:
+      continue
+    rounds = list(zip(taken[peer][1:], taken[own][1:], strict=True))
+    ratios = {k: spread([p[k] / o[k] for p, o in rounds]) for k in ('wall', 'cpu')}
+    same, difference = compare(taken[peer][-1]['scores'], taken[own][-1]['scores'])
+    made['pairs'][f'{peer}/{own}'] = {'ratio': ratios, 'same_predictions': same, 'greatest_difference': difference}
+    cells = [f'{seconds[name]["cpu"]["median"]:.1f}' for name in (peer, own)]
+    cells += [f'{r["median"]:.1f} ({r["min"]:.1f} to {r["max"]:.1f})' for r in ratios.values()]
+    print(f'| {peer} | {own} | {counts[peer]} | {" | ".join(cells)} | {same:.1%} | {difference:.1e} |')
+  return made
 
 
 def main():
@@ -216,6 +243,9 @@ def main():
   parser.add_argument('--t5x_items', type=int, default=64, help='of them, for T5X and what is compared with it')
   parser.add_argument('--phrasings', type=int, default=4)
   parser.add_argument('--rounds', type=int, default=3)
+  parser.add_argument(
+    '--cores', type=int, default=0, help='of each system; 1 on a busy machine, where threads wait for each other'
+  )
   parser.add_argument('--systems', default=','.join(SYSTEMS), help='which of the systems run')
   parser.add_argument(
     '--prepared', metavar='DIR', help='keeps weights, tokens and compiled programs here, and takes those that are here'
@@ -223,7 +253,7 @@ def main():
   parser.add_argument('--out', metavar='FILE')
   arguments = parser.parse_args()
   if arguments.worker:
-    work(arguments.data)
+    work(arguments.data, arguments.cores)
     return
   pythons = {'own': sys.executable, 'published': arguments.published, 't5x': arguments.t5x}
   counts = {
@@ -240,7 +270,15 @@ def main():
     chosen = [name for name in arguments.systems.split(',') if pythons[SYSTEMS[name][0]]]
     processes = {}
     for kind in dict.fromkeys(SYSTEMS[name][0] for name in chosen):
-      command = [pythons[kind], os.path.abspath(__file__), '--worker', '--data', directory]
+      command = [
+        pythons[kind],
+        os.path.abspath(__file__),
+        '--worker',
+        '--data',
+        directory,
+        '--cores',
+        str(arguments.cores),
+      ]
       processes[kind] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
     def start(name):
@@ -265,27 +303,8 @@ def main():
     for process in processes.values():
       process.stdin.close()
       process.wait()
-  made = {
-    'weights': arguments.weights, 'items': counts, 'tokens': {'mean': statistics.mean(lengths), 'max': max(lengths)},
-    'first': {name: rounds[0]['wall'] for name, rounds in taken.items()},
-    'seconds': {name: {k: spread([r[k] for r in rounds[1:]]) for k in ('wall', 'cpu')} for name, rounds in taken.items()},
-    'pairs': {},
-  }  # fmt: skip
-  print(
-    '| peer | ours | items | peer, s | ours, s | ratio, wall | ratio, CPU | same predictions | greatest difference |'
-  )
-  print('|---|---|---|---|---|---|---|---|---|')
-  for peer, own in PAIRS:
-    if peer not in taken or own not in taken:
-      continue
-    ratios = {
-      k: spread([p[k] / o[k] for p, o in zip(taken[peer][1:], taken[own][1:], strict=True)]) for k in ('wall', 'cpu')
-    }
-    same, difference = compare(taken[peer][-1]['scores'], taken[own][-1]['scores'])
-    made['pairs'][f'{peer}/{own}'] = {'ratio': ratios, 'same_predictions': same, 'greatest_difference': difference}
-    cells = [f'{r["median"]:.1f} ({r["min"]:.1f} to {r["max"]:.1f})' for r in ratios.values()]
-    seconds = [f'{made["seconds"][name]["wall"]["median"]:.1f}' for name in (peer, own)]
-    print(f'| {peer} | {own} | {counts[peer]} | {" | ".join([*seconds, *cells])} | {same:.1%} | {difference:.1e} |')
+  made = {'weights': arguments.weights, 'cores': arguments.cores, 'mean_tokens': statistics.mean(lengths)}
+  made |= summarise(taken, counts)
   if arguments.out:
     os.makedirs(os.path.dirname(os.path.abspath(arguments.out)), exist_ok=True)
     pathlib.Path(arguments.out).write_text(json.dumps(made, indent=2) + '\n', encoding='utf-8')
