@@ -176,19 +176,20 @@ SYSTEMS = {
 PAIRS = (('published', 'ours_paper'), ('t5x_fixed', 'ours_rank'), ('t5x_planned', 'ours_rank'))
 
 
-def work(name, directory):
-  """The loop of a system's process: a line with a number of items comes in, a line of JSON goes out."""
+def work(directory):
+  """The loop of a process: a line with a system and a number of items comes in, a line of JSON goes out."""
   replies = os.fdopen(os.dup(1), 'w')
   os.dup2(2, 1)  # whatever a library prints goes elsewhere
   items = json.loads(pathlib.Path(directory, 'items.json').read_text(encoding='utf-8'))
   runs = {}
   for line in sys.stdin:
-    count = int(line)
-    if count not in runs:
+    name, count = line.split()
+    if name not in runs:
+      count = int(count)
       stride = max(1, len(items['inputs']) // count)
-      runs[count] = SYSTEMS[name][1](directory, {**items, 'inputs': items['inputs'][::stride][:count]})
+      runs[name] = SYSTEMS[name][1](directory, {**items, 'inputs': items['inputs'][::stride][:count]})
     wall, cpu = time.perf_counter(), time.process_time()
-    scores = runs[count]()
+    scores = runs[name]()
     taken = {'wall': time.perf_counter() - wall, 'cpu': time.process_time() - cpu}
     print(json.dumps({**taken, 'scores': scores.tolist()}), file=replies, flush=True)
 
@@ -206,7 +207,7 @@ def spread(values):
 def main():
   """Prepares, runs the systems in turn, prints a table and writes JSON."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('--worker', help=argparse.SUPPRESS)
+  parser.add_argument('--worker', action='store_true', help=argparse.SUPPRESS)
   parser.add_argument('--data', required=True, metavar='DIR')
   parser.add_argument('--published', metavar='PYTHON')
   parser.add_argument('--t5x', metavar='PYTHON')
@@ -222,7 +223,7 @@ def main():
   parser.add_argument('--out', metavar='FILE')
   arguments = parser.parse_args()
   if arguments.worker:
-    work(arguments.worker, arguments.data)
+    work(arguments.data)
     return
   pythons = {'own': sys.executable, 'published': arguments.published, 't5x': arguments.t5x}
   counts = {
@@ -236,21 +237,31 @@ def main():
     items = json.loads(pathlib.Path(directory, 'items.json').read_text(encoding='utf-8'))
     lengths = [len(x) for x in items['inputs']]
     os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', os.path.join(directory, 'compiled'))
+    chosen = [name for name in arguments.systems.split(',') if pythons[SYSTEMS[name][0]]]
     processes = {}
-    for name, (kind, _) in SYSTEMS.items():
-      if pythons[kind] and name in arguments.systems.split(','):
-        command = [pythons[kind], os.path.abspath(__file__), '--worker', name, '--data', directory]
-        processes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    taken = {name: [] for name in processes}
-    for n in range(1 + arguments.rounds):
-      for name in processes if n % 2 == 0 else reversed(processes):
-        processes[name].stdin.write(f'{counts[name]}\n')
-        processes[name].stdin.flush()
-        reply = json.loads(processes[name].stdout.readline())
-        taken[name].append(reply)
-        print(
-          f'round {n}: {name} {counts[name]} items, {reply["wall"]:.2f} s, {reply["cpu"]:.2f} CPU s', file=sys.stderr
-        )
+    for kind in dict.fromkeys(SYSTEMS[name][0] for name in chosen):
+      command = [pythons[kind], os.path.abspath(__file__), '--worker', '--data', directory]
+      processes[kind] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def start(name):
+      process = processes[SYSTEMS[name][0]]
+      process.stdin.write(f'{name} {counts[name]}\n')
+      process.stdin.flush()
+
+    def finish(name):
+      reply = json.loads(processes[SYSTEMS[name][0]].stdout.readline())
+      taken[name].append(reply)
+      print(f'{name}, {counts[name]} items: {reply["wall"]:.2f} s, {reply["cpu"]:.2f} CPU s', file=sys.stderr)
+
+    taken = {name: [] for name in chosen}
+    for name in chosen:  # warming up: imports and compilation, all at once
+      start(name)
+    for name in chosen:
+      finish(name)
+    for n in range(arguments.rounds):
+      for name in chosen if n % 2 else chosen[::-1]:
+        start(name)
+        finish(name)
     for process in processes.values():
       process.stdin.close()
       process.wait()

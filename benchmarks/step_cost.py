@@ -31,8 +31,10 @@ class Vocabulary:
   eos_id = 1
 
 
-def settings(size, phrasings, prompt, canonical_trains, replicas, dtype, remat=False, microbatches=1):
-  """The run in question."""
+def settings(
+  size, phrasings, prompt, canonical_trains, replicas, dtype, remat=False, microbatches=1, examples=EXAMPLES
+):
+  """The run in question; `examples` of each replica."""
   model = models.RobustT5(
     network.Transformer(families.config('t5_1_1', size, dtype, remat=remat), PROMPTS[prompt]),
     Vocabulary,
@@ -41,7 +43,7 @@ def settings(size, phrasings, prompt, canonical_trains, replicas, dtype, remat=F
     objectives.kl_to_canonical,
     canonical_trains=canonical_trains,
   )
-  examples = EXAMPLES * replicas
+  examples *= replicas
   return plan.Settings(
     model, trainable.Trainable(), examples, phrasings, INPUTS, TARGETS, microbatches, 1, dtype, examples
   )

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes the bundled model from scratch, as docs/mini_model.md describes: text, vocabulary, pre-training, instruction
-# tuning, alignment. Takes about an hour on two cores; what is finished is not done again.
+# tuning, alignment. Takes about an hour and a half on two cores; what is finished is not done again.
 # Needs Debian's wordnet-base, or WordNet's files elsewhere: WORDNET=DIR. Results go to out/mini; INSTALL=1 copies them
 # into the package.
 set -euo pipefail
@@ -11,12 +11,18 @@ out=out/mini
 [ -f "$out/spiece.model" ] || python -m seqio_tasks.vocabulary --corpus "$out/corpus" --out "$out/spiece.model"
 robust-t5x train --gin_file=gin/runs/pretrain_mini.gin --gin.CORPUS="'$out/corpus'" \
   --gin.VOCABULARY="'$out/spiece.model'" --gin.MODEL_DIR="'$out/pretrain'"
-robust-t5x train --gin_file=gin/runs/tune_mini.gin --gin.INITIAL_CHECKPOINT_PATH="'$out/pretrain/model'" \
-  --gin.MODEL_DIR="'$out/tune'"
-robust-t5x train --gin_file=gin/runs/tune_mini.gin --gin.INITIAL_CHECKPOINT_PATH="'$out/tune/model'" \
-  --gin.MODEL_DIR="'$out/tune2'" --gin.TRAIN_STEPS=3500 --gin.LEARNING_RATE=0.006 --gin.SEED=1 \
-  --gin.registration.register_mini_suite.seed=1
-[ -z "${INSTALL:-}" ] || cp "$out"/tune2/model/* robust_t5x/mini/
+tune() { # FROM TO SEED STEPS RATE [more arguments]
+  robust-t5x train --gin_file=gin/runs/tune_mini.gin --gin.INITIAL_CHECKPOINT_PATH="'$out/$1/model'" \
+    --gin.MODEL_DIR="'$out/$2'" --gin.SEED="$3" --gin.registration.register_mini_suite.seed="$3" \
+    --gin.TRAIN_STEPS="$4" --gin.LEARNING_RATE="$5" "${@:6}"
+}
+# First the suite's own words, then all words of the vocabulary.
+tune pretrain tune 0 6500 0.01 --gin.VOCABULARY_WORDS=False
+tune tune tune2 1 3500 0.006 --gin.VOCABULARY_WORDS=False
+tune tune2 tune3 0 3000 0.006
+tune tune3 tune4 3 5000 0.008 --gin.TUNING_RATES="{'word_after': 3, 'word_before': 3, 'first_alphabetically': 2,
+  'last_word': 1.5, 'more_letters': 1.5, 'less_letters': 1.5, 'bigger_number': 0.5, 'smaller_number': 0.5}"
+[ -z "${INSTALL:-}" ] || cp "$out"/tune4/model/* robust_t5x/mini/
 # The prompt is trained on the package's model, whose hash it carries.
 [ -z "${INSTALL:-}" ] || {
   robust-t5x train --gin_file=gin/runs/align_mini.gin --gin_file=gin/prompts/prefix.gin --gin_file=gin/objectives/kl.gin \
@@ -26,7 +32,7 @@ robust-t5x train --gin_file=gin/runs/tune_mini.gin --gin.INITIAL_CHECKPOINT_PATH
 import hashlib, json, pathlib, sys
 
 out = pathlib.Path(sys.argv[1])
-runs = {name: json.loads((out / name / 'run.json').read_text()) for name in ('pretrain', 'tune', 'tune2', 'prompt')}
+runs = {name: json.loads((out / name / 'run.json').read_text()) for name in ('pretrain', 'tune', 'tune2', 'tune3', 'tune4', 'prompt')}
 files = [*pathlib.Path('robust_t5x/mini').glob('*.*'), *pathlib.Path('seqio_tasks/banks').glob('*.yaml'),
          *pathlib.Path('seqio_tasks/data').glob('*.*')]
 print(json.dumps({

@@ -150,7 +150,7 @@ class RobustT5:
       encoded_mask=mask,
       normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
       reference=self._reference(params, tokens[:, 0], targets) if 'reference' in needed else None,
-      decoded=decoded if 'decoded' in needed else None,
+      decoded=decoded,
     )
 
   def canonical_is_fixed(self, phrasings: int) -> bool:

@@ -18,7 +18,7 @@ from jax import lax
 import jax.numpy as jnp
 import numpy as np
 
-from robust_t5x import prompts
+from robust_t5x import soft_prompt
 
 # Added to the attention logits of masked positions; finite, so that a row without any token stays finite too.
 MASKED = -1e10
@@ -187,7 +187,7 @@ class Attention(nn.Module):
     keys: jax.Array,
     bias: jax.Array | None,
     *,
-    prompt: prompts.AttentionPrompt = prompts.NO_ADDITION,
+    prompt: soft_prompt.AttentionPrompt = soft_prompt.NO_ADDITION,
     cache: str | None = None,
     cache_length: int = 0,
     deterministic: bool = True,
@@ -215,13 +215,13 @@ class Attention(nn.Module):
       return out.reshape(*out.shape[:-1], cfg.num_heads, cfg.head_dim)
 
     # T5 folds the division by sqrt(F) into the initialisation of the query projection.
-    query = prompts.add_low_rank(project(queries, 'query', 1.0 / cfg.head_dim), queries, prompt.query)
+    query = soft_prompt.add_low_rank(project(queries, 'query', 1.0 / cfg.head_dim), queries, prompt.query)
     if cache == 'cross' and self.has_variable('cache', 'cross_key'):
       key = self.get_variable('cache', 'cross_key')
       value = self.get_variable('cache', 'cross_value')
     else:
       key = project(keys, 'key')
-      value = prompts.add_low_rank(project(keys, 'value'), keys, prompt.value)
+      value = soft_prompt.add_low_rank(project(keys, 'value'), keys, prompt.value)
       if cache == 'cross':
         self.put_variable('cache', 'cross_key', key)
         self.put_variable('cache', 'cross_value', value)
@@ -239,7 +239,7 @@ class Attention(nn.Module):
     raised = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(raised.astype(cfg.dtype), deterministic=deterministic)
     out = (jnp.einsum('nhqk,nkhf->nqhf', raised, value) / total).astype(cfg.dtype)
     if prompt.prefix is not None:
-      out = out + prompts.attend_to_prefix(query, prompt.prefix)
+      out = out + soft_prompt.attend_to_prefix(query, prompt.prefix)
     out = out.reshape(*out.shape[:-2], cfg.num_heads * cfg.head_dim)
     return Dense(queries.shape[-1], ('joined_kv', 'embed'), cfg.dtype, name='out')(out)
 
@@ -350,7 +350,7 @@ class Encoder(nn.Module):
     x = drop(x, deterministic=deterministic)
     layer = nn.remat(EncoderLayer, static_argnums=(4,)) if cfg.remat else EncoderLayer
     for i in range(cfg.num_encoder_layers):
-      x = layer(cfg, name=f'layers_{i}')(x, bias, prompts.layer(prompt, i), deterministic)
+      x = layer(cfg, name=f'layers_{i}')(x, bias, soft_prompt.layer(prompt, i), deterministic)
     x = LayerNorm(cfg.dtype, name='encoder_norm')(x)
     return drop(x, deterministic=deterministic)
 
@@ -374,7 +374,7 @@ class Decoder(nn.Module):
     layer = nn.remat(DecoderLayer, static_argnums=(7,)) if cfg.remat and not cached else DecoderLayer
     for i in range(cfg.num_decoder_layers):
       x = layer(cfg, cached, cache_length, name=f'layers_{i}')(
-        x, encoded, bias, cross_bias, prompts.layer(prompt, i), prompts.layer(cross_prompt, i), deterministic
+        x, encoded, bias, cross_bias, soft_prompt.layer(prompt, i), soft_prompt.layer(cross_prompt, i), deterministic
       )
     x = LayerNorm(cfg.dtype, name='decoder_norm')(x)
     x = drop(x, deterministic=deterministic)
@@ -419,7 +419,7 @@ class Transformer(nn.Module):
   """
 
   config: T5Config
-  prompt: prompts.PromptConfig | None = None
+  prompt: soft_prompt.PromptConfig | None = None
 
   def setup(self):
     cfg = self.config
@@ -427,7 +427,7 @@ class Transformer(nn.Module):
     self.encoder = Encoder(cfg)
     self.decoder = Decoder(cfg)
     if self.prompt is not None and not self.prompt.is_empty:
-      self.soft_prompt = prompts.SoftPrompt(self.prompt, cfg, name='prompt')
+      self.soft_prompt = soft_prompt.SoftPrompt(self.prompt, cfg, name='prompt')
     else:
       self.soft_prompt = None
 
@@ -443,9 +443,10 @@ class Transformer(nn.Module):
     """
     x = self.token_embedder(encoder_input_tokens)
     mask = (encoder_input_tokens > 0).astype(jnp.int32)
+    prompt = self._attention_prompt('encoder', x, mask)
     if self.soft_prompt is not None:
       x, mask = self.soft_prompt.prepend(x, mask)
-    return self.encoder(x, mask, self._attention_prompt('encoder'), deterministic), mask
+    return self.encoder(x, mask, prompt, deterministic), mask
 
   def decode(
     self,
@@ -480,8 +481,8 @@ class Transformer(nn.Module):
     out = self.decoder(x, encoded, encoded_mask, own, cross, deterministic, cached, cache_length, branches)
     return self.token_embedder.attend(out) if self.config.logits_via_embedding else out
 
-  def _attention_prompt(self, stack: str) -> prompts.AttentionPrompt:
-    return prompts.NO_ADDITION if self.soft_prompt is None else self.soft_prompt.attention(stack)
+  def _attention_prompt(self, stack: str, *inputs: jax.Array) -> soft_prompt.AttentionPrompt:
+    return soft_prompt.NO_ADDITION if self.soft_prompt is None else self.soft_prompt.attention(stack, *inputs)
 
   def __call__(
     self,

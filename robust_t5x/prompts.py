@@ -1,208 +1,16 @@
-"""Soft prompts: what is trained while the backbone is frozen.
+"""Soft prompts outside the network: how they start, the files that hold them, and whether they fit a model.
 
-Places for trainable values, usable together:
-- an input prompt, P vectors of the model's width before the encoder's embedded tokens (Lester et al. 2021);
-- a per-layer prefix, P key-value pairs per attention layer (Li & Liang 2021), attended to in a softmax of its own and
-  added through a gate that starts at zero (Zhang et al. 2023), so that an untrained prefix changes nothing;
-- low-rank additions to the query and value projections of every attention (LoRA, Hu et al. 2021), whose second factor
-  starts at zero.
-
-Shape letters: N rows, P prompt length, T input tokens, Q queries, D model width, H heads, F head width, R rank.
+What they are is in soft_prompt.py.
 """
 
-from collections.abc import Callable
-import dataclasses
 import hashlib
 import json
 import os
-from typing import Any, NamedTuple
+from typing import Any
 
-from flax import linen as nn
-from flax.linen import partitioning
-import jax
-import jax.numpy as jnp
 import numpy as np
 
-
-class Prefix(NamedTuple):
-  """Trainable key-value pairs of one layer, or stacked for all layers with a leading axis."""
-
-  key: jax.Array  # [P, H, F]
-  value: jax.Array  # [P, H, F]
-  gate: jax.Array  # [H]
-
-
-class LowRank(NamedTuple):
-  """A low-rank addition to a projection from D to H heads of F; of one layer, or stacked as above."""
-
-  down: jax.Array  # [D, R]
-  up: jax.Array  # [R, H, F]
-
-
-class AttentionPrompt(NamedTuple):
-  """What is added to an attention; of one layer, or stacked for all layers with a leading axis."""
-
-  prefix: Prefix | None = None
-  query: LowRank | None = None
-  value: LowRank | None = None
-
-
-NO_ADDITION = AttentionPrompt()
-
-
-class PromptError(ValueError):
-  """A prompt that cannot be built, read or used with this model."""
-
-
-@dataclasses.dataclass(frozen=True)
-class PromptConfig:
-  """Where trainable values sit.
-
-  Attributes:
-    length: vectors P before the encoder's input; 0 for none.
-    encoder_prefix_length: key-value pairs per encoder layer; 0 for none.
-    decoder_prefix_length: key-value pairs per decoder self-attention layer; 0 for none.
-    cross_prefix_length: key-value pairs per attention of the decoder to the encoding; 0 for none.
-    lora_rank: rank R of the additions to the query and value projections of all attentions; 0 for none. They are not
-      scaled: α of the source is R.
-    init_range: the random initialisation of vectors, keys and values is uniform in [-init_range, init_range].
-  """
-
-  length: int = 0
-  encoder_prefix_length: int = 0
-  decoder_prefix_length: int = 0
-  cross_prefix_length: int = 0
-  lora_rank: int = 0
-  init_range: float = 0.5
-
-  @property
-  def is_empty(self) -> bool:
-    return not (self.length or self.lora_rank or any(self.prefix_lengths.values()))
-
-  @property
-  def prefix_lengths(self) -> dict[str, int]:
-    """Length of each stack's prefix."""
-    return {stack: getattr(self, f'{stack}_prefix_length') for stack in STACKS}
-
-
-# The attentions of a network: the encoder's, the decoder's to itself, and the decoder's to the encoding.
-STACKS = ('encoder', 'decoder', 'cross')
-
-
-class Parameter(NamedTuple):
-  """One array of a prompt."""
-
-  shape: tuple[int, ...]
-  axes: tuple[str, ...]  # logical
-  init: Callable[..., jax.Array]
-
-
-def parameters(config: PromptConfig, network: Any) -> dict[str, Parameter]:
-  """All arrays of a prompt by name: what the network makes, a file holds and a model must fit.
-
-  They are `embedding`, `{encoder,decoder,cross}_{key,value,gate}` and
-  `{encoder,decoder,cross}_lora_{query,value}_{down,up}`.
-
-  Args:
-    config: where trainable values sit.
-    network: a network.T5Config; untyped, since network.py imports this module.
-  """
-  net, random = network, _uniform(config.init_range)
-  made = {}
-  if config.length:
-    made['embedding'] = Parameter((config.length, net.emb_dim), ('prompt', 'embed'), random)
-  layers = {'encoder': net.num_encoder_layers, 'decoder': net.num_decoder_layers, 'cross': net.num_decoder_layers}
-  heads = (net.num_heads, net.head_dim)
-  for stack, length in config.prefix_lengths.items():
-    if length:
-      for name in ('key', 'value'):
-        axes = ('layers', 'prompt', 'heads', 'kv')
-        made[f'{stack}_{name}'] = Parameter((layers[stack], length, *heads), axes, random)
-      made[f'{stack}_gate'] = Parameter((layers[stack], net.num_heads), ('layers', 'heads'), nn.initializers.zeros)
-  if config.lora_rank:
-    narrow = nn.initializers.normal(net.emb_dim**-0.5)
-    for stack in STACKS:
-      for name in ('query', 'value'):
-        lora = f'{stack}_lora_{name}'
-        made[f'{lora}_down'] = Parameter(
-          (layers[stack], net.emb_dim, config.lora_rank), ('layers', 'embed', 'prompt'), narrow
-        )
-        made[f'{lora}_up'] = Parameter(
-          (layers[stack], config.lora_rank, *heads), ('layers', 'prompt', 'heads', 'kv'), nn.initializers.zeros
-        )
-  return made
-
-
-class SoftPrompt(nn.Module):
-  """The prompt's parameters, see `parameters`."""
-
-  config: PromptConfig
-  network: Any  # network.T5Config
-
-  def setup(self):
-    self.arrays = {
-      name: partitioning.param_with_axes(name, p.init, p.shape, jnp.float32, axes=p.axes)
-      for name, p in parameters(self.config, self.network).items()
-    }
-
-  def prepend(self, embedded: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Puts the input prompt before the embedded tokens.
-
-    Args:
-      embedded: [N, T, D].
-      mask: int [N, T].
-
-    Returns:
-      ([N, P + T, D], int [N, P + T]); every row may attend to the prompt, whatever its padding.
-    """
-    if not self.config.length:
-      return embedded, mask
-    rows, vectors = embedded.shape[0], self.arrays['embedding']
-    prompt = jnp.broadcast_to(vectors.astype(embedded.dtype), (rows, *vectors.shape))
-    ones = jnp.ones((rows, self.config.length), mask.dtype)
-    return jnp.concatenate([prompt, embedded], axis=1), jnp.concatenate([ones, mask], axis=1)
-
-  def attention(self, stack: str) -> AttentionPrompt:
-    """What is added to the attentions of one of STACKS, all layers stacked on axis 0."""
-
-    def collect(kind, prefix, names):
-      made = [self.arrays.get(f'{prefix}_{name}') for name in names]
-      return None if made[0] is None else kind(*made)
-
-    return AttentionPrompt(
-      collect(Prefix, stack, Prefix._fields),
-      collect(LowRank, f'{stack}_lora_query', LowRank._fields),
-      collect(LowRank, f'{stack}_lora_value', LowRank._fields),
-    )
-
-
-def layer(stacked: AttentionPrompt, index: int) -> AttentionPrompt:
-  """What is added to the attention of one layer, out of the stacked ones."""
-  return jax.tree.map(lambda x: x[index], stacked)
-
-
-def add_low_rank(projected: jax.Array, inputs: jax.Array, addition: LowRank | None) -> jax.Array:
-  """Adds inputs · down · up to a projection [N, Q, H, F] of inputs [N, Q, D]."""
-  if addition is None:
-    return projected
-  narrow = jnp.einsum('nqd,dr->nqr', inputs, addition.down.astype(inputs.dtype))
-  return projected + jnp.einsum('nqr,rhf->nqhf', narrow, addition.up.astype(inputs.dtype))
-
-
-def attend_to_prefix(query: jax.Array, prefix: Prefix) -> jax.Array:
-  """Gated attention of every query to the prefix alone.
-
-  Args:
-    query: [N, Q, H, F].
-    prefix: the layer's key-value pairs.
-
-  Returns:
-    [N, Q, H, F], zero where the gate is zero.
-  """
-  logits = jnp.einsum('nqhf,phf->nhqp', query, prefix.key.astype(query.dtype))
-  probabilities = jax.nn.softmax(logits.astype(jnp.float32), axis=-1).astype(query.dtype)
-  out = jnp.einsum('nhqp,phf->nqhf', probabilities, prefix.value.astype(query.dtype))
-  return out * jnp.tanh(prefix.gate).astype(query.dtype)[:, None]
+from robust_t5x.soft_prompt import STACKS, PromptConfig, PromptError, parameters
 
 
 def initialise(
@@ -393,7 +201,12 @@ def config_of(prompt: dict[str, np.ndarray]) -> PromptConfig:
     return prompt[name].shape[axis] if name in prompt else 0
 
   prefixes = {f'{stack}_prefix_length': size(f'{stack}_key', 1) for stack in STACKS}
-  return PromptConfig(size('embedding', 0), **prefixes, lora_rank=size('encoder_lora_query_down', 2))
+  return PromptConfig(
+    size('embedding', 0),
+    **prefixes,
+    lora_rank=size('encoder_lora_query_down', 2),
+    generator_dim=size('generator_down', 1),
+  )
 
 
 def check_fits(prompt: dict[str, np.ndarray], network: Any, path: str) -> None:
@@ -411,10 +224,3 @@ def check_fits(prompt: dict[str, np.ndarray], network: Any, path: str) -> None:
         f'PROMPT: {path}: {name} has shape {list(array.shape)}, which does not fit this model '
         f'({list(needed[name])}); use a prompt trained on this backbone'
       )
-
-
-def _uniform(scale: float):
-  def init(key, shape, dtype=jnp.float32):
-    return jax.random.uniform(key, shape, dtype, -scale, scale)
-
-  return init

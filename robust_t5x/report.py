@@ -71,7 +71,7 @@ def contents(comparison: Any, summary: Any, extras: Sequence[dict[str, Any]] = (
   """Everything that a report says, as plain values, tables and charts."""
   import markupsafe
 
-  from robust_t5x import analysis, report_charts, report_content, svg
+  from robust_t5x import analysis, report_charts, report_content, report_words, svg
 
   models, groups = comparison.models, comparison.groups
   overview = report_charts.overview(models, groups, {k[:2]: v for k, v in summary.values.items() if k[2] == 'AvgP'})
@@ -88,16 +88,17 @@ def contents(comparison: Any, summary: Any, extras: Sequence[dict[str, Any]] = (
   scaling = report_content.scaling_table(families, groups)
   closer = report_content.group_table(comparison, summary)
   extremes, no_examples = _extremes(comparison)
-  extras = [*_agreement(comparison), *extras]
+  sections = (report_content.estimated(comparison), report_content.agreement(comparison))
+  extras = [*(section for section in sections if section), *extras]
   tables = [accuracy, change, datasets, closer, scaling, report_content.metric_table(comparison, summary)]
   made = report_content.made_table(comparison)
   content = {
-    'finding': report_content.finding(comparison, summary),
+    'finding': report_words.finding(comparison, summary),
     'models': models,
     'groups': groups,
-    'facts': report_content.facts(comparison),
-    'warnings': report_content.warnings(comparison),
-    'interval_note': report_content.intervals_note(comparison),
+    'facts': report_words.facts(comparison),
+    'warnings': report_words.warnings(comparison),
+    'interval_note': report_words.intervals_note(comparison),
     'overview': overview,
     'accuracy': accuracy,
     'change': change,
@@ -122,7 +123,7 @@ def contents(comparison: Any, summary: Any, extras: Sequence[dict[str, Any]] = (
     'metrics_by_group': tables[-1],
     'phrasings': report_content.phrasing_table(comparison),
     'phrasing_limit': _PHRASINGS,
-    'methods': report_content.methods(comparison),
+    'methods': report_words.methods(comparison),
     'made': made,
     'records': comparison.records,
     'model_list': markupsafe.Markup(json.dumps(list(models)).replace('<', '\\u003c')),
@@ -167,16 +168,10 @@ def _extremes(comparison) -> tuple[list[dict[str, Any]], str]:
     why = 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
     return [item | {'examples': []} for item in found], why
   table = comparison.of(comparison.models[0]).sources[0].table
+  table = table[table['instruction_id'].isin({item[end]['id'] for item in found for end in ('best', 'worst')})]
   for item in found:
     item['examples'] = report_content.examples(table, item['best']['id'], item['worst']['id'], item['dataset'])
   return found, ''
-
-
-def _agreement(comparison) -> list[dict[str, Any]]:
-  """The section on agreement."""
-  from robust_t5x import report_content
-
-  return [report_content.agreement(comparison)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""What a report says: its sentence, its tables and its groups of numbers, from its inputs."""
+"""The numbers of a report: its tables, and groups of numbers, from its inputs."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robust_t5x import analysis, families, results
-from robust_t5x.report_tables import Column, Table, percent, points
+from robust_t5x import analysis, families, report_words, results
+from robust_t5x.report_tables import Column, Table
 
 FOCUS = (analysis.UNOBSERVED, 'correct')  # the group that best and worst phrasings are shown of, where there is one
 NO_CASES = 'Case-level metrics and PSS need the scores of every example; these inputs have accuracies per phrasing.'
@@ -73,69 +73,6 @@ def _known(comparison: Any, value: analysis.Interval) -> analysis.Interval:
   """Without ends where nothing could be resampled: a single phrasing whose examples are not given."""
   fixed = comparison.grain != results.EXAMPLE and value.low == value.high
   return dataclasses.replace(value, low=np.nan, high=np.nan) if fixed else value
-
-
-def finding(comparison: Any, summary: Summary) -> str:
-  """The result in words: in full for up to four models, in its range for more."""
-  count = comparison.phrasings['dataset'].nunique()
-  over = f'Over {count} task{"s" if count > 1 else ""}'
-  return _of_many(over, comparison, summary) if len(comparison.models) > 4 else _of_few(over, comparison, summary)
-
-
-def _of_few(over: str, comparison: Any, summary: Summary) -> str:
-  sentences = []
-  for model in comparison.models:
-    changes = next((c for c in summary.changes if c['model'] == model), None)
-    if changes is not None:
-      sentences.append(_change_in_words(changes))
-      continue
-    parts = [
-      f'{percent(value.estimate)} under {group} phrasings'
-      for group in comparison.groups
-      if (value := summary.values[model, group, 'AvgP']).estimate == value.estimate
-    ]
-    text = f'{over}, the' if not sentences else 'The'
-    text += f' model {model} scores {_and(parts)}'
-    gap = summary.gaps.get(model)
-    if gap is not None and gap.estimate == gap.estimate:
-      text += f': a gap of {points(gap)}'
-    sentences.append(text + '.')
-  return ' '.join(sentences)
-
-
-def _change_in_words(change: Mapping[str, Any]) -> str:
-  parts = [
-    f'under {group} phrasings by {points(value)}'
-    + ('' if value.excludes_zero or np.isnan(value.low) else ' (which cannot be told from no change)')
-    for group, value in change['groups'].items()
-    if value.estimate == value.estimate
-  ]
-  if change['gap']:
-    parts.append(f'and the gap by {points(change["gap"])}')
-  name = change['model']
-  return f'{name[0].upper()}{name[1:]}, accuracy changes {", ".join(parts)}.'
-
-
-def _of_many(over: str, comparison: Any, summary: Summary) -> str:
-  parts = []
-  for group in comparison.groups[:2]:
-    known = [(v, m) for m in comparison.models if (v := summary.values[m, group, 'AvgP']).estimate == v.estimate]
-    (low, worst), (high, best) = (f(known, key=lambda pair: pair[0].estimate) for f in (min, max))
-    parts.append(f'from {percent(low.estimate)} ({worst}) to {percent(high.estimate)} ({best}) under {group} phrasings')
-  text = f'{over}, the accuracy of {len(comparison.models)} models runs {_and(parts)}.'
-  gaps = [(v, m) for m, v in summary.gaps.items() if v.estimate == v.estimate]
-  if gaps:
-    (low, worst), (high, best) = (f(gaps, key=lambda pair: pair[0].estimate) for f in (min, max))
-    below = sum(v.high < 0 for v, _ in gaps)
-    text += (
-      f' The interval of the gap lies below zero for {below} of {len(gaps)} models; the gap runs from '
-      f'{points(low)} ({worst}) to {points(high)} ({best}).'
-    )
-  return text
-
-
-def _and(parts: Sequence[str]) -> str:
-  return parts[0] if len(parts) == 1 else f'{", ".join(parts[:-1])} and {parts[-1]}'
 
 
 def accuracy_table(comparison: Any, summary: Summary) -> Table:
@@ -381,7 +318,7 @@ def agreement(comparison: Any) -> dict[str, Any]:
     )
   rows = []
   for cohort in comparison.cohorts:
-    if len(cohort.models) > 1:
+    if len(cohort.models) > 2:
       for group in cohort.groups:
         rows += [
           (dataset, group, len(cohort.models), value)
@@ -393,10 +330,35 @@ def agreement(comparison: Any) -> dict[str, Any]:
     section['tables'].append(
       Table(
         'kendalls_w', 'Agreement of the models on which phrasings are hard', columns, rows,
-        'W is 1 where all models rank the phrasings alike, near 0 where their rankings have nothing in common.',
+        'W is 1 where all models rank the phrasings alike; m models whose rankings have nothing in common have 1/m on average.',
       )
     )  # fmt: skip
   return section
+
+
+def estimated(comparison: Any) -> dict[str, Any] | None:
+  """The section on estimates for all phrasings, where only a sample of the cells was evaluated."""
+  from robust_t5x import prompteval
+
+  cohort = comparison.cohorts[0]
+  if not any(record.get('fingerprint', {}).get('cells') for record in cohort.records.values()):
+    return None
+  names = {'mean': 'mean', 'worst': 'worst', 'p5': '5%', 'p50': 'median', 'p95': '95%', 'best': 'best'}
+  rows = [
+    (
+      row['dataset'], row['model'], row['group'], f'{row["evaluated"]:,} of {row["cells"]:,}',
+      *(analysis.Interval(row[n], row[f'{n}_low'], row[f'{n}_high']) for n in names),
+    )
+    for _, row in prompteval.estimates(cohort).iterrows()
+  ]  # fmt: skip
+  columns = (Column('dataset'), Column('model'), Column('phrasings'), Column('cells evaluated'))
+  columns += tuple(Column(name, 'percent') for name in names.values())
+  table = Table(
+    'estimates', 'Accuracy over all phrasings, estimated from the sampled cells', columns, rows,
+    'PromptEval (Polo et al. 2024): a Rasch model of phrasings and examples fills in the cells that were not evaluated. '
+    '5%, median and 95%: the accuracy below which that share of the phrasings lies.',
+  )  # fmt: skip
+  return {'id': 'estimates', 'title': 'Estimates for all phrasings', 'notes': [], 'charts': [], 'tables': [table]}
 
 
 def focus_of(groups: Sequence[str]) -> str:
@@ -417,80 +379,6 @@ def _difference(a: float | None, b: float | None) -> float | None:
   return None if a is None or b is None or np.isnan(a) or np.isnan(b) else float(a - b)
 
 
-def intervals_note(comparison: Any) -> str:
-  """How the intervals are made."""
-  if comparison.grain == results.EXAMPLE:
-    return 'Intervals: 95%, two-way bootstrap over examples and phrasings, paired where models are compared.'
-  return (
-    'Intervals: 95%, bootstrap over phrasings alone, paired where models are compared: these inputs have accuracies per '
-    'phrasing, so the choice of examples is not covered.'
-  )
-
-
-def facts(comparison: Any) -> list[tuple[str, str]]:
-  """What was measured, in a few numbers."""
-  frame = comparison.phrasings
-  counts = [f'{int((frame["group"] == g).sum()):,} {g}' for g in comparison.groups]
-  by_example = comparison.grain == results.EXAMPLE
-  return [
-    ('models', str(len(comparison.models))),
-    ('datasets', str(frame['dataset'].nunique())),
-    ('phrasings', ', '.join(counts)),
-    ('examples', f'{comparison.num_examples:,}' if by_example else 'not given one by one'),
-    ('scorer', ', '.join(sorted({scorer_of(r) for r in comparison.records.values()}))),
-  ]
-
-
-def scorer_of(record: Mapping[str, Any]) -> str:
-  """The scorer that a record names."""
-  scorer = record.get('fingerprint', {}).get('scorer', 'not recorded')
-  return scorer if isinstance(scorer, str) else ', '.join(scorer)
-
-
-def warnings(comparison: Any) -> list[str]:
-  """What a reader should know before believing the numbers."""
-  found = []
-  for model in comparison.models:
-    share, cut = comparison.unmatched.get(model, 0.0), comparison.records[model].get('truncated_inputs', 0)
-    if share > 0:
-      found.append(f'{percent(share)} of the outputs of {model}, where there were options, were none of them.')
-    for note in _left_out(comparison.records[model], model):
-      found.append(note)
-    if cut:
-      found.append(f'{cut:,} inputs of {model} were longer than the model was given room for and were cut.')
-  return found
-
-
-def _left_out(record: Mapping[str, Any], model: str) -> list[str]:
-  """How many rows of a published table could not be used, by reason."""
-  reasons: dict[str, int] = {}
-  for entry in record.get('left_out', []):
-    if model in (entry['content'].get('Model', model), entry['content'].get('model')):
-      reason = re.sub(r" is '[^']*', not", ' is not', entry['reason'])
-      reasons[reason] = reasons.get(reason, 0) + 1
-  return [f'{count:,} rows of {model} were left out: {reason}.' for reason, count in reasons.items()]
-
-
-def methods(comparison: Any) -> list[str]:
-  """How the numbers came about, in words."""
-  scorers = sorted({scorer_of(r) for r in comparison.records.values()})
-  described = {
-    'exact_match': 'exact match of the greedy output with a right answer, case and punctuation folded',
-    'rank_likelihood': 'whether the option with the highest log-likelihood is right',
-    'lmentry': "LMentry's own rules on the greedy output",
-  }
-  seeds = {model: len(runs) for model, runs in comparison.runs.items() if len(runs) > 1}
-  return [
-    'Every example was answered under every phrasing of its dataset. A phrasing is observed if it stems from a '
-    'collection that the model was tuned on, unobserved if it is an equivalent that was not.',
-    'Score: ' + '; '.join(f'{s}: {described.get(s, "as published")}' for s in scorers) + '.',
-    'A metric is computed for each dataset and then averaged over datasets. ' + intervals_note(comparison)
-    + ' Drawn with replacement, phrasings within each group, 1,000 times, from seed 0; the datasets are taken as given.',
-    ('Seeds: ' + ', '.join(f'{count} of {model}' for model, count in seeds.items()) + '; they are averaged, and the '
-     'intervals do not cover their choice.') if seeds else 'One run of each model: training seeds are not covered.',
-  ]  # fmt: skip
-
-
 def made_table(comparison: Any) -> Table:
   """What made each model's results."""
   rows = []
@@ -500,7 +388,7 @@ def made_table(comparison: Any) -> Table:
     versions = ', '.join(f'{k} {v}' for k, v in record.get('versions', {}).items())
     rows.append(
       (
-        model, len(comparison.runs[model]), scorer_of(record), str(print_.get('split', '')), record.get('rows'),
+        model, len(comparison.runs[model]), report_words.scorer_of(record), str(print_.get('split', '')), record.get('rows'),
         str(print_.get('backbone') or '')[:12], str(print_.get('prompt') or 'none')[:12],
         str(record.get('finished', '')), versions,
       )

@@ -132,8 +132,10 @@ class Collector:
               (model, place, measure, f'change of {name}', statistics.interval(resampled[:, m] - resampled[:, 0]))
             )
         rows.append((model, place, measure, 'between examples', analysis.Interval(float(examples[m]), np.nan, np.nan)))
-        ratio = values['between phrasings'][:, m] / examples[m]
-        rows.append((model, place, measure, 'ratio', statistics.interval(ratio)))
+        ratios = values['between phrasings'] / examples
+        rows.append((model, place, measure, 'ratio', statistics.interval(ratios[:, m])))
+        if m:
+          rows.append((model, place, measure, 'change of ratio', statistics.interval(ratios[:, m] - ratios[:, 0])))
     return pd.DataFrame(
       [(*row[:4], row[4].estimate, row[4].low, row[4].high) for row in rows],
       columns=['model', 'place', 'measure', 'quantity', 'estimate', 'low', 'high'],
@@ -212,8 +214,8 @@ def finding(found: Representation) -> str:
     cell = found.distances.query('model == @model and quantity == "ratio"').set_index(['place', 'measure'])
     values = [cell.loc[(p, representation.COSINE)] for p in (representation.ENCODER, representation.DECODER)]
     words = [text(analysis.Interval(v.estimate, v.low, v.high), 'number') for v in values]
-    parts.append(f'{model}, {words[0]} times in the encoder and {words[1]} times at the first decoder step')
-  sentence = 'Phrasings of one example lie apart by, as against different examples (cosine): ' + '; '.join(parts) + '.'
+    parts.append(f'{model} {words[0]} times as far in the encoder and {words[1]} times at the first decoder step')
+  sentence = f'As against two examples, two phrasings of one example lie apart (cosine): {"; ".join(parts)}.'
   rows = found.correlations.query('place == @representation.DECODER and measure == @representation.COSINE')
   for r in rows[rows['group'] != _ALL].itertuples():
     rho = analysis.Interval(r.rho, r.low, r.high)

@@ -34,7 +34,7 @@ class Normalizers:
 class Branches(NamedTuple):
   """What the network gave for K phrasings of B examples, teacher-forced on the shared target.
 
-  The last two are there only for an objective that `needs` them.
+  The last is there only for an objective that `needs` it.
   """
 
   logits: jax.Array  # [B, K, L, V]
@@ -42,9 +42,9 @@ class Branches(NamedTuple):
   weights: jax.Array  # float [B, L], 0 on padding
   encoded: jax.Array  # [B, K, S, D]
   encoded_mask: jax.Array  # int [B, K, S]
+  decoded: jax.Array  # [B, K, D], the decoder's last state at the first step, before the output layer
   normalizers: Normalizers
   reference: jax.Array | None = None  # [B, L, V], the backbone's logits under the canonical phrasing, without prompt
-  decoded: jax.Array | None = None  # [B, K, D], the decoder's last state at the first step, before the output layer
 
 
 Objective = Callable[[Branches], jax.Array]

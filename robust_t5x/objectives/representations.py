@@ -4,7 +4,7 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
-from robust_t5x.objectives.branches import EPSILON, Branches, example_mean, is_real, needs
+from robust_t5x.objectives.branches import EPSILON, Branches, example_mean, is_real
 
 # Logit of a state that is no negative; finite, so that an example without negatives has a gradient.
 _LEFT_OUT = -1e30
@@ -28,13 +28,11 @@ def encoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Arra
   return _distance(_mean_encoded(branches), branches, stop_gradient)
 
 
-@needs('decoded')
 def decoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
   """As encoder_cosine, on the decoder's last state at the first step, from which the answer's first token is read."""
   return _cosine(_decoded(branches), branches, stop_gradient)
 
 
-@needs('decoded')
 def decoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Array:
   """As encoder_distance, on the decoder's last state at the first step."""
   return _distance(_decoded(branches), branches, stop_gradient)

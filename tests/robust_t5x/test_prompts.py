@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from robust_t5x import network, prompts, trainable
+from robust_t5x import network, prompts, soft_prompt, trainable
 
 CONFIG = network.T5Config(
   vocab_size=40, emb_dim=8, num_heads=2, head_dim=4, num_encoder_layers=2, num_decoder_layers=2, mlp_dim=16,
@@ -21,6 +21,7 @@ KINDS = {
   'both': prompts.PromptConfig(length=3, encoder_prefix_length=2),
   'cross': prompts.PromptConfig(cross_prefix_length=2),
   'lora': prompts.PromptConfig(lora_rank=2),
+  'generated': prompts.PromptConfig(encoder_prefix_length=3, generator_dim=2),
 }
 
 
@@ -62,7 +63,8 @@ def test_the_prompt_is_what_the_tokens_of_the_same_vectors_would_be():
   [
     ('prefix', ['encoder_gate', 'decoder_gate']),
     ('cross', ['cross_gate']),
-    ('lora', [f'{stack}_lora_{name}_up' for stack in prompts.STACKS for name in ('query', 'value')]),
+    ('generated', ['encoder_gate']),
+    ('lora', [f'{stack}_lora_{name}_up' for stack in soft_prompt.STACKS for name in ('query', 'value')]),
   ],
 )
 def test_what_is_added_to_attention_starts_without_effect_and_can_have_one(kind, closed):
@@ -105,6 +107,36 @@ def test_round_trip(kind, tmp_path):
   for name, value in params['prompt'].items():
     np.testing.assert_array_equal(arrays[name], value)
   prompts.check_fits(arrays, CONFIG, path)
+
+
+def test_a_generated_prefix_depends_on_the_input_and_not_on_its_padding():
+  module, params = _build('generated')
+  flat = {**trainable.flatten(params), 'prompt/encoder_gate': jnp.ones((2, 2))}
+  fixed = _logits(module, trainable.unflatten(flat))
+  rng = np.random.default_rng(0)
+  for name in ('pool', 'up'):
+    flat[f'prompt/generator_{name}'] = rng.normal(size=flat[f'prompt/generator_{name}'].shape).astype(np.float32)
+  params = trainable.unflatten(flat)
+  logits = _logits(module, params)
+  assert np.abs(logits - fixed).max(axis=(1, 2)).min() > 1e-4  # in every row
+  np.testing.assert_allclose(_logits(module, params, np.pad(INPUTS, [(0, 0), (0, 5)])), logits, atol=1e-5)
+
+  def added(inputs):
+    bound = module.bind({'params': params})
+    embedded, mask = bound.token_embedder(inputs), (inputs > 0).astype(int)
+    return bound.soft_prompt.attention('encoder', embedded, mask).prefix.value - flat['prompt/encoder_value'][:, None]
+
+  values = added(INPUTS)
+  assert values.shape == (2, 2, 3, 2, 4)
+  # By hand, in numpy: normalised embeddings, weighed by their match, through the two matrices.
+  x = np.asarray(flat['token_embedder/embedding'])[INPUTS[1, :2]]
+  x = x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + 1e-6)
+  weights = np.exp(x @ flat['prompt/generator_pool'])
+  inner = jax.nn.gelu(weights @ x / weights.sum() @ np.asarray(flat['prompt/generator_down']))
+  expected = np.einsum('r,lrphf->lphf', inner, flat['prompt/generator_up'])
+  np.testing.assert_allclose(values[:, 1], expected, rtol=1e-4, atol=1e-5)
+  with pytest.raises(prompts.PromptError, match='without a prefix'):
+    prompts.PromptConfig(generator_dim=2)
 
 
 def test_lora_is_what_adding_it_to_the_kernels_is():

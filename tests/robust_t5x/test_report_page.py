@@ -185,3 +185,43 @@ def test_many_points_are_thinned_to_ranks(monkeypatch):
   assert min(drawn) == 0
   assert max(drawn) == 1
   assert np.diff(sorted(drawn)).max() < 0.03
+
+
+def test_sampled_cells_are_said_and_estimated(evaluations, tmp_path):
+  before, _ = evaluations
+  table, record = results.read(before)
+  number = table['example_id'].str[1:].astype(int)
+  kept = table[(number + table['instruction_id'].str[-1].astype(int)) % 2 == 0]
+  sampled = tmp_path / 'sampled'
+  sampled.mkdir()
+  kept.to_parquet(sampled / 'results.parquet')
+  record['fingerprint']['cells'] = {'budget': 0.5, 'seed': 0}
+  (sampled / 'run.json').write_text(json.dumps(record))
+  assert report.main([str(sampled), '--out', str(tmp_path / 'out')]) == 0
+  text = (tmp_path / 'out/report.md').read_text()
+  assert 'Only a sample of the cells of no prompt was evaluated (CELL_BUDGET 0.5, seed 0)' in text
+  estimates = pd.read_csv(tmp_path / 'out/tables/estimates.csv')
+  assert estimates['cells evaluated'].tolist() == ['40 of 80', '60 of 120'] * 2
+  assert (estimates['mean low'] <= estimates['mean']).all()
+  assert (estimates['worst'] <= estimates['median']).all()
+
+
+def test_the_finding_of_many_models_gives_the_range(tmp_path):
+  rows = [
+    {
+      'model': f'm{m}',
+      'dataset': 'd',
+      'group': group,
+      'instruction_id': f'{group}{i}',
+      'score': 0.1 * m + shift + 0.01 * i,
+    }
+    for m in range(1, 6)
+    for group, shift in (('observed', 0.2), ('unobserved', 0.2 - 0.04 * (m - 2)))
+    for i in range(4)
+  ]
+  pd.DataFrame(rows).to_csv(tmp_path / 't.csv', index=False)
+  text = report.write([str(tmp_path / 't.csv')], str(tmp_path / 'out'))
+  assert text.startswith(
+    'Over 1 task, the accuracy of 5 models runs from 31.5% (m1) to 71.5% (m5) under observed phrasings'
+  )
+  assert 'The interval of the gap lies below zero for 3 of 5 models; the gap runs from \u221212.0 points' in text
