@@ -67,14 +67,15 @@ _TEXT = ('model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 
 
 
 def measure(directory: str) -> None:
-  """Prints the time of each step and the greatest memory."""
+  """Prints the time so far after each step, on the clock and of all cores, and the greatest memory."""
   from robust_t5x import analysis
 
-  start = time.perf_counter()
+  start, spent_before = time.perf_counter(), time.process_time()
 
   def step(what):
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
-    print(f'{time.perf_counter() - start:7.1f} s  {peak:5.2f} GiB at most  {what}', flush=True)
+    spent = time.process_time() - spent_before
+    print(f'{time.perf_counter() - start:7.1f} s  {spent:6.1f} s of CPU  {peak:5.2f} GiB at most  {what}', flush=True)
 
   comparison = analysis.compare([directory])
   step(f'read and placed {len(comparison.sources[0].table)} rows')

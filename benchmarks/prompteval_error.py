@@ -39,9 +39,8 @@ def errors(comparison: analysis.Comparison, per_example: int, seed: int) -> list
         'W1 distribution, words': prompteval.distance(with_words.distribution, a),
       }
       for name in ('AvgP', 'spread', 'worst phrasing', 'MaxP'):
-        interval = with_words.interval(name)
-        row[f'covered {name}'] = float(interval.low <= metrics.METRICS[name](full) + 1e-9 and
-                                       metrics.METRICS[name](full) - 1e-9 <= interval.high)  # fmt: skip
+        interval, truth = with_words.interval(name), metrics.METRICS[name](full)
+        row[f'covered {name}'] = float(interval.low - 1e-9 <= truth <= interval.high + 1e-9)
       rows.append(row)
   return rows
 

@@ -87,27 +87,29 @@ class Estimate:
   def distribution(self) -> Float[np.ndarray, ' k']:
     """The accuracies in ascending order, each place's mean over the draws.
 
-    `accuracies` of badly known phrasings lie near the mean, so their distribution is too narrow; this one is not.
+    `accuracies` of badly known phrasings lie near the mean, so their distribution is too narrow where cells are very few
+    or the model is right. Where it is not, this one is too wide (docs/results.md has both on real tables).
     """
     return np.sort(self.draws, axis=-1).mean(0)
 
   def interval(self, metric: str, level: float = 0.95) -> statistics.Interval:
-    """A metric of the phrasings' accuracies (a name in metrics.METRICS): mean and quantiles of the draws.
+    """A metric of `accuracies` (a name in metrics.METRICS), with the spread of the draws around it.
+
+    The ends are the draws' quantiles, shifted so that their mean is the estimate. They hold the mean over phrasings (AvgP);
+    those of extremes and spreads (MaxP, worst, spread, sd) rest on the model being right, and are a rough guide.
 
     Raises:
       ValueError: if the metric is one of cases (metrics.CASE_METRICS), which accuracies do not give.
     """
     if metric not in metrics.METRICS or metric in metrics.CASE_METRICS:
       raise ValueError(f'{metric!r} is no metric of accuracies; use another of {", ".join(metrics.METRICS)}')
-    return self._of_draws(metrics.METRICS[metric](self.draws[:, None, :]), level)
+    everything = np.concatenate([self.accuracies[None], self.draws])
+    return statistics.interval(metrics.METRICS[metric](everything[:, None, :]), level, bounds=(0, 1))
 
   def quantile(self, share: float, level: float = 0.95) -> statistics.Interval:
-    """The accuracy that a share of the phrasings stay below."""
-    return self._of_draws(np.quantile(self.draws, share, axis=-1), level)
-
-  def _of_draws(self, values: np.ndarray, level: float) -> statistics.Interval:
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return statistics.Interval(float(values.mean()), float(low), float(high))
+    """The accuracy that a share of the phrasings stay below, as `interval` gives it."""
+    everything = np.concatenate([self.accuracies[None], self.draws])
+    return statistics.interval(np.quantile(everything, share, axis=-1), level, bounds=(0, 1))
 
 
 def estimate(
