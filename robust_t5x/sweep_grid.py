@@ -181,7 +181,7 @@ def shell(arguments: Sequence[str]) -> str:
 
 
 def _quoted(argument: str) -> str:
-  match = re.fullmatch(r'(--gin\.[\w./]+=)(.*)', argument, re.DOTALL)
+  match = re.fullmatch(r'(--(?:gin|eval)\.[\w./]+=)(.*)', argument, re.DOTALL)
   if match and "'" in match[2] and not re.search(r'["$`\\!]', match[2]):
     return f'{match[1]}"{match[2]}"'
   return shlex.quote(argument)

@@ -154,6 +154,8 @@ def finding(cells: pd.DataFrame, settings: Sequence[Setting], baselines: pd.Data
   finished, failed = ((cells['status'] == s).sum() for s in ('finished', 'failed'))
   text = f'{finished} of {len(cells)} cells are finished' + (f', {failed} failed' if failed else '')
   text += f': {len(settings)} settings.' if len(settings) != 1 else ': 1 setting.'
+  if len(settings) < 2:
+    return text
   chosen = best(settings)
   if chosen is None:
     return text + (
@@ -161,7 +163,8 @@ def finding(cells: pd.DataFrame, settings: Sequence[Setting], baselines: pd.Data
       'and observed ones do not show the effect.'
     )
   mean = chosen.cells[SELECTION].mean()
-  text += f' The highest accuracy under development phrasings, {percent(mean)}, is that of {chosen.label}'
+  so_far = '' if finished == len(cells) else ' so far'
+  text += f' The highest accuracy under development phrasings{so_far}, {percent(mean)}, is that of {chosen.label}'
   if len(baselines) == 1:
     text += f' ({percent(baselines[SELECTION].iloc[0])} without prompt)'
   return text + '. It is the highest of several, so a new measurement is likely to be a little lower.'

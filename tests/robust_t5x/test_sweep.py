@@ -308,7 +308,9 @@ def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
   assert command.main(arguments) == 0
   (row,) = pd.read_parquet(tmp_path / 'sweep.parquet').to_dict('records')
   assert (row['status'], row['PROMPT_LENGTH'], row['seed'], row['steps']) == ('finished', 3, 1, 2)
-  assert row['parameters'] == 2 + 2 * 2 * 3 * 16  # a gate a layer; keys and values of 2 layers, 3 vectors, width 16
+  assert (
+    row['parameters'] == 2 * 2 + 2 * 2 * 3 * 16
+  )  # 2 layers: gates of 2 heads; keys and values of 3 vectors, width 16
   table, record = results.read(row['evaluation'])
   observed = table[table['group'] == 'observed']
   assert row['observed AvgP'] == pytest.approx(observed['score'].mean())

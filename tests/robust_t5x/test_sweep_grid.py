@@ -75,6 +75,7 @@ def test_the_printed_command_is_what_a_shell_reads_back():
     capture_output=True, text=True, check=True,
   ).stdout.splitlines()  # fmt: skip
   assert said == arguments
+  assert sweep_grid.shell(['sweep', "--eval.SPLIT='validation'"]) == 'robust-t5x sweep --eval.SPLIT="\'validation\'"'
 
 
 def test_a_grid_is_checked_against_the_gin_files(as_started_anew):

@@ -47,6 +47,10 @@ def test_best_is_chosen_by_development_phrasings_alone():
     in content['finding']
   )
   assert content['first'] == 'development AvgP'
+  table['status'] = ['finished'] * 12 + ['failed']
+  assert 'development phrasings so far, 52.1%' in sweep_page.contents(table, axes, '')['finding']
+  table['status'] = ['finished'] * 4 + ['not started'] * 9
+  assert sweep_page.contents(table, axes, '')['finding'] == '3 of 12 cells are finished: 1 setting.'
   # Seeds 0, 1, 2 of kl with 4 vectors: 0.404, 0.414, 0.424.
   (setting,) = (s for s in content['settings'] if s['at'] == {'objectives': 'kl', 'PROMPT_LENGTH': 4})
   assert setting['points']['unobserved AvgP'].mean == pytest.approx(0.414)
