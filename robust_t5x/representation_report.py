@@ -177,7 +177,8 @@ def tables(found: Representation) -> list[Table]:
     Table(
       'distances', 'Distances, mean over examples and datasets', columns, rows,
       'Between phrasings: all pairs of phrasings of an example. Between examples: different examples under the same '
-      'phrasing. Ratio: the first by the second; what falls only because everything grows alike leaves it as it was.',
+      'phrasing. Ratio: the first by the second; what falls only because everything grows alike leaves it as it was. Their '
+      'intervals resample examples; those of distances to the canonical place phrasings too.',
     )
   )  # fmt: skip
   if changes:
