@@ -3,10 +3,11 @@
   python benchmarks/step_peers.py --peer-python PYTHON_WITH_T5X_AND_PEFT --out out/step_peers.json
 
 All have the same random weights, prompt and batch, T5.1.1-small's shape and float32, each in a process of its own that
-does one step in turn, so that what else the machine does meets all alike. The first losses must agree. Reported are the
-least, median and greatest seconds of a step, the processor's seconds, and the memory that the compiled program needs
-(for PEFT the process's growth). With --cores 1 each process keeps to one core: the fairer figure on a busy machine,
-where PEFT's threads wait for each other. With --huge-pages all processes ask the allocator for large pages.
+takes its turn of two steps, of which the second is timed, so that what else the machine does meets all alike. The first
+losses must agree. Reported are the least, median and greatest seconds of a step, the processor's seconds, and the memory
+that the compiled program needs (for PEFT the process's growth). With --cores 1 each process keeps to one core: the
+fairer figure on a busy machine, where PEFT's threads wait for each other. With --huge-pages all processes ask the
+allocator for large pages.
 
 PEFT has no alignment objective, so it is compared on the likelihood of one phrasing. T5X's trainer runs our model with
 the same objective, whole and in microbatches: as gin/t5x/align.gin sets it up, where the model stops the gradient at
@@ -193,6 +194,7 @@ def work(name, directory, cores):
   before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
   print(json.dumps({'bytes': size}), file=answers, flush=True)
   for _ in sys.stdin:
+    run()  # brings back what the others' turns drove out of the caches and of memory
     wall, cpu = time.perf_counter(), time.process_time()
     loss = run()
     answer = {'seconds': time.perf_counter() - wall, 'cpu_seconds': time.process_time() - cpu, 'loss': loss}
@@ -242,7 +244,7 @@ def contest(arguments):
 
 
 def summary(steps):
-  """What is reported: the first step is warm-up."""
+  """What is reported: the first turn is warm-up."""
   rows = {}
   for name, (held, first, *rest) in steps.items():
     seconds = sorted(s['seconds'] for s in rest)
