@@ -308,9 +308,8 @@ def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
   assert command.main(arguments) == 0
   (row,) = pd.read_parquet(tmp_path / 'sweep.parquet').to_dict('records')
   assert (row['status'], row['PROMPT_LENGTH'], row['seed'], row['steps']) == ('finished', 3, 1, 2)
-  assert (
-    row['parameters'] == 2 * 2 + 2 * 2 * 3 * 16
-  )  # 2 layers: gates of 2 heads; keys and values of 3 vectors, width 16
+  # Two layers: gates of two heads; keys and values of three vectors, width 16.
+  assert row['parameters'] == 2 * 2 + 2 * 2 * 3 * 16
   table, record = results.read(row['evaluation'])
   observed = table[table['group'] == 'observed']
   assert row['observed AvgP'] == pytest.approx(observed['score'].mean())
@@ -320,6 +319,6 @@ def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
   assert trained['seed'] == 1 and row['train_command'].endswith(f'--gin.MODEL_DIR="\'{row["model_dir"]}\'"')
   monkeypatch.setattr(sweep_cell, 'PROGRAM', ('false',))
   monkeypatch.setattr(sweep_check, 'check', lambda cells, *rest: [
-    d | {'checkpoint': str(tiny_checkpoint)} for d in described(cells)
+    d | {'checkpoint': str(tiny_checkpoint)} for d in described(cells, *rest)
   ])  # fmt: skip
   assert command.main(arguments) == 0
