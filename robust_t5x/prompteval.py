@@ -88,7 +88,7 @@ class Estimate:
     """The accuracies in ascending order, each place's mean over the draws.
 
     `accuracies` of badly known phrasings lie near the mean, so their distribution is too narrow where cells are very few
-    or the model is right. Where it is not, this one is too wide (docs/results.md has both on real tables).
+    or the model is right. Where it is not, this one is too wide (docs/results_table.md has both on real tables).
     """
     return np.sort(self.draws, axis=-1).mean(0)
 

@@ -208,7 +208,7 @@ def test_cut_inputs_are_counted_and_reported(tiny_checkpoint, tmp_path, capsys):
     (["--gin.INITIAL_CHECKPOINT_PATH='/nowhere'"], 'INITIAL_CHECKPOINT_PATH: no directory /nowhere'),
     (["--gin.MIXTURE_OR_TASK_NAME='mini_aligment'"], 'did you mean mini_alignment?'),
     (['--gin.BATCH_SIZE=7'], 'BATCH_SIZE is 7; it must be a multiple of MICROBATCHES (1) times the 8 replicas'),
-    (['--gin.NUM_PARAPHRASES=90'], 'num_phrasings is 91'),
+    (['--gin.NUM_PARAPHRASES=9000'], 'num_phrasings is 9001'),
     (["--gin.PROMPT_INIT='embedding'"], 'PROMPT_INIT'),
     (['--gin.MODEL_DIR=None'], 'not set: MODEL_DIR'),
   ],
