@@ -189,7 +189,7 @@ class CellRun:
         ok = self._step('train', self.train, processes)
       finally:
         # What an interrupted or failed attempt took counts too.
-        self.record['seconds'] = round(self.record['seconds'] + time.monotonic() - began, 1)
+        self.record['seconds'] = round(self.record['seconds'] + time.monotonic() - began, 3)
         self._write()
       lacking = [p for p in self.products if not os.path.exists(p)]
       if ok and lacking:
