@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The experiments of docs/results.md, on the bundled model: alignment and its baseline over three seeds, what trains, how
-# many paraphrases, tasks that alignment never saw, and LMentry. Takes about two hours on two cores; what is finished is
+# many paraphrases, objectives, tasks that alignment never saw, and LMentry. Takes about two hours on two cores; what is finished is
 # not done again. Run inside the project's environment.
 #   benchmarks/alignment.sh OUT [LMENTRY_DIR]
 set -euo pipefail
@@ -22,6 +22,11 @@ lora=(--gin_file=gin/prompts/lora.gin --gin.LEARNING_RATE=0.01)
 "${sweep[@]}" --out "$out/transfer" --no_baseline "${lora[@]}" --grid gin_file=$objectives/distil_reference.gin \
   --gin.ALIGNMENT_TASKS="['first_word', 'word_after', 'first_letter', 'more_letters', 'bigger_number', 'count_words', 'odd_one_out']"
 
+robust-t5x sweep --out "$out/objectives" --no_baseline --gin_file=gin/runs/align_mini.gin --gin_file=gin/prompts/prefix.gin \
+  --eval_gin_file=gin/runs/eval_mini.gin --eval.MIXTURES="['mini_eval_observed', 'mini_eval_development']" \
+  --eval.SPLIT="'validation'" --eval.NUM_EXAMPLES=10 \
+  --grid gin_file=$objectives/likelihood.gin,$objectives/kl.gin,$objectives/distil_reference.gin,$objectives/jensen_shannon.gin,$objectives/info_nce.gin,$objectives/group_dro.gin
+
 before=("$out"/main/baseline-*/)
 for name in distil_reference likelihood; do
   robust-t5x report "${before[0]}" "$out"/main/cells/objectives=$name,*/eval-* --out "$out/report/$name"
@@ -31,6 +36,9 @@ robust-t5x compare "$out"/main/cells/objectives=likelihood,SEED=0-*/eval-* \
 for name in full prefix few transfer; do
   robust-t5x report "${before[0]}" "$out/$name"/cells/*/eval-* --out "$out/report/$name"
 done
+
+robust-t5x report "$out"/objectives/cells/objectives={likelihood,kl,distil_reference,jensen_shannon,info_nce,group_dro}-*/eval-* \
+  --out "$out/report/objectives"
 
 [ -n "${2:-}" ] || exit 0
 lmentry=(robust-t5x eval --gin_file=gin/runs/eval_lmentry.gin --gin.LMENTRY_DIR="'$2'")
