@@ -90,15 +90,25 @@ def marker(index: int) -> str:
   )
 
 
+def _on_axis(value, low, high, start, end):
+  """Where a value of [low, high] lies between two ends of an axis; of what is wider than the axis, the part that fits."""
+  value = min(max(value, low), high)
+  return round(start + (value - low) / (high - low) * (end - start), 1)
+
+
+def _digits(ticks):
+  """Decimals that tell neighbouring ticks apart, in percent."""
+  return int(len(ticks) > 1 and ticks[1] - ticks[0] < 0.00999)
+
+
 def _curves(values, series, baselines, low, high, ticks):
   """Value on the x axis, metric on the y axis."""
   xs = _positions([float(v) for v in values])
 
   def place(y):
-    y = min(max(y, low), high)  # of what is wider than the axis, the part that fits
-    return round(_HEIGHT - _BOTTOM - (y - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM), 1)
+    return _on_axis(y, low, high, _HEIGHT - _BOTTOM, _TOP)
 
-  digits = int(len(ticks) > 1 and ticks[1] - ticks[0] < 0.00999)
+  digits = _digits(ticks)
   body = []
   for tick in ticks:
     y = place(tick)
@@ -136,10 +146,9 @@ def _rows(values, series, baselines, low, high, ticks):
   bottom = 8 + row * len(values)
 
   def place(x):
-    x = min(max(x, low), high)
-    return round(left + (x - low) / (high - low) * (_WIDTH - left - _RIGHT), 1)
+    return _on_axis(x, low, high, left, _WIDTH - _RIGHT)
 
-  digits = int(len(ticks) > 1 and ticks[1] - ticks[0] < 0.00999)
+  digits = _digits(ticks)
   body = []
   for tick in ticks:
     x = place(tick)

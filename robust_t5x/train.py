@@ -76,9 +76,10 @@ def train(
   trainable = trainable or trainable_lib.Trainable()
   checkpoints.check_vocabulary(model.module.config, model.input_vocabulary)
   shapes, axes = model.variable_shapes()
-  if '://' in model_dir and set(trainable.split(shapes)[0]) - {'prompt'}:
+  trains_backbone = bool(set(trainable.split(shapes)[0]) - {'prompt'})
+  if '://' in model_dir and trains_backbone:
     raise launcher.UsageError('MODEL_DIR: a run that trains the backbone writes a checkpoint; give a local directory')
-  if 'reference' in objectives.needed(model.alignment_objective) and set(trainable.split(shapes)[0]) - {'prompt'}:
+  if 'reference' in objectives.needed(model.alignment_objective) and trains_backbone:
     raise launcher.UsageError(
       'ALIGNMENT_OBJECTIVE: this objective compares with the frozen backbone, but Trainable.train lets the backbone move'
     )
