@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from robust_t5x import results, sweep_charts, sweep_table
+from robust_t5x.report_tables import percent
 
 SELECTION = 'development AvgP'
 _DRAWN = ('AvgP', 'worst phrasing', 'sd', 'spread', 'CPS', 'case-level worst')
@@ -168,11 +169,6 @@ def finding(cells: pd.DataFrame, settings: Sequence[Setting], baselines: pd.Data
   if len(baselines) == 1:
     text += f' ({percent(baselines[SELECTION].iloc[0])} without prompt)'
   return text + '. It is the highest of several, so a new measurement is likely to be a little lower.'
-
-
-def percent(value: float | None) -> str:
-  """A share as a percentage with one decimal; nothing for a value that is absent."""
-  return '' if value is None or pd.isna(value) else f'{100 * value:.1f}%'.replace('-', '−')
 
 
 def number(value: float | None) -> str:
