@@ -8,6 +8,7 @@ Shape letters: N rows (batch × phrasings), P prompt length, T input tokens, S =
 H heads, F head width, V vocabulary.
 """
 
+from collections.abc import Mapping
 import dataclasses
 from typing import Any
 
@@ -59,6 +60,12 @@ class T5Config:
   remat: bool = False
   relpos_buckets: int = 32
   relpos_max_distance: int = 128
+
+  @property
+  def mlp_inputs(self) -> tuple[str, ...]:
+    """Names of the MLP's projections to its inner width."""
+    gated = len(self.mlp_activations) > 1
+    return tuple(f'wi_{i}' if gated else 'wi' for i in range(len(self.mlp_activations)))
 
 
 def relative_position_buckets(
@@ -187,7 +194,7 @@ class Attention(nn.Module):
     keys: jax.Array,
     bias: jax.Array | None,
     *,
-    prompt: soft_prompt.AttentionPrompt = soft_prompt.NO_ADDITION,
+    prompt: soft_prompt.LayerPrompt = soft_prompt.NO_ADDITION,
     cache: str | None = None,
     cache_length: int = 0,
     deterministic: bool = True,
@@ -212,16 +219,17 @@ class Attention(nn.Module):
     def project(inputs, name, scale=1.0):
       width = cfg.num_heads * cfg.head_dim
       out = Dense(width, ('embed', 'joined_kv'), cfg.dtype, scale, name=name)(inputs)
-      return out.reshape(*out.shape[:-1], cfg.num_heads, cfg.head_dim)
+      out = out.reshape(*out.shape[:-1], cfg.num_heads, cfg.head_dim)
+      return soft_prompt.add_low_rank(out, inputs, prompt.low_rank.get(name))
 
     # T5 folds the division by sqrt(F) into the initialisation of the query projection.
-    query = soft_prompt.add_low_rank(project(queries, 'query', 1.0 / cfg.head_dim), queries, prompt.query)
+    query = project(queries, 'query', 1.0 / cfg.head_dim)
     if cache == 'cross' and self.has_variable('cache', 'cross_key'):
       key = self.get_variable('cache', 'cross_key')
       value = self.get_variable('cache', 'cross_value')
     else:
       key = project(keys, 'key')
-      value = soft_prompt.add_low_rank(project(keys, 'value'), keys, prompt.value)
+      value = project(keys, 'value')
       if cache == 'cross':
         self.put_variable('cache', 'cross_key', key)
         self.put_variable('cache', 'cross_value', value)
@@ -240,8 +248,9 @@ class Attention(nn.Module):
     out = (jnp.einsum('nhqk,nkhf->nqhf', raised, value) / total).astype(cfg.dtype)
     if prompt.prefix is not None:
       out = out + soft_prompt.attend_to_prefix(query, prompt.prefix)
-    out = out.reshape(*out.shape[:-2], cfg.num_heads * cfg.head_dim)
-    return Dense(queries.shape[-1], ('joined_kv', 'embed'), cfg.dtype, name='out')(out)
+    joined = out.reshape(*out.shape[:-2], cfg.num_heads * cfg.head_dim)
+    projected = Dense(queries.shape[-1], ('joined_kv', 'embed'), cfg.dtype, name='out')(joined)
+    return soft_prompt.add_low_rank(projected, out, prompt.low_rank.get('out'))
 
   def _append_to_cache(self, key, value, bias, length):
     """Writes one position into the cache; returns all cached keys, values, and the bias of this position's row."""
@@ -266,18 +275,18 @@ class MLP(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, inputs: jax.Array, deterministic: bool) -> jax.Array:
+  def __call__(self, inputs: jax.Array, low_rank: Mapping[str, soft_prompt.LowRank], deterministic: bool) -> jax.Array:
     """[N, L, D] -> [N, L, D]."""
     cfg = self.config
-    gated = len(cfg.mlp_activations) > 1
     hidden = None
-    for i, activation in enumerate(cfg.mlp_activations):
-      name = f'wi_{i}' if gated else 'wi'
+    for name, activation in zip(cfg.mlp_inputs, cfg.mlp_activations, strict=True):
       x = Dense(cfg.mlp_dim, ('embed', 'mlp'), cfg.dtype, name=name)(inputs)
+      x = soft_prompt.add_low_rank(x, inputs, low_rank.get(name))
       x = x if activation == 'linear' else getattr(nn, activation)(x)
       hidden = x if hidden is None else hidden * x
     hidden = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(hidden, deterministic=deterministic)
-    return Dense(inputs.shape[-1], ('mlp', 'embed'), cfg.dtype, name='wo')(hidden)
+    out = Dense(inputs.shape[-1], ('mlp', 'embed'), cfg.dtype, name='wo')(hidden)
+    return soft_prompt.add_low_rank(out, hidden, low_rank.get('wo'))
 
 
 class EncoderLayer(nn.Module):
@@ -293,7 +302,7 @@ class EncoderLayer(nn.Module):
     y = Attention(cfg, name='attention')(y, y, bias, prompt=prompt, deterministic=deterministic)
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
-    y = MLP(cfg, name='mlp')(y, deterministic)
+    y = MLP(cfg, name='mlp')(y, prompt.low_rank, deterministic)
     return x + drop(y, deterministic=deterministic)
 
 
@@ -330,7 +339,7 @@ class DecoderLayer(nn.Module):
     )
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
-    y = MLP(cfg, name='mlp')(y, deterministic)
+    y = MLP(cfg, name='mlp')(y, prompt.low_rank, deterministic)
     return x + drop(y, deterministic=deterministic)
 
 
@@ -443,7 +452,7 @@ class Transformer(nn.Module):
     """
     x = self.token_embedder(encoder_input_tokens)
     mask = (encoder_input_tokens > 0).astype(jnp.int32)
-    prompt = self._attention_prompt('encoder', x, mask)
+    prompt = self._layer_prompts('encoder', x, mask)
     if self.soft_prompt is not None:
       x, mask = self.soft_prompt.prepend(x, mask)
     return self.encoder(x, mask, prompt, deterministic), mask
@@ -477,12 +486,12 @@ class Transformer(nn.Module):
       float32 logits [N, L, V].
     """
     x = self.token_embedder(decoder_input_tokens)
-    own, cross = self._attention_prompt('decoder'), self._attention_prompt('cross')
+    own, cross = self._layer_prompts('decoder'), self._layer_prompts('cross')
     out = self.decoder(x, encoded, encoded_mask, own, cross, deterministic, cached, cache_length, branches)
     return self.token_embedder.attend(out) if self.config.logits_via_embedding else out
 
-  def _attention_prompt(self, stack: str, *inputs: jax.Array) -> soft_prompt.AttentionPrompt:
-    return soft_prompt.NO_ADDITION if self.soft_prompt is None else self.soft_prompt.attention(stack, *inputs)
+  def _layer_prompts(self, stack: str, *inputs: jax.Array) -> soft_prompt.LayerPrompt:
+    return soft_prompt.NO_ADDITION if self.soft_prompt is None else self.soft_prompt.layers(stack, *inputs)
 
   def __call__(
     self,

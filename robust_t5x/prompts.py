@@ -6,11 +6,12 @@ What they are is in soft_prompt.py.
 import hashlib
 import json
 import os
+import re
 from typing import Any
 
 import numpy as np
 
-from robust_t5x.soft_prompt import STACKS, PromptConfig, PromptError, parameters
+from robust_t5x.soft_prompt import PROJECTIONS, STACKS, PromptConfig, PromptError, parameters
 
 
 def initialise(
@@ -194,6 +195,9 @@ def save_peft(directory: str, embedding: np.ndarray, metadata: dict[str, Any]) -
       f.write(data)
 
 
+_LOW_RANK = re.compile(f'({"|".join(STACKS)})_lora_({"|".join(PROJECTIONS)})(_[01])?_down')
+
+
 def config_of(prompt: dict[str, np.ndarray]) -> PromptConfig:
   """The configuration that a prompt's arrays imply."""
 
@@ -201,10 +205,13 @@ def config_of(prompt: dict[str, np.ndarray]) -> PromptConfig:
     return prompt[name].shape[axis] if name in prompt else 0
 
   prefixes = {f'{stack}_prefix_length': size(f'{stack}_key', 1) for stack in STACKS}
+  # 'encoder_lora_wi_0_down' is an addition to a projection of the kind 'wi'.
+  low_rank = {name.split('_')[2]: array.shape[-1] for name, array in prompt.items() if _LOW_RANK.fullmatch(name)}
   return PromptConfig(
     size('embedding', 0),
     **prefixes,
-    lora_rank=size('encoder_lora_query_down', 2),
+    lora_rank=max(low_rank.values(), default=0),
+    lora_projections=tuple(p for p in PROJECTIONS if p in low_rank) or PromptConfig.lora_projections,
     generator_dim=size('generator_down', 1),
   )
 

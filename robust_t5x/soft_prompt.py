@@ -6,14 +6,16 @@ Places for trainable values, usable together:
   added through a gate that starts at zero (Zhang et al. 2023), so that an untrained prefix changes nothing;
 - values of the encoder's prefix that are made from the input itself, by a small network from its pooled embeddings (Wu et
   al. 2022, arXiv 2204.04497), whose last matrix starts at zero;
-- low-rank additions to the query and value projections of every attention (LoRA, Hu et al. 2021), whose second factor
-  starts at zero.
+- low-rank additions to projections of the attentions and the MLPs (LoRA, Hu et al. 2021), whose second factor starts at
+  zero.
 
-Shape letters: N rows, P prompt length, T input tokens, Q queries, D model width, H heads, F head width, R rank.
+Shape letters: N rows, P prompt length, T input tokens, Q queries, D model width, H heads, F head width, M inner width of
+the MLP, R rank.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 import dataclasses
+import math
 from typing import Any, NamedTuple
 
 from flax import linen as nn
@@ -31,21 +33,20 @@ class Prefix(NamedTuple):
 
 
 class LowRank(NamedTuple):
-  """A low-rank addition to a projection from D to H heads of F; of one layer, or stacked as above."""
+  """A low-rank addition to a projection; of one layer, or stacked as above. Inputs and outputs are D, M or [H, F]."""
 
-  down: jax.Array  # [D, R]
-  up: jax.Array  # [R, H, F]
+  down: jax.Array  # [inputs..., R]
+  up: jax.Array  # [R, outputs...]
 
 
-class AttentionPrompt(NamedTuple):
-  """What is added to an attention; of one layer, or stacked for all layers with a leading axis."""
+class LayerPrompt(NamedTuple):
+  """What is added to an attention, and to the MLP behind it; of one layer, or stacked for all with a leading axis."""
 
   prefix: Prefix | None = None
-  query: LowRank | None = None
-  value: LowRank | None = None
+  low_rank: Mapping[str, LowRank] = {}  # by the projection's name
 
 
-NO_ADDITION = AttentionPrompt()
+NO_ADDITION = LayerPrompt()
 
 
 class PromptError(ValueError):
@@ -61,8 +62,8 @@ class PromptConfig:
     encoder_prefix_length: key-value pairs per encoder layer; 0 for none.
     decoder_prefix_length: key-value pairs per decoder self-attention layer; 0 for none.
     cross_prefix_length: key-value pairs per attention of the decoder to the encoding; 0 for none.
-    lora_rank: rank R of the additions to the query and value projections of all attentions; 0 for none. They are not
-      scaled: α of the source is R.
+    lora_rank: rank R of the additions to projections; 0 for none. They are not scaled: α of the source is R.
+    lora_projections: which projections, of all layers: names of PROJECTIONS.
     generator_dim: width R of the network that makes additions to the values of the encoder's prefix from each input; 0
       for none.
     init_range: the random initialisation of vectors, keys and values is uniform in [-init_range, init_range].
@@ -73,12 +74,19 @@ class PromptConfig:
   decoder_prefix_length: int = 0
   cross_prefix_length: int = 0
   lora_rank: int = 0
+  lora_projections: tuple[str, ...] = ('query', 'value')
   generator_dim: int = 0
   init_range: float = 0.5
 
   def __post_init__(self):
     if self.generator_dim and not self.encoder_prefix_length:
       raise PromptError('PromptConfig.generator_dim is set without a prefix; set encoder_prefix_length above 0 too')
+    object.__setattr__(self, 'lora_projections', tuple(self.lora_projections))  # gin also gives lists
+    unknown = [name for name in self.lora_projections if name not in PROJECTIONS]
+    if unknown or not self.lora_projections:
+      raise PromptError(
+        f'PromptConfig.lora_projections is {self.lora_projections}; name at least one of {", ".join(PROJECTIONS)}'
+      )
 
   @property
   def is_empty(self) -> bool:
@@ -92,6 +100,8 @@ class PromptConfig:
 
 # The attentions of a network: the encoder's, the decoder's to itself, and the decoder's to the encoding.
 STACKS = ('encoder', 'decoder', 'cross')
+# What low-rank additions can be made to: an attention's projections, and an MLP's to its inner width and back.
+PROJECTIONS = ('query', 'key', 'value', 'out', 'wi', 'wo')
 
 
 class Parameter(NamedTuple):
@@ -105,8 +115,8 @@ class Parameter(NamedTuple):
 def parameters(config: PromptConfig, network: Any) -> dict[str, Parameter]:
   """All arrays of a prompt by name: what the network makes, a file holds and a model must fit.
 
-  They are `embedding`, `{encoder,decoder,cross}_{key,value,gate}` and
-  `{encoder,decoder,cross}_lora_{query,value}_{down,up}`; `generator_{pool,down,up}`.
+  They are `embedding`, `{encoder,decoder,cross}_{key,value,gate}`, `generator_{pool,down,up}`,
+  `{encoder,decoder,cross}_lora_{query,key,value,out}_{down,up}` and `{encoder,decoder}_lora_{wi,wi_0,wi_1,wo}_{down,up}`.
 
   Args:
     config: where trainable values sit.
@@ -134,16 +144,39 @@ def parameters(config: PromptConfig, network: Any) -> dict[str, Parameter]:
       (shape[0], width, *shape[1:]), ('layers', None, 'prompt', 'heads', 'kv'), nn.initializers.zeros
     )
   if config.lora_rank:
-    narrow = nn.initializers.normal(net.emb_dim**-0.5)
     for stack in STACKS:
-      for name in ('query', 'value'):
-        lora = f'{stack}_lora_{name}'
+      for name, (source, target) in _projections(config.lora_projections, net, stack).items():
+        lora, rank = f'{stack}_lora_{name}', config.lora_rank
         made[f'{lora}_down'] = Parameter(
-          (layers[stack], net.emb_dim, config.lora_rank), ('layers', 'embed', 'prompt'), narrow
+          (layers[stack], *source.shape, rank),
+          ('layers', *source.axes, 'prompt'),
+          nn.initializers.normal(math.prod(source.shape) ** -0.5),
         )
         made[f'{lora}_up'] = Parameter(
-          (layers[stack], config.lora_rank, *heads), ('layers', 'prompt', 'heads', 'kv'), nn.initializers.zeros
+          (layers[stack], rank, *target.shape), ('layers', 'prompt', *target.axes), nn.initializers.zeros
         )
+  return made
+
+
+class _Side(NamedTuple):
+  """What a projection reads or gives."""
+
+  shape: tuple[int, ...]
+  axes: tuple[str, ...]
+
+
+def _projections(kinds: tuple[str, ...], net: Any, stack: str) -> dict[str, tuple[_Side, _Side]]:
+  """The projections of one of STACKS by name, as (what it reads, what it gives); `kinds` are of PROJECTIONS."""
+  width, heads = _Side((net.emb_dim,), ('embed',)), _Side((net.num_heads, net.head_dim), ('heads', 'kv'))
+  made = {name: (width, heads) for name in ('query', 'key', 'value') if name in kinds}
+  if 'out' in kinds:
+    made['out'] = (heads, width)
+  if stack != 'cross':  # the decoder's MLP is counted with its attention to itself
+    inner = _Side((net.mlp_dim,), ('mlp',))
+    if 'wi' in kinds:
+      made |= {name: (width, inner) for name in net.mlp_inputs}
+    if 'wo' in kinds:
+      made['wo'] = (inner, width)
   return made
 
 
@@ -176,28 +209,25 @@ class SoftPrompt(nn.Module):
     ones = jnp.ones((rows, self.config.length), mask.dtype)
     return jnp.concatenate([prompt, embedded], axis=1), jnp.concatenate([ones, mask], axis=1)
 
-  def attention(self, stack: str, embedded: jax.Array | None = None, mask: jax.Array | None = None) -> AttentionPrompt:
-    """What is added to the attentions of one of STACKS, all layers stacked on axis 0.
+  def layers(self, stack: str, embedded: jax.Array | None = None, mask: jax.Array | None = None) -> LayerPrompt:
+    """What is added in one of STACKS, all layers stacked on axis 0.
 
     Args:
       stack: one of STACKS.
       embedded: the input's embedded tokens [N, T, D], for the encoder; what is generated is made from them.
       mask: int [N, T], for the encoder.
     """
-
-    def collect(kind, prefix, names):
-      made = [self.arrays.get(f'{prefix}_{name}') for name in names]
-      return None if made[0] is None else kind(*made)
-
-    prefix = collect(Prefix, stack, Prefix._fields)
+    prefix = None
+    if self.config.prefix_lengths[stack]:
+      prefix = Prefix(*(self.arrays[f'{stack}_{name}'] for name in Prefix._fields))
     if stack == 'encoder' and self.config.generator_dim:
       added = jnp.einsum('nr,lrphf->lnphf', self._pooled(embedded, mask), self.arrays['generator_up'])
       prefix = prefix._replace(value=prefix.value[:, None] + added)
-    return AttentionPrompt(
-      prefix,
-      collect(LowRank, f'{stack}_lora_query', LowRank._fields),
-      collect(LowRank, f'{stack}_lora_value', LowRank._fields),
-    )
+    projections = _projections(self.config.lora_projections, self.network, stack) if self.config.lora_rank else ()
+    low_rank = {
+      name: LowRank(*(self.arrays[f'{stack}_lora_{name}_{part}'] for part in LowRank._fields)) for name in projections
+    }
+    return LayerPrompt(prefix, low_rank)
 
   def _pooled(self, embedded: jax.Array, mask: jax.Array) -> jax.Array:
     """The generator's inner state, float32 [N, R]: from the tokens' mean, weighed by how well they match `pool`."""
@@ -208,17 +238,17 @@ class SoftPrompt(nn.Module):
     return jax.nn.gelu(context @ self.arrays['generator_down'])
 
 
-def layer(stacked: AttentionPrompt, index: int) -> AttentionPrompt:
-  """What is added to the attention of one layer, out of the stacked ones."""
+def layer(stacked: LayerPrompt, index: int) -> LayerPrompt:
+  """What is added in one layer, out of the stacked ones."""
   return jax.tree.map(lambda x: x[index], stacked)
 
 
 def add_low_rank(projected: jax.Array, inputs: jax.Array, addition: LowRank | None) -> jax.Array:
-  """Adds inputs · down · up to a projection [N, Q, H, F] of inputs [N, Q, D]."""
+  """Adds inputs · down · up to a projection [N, Q, outputs...] of inputs [N, Q, inputs...]."""
   if addition is None:
     return projected
-  narrow = jnp.einsum('nqd,dr->nqr', inputs, addition.down.astype(inputs.dtype))
-  return projected + jnp.einsum('nqr,rhf->nqhf', narrow, addition.up.astype(inputs.dtype))
+  narrow = jnp.tensordot(inputs, addition.down.astype(inputs.dtype), addition.down.ndim - 1)
+  return projected + jnp.tensordot(narrow, addition.up.astype(inputs.dtype), 1)
 
 
 def attend_to_prefix(query: jax.Array, prefix: Prefix) -> jax.Array:

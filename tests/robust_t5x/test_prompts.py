@@ -21,7 +21,15 @@ KINDS = {
   'both': prompts.PromptConfig(length=3, encoder_prefix_length=2),
   'cross': prompts.PromptConfig(cross_prefix_length=2),
   'lora': prompts.PromptConfig(lora_rank=2),
+  'lora_all': prompts.PromptConfig(lora_rank=2, lora_projections=soft_prompt.PROJECTIONS),
   'generated': prompts.PromptConfig(encoder_prefix_length=3, generator_dim=2),
+}
+ATTENTION = ('query', 'key', 'value', 'out')
+# Stack -> the projections that all of LoRA adds to.
+PROJECTED = {
+  'encoder': (*ATTENTION, 'wi_0', 'wi_1', 'wo'),
+  'decoder': (*ATTENTION, 'wi_0', 'wi_1', 'wo'),
+  'cross': ATTENTION,
 }
 
 
@@ -65,6 +73,7 @@ def test_the_prompt_is_what_the_tokens_of_the_same_vectors_would_be():
     ('cross', ['cross_gate']),
     ('generated', ['encoder_gate']),
     ('lora', [f'{stack}_lora_{name}_up' for stack in soft_prompt.STACKS for name in ('query', 'value')]),
+    ('lora_all', [f'{stack}_lora_{name}_up' for stack, names in PROJECTED.items() for name in names]),
   ],
 )
 def test_what_is_added_to_attention_starts_without_effect_and_can_have_one(kind, closed):
@@ -124,7 +133,7 @@ def test_a_generated_prefix_depends_on_the_input_and_not_on_its_padding():
   def added(inputs):
     bound = module.bind({'params': params})
     embedded, mask = bound.token_embedder(inputs), (inputs > 0).astype(int)
-    return bound.soft_prompt.attention('encoder', embedded, mask).prefix.value - flat['prompt/encoder_value'][:, None]
+    return bound.soft_prompt.layers('encoder', embedded, mask).prefix.value - flat['prompt/encoder_value'][:, None]
 
   values = added(INPUTS)
   assert values.shape == (2, 2, 3, 2, 4)
@@ -139,24 +148,34 @@ def test_a_generated_prefix_depends_on_the_input_and_not_on_its_padding():
     prompts.PromptConfig(generator_dim=2)
 
 
-def test_lora_is_what_adding_it_to_the_kernels_is():
-  """Against the plain network with kernel + down · up in the place of each query and value kernel."""
-  module, params = _build('lora')
+@pytest.mark.parametrize('kind', ['lora', 'lora_all'])
+def test_lora_is_what_adding_it_to_the_kernels_is(kind):
+  """Against the plain network with kernel + down · up in the place of each kernel that is added to."""
+  module, params = _build(kind)
   rng = np.random.default_rng(0)
   flat = {
     k: rng.normal(size=v.shape).astype(np.float32) if '_up' in k else v for k, v in trainable.flatten(params).items()
   }
   merged = {k: v for k, v in flat.items() if not k.startswith('prompt/')}
-  places = {'encoder': 'encoder/layers_{}/attention', 'decoder': 'decoder/layers_{}/self_attention'}
-  places['cross'] = 'decoder/layers_{}/encoder_decoder_attention'
-  for stack, place in places.items():
-    for name in ('query', 'value'):
+  attention = {'encoder': 'attention', 'decoder': 'self_attention', 'cross': 'encoder_decoder_attention'}
+  for stack, names in PROJECTED.items():
+    for name in names if kind == 'lora_all' else ('query', 'value'):
+      block = attention[stack] if name in ATTENTION else 'mlp'
       for i in range(2):
-        down, up = (flat[f'prompt/{stack}_lora_{name}_{part}'][i] for part in ('down', 'up'))
-        kernel = f'{place.format(i)}/{name}/kernel'
-        merged[kernel] = merged[kernel] + down @ up.reshape(2, -1)
+        down, up = (np.asarray(flat[f'prompt/{stack}_lora_{name}_{part}'][i]) for part in ('down', 'up'))
+        kernel = f'{"encoder" if stack == "encoder" else "decoder"}/layers_{i}/{block}/{name}/kernel'
+        merged[kernel] = merged[kernel] + down.reshape(-1, 2) @ up.reshape(2, -1)
+  assert len(flat) - len(merged) == sum(merged[k] is not flat[k] for k in merged)  # down and up, each of two layers
   expected = _logits(network.Transformer(CONFIG), trainable.unflatten(merged))
-  np.testing.assert_allclose(_logits(module, trainable.unflatten(flat)), expected, atol=1e-4)
+  actual = _logits(module, trainable.unflatten(flat))
+  np.testing.assert_allclose(actual, expected, atol=1e-4 * np.abs(expected).max())
+
+
+def test_lora_projections_are_named():
+  assert prompts.PromptConfig(lora_projections=['wo']).lora_projections == ('wo',)
+  for wrong in (('query', 'values'), ()):
+    with pytest.raises(prompts.PromptError, match='at least one of query, key'):
+      prompts.PromptConfig(lora_projections=wrong)
 
 
 def test_a_prompt_of_another_model_is_named(tmp_path):
