@@ -297,6 +297,7 @@ def register_mini_suite(
   observed_collections: Sequence[str] = MINI_GROUPS['observed'],
   alignment_collections: Sequence[str] = MINI_ALIGNMENT_COLLECTIONS,
   alignment_tasks: Sequence[str] | None = None,
+  held_tasks: Sequence[str] = (),
   vocabulary_words: bool = False,
   tuning_rates: Mapping[str, float] | None = None,
 ) -> list[str]:
@@ -317,7 +318,9 @@ def register_mini_suite(
     observed_collections: that the model was tuned on. For one that was not tuned on ours, results of the mixture
       mini_eval_observed count as unobserved.
     alignment_collections: whose phrasings with the role "alignment" are the paraphrases.
-    alignment_tasks: tasks of the mixture mini_alignment; None for all. The others are tasks that alignment never sees.
+    alignment_tasks: tasks that are aligned; None for all. The others are tasks that alignment never sees.
+    held_tasks: of these others, tasks that are in the mixture mini_alignment under observed phrasings alone, half of which
+      are paraphrases of the other half: for an objective that holds the model to what it knew.
     vocabulary_words: make training examples of all words of the vocabulary, not of the suite's own lists alone.
     tuning_rates: how much each task counts in the mixture mini_tuning; 1 for those not named.
 
@@ -340,10 +343,18 @@ def register_mini_suite(
       f'the bank has no phrasing of the collection {MINI_GROUPS["observed"][0]!r} with the role '
       "'evaluation'; add its file to the bank"
     )
-  unknown = sorted(set(alignment_tasks or ()) - set(observed.tasks))
-  if unknown:
+  aligned = observed.tasks if alignment_tasks is None else alignment_tasks
+  for argument, named in (('alignment_tasks', aligned), ('held_tasks', held_tasks)):
+    unknown = sorted(set(named) - set(observed.tasks))
+    if unknown:
+      raise RegistrationError(
+        f'{argument}: the mini suite has no task {", ".join(unknown)}; choose among {", ".join(observed.tasks)}'
+      )
+  both = sorted(set(aligned) & set(held_tasks))
+  if both:
     raise RegistrationError(
-      f'alignment_tasks: the mini suite has no task {", ".join(unknown)}; choose among {", ".join(observed.tasks)}'
+      f'held_tasks: {", ".join(both)} {"is" if len(both) == 1 else "are"} aligned too; name the tasks to align in '
+      'alignment_tasks, without those to hold'
     )
   bank_lib.check_fields(bank, {task: tuple(generate(task, 'train', 1, seed)[0]['fields']) for task in observed.tasks})
   _check_keys(bank)
@@ -363,7 +374,10 @@ def register_mini_suite(
     canonical = tuple(observed.select(task))
     preprocessors = {'tuning': phrasings.stack_phrasings(1, canonical)}
     paraphrases = tuple(bank.select(task, ['alignment'], alignment_collections))
-    if paraphrases and (alignment_tasks is None or task in alignment_tasks):
+    if task in held_tasks:
+      half = len(canonical) // 2
+      preprocessors['alignment'] = phrasings.stack_phrasings(1 + num_paraphrases, canonical[:half], canonical[half:])
+    elif paraphrases and task in aligned:
       preprocessors['alignment'] = phrasings.stack_phrasings(1 + num_paraphrases, canonical, paraphrases)
       preprocessors['resampling'] = phrasings.stack_phrasings(1, (*canonical, *paraphrases))
     for kind, preprocessor in preprocessors.items():

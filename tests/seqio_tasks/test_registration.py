@@ -140,6 +140,29 @@ def test_resampling_draws_one_of_all_training_phrasings_for_each_example(vocabul
   assert drawn == {b'mini_tuning %d' % i for i in range(2)} | {b'mini_alignment %d' % i for i in range(4)}
 
 
+def test_held_tasks_are_trained_on_under_observed_phrasings_alone(vocabulary):
+  shapes = [(('mini_tuning', 'evaluation'), 4), *SHAPES[1:]]
+  tasks = {'alignment_tasks': ['first_word'], 'held_tasks': ['bigger_number']}
+  _register(vocabulary, bank=_bank(shapes=shapes), **tasks)
+  for task, expected in (('first_word', b'mini_alignment'), ('bigger_number', b'mini_tuning')):
+    for e in _read(f'mini_{task}_alignment', 'train'):
+      first, *rest = (t.split(b':')[0] for t in e['inputs_pretokenized'])
+      assert first in (b'mini_tuning 0', b'mini_tuning 1') or task == 'first_word'
+      assert {t.split(b' ')[0] for t in rest} == {expected}
+      assert first not in rest and len(set(rest)) == 2
+  assert len(seqio.MixtureRegistry.get('mini_alignment').tasks) == 2
+
+
+def test_tasks_to_align_and_to_hold_are_checked(vocabulary):
+  for wrong, message in (
+    ({'alignment_tasks': ['second_word']}, 'alignment_tasks: the mini suite has no task second_word'),
+    ({'held_tasks': ['second_word']}, 'held_tasks: the mini suite has no task second_word'),
+    ({'held_tasks': ['first_word']}, 'held_tasks: first_word is aligned too'),
+  ):
+    with pytest.raises(registration.RegistrationError, match=message):
+      _register(vocabulary, **wrong)
+
+
 def test_mixtures_mix_all_tasks(vocabulary):
   _register(vocabulary)
   assert {e['inputs'].shape for e in _read('mini_alignment', 'train')} == {(3, 16)}
