@@ -142,6 +142,9 @@ class RobustT5:
       logits, encoded, mask, decoded = self._run(params, tokens, targets, dropout_rng)
     needed = objectives.needed(self.alignment_objective) if tokens.shape[1] > 1 else ()
     weights = _weights(batch)
+    reference = (None, None)
+    if 'reference' in needed:
+      reference = self._reference(params, tokens[:, :1], targets)
     return objectives.Branches(
       logits=logits,
       targets=batch['decoder_target_tokens'],
@@ -149,28 +152,30 @@ class RobustT5:
       encoded=encoded,
       encoded_mask=mask,
       normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
-      reference=self._reference(params, tokens[:, 0], targets) if 'reference' in needed else None,
       decoded=decoded,
+      reference=reference[0],
+      reference_decoded=reference[1],
     )
 
   def canonical_is_fixed(self, phrasings: int) -> bool:
     """Whether the canonical one of K phrasings is only what the others are drawn to."""
     return phrasings > 1 and self.alignment_objective is not None and not self.canonical_trains
 
-  def _run(self, params, tokens, targets, dropout_rng):
-    """Phrasings [B, K, T], decoder inputs [B, L] -> [B, K, ...]: logits, encoding, its mask, the decoder's first state."""
+  def _run(self, params, tokens, targets, dropout_rng, module=None):
+    """Phrasings [B, K, T], decoder inputs [B, L] -> [B, K, ...]: logits, encoding, its mask, the decoder's states."""
+    module = self.module if module is None else module
     examples, phrasings, length = tokens.shape
     variables = {'params': params}
     deterministic = dropout_rng is None
     rngs = [{}, {}] if deterministic else [{'dropout': k} for k in jax.random.split(dropout_rng)]
-    encoded, mask = self.module.apply(
+    encoded, mask = module.apply(
       variables,
       tokens.reshape(examples * phrasings, length),
       deterministic=deterministic,
       rngs=rngs[0],
-      method=self.module.encode,
+      method=module.encode,
     )
-    logits, states = self.module.apply(
+    logits, states = module.apply(
       variables,
       encoded,
       mask,
@@ -178,16 +183,19 @@ class RobustT5:
       deterministic=deterministic,
       rngs=rngs[1],
       mutable=['intermediates'],
-      method=self.module.decode,
+      method=module.decode,
     )
-    decoded = states['intermediates']['decoder']['states'][0][:, 0]
+    decoded = states['intermediates']['decoder']['states'][0]
     return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in (logits, encoded, mask, decoded))
 
-  def _reference(self, params, encoder_input_tokens, decoder_input_tokens):
-    """Teacher-forced logits [B, L, V] of the backbone without prompt and dropout, as constants."""
+  def _reference(self, params, tokens, targets):
+    """Of the backbone without prompt and dropout, as constants: logits [B, L, V], the decoder's states [B, L, D].
+
+    Tokens [B, 1, T] are the canonical phrasing's.
+    """
     backbone = {name: value for name, value in params.items() if name != 'prompt'}
-    plain = self.module.clone(prompt=None)
-    return jax.lax.stop_gradient(plain.apply({'params': backbone}, encoder_input_tokens, decoder_input_tokens))
+    logits, _, _, decoded = self._run(backbone, tokens, targets, None, self.module.clone(prompt=None))
+    return jax.lax.stop_gradient((logits[:, 0], decoded[:, 0]))
 
   def normalizers(self, batch: Batch, axis_name: str | None = None) -> objectives.Normalizers:
     """Totals of a whole batch, for losses computed on its parts (microbatches, devices of `axis_name`)."""

@@ -32,6 +32,7 @@ from robust_t5x.objectives.divergences import (
 from robust_t5x.objectives.representations import (
   decoder_cosine,
   decoder_distance,
+  distil_states,
   encoder_cosine,
   encoder_distance,
   info_nce,
@@ -49,6 +50,7 @@ __all__ = [
   'decoder_cosine',
   'decoder_distance',
   'distil_reference',
+  'distil_states',
   'encoder_cosine',
   'encoder_distance',
   'example_mean',

@@ -34,7 +34,7 @@ class Normalizers:
 class Branches(NamedTuple):
   """What the network gave for K phrasings of B examples, teacher-forced on the shared target.
 
-  The last is there only for an objective that `needs` it.
+  The last two are there only for an objective that `needs` the 'reference'.
   """
 
   logits: jax.Array  # [B, K, L, V]
@@ -42,16 +42,17 @@ class Branches(NamedTuple):
   weights: jax.Array  # float [B, L], 0 on padding
   encoded: jax.Array  # [B, K, S, D]
   encoded_mask: jax.Array  # int [B, K, S]
-  decoded: jax.Array  # [B, K, D], the decoder's last state at the first step, before the output layer
+  decoded: jax.Array  # [B, K, L, D], the decoder's states before the output layer
   normalizers: Normalizers
   reference: jax.Array | None = None  # [B, L, V], the backbone's logits under the canonical phrasing, without prompt
+  reference_decoded: jax.Array | None = None  # [B, L, D], its decoder's states likewise
 
 
 Objective = Callable[[Branches], jax.Array]
 
 
 def needs(*fields: str) -> Callable[[Objective], Objective]:
-  """Decorator: the fields of Branches that an objective reads and that are computed for those that ask only."""
+  """Decorator: what an objective reads of Branches that is computed for those that ask only; there is 'reference'."""
 
   def mark(objective):
     objective.needs = frozenset(fields)
@@ -61,7 +62,7 @@ def needs(*fields: str) -> Callable[[Objective], Objective]:
 
 
 def needed(objective: Any) -> frozenset[str]:
-  """The fields of Branches that an objective, or None, asks for."""
+  """What an objective, or None, asks for by `needs`."""
   while isinstance(objective, functools.partial):
     objective = objective.func
   return getattr(objective, 'needs', frozenset())

@@ -1,10 +1,11 @@
-"""Objectives over representations: distances to the canonical phrasing's state, and a contrast with other examples'."""
+"""Objectives over representations: distances to the canonical phrasing's state, with the prompt or in the frozen model,
+and a contrast with other examples' states."""
 
 import jax
 from jax import lax
 import jax.numpy as jnp
 
-from robust_t5x.objectives.branches import EPSILON, Branches, example_mean, is_real
+from robust_t5x.objectives.branches import EPSILON, Branches, example_mean, is_real, needs, token_mean
 
 # Logit of a state that is no negative; finite, so that an example without negatives has a gradient.
 _LEFT_OUT = -1e30
@@ -36,6 +37,28 @@ def decoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
 def decoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Array:
   """As encoder_distance, on the decoder's last state at the first step."""
   return _distance(_decoded(branches), branches, stop_gradient)
+
+
+@needs('reference')
+def distil_states(branches: Branches) -> jax.Array:
+  """Mean of ‖h_i − h_0‖² / ‖h_0‖² from the frozen model's decoder states under the canonical phrasing.
+
+  h are the decoder's states at the target's tokens, before the output layer; h_0 are those without the prompt, constant;
+  i runs over all K phrasings with it, the canonical one included. As distil_reference, but it has a gradient in every
+  direction of the state, also where the output distributions are close to one-hot and agree.
+
+  Args:
+    branches: the batch, with the reference.
+
+  Returns:
+    Scalar share, averaged over the K phrasings and the target tokens; 0 where nothing differs.
+
+  Source: hints (Romero et al. 2015, arXiv 1412.6550), from the model to itself, on the last layer.
+  """
+  dtype = jnp.promote_types(branches.decoded.dtype, jnp.float32)
+  reference = lax.stop_gradient(branches.reference_decoded).astype(dtype)[:, None]
+  square = jnp.square(branches.decoded.astype(dtype) - reference).sum(axis=-1)
+  return token_mean((square / (jnp.square(reference).sum(axis=-1) + EPSILON)).mean(axis=1), branches)
 
 
 def info_nce(branches: Branches, temperature: float = 0.1) -> jax.Array:
@@ -85,7 +108,7 @@ def _mean_encoded(branches: Branches) -> jax.Array:
 
 def _decoded(branches: Branches) -> jax.Array:
   """The decoder's first state, [B, K, D], in float32 or better."""
-  return branches.decoded.astype(jnp.promote_types(branches.decoded.dtype, jnp.float32))
+  return branches.decoded[:, :, 0].astype(jnp.promote_types(branches.decoded.dtype, jnp.float32))
 
 
 def _unit(states: jax.Array) -> jax.Array:

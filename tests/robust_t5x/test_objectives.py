@@ -26,6 +26,7 @@ ALL = {
   'cvar': functools.partial(objectives.cvar, alpha=0.5),  # 1.5 of 3 phrasings
   'worst_phrasing': objectives.worst_phrasing,
   'distil_reference': objectives.distil_reference,
+  'distil_states': objectives.distil_states,
   'anchor_to_reference': objectives.anchor_to_reference,
   'kl_anchored': objectives.weighted_sum(
     [functools.partial(objectives.kl_to_canonical, stop_gradient=False), objectives.anchor_to_reference], [0.7, 2.0]
@@ -45,8 +46,9 @@ def random_branches(seed=0, batch=8, phrasings=3, length=4, classes=5):
     encoded=jnp.asarray(rng.normal(size=(batch, phrasings, 6, 7)), jnp.float32),
     encoded_mask=jnp.asarray(mask),
     normalizers=objectives.normalizers(jnp.asarray(weights)),
+    decoded=jnp.asarray(rng.normal(size=(batch, phrasings, length, 7)), jnp.float32),
     reference=jnp.asarray(rng.normal(size=(batch, length, classes)), jnp.float32),
-    decoded=jnp.asarray(rng.normal(size=(batch, phrasings, 7)), jnp.float32),
+    reference_decoded=jnp.asarray(rng.normal(size=(batch, length, 7)), jnp.float32),
   )
 
 
@@ -61,9 +63,10 @@ def two_phrasings(p, q, target=0):
     weights,
     encoded,
     jnp.ones((1, 2, 1), jnp.int32),
-    jnp.asarray([[[0.0, 2.0], [0.0, -1.0]]]),
+    jnp.asarray([[[[0.0, 2.0]], [[0.0, -1.0]]]]),
     objectives.normalizers(weights),
     jnp.log(jnp.asarray([[REFERENCE]])),
+    jnp.asarray([[[1.0, 2.0]]]),
   )
 
 
@@ -79,6 +82,7 @@ KL_REFERENCE = [sum(r * math.log(r / x) for r, x in zip(REFERENCE, d, strict=Tru
   ('name', 'expected'),
   [
     ('distil_reference', sum(KL_REFERENCE) / 2),
+    ('distil_states', (1 + 10) / 2 / 5),
     ('anchor_to_reference', KL_REFERENCE[0]),
     ('kl_anchored', 0.7 * KL_PQ + 2.0 * KL_REFERENCE[0]),
     ('cross_entropy', -(math.log(0.5) + math.log(0.25)) / 2),
@@ -144,7 +148,11 @@ def test_zero_when_all_phrasings_agree(name):
 def test_padding_counts_for_nothing():
   branches = random_branches()
   noise = jnp.where(branches.weights[:, None, :, None] > 0, 0.0, 7.0)
-  noisy = branches._replace(logits=branches.logits + noise * jnp.arange(5.0))
+  noisy = branches._replace(
+    logits=branches.logits + noise * jnp.arange(5.0),
+    # The first state is read for any example that is not all padding.
+    decoded=branches.decoded.at[:, :, 1:].add(noise[:, :, 1:] * jnp.arange(7.0)),
+  )
   for name in ALL:
     assert float(ALL[name](noisy)) == pytest.approx(float(ALL[name](branches)), rel=1e-5)
 

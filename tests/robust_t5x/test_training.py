@@ -17,7 +17,7 @@ CONFIG = network.T5Config(
   mlp_activations=('gelu', 'linear'), logits_via_embedding=True, dropout_rate=0.0, dtype='float32',
 )  # fmt: skip
 
-OBJECTIVES = ['kl_to_canonical', 'encoder_cosine', 'decoder_distance', 'distil_reference', 'group_dro']
+OBJECTIVES = ['kl_to_canonical', 'encoder_cosine', 'decoder_distance', 'distil_reference', 'distil_states', 'group_dro']
 
 
 class Vocabulary:
@@ -173,12 +173,12 @@ def test_the_reference_is_the_model_without_prompt_under_the_canonical_phrasing(
   model, state, frozen = _setup('distil_reference')
   params = trainable.merge(state.params, frozen)
   batch = _batch()
-  reference = model.branches(params, batch).reference
+  made = model.branches(params, batch)
   plain = models.RobustT5(network.Transformer(CONFIG), Vocabulary, Vocabulary)
   canonical = batch['encoder_input_tokens'][:, 0]
-  np.testing.assert_allclose(
-    reference, plain.logits(frozen, canonical, batch['decoder_input_tokens']), rtol=1e-6, atol=1e-6
-  )
+  alone = plain.branches(frozen, {**batch, 'encoder_input_tokens': canonical})
+  np.testing.assert_allclose(made.reference, alone.logits[:, 0], rtol=1e-6, atol=1e-6)
+  np.testing.assert_allclose(made.reference_decoded, alone.decoded[:, 0], rtol=1e-6, atol=1e-6)
   assert _setup()[0].branches(params, batch).reference is None
   # A prefix starts without effect, so the anchor starts at nothing.
   prefixed = models.RobustT5(
