@@ -1,42 +1,47 @@
 #!/usr/bin/env bash
 # The experiments of docs/results.md, on the bundled model: alignment and its baseline over three seeds, what trains, how
-# many paraphrases, objectives, tasks that alignment never saw, and LMentry. Takes about two hours on two cores; what is finished is
-# not done again. Run inside the project's environment.
+# many paraphrases, objectives, tasks that alignment never saw, and LMentry. Takes about five hours on two cores; what is
+# finished is not done again. Run inside the project's environment.
 #   benchmarks/alignment.sh OUT [LMENTRY_DIR]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out="${1:?name a directory for the results}"
 objectives=gin/objectives
-sweep=(robust-t5x sweep --gin_file=gin/runs/align_mini.gin --eval_gin_file=gin/runs/eval_mini.gin
-  --gin.TRAIN_STEPS="${TRAIN_STEPS:-1200}")
-lora=(--gin_file=gin/prompts/lora.gin --gin.LEARNING_RATE=0.01)
+sweep=(robust-t5x sweep --gin_file=gin/runs/quickstart.gin --eval_gin_file=gin/runs/eval_mini.gin)
+aligned=(--no_baseline --grid gin_file=$objectives/distil_states.gin)
+seven="['first_word', 'word_after', 'first_letter', 'more_letters', 'bigger_number', 'count_words', 'odd_one_out']"
+others="['last_word', 'word_before', 'last_letter', 'less_letters', 'smaller_number', 'first_alphabetically']"
 
-"${sweep[@]}" --out "$out/main" "${lora[@]}" --seeds "${SEEDS:-0,1,2}" \
-  --grid gin_file=$objectives/distil_reference.gin,$objectives/likelihood.gin
+"${sweep[@]}" --out "$out/main" --seeds "${SEEDS:-0,1,2}" --grid gin_file=$objectives/distil_states.gin,$objectives/likelihood.gin
 "${sweep[@]}" --out "$out/full" --no_baseline --gin_file=gin/prompts/full.gin --gin.LEARNING_RATE=0.001 \
-  --grid gin_file=$objectives/kl.gin
-"${sweep[@]}" --out "$out/prefix" --no_baseline --gin_file=gin/prompts/prefix.gin --gin.LEARNING_RATE=0.1 \
-  --grid gin_file=$objectives/distil_reference.gin
-"${sweep[@]}" --out "$out/few" --no_baseline "${lora[@]}" --gin.ALIGNMENT_COLLECTIONS="['mini_alignment']" \
-  --grid gin_file=$objectives/distil_reference.gin
-"${sweep[@]}" --out "$out/transfer" --no_baseline "${lora[@]}" --grid gin_file=$objectives/distil_reference.gin \
-  --gin.ALIGNMENT_TASKS="['first_word', 'word_after', 'first_letter', 'more_letters', 'bigger_number', 'count_words', 'odd_one_out']"
+  --gin.ALIGNMENT_WEIGHT=0.5 --grid gin_file=$objectives/kl.gin
+"${sweep[@]}" --out "$out/fewer" "${aligned[@]}" --gin.ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']"
+"${sweep[@]}" --out "$out/transfer" "${aligned[@]}" --gin.ALIGNMENT_TASKS="$seven"
+"${sweep[@]}" --out "$out/transfer_held" "${aligned[@]}" --gin.ALIGNMENT_TASKS="$seven" --gin.HELD_TASKS="$others"
 
-robust-t5x sweep --out "$out/objectives" --no_baseline --gin_file=gin/runs/align_mini.gin --gin_file=gin/prompts/prefix.gin \
-  --eval_gin_file=gin/runs/eval_mini.gin --eval.MIXTURES="['mini_eval_observed', 'mini_eval_development']" \
-  --eval.SPLIT="'validation'" --eval.NUM_EXAMPLES=10 \
+# The first settings: fewer paraphrases, additions to queries and values only, fewer steps, distillation of distributions.
+first=(robust-t5x sweep --no_baseline --gin_file=gin/runs/align_mini.gin --eval_gin_file=gin/runs/eval_mini.gin)
+two_hundred=(--gin.ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']")
+lora=(--gin_file=gin/prompts/lora.gin --gin.LEARNING_RATE=0.01 --gin.TRAIN_STEPS=1200)
+"${first[@]}" --out "$out/first" "${two_hundred[@]}" "${lora[@]}" --seeds "${SEEDS:-0,1,2}" \
+  --grid gin_file=$objectives/distil_reference.gin,$objectives/likelihood.gin
+"${first[@]}" --out "$out/few" "${lora[@]}" --gin.ALIGNMENT_COLLECTIONS="['mini_alignment']" \
+  --grid gin_file=$objectives/distil_reference.gin
+"${first[@]}" --out "$out/prefix" "${two_hundred[@]}" --gin_file=gin/prompts/prefix.gin --gin.LEARNING_RATE=0.1 \
+  --gin.TRAIN_STEPS=1200 --grid gin_file=$objectives/distil_reference.gin
+"${first[@]}" --out "$out/objectives" "${two_hundred[@]}" --gin_file=gin/prompts/prefix.gin \
+  --eval.MIXTURES="['mini_eval_observed', 'mini_eval_development']" --eval.SPLIT="'validation'" --eval.NUM_EXAMPLES=10 \
   --grid gin_file=$objectives/likelihood.gin,$objectives/kl.gin,$objectives/distil_reference.gin,$objectives/jensen_shannon.gin,$objectives/info_nce.gin,$objectives/group_dro.gin
 
 before=("$out"/main/baseline-*/)
-for name in distil_reference likelihood; do
+for name in distil_states likelihood; do
   robust-t5x report "${before[0]}" "$out"/main/cells/objectives=$name,*/eval-* --out "$out/report/$name"
 done
 robust-t5x compare "$out"/main/cells/objectives=likelihood,SEED=0-*/eval-* \
-  "$out"/main/cells/objectives=distil_reference,SEED=0-*/eval-* --out "$out/report/alignment_against_none"
-for name in full prefix few transfer; do
+  "$out"/main/cells/objectives=distil_states,SEED=0-*/eval-* --out "$out/report/alignment_against_none"
+for name in full fewer transfer transfer_held first few prefix; do
   robust-t5x report "${before[0]}" "$out/$name"/cells/*/eval-* --out "$out/report/$name"
 done
-
 robust-t5x report "$out"/objectives/cells/objectives={likelihood,kl,distil_reference,jensen_shannon,info_nce,group_dro}-*/eval-* \
   --out "$out/report/objectives"
 
@@ -44,7 +49,7 @@ robust-t5x report "$out"/objectives/cells/objectives={likelihood,kl,distil_refer
 lmentry=(robust-t5x eval --gin_file=gin/runs/eval_lmentry.gin --gin.LMENTRY_DIR="'$2'")
 "${lmentry[@]}" --gin.LABEL="'without prompt'" --gin.OUTPUT_DIR="'$out/lmentry/before'"
 after=()
-for cell in "$out"/main/cells/objectives=distil_reference,*; do
+for cell in "$out"/main/cells/objectives=distil_states,*; do
   "${lmentry[@]}" --gin.LABEL="'with aligned prompt'" --gin.PROMPT="'$cell/train/prompt.safetensors'" \
     --gin.OUTPUT_DIR="'$out/lmentry/$(basename "$cell")'"
   after+=("$out/lmentry/$(basename "$cell")")

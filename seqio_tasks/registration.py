@@ -42,7 +42,7 @@ MINI_GROUPS = {
   'unobserved': ('mini_heldout',),
   'development': ('mini_development', 'mini_development_more'),
 }
-MINI_ALIGNMENT_COLLECTIONS = ('mini_alignment', 'mini_paraphrases')
+MINI_ALIGNMENT_COLLECTIONS = ('mini_alignment', 'mini_paraphrases', 'mini_paraphrases_more')
 _TRAINING_KINDS = ('tuning', 'alignment', 'resampling')
 # Seqio shuffles after preprocessing, in a buffer that is saved with the iterator. The source
 # already permutes all examples, so the buffer need not be large.
