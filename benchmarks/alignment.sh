@@ -7,25 +7,30 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out="${1:?name a directory for the results}"
 objectives=gin/objectives
-sweep=(robust-t5x sweep --gin_file=gin/runs/quickstart.gin --eval_gin_file=gin/runs/eval_mini.gin)
-aligned=(--no_baseline --grid gin_file=$objectives/distil_states.gin)
+sweep=(robust-t5x sweep --gin_file=gin/runs/align_mini.gin --eval_gin_file=gin/runs/eval_mini.gin)
+# The settings of gin/runs/quickstart.gin.
+lora=(--gin_file=gin/prompts/lora_all.gin --gin.LORA_RANK=32 --gin.LEARNING_RATE=0.004 --gin.ALIGNMENT_WEIGHT=1.0
+  --gin.TRAIN_STEPS=2500)
+aligned=("${lora[@]}" --no_baseline --grid gin_file=$objectives/distil_states.gin)
 seven="['first_word', 'word_after', 'first_letter', 'more_letters', 'bigger_number', 'count_words', 'odd_one_out']"
 others="['last_word', 'word_before', 'last_letter', 'less_letters', 'smaller_number', 'first_alphabetically']"
 
-"${sweep[@]}" --out "$out/main" --seeds "${SEEDS:-0,1,2}" --grid gin_file=$objectives/distil_states.gin,$objectives/likelihood.gin
+"${sweep[@]}" --out "$out/main" "${lora[@]}" --seeds "${SEEDS:-0,1,2}" \
+  --grid gin_file=$objectives/distil_states.gin,$objectives/likelihood.gin
+"${sweep[@]}" --out "$out/long" "${aligned[@]}" --gin.TRAIN_STEPS=5000
 "${sweep[@]}" --out "$out/full" --no_baseline --gin_file=gin/prompts/full.gin --gin.LEARNING_RATE=0.001 \
-  --gin.ALIGNMENT_WEIGHT=0.5 --grid gin_file=$objectives/kl.gin
+  --gin.TRAIN_STEPS=2500 --grid gin_file=$objectives/kl.gin
 "${sweep[@]}" --out "$out/fewer" "${aligned[@]}" --gin.ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']"
-"${sweep[@]}" --out "$out/transfer" "${aligned[@]}" --gin.ALIGNMENT_TASKS="$seven"
-"${sweep[@]}" --out "$out/transfer_held" "${aligned[@]}" --gin.ALIGNMENT_TASKS="$seven" --gin.HELD_TASKS="$others"
+"${sweep[@]}" --out "$out/transfer" "${aligned[@]}" --gin.TRAIN_STEPS=1250 --gin.ALIGNMENT_TASKS="$seven"
+"${sweep[@]}" --out "$out/transfer_held" "${aligned[@]}" --gin.TRAIN_STEPS=1250 --gin.ALIGNMENT_TASKS="$seven" --gin.HELD_TASKS="$others"
 
 # The first settings: fewer paraphrases, additions to queries and values only, fewer steps, distillation of distributions.
-first=(robust-t5x sweep --no_baseline --gin_file=gin/runs/align_mini.gin --eval_gin_file=gin/runs/eval_mini.gin)
+first=("${sweep[@]}" --no_baseline)
 two_hundred=(--gin.ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']")
-lora=(--gin_file=gin/prompts/lora.gin --gin.LEARNING_RATE=0.01 --gin.TRAIN_STEPS=1200)
-"${first[@]}" --out "$out/first" "${two_hundred[@]}" "${lora[@]}" --seeds "${SEEDS:-0,1,2}" \
+narrow=(--gin_file=gin/prompts/lora.gin --gin.LEARNING_RATE=0.01 --gin.TRAIN_STEPS=1200)
+"${first[@]}" --out "$out/first" "${two_hundred[@]}" "${narrow[@]}" --seeds "${SEEDS:-0,1,2}" \
   --grid gin_file=$objectives/distil_reference.gin,$objectives/likelihood.gin
-"${first[@]}" --out "$out/few" "${lora[@]}" --gin.ALIGNMENT_COLLECTIONS="['mini_alignment']" \
+"${first[@]}" --out "$out/few" "${narrow[@]}" --gin.ALIGNMENT_COLLECTIONS="['mini_alignment']" \
   --grid gin_file=$objectives/distil_reference.gin
 "${first[@]}" --out "$out/prefix" "${two_hundred[@]}" --gin_file=gin/prompts/prefix.gin --gin.LEARNING_RATE=0.1 \
   --gin.TRAIN_STEPS=1200 --grid gin_file=$objectives/distil_reference.gin
@@ -39,7 +44,7 @@ for name in distil_states likelihood; do
 done
 robust-t5x compare "$out"/main/cells/objectives=likelihood,SEED=0-*/eval-* \
   "$out"/main/cells/objectives=distil_states,SEED=0-*/eval-* --out "$out/report/alignment_against_none"
-for name in full fewer transfer transfer_held first few prefix; do
+for name in long full fewer transfer transfer_held first few prefix; do
   robust-t5x report "${before[0]}" "$out/$name"/cells/*/eval-* --out "$out/report/$name"
 done
 robust-t5x report "$out"/objectives/cells/objectives={likelihood,kl,distil_reference,jensen_shannon,info_nce,group_dro}-*/eval-* \

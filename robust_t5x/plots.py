@@ -82,9 +82,10 @@ def overview(inputs: Any, summary: Any) -> Any:
       )  # fmt: skip
       if len(models) < 4:
         left.annotate(
-          f'{100 * value.estimate:.1f}', (x, 100 * value.estimate), xytext=(7 if m else -7, 0),
-          textcoords='offset points', ha='left' if m else 'right', va='center', fontsize=8,
+          f'{100 * value.estimate:.1f}', (x, 100 * high), xytext=(0, 5), textcoords='offset points', ha='center',
+          va='bottom', rotation=90, fontsize=8,
         )  # fmt: skip
+  left.margins(y=0.12)  # room for the topmost label
   left.set_xticks(range(len(groups)), [f'{group}\nphrasings' for group in groups])
   left.set_xlim(-0.6, len(groups) - 0.4)
   left.set_ylabel('accuracy in %, mean over datasets')
