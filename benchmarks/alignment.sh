@@ -18,8 +18,6 @@ others="['last_word', 'word_before', 'last_letter', 'less_letters', 'smaller_num
 "${sweep[@]}" --out "$out/main" "${lora[@]}" --seeds "${SEEDS:-0,1,2}" \
   --grid gin_file=$objectives/distil_states.gin,$objectives/likelihood.gin
 "${sweep[@]}" --out "$out/long" "${aligned[@]}" --gin.TRAIN_STEPS=5000
-"${sweep[@]}" --out "$out/full" --no_baseline --gin_file=gin/prompts/full.gin --gin.LEARNING_RATE=0.001 \
-  --gin.TRAIN_STEPS=2500 --grid gin_file=$objectives/kl.gin
 "${sweep[@]}" --out "$out/fewer" "${aligned[@]}" --gin.ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']"
 "${sweep[@]}" --out "$out/transfer" "${aligned[@]}" --gin.TRAIN_STEPS=1250 --gin.ALIGNMENT_TASKS="$seven"
 "${sweep[@]}" --out "$out/transfer_held" "${aligned[@]}" --gin.TRAIN_STEPS=1250 --gin.ALIGNMENT_TASKS="$seven" --gin.HELD_TASKS="$others"
@@ -30,6 +28,8 @@ two_hundred=(--gin.ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']
 narrow=(--gin_file=gin/prompts/lora.gin --gin.LEARNING_RATE=0.01 --gin.TRAIN_STEPS=1200)
 "${first[@]}" --out "$out/first" "${two_hundred[@]}" "${narrow[@]}" --seeds "${SEEDS:-0,1,2}" \
   --grid gin_file=$objectives/distil_reference.gin,$objectives/likelihood.gin
+"${first[@]}" --out "$out/full" "${two_hundred[@]}" --gin_file=gin/prompts/full.gin --gin.LEARNING_RATE=0.001 \
+  --gin.TRAIN_STEPS=1200 --grid gin_file=$objectives/kl.gin
 "${first[@]}" --out "$out/few" "${narrow[@]}" --gin.ALIGNMENT_COLLECTIONS="['mini_alignment']" \
   --grid gin_file=$objectives/distil_reference.gin
 "${first[@]}" --out "$out/prefix" "${two_hundred[@]}" --gin_file=gin/prompts/prefix.gin --gin.LEARNING_RATE=0.1 \

@@ -25,9 +25,7 @@ tune tune3 tune4 3 5000 0.008 --gin.TUNING_RATES="{'word_after': 3, 'word_before
 [ -z "${INSTALL:-}" ] || cp "$out"/tune4/model/* robust_t5x/mini/
 # The prompt is trained on the package's model, whose hash it carries.
 [ -z "${INSTALL:-}" ] || {
-  robust-t5x train --gin_file=gin/runs/align_mini.gin --gin_file=gin/prompts/lora.gin \
-    --gin_file=gin/objectives/distil_reference.gin --gin.LEARNING_RATE=0.01 --gin.TRAIN_STEPS=1200 \
-    --gin.MODEL_DIR="'$out/prompt'"
+  robust-t5x train --gin_file=gin/runs/quickstart.gin --gin.MODEL_DIR="'$out/prompt'"
   cp "$out/prompt/prompt.safetensors" robust_t5x/mini/
   python - "$out" > "$out/provenance.json" <<'EOF'
 import hashlib, json, pathlib, sys

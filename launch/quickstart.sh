@@ -7,8 +7,7 @@ out="${1:-out/quickstart}"
 echo "1/4 evaluating the bundled model"
 robust-t5x eval --gin_file=gin/runs/eval_mini.gin --gin.LABEL="'without prompt'" --gin.OUTPUT_DIR="'$out/before'"
 echo "2/4 training a prompt with the alignment objective"
-robust-t5x train --gin_file=gin/runs/align_mini.gin --gin_file=gin/prompts/lora.gin \
-  --gin_file=gin/objectives/distil_reference.gin --gin.LEARNING_RATE=0.01 --gin.TRAIN_STEPS=1200 --gin.MODEL_DIR="'$out/prompt'"
+robust-t5x train --gin_file=gin/runs/quickstart.gin --gin.MODEL_DIR="'$out/prompt'"
 echo "3/4 evaluating the model with the prompt"
 robust-t5x eval --gin_file=gin/runs/eval_mini.gin --gin.LABEL="'with aligned prompt'" --gin.OUTPUT_DIR="'$out/after'" \
   --gin.PROMPT="'$out/prompt/prompt.safetensors'"

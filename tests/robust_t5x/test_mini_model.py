@@ -65,6 +65,6 @@ def test_scores_are_likelihoods_of_options(bundled):
 def test_the_bundled_prompt_loads_with_its_model_and_no_other(bundled, tiny_checkpoint):
   model, params = robust_t5x.load('bundled', prompt='bundled')
   assert 'prompt' in params
-  assert model.generate(params, ['What is the first letter of table?']) == ['t']
+  assert model.generate(params, ['What is the first letter of garden?']) == ['g']
   with pytest.raises(ValueError, match='does not fit this model|another backbone'):
     robust_t5x.load(str(tiny_checkpoint), prompt='bundled')
