@@ -1,5 +1,7 @@
-"""Objectives over representations: distances to the canonical phrasing's state, with the prompt or in the frozen model,
-and a contrast with other examples' states."""
+"""Objectives over representations.
+
+Distances to the canonical phrasing's state, with the prompt or in the frozen model, and a contrast with other examples'.
+"""
 
 import jax
 from jax import lax
