@@ -54,9 +54,10 @@ robust-t5x report "$out"/objectives/cells/objectives={likelihood,kl,distil_refer
 lmentry=(robust-t5x eval --gin_file=gin/runs/eval_lmentry.gin --gin.LMENTRY_DIR="'$2'")
 "${lmentry[@]}" --gin.LABEL="'without prompt'" --gin.OUTPUT_DIR="'$out/lmentry/before'"
 after=()
-for cell in "$out"/main/cells/objectives=distil_states,*; do
+for cell in "$out"/main/cells/objectives=distil_states,* "$out"/long/cells/*; do
   "${lmentry[@]}" --gin.LABEL="'with aligned prompt'" --gin.PROMPT="'$cell/train/prompt.safetensors'" \
     --gin.OUTPUT_DIR="'$out/lmentry/$(basename "$cell")'"
-  after+=("$out/lmentry/$(basename "$cell")")
+  [[ $cell = "$out"/long/* ]] || after+=("$out/lmentry/$(basename "$cell")")
 done
 robust-t5x report "$out/lmentry/before" "${after[@]}" --out "$out/report/lmentry"
+robust-t5x report "$out/lmentry/before" "$out"/lmentry/objectives=distil_states-* --out "$out/report/lmentry_long"
