@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The experiments of docs/results.md, on the bundled model: alignment and its baseline over three seeds, what trains, how
-# many paraphrases, objectives, tasks that alignment never saw, and LMentry. Takes about five hours on two cores; what is
+# many paraphrases, objectives, tasks that alignment never saw, and LMentry. Takes some four hours on two cores; what is
 # finished is not done again. Run inside the project's environment.
 #   benchmarks/alignment.sh OUT [LMENTRY_DIR]
 set -euo pipefail
