@@ -12,19 +12,19 @@ sweep=(robust-t5x sweep --gin_file=gin/runs/align_mini.gin --eval_gin_file=gin/r
 lora=(--gin_file=gin/prompts/lora_all.gin --gin.LORA_RANK=32 --gin.LEARNING_RATE=0.004 --gin.ALIGNMENT_WEIGHT=1.0
   --gin.TRAIN_STEPS=2500)
 aligned=("${lora[@]}" --no_baseline --grid gin_file=$objectives/distil_states.gin)
+two_hundred=(--gin.ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']")
 seven="['first_word', 'word_after', 'first_letter', 'more_letters', 'bigger_number', 'count_words', 'odd_one_out']"
 others="['last_word', 'word_before', 'last_letter', 'less_letters', 'smaller_number', 'first_alphabetically']"
 
 "${sweep[@]}" --out "$out/main" "${lora[@]}" --seeds "${SEEDS:-0,1,2}" \
   --grid gin_file=$objectives/distil_states.gin,$objectives/likelihood.gin
 "${sweep[@]}" --out "$out/long" "${aligned[@]}" --gin.TRAIN_STEPS=5000
-"${sweep[@]}" --out "$out/fewer" "${aligned[@]}" --gin.ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']"
+"${sweep[@]}" --out "$out/fewer" "${aligned[@]}" "${two_hundred[@]}"
 "${sweep[@]}" --out "$out/transfer" "${aligned[@]}" --gin.TRAIN_STEPS=1250 --gin.ALIGNMENT_TASKS="$seven"
 "${sweep[@]}" --out "$out/transfer_held" "${aligned[@]}" --gin.TRAIN_STEPS=1250 --gin.ALIGNMENT_TASKS="$seven" --gin.HELD_TASKS="$others"
 
 # The first settings: fewer paraphrases, additions to queries and values only, fewer steps, distillation of distributions.
 first=("${sweep[@]}" --no_baseline)
-two_hundred=(--gin.ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']")
 narrow=(--gin_file=gin/prompts/lora.gin --gin.LEARNING_RATE=0.01 --gin.TRAIN_STEPS=1200)
 "${first[@]}" --out "$out/first" "${two_hundred[@]}" "${narrow[@]}" --seeds "${SEEDS:-0,1,2}" \
   --grid gin_file=$objectives/distil_reference.gin,$objectives/likelihood.gin
@@ -53,11 +53,9 @@ robust-t5x report "$out"/objectives/cells/objectives={likelihood,kl,distil_refer
 [ -n "${2:-}" ] || exit 0
 lmentry=(robust-t5x eval --gin_file=gin/runs/eval_lmentry.gin --gin.LMENTRY_DIR="'$2'")
 "${lmentry[@]}" --gin.LABEL="'without prompt'" --gin.OUTPUT_DIR="'$out/lmentry/before'"
-after=()
 for cell in "$out"/main/cells/objectives=distil_states,* "$out"/long/cells/*; do
   "${lmentry[@]}" --gin.LABEL="'with aligned prompt'" --gin.PROMPT="'$cell/train/prompt.safetensors'" \
     --gin.OUTPUT_DIR="'$out/lmentry/$(basename "$cell")'"
-  [[ $cell = "$out"/long/* ]] || after+=("$out/lmentry/$(basename "$cell")")
 done
-robust-t5x report "$out/lmentry/before" "${after[@]}" --out "$out/report/lmentry"
+robust-t5x report "$out/lmentry/before" "$out"/lmentry/objectives=distil_states,* --out "$out/report/lmentry"
 robust-t5x report "$out/lmentry/before" "$out"/lmentry/objectives=distil_states-* --out "$out/report/lmentry_long"

@@ -232,7 +232,6 @@ def _attention_names(source: str, target: str) -> Iterator[tuple[str, str, bool]
 def _names(config: network.T5Config) -> Iterator[tuple[str, str, bool]]:
   """(Hugging Face's name, T5X's path, whether transposed) of every parameter of a network."""
   yield 'shared.weight', 'token_embedder/embedding', False
-  inner = [f'wi_{i}' for i in range(2)] if len(config.mlp_activations) > 1 else ['wi']
   stacks = (('encoder', config.num_encoder_layers), ('decoder', config.num_decoder_layers))
   for stack, layers in stacks:
     decoder = stack == 'decoder'
@@ -252,7 +251,7 @@ def _names(config: network.T5Config) -> Iterator[tuple[str, str, bool]]:
         yield from _attention_names(f'{theirs}.1.EncDecAttention', f'{ours}/encoder_decoder_attention')
         yield f'{theirs}.1.layer_norm.weight', f'{ours}/pre_cross_attention_layer_norm/scale', False
       last = 2 if decoder else 1
-      for name in [*inner, 'wo']:
+      for name in (*config.mlp_inputs, 'wo'):
         yield f'{theirs}.{last}.DenseReluDense.{name}.weight', f'{ours}/mlp/{name}/kernel', True
       yield f'{theirs}.{last}.layer_norm.weight', f'{ours}/pre_mlp_layer_norm/scale', False
   if not config.logits_via_embedding:

@@ -142,9 +142,9 @@ class RobustT5:
       logits, encoded, mask, decoded = self._run(params, tokens, targets, dropout_rng)
     needed = objectives.needed(self.alignment_objective) if tokens.shape[1] > 1 else ()
     weights = _weights(batch)
-    reference = (None, None)
-    if 'reference' in needed:
-      reference = self._reference(params, tokens[:, :1], targets)
+    reference, reference_decoded = (
+      self._reference(params, tokens[:, :1], targets) if 'reference' in needed else (None, None)
+    )
     return objectives.Branches(
       logits=logits,
       targets=batch['decoder_target_tokens'],
@@ -153,8 +153,8 @@ class RobustT5:
       encoded_mask=mask,
       normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
       decoded=decoded,
-      reference=reference[0],
-      reference_decoded=reference[1],
+      reference=reference,
+      reference_decoded=reference_decoded,
     )
 
   def canonical_is_fixed(self, phrasings: int) -> bool:
