@@ -17,14 +17,17 @@ def main() -> None:
   parser.add_argument('--vocabulary', default='bundled', metavar='PATH', help='a SentencePiece file or a checkpoint')
   arguments = parser.parse_args()
 
-  from robust_t5x import checkpoints, quiet
+  from robust_t5x.checkpoints import vocabularies
+  from robust_t5x.runtime import quiet
 
   quiet.import_tensorflow()
   import seqio
 
-  from seqio_tasks import benchmarks, datasets, registration
+  from seqio_tasks import datasets
+  from seqio_tasks.pipeline import registration
+  from seqio_tasks.suites import benchmarks
 
-  vocabulary = checkpoints.vocabulary(arguments.vocabulary)
+  vocabulary = vocabularies.vocabulary(arguments.vocabulary)
 
   def timed(what, function):
     began = time.perf_counter()

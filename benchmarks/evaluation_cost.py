@@ -20,10 +20,12 @@ CHOICES, LONGEST = 4, 512
 
 def question_lengths(data, phrasings):
   """Tokens of every MMLU question under some phrasings of the bank, cut at 512."""
-  from robust_t5x import checkpoints
-  from seqio_tasks import benchmarks, datasets, registration
+  from robust_t5x.checkpoints import vocabularies
+  from seqio_tasks import datasets
+  from seqio_tasks.pipeline import registration
+  from seqio_tasks.suites import benchmarks
 
-  vocabulary = checkpoints.vocabulary(str(data / 'vocab' / 't5.sentencepiece.model'))
+  vocabulary = vocabularies.vocabulary(str(data / 'vocab' / 't5.sentencepiece.model'))
   items = [registration.item_of(e) for e in datasets.mmlu(data / 'mmlu')[-1].splits['test']()]
   bank = benchmarks.read_banks(['package']).select('multiple_choice', collections=['general_evaluation'])
   layouts = [i.layout for i in bank if i.layout.template][:phrasings]
@@ -33,11 +35,11 @@ def question_lengths(data, phrasings):
 
 def paddings(lengths):
   """(name, share of computed tokens that is padding, number of program shapes) of ways to batch."""
-  from robust_t5x import scoring
+  from robust_t5x.models import runner
 
   rows = []
   for batch_size in (16, 64, 128):
-    batches = scoring.plan_batches(lengths, batch_size, LONGEST)
+    batches = runner.plan_batches(lengths, batch_size, LONGEST)
     computed = sum(b.rows * b.length for b in batches)
     rows.append(
       (f'ours, batch size {batch_size}', 1 - sum(lengths) / computed, len({(b.rows, b.length) for b in batches}))
@@ -66,13 +68,13 @@ def programs(size, tokens, rows):
   import jax
   import jax.numpy as jnp
 
-  from robust_t5x import families, models, network
+  from robust_t5x.models import families, robust, t5
 
   class Vocabulary:
     eos_id = 1
 
   config = families.config('t5_1_1', size)
-  model = models.RobustT5(network.Transformer(config), Vocabulary, Vocabulary)
+  model = robust.RobustT5(t5.Transformer(config), Vocabulary, Vocabulary)
   params, _ = model.variable_shapes()
 
   def ints(*shape):

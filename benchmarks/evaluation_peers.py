@@ -36,19 +36,22 @@ def prepare(directory, data, weights, items, phrasings):
   import jax
   import numpy as np
 
-  from robust_t5x import checkpoints, families, huggingface, network
-  from seqio_tasks import benchmarks, datasets, registration
+  from robust_t5x.checkpoints import backbones, huggingface, vocabularies
+  from robust_t5x.models import families, t5
+  from seqio_tasks import datasets
+  from seqio_tasks.pipeline import registration
+  from seqio_tasks.suites import benchmarks
 
   directory, data = pathlib.Path(directory), pathlib.Path(data)
   if weights == 'mini':
-    shutil.copytree(checkpoints.bundled_path(), directory / 'model')
+    shutil.copytree(backbones.bundled_path(), directory / 'model')
   else:
     config = families.config('t5_1_1', weights)
     tokens = np.ones((1, 4), np.int32)
-    params = jax.jit(network.Transformer(config).init)(jax.random.key(0), tokens, tokens)['params']
+    params = jax.jit(t5.Transformer(config).init)(jax.random.key(0), tokens, tokens)['params']
     huggingface.save(str(directory / 'model'), config, params)
     shutil.copyfile(data / 'vocab' / 't5.sentencepiece.model', directory / 'model' / 'spiece.model')
-  vocabulary = checkpoints.vocabulary(None, checkpoint=str(directory / 'model'))
+  vocabulary = vocabularies.vocabulary(None, checkpoint=str(directory / 'model'))
   questions = datasets.mmlu(data / 'mmlu')[-1].splits['test']()
   bank = benchmarks.read_banks(['package'])
   layouts = [i.layout for i in bank.select('multiple_choice', collections=['general_evaluation'])]
@@ -68,10 +71,11 @@ def ours(directory, items, scorer):
   """A function that scores all items with our runner."""
   import numpy as np
 
-  from robust_t5x import loading, scoring
+  from robust_t5x.checkpoints import loading
+  from robust_t5x.models import runner as runner_lib
 
   model, params = loading.load(f'{directory}/model')
-  runner = scoring.Runner(model, params, batch_size=16, max_input=LONGEST)
+  runner = runner_lib.Runner(model, params, batch_size=16, max_input=LONGEST)
   inputs = [np.asarray(x, np.int32) for x in items['inputs']]
   score = runner.score if scorer == 'rank_likelihood' else runner.score_free_running
   return lambda: np.stack(score(inputs, [LETTERS] * len(inputs)))
@@ -117,7 +121,9 @@ def t5x(directory, items, batches, rows=32):
   from t5x import models
   from t5x.examples.t5 import network
 
-  from robust_t5x import huggingface, scoring, trainable
+  from robust_t5x.checkpoints import huggingface
+  from robust_t5x.models import runner as runner_lib
+  from robust_t5x.models import trainable
 
   config = huggingface.load_config(f'{directory}/model')
   module = network.Transformer(
@@ -141,7 +147,7 @@ def t5x(directory, items, batches, rows=32):
   def run():
     if batches == 'planned':
       # As many tokens to a batch as in ours, four rows to a question.
-      plan = [(b.members, b.rows, b.length) for b in scoring.plan_batches([len(x) for x in inputs], 4, LONGEST)]
+      plan = [(b.members, b.rows, b.length) for b in runner_lib.plan_batches([len(x) for x in inputs], 4, LONGEST)]
     else:
       plan = [
         (np.arange(i, min(i + per_batch, len(inputs))), per_batch, LONGEST) for i in range(0, len(inputs), per_batch)

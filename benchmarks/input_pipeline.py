@@ -37,7 +37,10 @@ def consumption(column):
 
 def register(data, vocabulary, items):
   """Names of a training task of K phrasings, of an evaluation task, and how many phrasings the latter has."""
-  from seqio_tasks import benchmarks, datasets, phrasings, registration
+  from seqio_tasks import datasets
+  from seqio_tasks.pipeline import phrasings as phrasings_lib
+  from seqio_tasks.pipeline import registration
+  from seqio_tasks.suites import benchmarks
 
   questions = datasets.mmlu(data / 'mmlu')[-1].splits['test']()[:: max(1, 14042 // items)][:items]
   bank = benchmarks.read_banks(['package'])
@@ -52,7 +55,7 @@ def register(data, vocabulary, items):
 
   canonical, paraphrases = lettered('general_evaluation'), lettered('general_alignment')
   train = registration.register_examples_task(
-    'pipeline_train', {'train': questions}, vocabulary, phrasings.stack_phrasings(PHRASINGS, canonical, paraphrases)
+    'pipeline_train', {'train': questions}, vocabulary, phrasings_lib.stack_phrasings(PHRASINGS, canonical, paraphrases)
   )
   evaluated = canonical[:8]
   flat = registration.register_evaluation_task(
@@ -70,23 +73,25 @@ def main():
   parser.add_argument('--out', metavar='FILE', type=pathlib.Path)
   arguments = parser.parse_args()
 
-  from robust_t5x import checkpoints, quiet
+  from robust_t5x.checkpoints import vocabularies
+  from robust_t5x.runtime import quiet
 
   quiet.import_tensorflow()
 
-  from robust_t5x import eval as eval_lib
-  from robust_t5x import models, train
+  from robust_t5x.evaluation import rows as rows_lib
+  from robust_t5x.models import robust
+  from robust_t5x.training import data as data_lib
 
-  vocabulary = checkpoints.vocabulary(str(arguments.data / 'vocab' / 't5.sentencepiece.model'))
+  vocabulary = vocabularies.vocabulary(str(arguments.data / 'vocab' / 't5.sentencepiece.model'))
   task, flat, phrasings = register(arguments.data, vocabulary, arguments.items)
-  model = models.RobustT5(None, vocabulary, vocabulary)
+  model = robust.RobustT5(None, vocabulary, vocabulary)
 
   def training():
-    batches = train.data_iterator(model, task, LENGTHS, 64, seed=0, use_cached=False)
+    batches = data_lib.data_iterator(model, task, LENGTHS, 64, seed=0, use_cached=False)
     return sum(len(b['encoder_input_tokens']) for b in itertools.islice(batches, arguments.items // 64))
 
   def evaluation():
-    return len(eval_lib.read_task(flat, LENGTHS, 'test'))
+    return len(rows_lib.read_task(flat, LENGTHS, 'test'))
 
   measured = {'training': [], 'evaluation': []}
   for n in range(1 + arguments.rounds):

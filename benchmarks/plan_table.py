@@ -16,7 +16,11 @@ import os
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
-from robust_t5x import families, models, network, objectives, optimizers, plan, prompts, quiet, topologies, trainable
+from robust_t5x import objectives, plan
+from robust_t5x.adapters import config as config_lib
+from robust_t5x.models import families, robust, t5, trainable
+from robust_t5x.runtime import quiet, topologies
+from robust_t5x.training import optimizers
 
 BATCH, EVAL_BATCH = 64, 128
 # Examples that a replica takes at once to begin with, by size.
@@ -33,8 +37,8 @@ class Vocabulary:
 def settings(size, model_parallel, microbatches):
   """The run in question."""
   config = families.config('flan_t5', size, 'bfloat16', remat=True)
-  module = network.Transformer(config, prompts.PromptConfig(encoder_prefix_length=16))
-  model = models.RobustT5(
+  module = t5.Transformer(config, config_lib.PromptConfig(encoder_prefix_length=16))
+  model = robust.RobustT5(
     module, Vocabulary, Vocabulary, optimizers.adamw(optimizers.warmup_cosine(0.1, 400)), objectives.kl_to_canonical
   )
   return plan.Settings(

@@ -13,7 +13,10 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from robust_t5x import analysis, metrics, results
+from robust_t5x.analysis import comparison as comparison_lib
+from robust_t5x.analysis import metrics
+from robust_t5x.results import reading
+from robust_t5x.runtime import files
 
 # The main comparison of Sun et al. 2024, accuracy in % and sample sd over instructions: (model, suite, group).
 PAPER = {
@@ -47,7 +50,7 @@ def main_comparison(data: pathlib.Path) -> pd.DataFrame:
   """Accuracy and sd over instructions of every model, suite and group, means over datasets, in %."""
   rows = []
   for path in sorted((data / _SUN).glob('*/*.csv')):
-    comparison = analysis.compare([str(path)])
+    comparison = comparison_lib.compare([str(path)])
     model, suite = comparison.models[0], path.parent.name
     for group in ('observed', 'unobserved'):
       mean, sd = (100 * comparison.interval(model, group, metric).estimate for metric in ('AvgP', 'sd'))
@@ -92,7 +95,7 @@ def _ours(found, metric: str, published: float) -> tuple[float, str]:
 
 def _big_bench_hard(data: pathlib.Path) -> Mapping[tuple[str, str, str], tuple[np.ndarray, int]]:
   """(task, model, filter) -> accuracies of its phrasings, and how many are not numbers."""
-  table, _ = results.read(str(data / 'bbh/published_accuracies'))
+  table, _ = reading.read(str(data / 'bbh/published_accuracies'))
   out = {}
   for (task, model), rows in table.groupby(['dataset', 'model']):
     out[task, model, ALL] = rows['score'].to_numpy(), 0
@@ -106,7 +109,7 @@ def _big_bench_lite(data: pathlib.Path) -> Mapping[tuple[str, str, str], tuple[n
   The published metrics use the task's own description and the first instructions that Sun et al. wrote: as many as the
   model has that has the fewest (the Alpacas, or the others in language identification).
   """
-  sources = {name: results.read(str(data / f'{_SUN}/BBL/{file}.csv')) for name, file in MODELS.items()}
+  sources = {name: reading.read(str(data / f'{_SUN}/BBL/{file}.csv')) for name, file in MODELS.items()}
   out = {}
   for task, dataset in DATASETS.items():
     of_task = {name: _instructions(*source, dataset) for name, source in sources.items()}
@@ -152,7 +155,7 @@ def page(data: pathlib.Path) -> str:
     '|---|---|---|---|---|---|',
   ]
   for (suite, model), rows in comparison.groupby(['suite', 'model'], sort=True):
-    of_model = analysis.compare([str(data / _SUN / suite / f'{model}.csv')])
+    of_model = comparison_lib.compare([str(data / _SUN / suite / f'{model}.csv')])
     gap = of_model.gap(model)
     values = [
       f'{r["mean"]:.1f} ± {r["sd"]:.1f}'
@@ -221,7 +224,7 @@ def main() -> None:
   parser.add_argument('--out', required=True, metavar='FILE')
   arguments = parser.parse_args()
   text = page(arguments.data)
-  results.write_atomically(arguments.out, text)
+  files.write_atomically(arguments.out, text)
   print(_counts(prompt_metrics(arguments.data)))
 
 

@@ -27,17 +27,19 @@ def build(width):
   import jax
   import optax
 
-  from robust_t5x import models, network, objectives, prompts, trainable
+  from robust_t5x import objectives
+  from robust_t5x.adapters import config as config_lib
+  from robust_t5x.models import robust, t5, trainable
 
   class Vocabulary:
     eos_id = 1
 
-  config = network.T5Config(
+  config = t5.T5Config(
     vocab_size=512, emb_dim=32, num_heads=4, head_dim=8, num_encoder_layers=1, num_decoder_layers=1, mlp_dim=width
   )
   # Plain descent, so that parameters tell gradients apart, which Adam's first steps do not.
-  model = models.RobustT5(
-    network.Transformer(config, prompts.PromptConfig(length=8)), Vocabulary, Vocabulary, optax.sgd(0.5),
+  model = robust.RobustT5(
+    t5.Transformer(config, config_lib.PromptConfig(length=8)), Vocabulary, Vocabulary, optax.sgd(0.5),
     objectives.kl_to_canonical,
   )  # fmt: skip
   return model, jax.jit(model.initial_variables)(jax.random.key(0))['params'], trainable.Trainable()
@@ -67,16 +69,17 @@ def step(way, devices, examples, width=64):
   import jax
   import numpy as np
 
-  from robust_t5x import hlo, partitioning, training
+  from robust_t5x.runtime import hlo, partitioning
+  from robust_t5x.training import step as step_lib
 
   model, params, rules = build(width)
   moving, frozen = rules.split(params)
-  state = training.initial_state(moving, model.optimizer_def)
+  state = step_lib.initial_state(moving, model.optimizer_def)
   batch, of = batch_of(examples), jax.devices()[:devices]
   if way == 'pmap':
     each = {name: x.reshape(devices, -1, *x.shape[1:]) for name, x in batch.items()}
     function = jax.pmap(
-      training.make_train_step(model, axis_name='data'), axis_name='data', in_axes=(None, None, 0), devices=of
+      step_lib.make_train_step(model, axis_name='data'), axis_name='data', in_axes=(None, None, 0), devices=of
     )
     compiled = function.lower(state, frozen, each).compile()
     state, metrics = jax.tree.map(lambda x: x[0], function(state, frozen, each))
@@ -84,10 +87,10 @@ def step(way, devices, examples, width=64):
     mesh = partitioning.make_mesh(1, of)
     state, frozen = jax.device_put((state, frozen), partitioning.replicated(mesh))
     batch = {name: partitioning.split_rows(rows, mesh) for name, rows in batch.items()}
-    function = training.compiled_step(model, mesh)
+    function = step_lib.compiled_step(model, mesh)
     if way == 'jit':
       whole = partitioning.replicated(mesh)
-      function = jax.jit(training.make_train_step(model), out_shardings=whole)
+      function = jax.jit(step_lib.make_train_step(model), out_shardings=whole)
     compiled = function.lower(state, frozen, batch).compile()
     state, metrics = function(state, frozen, batch)
   sent = hlo.collectives(compiled.as_text(), devices)
@@ -120,7 +123,7 @@ def in_two_processes(examples, devices):
 
 def joined(port, index, examples):
   """One of the two processes."""
-  from robust_t5x import processes
+  from robust_t5x.runtime import processes
 
   processes.start(f'localhost:{port}', 2, index)
   import jax

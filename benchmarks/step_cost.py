@@ -18,9 +18,13 @@ import os
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
-from robust_t5x import arithmetic, families, models, network, objectives, optimizers, plan, prompts, quiet, trainable
+from robust_t5x import objectives, plan
+from robust_t5x.adapters import config
+from robust_t5x.models import families, robust, t5, trainable
+from robust_t5x.runtime import quiet
+from robust_t5x.training import arithmetic, optimizers
 
-PROMPTS = {'input': prompts.PromptConfig(length=16), 'prefix': prompts.PromptConfig(encoder_prefix_length=16)}
+PROMPTS = {'input': config.PromptConfig(length=16), 'prefix': config.PromptConfig(encoder_prefix_length=16)}
 REPLICAS = {'cpu': 1, 'v5p-8': 4}
 INPUTS, TARGETS, EXAMPLES = 256, 16, 2  # examples of a replica
 
@@ -35,8 +39,8 @@ def settings(
   size, phrasings, prompt, canonical_trains, replicas, dtype, remat=False, microbatches=1, examples=EXAMPLES
 ):
   """The run in question; `examples` of each replica."""
-  model = models.RobustT5(
-    network.Transformer(families.config('t5_1_1', size, dtype, remat=remat), PROMPTS[prompt]),
+  model = robust.RobustT5(
+    t5.Transformer(families.config('t5_1_1', size, dtype, remat=remat), PROMPTS[prompt]),
     Vocabulary,
     Vocabulary,
     optimizers.adamw(0.1),

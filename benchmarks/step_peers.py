@@ -66,13 +66,15 @@ def make_model(optimizer, **options):
   """Our model, and its parameters from a fixed key."""
   import jax
 
-  from robust_t5x import models, network, objectives, prompts
+  from robust_t5x import objectives
+  from robust_t5x.adapters import config as config_lib
+  from robust_t5x.models import robust, t5
 
   class Vocabulary:
     eos_id = 1
 
-  module = network.Transformer(network.T5Config(**SHAPE), prompts.PromptConfig(length=PROMPT))
-  model = models.RobustT5(module, Vocabulary, Vocabulary, optimizer, objectives.kl_to_canonical, **options)
+  module = t5.Transformer(t5.T5Config(**SHAPE), config_lib.PromptConfig(length=PROMPT))
+  model = robust.RobustT5(module, Vocabulary, Vocabulary, optimizer, objectives.kl_to_canonical, **options)
   return model, jax.jit(model.initial_variables)(jax.random.key(0))['params']
 
 
@@ -87,13 +89,16 @@ def ours(examples, phrasings, microbatches, directory):
   del directory
   import jax
 
-  from robust_t5x import optimizers, partitioning, trainable, training
+  from robust_t5x.models import trainable as trainable_lib
+  from robust_t5x.runtime import partitioning as partitioning_lib
+  from robust_t5x.training import optimizers
+  from robust_t5x.training import step as step_lib
 
   model, params = make_model(optimizers.adamw(LEARNING_RATE))
-  moving, frozen = trainable.Trainable().split(params)
-  state = training.initial_state(moving, model.optimizer_def)
+  moving, frozen = trainable_lib.Trainable().split(params)
+  state = step_lib.initial_state(moving, model.optimizer_def)
   batch = make_batch(examples, phrasings)
-  step = training.compiled_step(model, partitioning.make_mesh(), microbatches)
+  step = step_lib.compiled_step(model, partitioning_lib.make_mesh(), microbatches)
   compiled = step.lower(state, frozen, batch).compile()
 
   def run():
@@ -112,8 +117,8 @@ def t5x(examples, phrasings, microbatches, directory, stops_gradient=True):
   import numpy as np
   from t5x import partitioning, trainer, utils
 
-  from robust_t5x import optimizers, t5x_support
-  from robust_t5x import trainable as trainable_lib
+  from robust_t5x.models import trainable as trainable_lib
+  from robust_t5x.training import optimizers, t5x_support
 
   trainable = trainable_lib.Trainable()
   optimizer = t5x_support.frozen_optimizer(optimizers.adamw(LEARNING_RATE), trainable)
@@ -207,7 +212,7 @@ def write_weights(directory):
   import jax
   import numpy as np
 
-  from robust_t5x import huggingface
+  from robust_t5x.checkpoints import huggingface
 
   model, params = make_model(None)
   params = jax.tree.map(np.asarray, params)

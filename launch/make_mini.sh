@@ -7,13 +7,13 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 out=out/mini
 [ -f "$out/corpus/manifest.json" ] ||
-  python -m seqio_tasks.corpus --wordnet "${WORDNET:-/usr/share/wordnet}" --out "$out/corpus"
-[ -f "$out/spiece.model" ] || python -m seqio_tasks.vocabulary --corpus "$out/corpus" --out "$out/spiece.model"
+  python -m seqio_tasks.mini.corpus --wordnet "${WORDNET:-/usr/share/wordnet}" --out "$out/corpus"
+[ -f "$out/spiece.model" ] || python -m seqio_tasks.mini.vocabulary --corpus "$out/corpus" --out "$out/spiece.model"
 robust-t5x train --gin_file=gin/runs/pretrain_mini.gin --gin.CORPUS="'$out/corpus'" \
   --gin.VOCABULARY="'$out/spiece.model'" --gin.MODEL_DIR="'$out/pretrain'"
 tune() { # FROM TO SEED STEPS RATE [more arguments]
   robust-t5x train --gin_file=gin/runs/tune_mini.gin --gin.INITIAL_CHECKPOINT_PATH="'$out/$1/model'" \
-    --gin.MODEL_DIR="'$out/$2'" --gin.SEED="$3" --gin.registration.register_mini_suite.seed="$3" \
+    --gin.MODEL_DIR="'$out/$2'" --gin.SEED="$3" --gin.mini.register_mini_suite.seed="$3" \
     --gin.TRAIN_STEPS="$4" --gin.LEARNING_RATE="$5" "${@:6}"
 }
 # First the suite's own words, then all words of the vocabulary.

@@ -9,7 +9,8 @@ __all__ = ['load']
 
 def __getattr__(name):
   if name == 'load':
-    from robust_t5x import loading, quiet
+    from robust_t5x.checkpoints import loading
+    from robust_t5x.runtime import quiet
 
     quiet.import_tensorflow()
     return loading.load

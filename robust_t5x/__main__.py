@@ -16,7 +16,7 @@ VERBS = {
   'plan': ('robust_t5x.plan', 'compile a run for a TPU topology and say what it needs there'),
   'preflight': ('robust_t5x.preflight', 'count the workers and devices that a run would have'),
   'compare': ('robust_t5x.compare', 'test one model against another on the same cells'),
-  'represent': ('robust_t5x.representation', 'measure how far phrasings lie apart inside a model'),
+  'represent': ('robust_t5x.represent', 'measure how far phrasings lie apart inside a model'),
   'report': ('robust_t5x.report', 'write a report from the results of evaluations'),
 }
 
@@ -38,9 +38,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0 if argv else 2
   verb = argv.pop(0)
   if verb not in VERBS:
-    from robust_t5x import launcher
+    from robust_t5x.runtime import errors
 
-    print(f'error: no verb {verb!r}{launcher.nearest(verb, VERBS)}\n\n{usage()}', file=sys.stderr)
+    print(f'error: no verb {verb!r}{errors.nearest(verb, VERBS)}\n\n{usage()}', file=sys.stderr)
     return 2
   return importlib.import_module(VERBS[verb][0]).main(argv) or 0
 

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-from robust_t5x import quiet
+from robust_t5x.runtime import quiet
 
 RULE = (
   'p: two-sided, two-way bootstrap over examples and phrasings, paired. Adjusted by Holm over the datasets of all '
@@ -78,12 +78,13 @@ def read(first: str, second: str) -> Any:
     ResultsError: if one is missing or unfinished.
     NotComparableError: with every reason, if they must not be compared.
   """
-  from robust_t5x import analysis, results
+  from robust_t5x.analysis import comparison as comparison_lib
+  from robust_t5x.results import reading, schema
 
   try:
-    comparison = analysis.compare([first, second])
-  except results.ResultsError as e:
-    found = reasons(*(results.read(path)[1] for path in (first, second))) or [str(e)]
+    comparison = comparison_lib.compare([first, second])
+  except schema.ResultsError as e:
+    found = reasons(*(reading.read(path)[1] for path in (first, second))) or [str(e)]
     raise NotComparableError(f'{first} and {second} cannot be compared: {"; ".join(found)}') from e
   found = reasons(*(source.record for source in comparison.sources[:2]))
   if found:
@@ -97,12 +98,12 @@ def read(first: str, second: str) -> Any:
 
 def _told_apart(comparison: Any) -> Any:
   """Two evaluations with the same label, which would count as seeds, named after their places."""
-  from robust_t5x import analysis
+  from robust_t5x.analysis import comparison as comparison_lib
 
   names = [os.path.basename(os.path.abspath(s.path)) or s.path for s in comparison.sources]
   names = [s.path for s in comparison.sources] if names[0] == names[1] else names
   sources = [
-    analysis.Source(s.path, name, s.table, s.record) for s, name in zip(comparison.sources, names, strict=True)
+    comparison_lib.Source(s.path, name, s.table, s.record) for s, name in zip(comparison.sources, names, strict=True)
   ]
   keys = ['dataset', 'group', 'instruction_id']
   accuracies = comparison.phrasings[[*keys, 'template']]
@@ -124,7 +125,7 @@ def effects(comparison: Any) -> Any:
   """
   import pandas as pd
 
-  from robust_t5x import significance
+  from robust_t5x.analysis import significance
 
   model = comparison.models[1]
   parts = [comparison.paired(group) for group in comparison.groups]
@@ -146,11 +147,11 @@ def effects(comparison: Any) -> Any:
 
 def mcnemar(comparison: Any, group: str) -> Any:
   """McNemar's test of each phrasing of a group; None where the scores do not allow it."""
-  from robust_t5x import results
+  from robust_t5x.results import schema
 
   try:
     return comparison.mcnemar(comparison.models[1], group)
-  except results.GrainError:
+  except schema.GrainError:
     return None
   except ValueError:  # scores between 0 and 1
     return None
@@ -167,7 +168,7 @@ def cohens_d(pairs: Sequence[tuple[Any, Any]]) -> float:
   """
   import numpy as np
 
-  from robust_t5x import metrics
+  from robust_t5x.analysis import metrics
 
   differences = []
   for a, b in pairs:
@@ -191,8 +192,8 @@ def odds_ratio(tests: Any) -> float | None:
 
 def tables(comparison: Any, table: Any) -> dict[str, Any]:
   """For each group a report_tables.Table of the effects."""
-  from robust_t5x import analysis
-  from robust_t5x.report_tables import Column, Table
+  from robust_t5x.analysis import comparison as comparison_lib
+  from robust_t5x.reports.tables import Column, Table
 
   a, b = comparison.models
   columns = (
@@ -206,7 +207,7 @@ def tables(comparison: Any, table: Any) -> dict[str, Any]:
   for group in comparison.groups:
     rows = [
       (
-        r.dataset, r.baseline_value, r.value, analysis.Interval(r.difference, r.low, r.high), r.p, r.p_adjusted,
+        r.dataset, r.baseline_value, r.value, comparison_lib.Interval(r.difference, r.low, r.high), r.p, r.p_adjusted,
         r.cohens_h, r.cohens_d, r.odds_ratio, r.mcnemar,
       )[: len(columns)]
       for r in table[table['group'] == group].itertuples()
@@ -217,13 +218,13 @@ def tables(comparison: Any, table: Any) -> dict[str, Any]:
 
 def finding(comparison: Any, table: Any) -> str:
   """The comparison in a sentence."""
-  from robust_t5x import analysis
-  from robust_t5x.report_tables import points, text
+  from robust_t5x.analysis import comparison as comparison_lib
+  from robust_t5x.reports.tables import points, text
 
   a, b = comparison.models
   parts = []
   for row in table[table['dataset'] == 'all'].itertuples():
-    change = points(analysis.Interval(row.difference, row.low, row.high))
+    change = points(comparison_lib.Interval(row.difference, row.low, row.high))
     p = text(row.p_adjusted, 'p')
     p = f' (p {p})' if p.startswith('<') else f' (p = {p})' if p else ''
     parts.append(f'{change} under {row.group} phrasings{p}')
@@ -235,7 +236,8 @@ def write(comparison: Any, out: str) -> None:
   """Writes `compare.md`, `compare.csv`, a LaTeX table for each group, `mcnemar.csv` and a plot as PNG and PDF."""
   import pandas as pd
 
-  from robust_t5x import plots, report_inputs, results
+  from robust_t5x.reports import inputs, plots
+  from robust_t5x.runtime import files
 
   os.makedirs(out, exist_ok=True)
   table = effects(comparison)
@@ -243,21 +245,21 @@ def write(comparison: Any, out: str) -> None:
   lines = ['# Comparison', f'**{finding(comparison, table)}**']
   for group, one in shown.items():
     lines += [f'## Under {group} phrasings', one.markdown()]
-    results.write_atomically(os.path.join(out, f'{one.name}.tex'), one.latex())
+    files.write_atomically(os.path.join(out, f'{one.name}.tex'), one.latex())
   lines += explanations(comparison)
-  results.write_atomically(os.path.join(out, 'compare.md'), '\n\n'.join(lines) + '\n')
-  results.write_atomically(os.path.join(out, 'compare.csv'), table.to_csv(index=False))
+  files.write_atomically(os.path.join(out, 'compare.md'), '\n\n'.join(lines) + '\n')
+  files.write_atomically(os.path.join(out, 'compare.csv'), table.to_csv(index=False))
   tests = [t.assign(group=g) for g in comparison.groups if (t := mcnemar(comparison, g)) is not None]
   if tests:
-    results.write_atomically(os.path.join(out, 'mcnemar.csv'), pd.concat(tests).to_csv(index=False))
-  plots.save(plots.differences(table, report_inputs.in_order(comparison.groups)), os.path.join(out, 'compare'))
+    files.write_atomically(os.path.join(out, 'mcnemar.csv'), pd.concat(tests).to_csv(index=False))
+  plots.save(plots.differences(table, inputs.in_order(comparison.groups)), os.path.join(out, 'compare'))
 
 
 def explanations(comparison: Any) -> list[str]:
   """What the columns mean, and what was not checked."""
-  from robust_t5x import results
+  from robust_t5x.results import schema
 
-  by_example = comparison.grain == results.EXAMPLE
+  by_example = comparison.grain == schema.EXAMPLE
   told = [RULE, EFFECTS] if by_example else [RULE_PHRASINGS, EFFECTS_PHRASINGS]
   return told + notes(*(comparison.records[model] for model in comparison.models))
 
@@ -277,7 +279,7 @@ def _some(names: Sequence[str]) -> str:
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
   quiet.set_up()
-  from robust_t5x import results
+  from robust_t5x.results import schema
 
   parser = argparse.ArgumentParser(prog='robust-t5x compare', description=__doc__.splitlines()[0])
   parser.add_argument(
@@ -289,7 +291,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   try:
     comparison = read(args.first, args.second)
     table = effects(comparison)
-  except (results.ResultsError, NotComparableError) as e:
+  except (schema.ResultsError, NotComparableError) as e:
     print(f'error: {e}', file=sys.stderr)
     return 2
   print(finding(comparison, table))

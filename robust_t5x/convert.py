@@ -15,7 +15,7 @@ import shutil
 import sys
 from typing import Any
 
-from robust_t5x import launcher, quiet
+from robust_t5x.runtime import errors, quiet
 
 BACKBONES = ('huggingface', 't5x')
 PROMPTS = ('prompt', 'npy', 'peft')
@@ -45,18 +45,20 @@ def convert_backbone(
   Raises:
     ValueError: if the source cannot be read, or the target exists.
   """
-  from robust_t5x import checkpoints, huggingface, progress, prompts, results, t5x_checkpoints
+  from robust_t5x.adapters import config
+  from robust_t5x.checkpoints import adapter_files, backbones, huggingface, t5x_format
+  from robust_t5x.runtime import files, progress
 
   if os.path.exists(target) and os.listdir(target):
     raise ConversionError(f'{target} exists and is not empty; choose another directory')
-  backbone = checkpoints.open_backbone(source)
+  backbone = backbones.open_backbone(source)
   shapes = {name: shape for name, (shape, _) in backbone.shapes.items() if not name.startswith('prompt/')}
   arrays: dict[str, Any] = {}
   if prompt is not None:
     if to != 't5x':
       raise ConversionError(f'--prompt: {to} has no place for a prompt; convert it by itself')
-    loaded, _ = prompts.load(prompt)
-    prompts.check_fits(loaded, backbone.config, prompt)
+    loaded, _ = adapter_files.load(prompt)
+    config.check_fits(loaded, backbone.config, prompt)
     arrays = {f'prompt/{name}': array for name, array in loaded.items()}
   temporary = f'{target}.{os.getpid()}.tmp'
   with progress.Progress(f'writing {target}', len(shapes)) as bar:
@@ -69,18 +71,18 @@ def convert_backbone(
       huggingface.write(temporary, backbone.config, read, shapes, dtype)
     else:
       shapes |= {name: array.shape for name, array in arrays.items()}
-      t5x_checkpoints.write(temporary, read, shapes, dtype)
-  own = f'{checkpoints.resolve(source)}/spiece.model'
+      t5x_format.write(temporary, read, shapes, dtype)
+  own = f'{backbones.resolve(source)}/spiece.model'
   if vocabulary or os.path.isfile(own):
     shutil.copyfile(vocabulary or own, os.path.join(temporary, 'spiece.model'))
   report = {
     'source': {'path': source, 'format': backbone.format},
     'format': to,
     'dtype': dtype,
-    'sha256': checkpoints.backbone_hash(source),
+    'sha256': backbones.backbone_hash(source),
     'parameters': {name: list(shape) for name, shape in sorted(shapes.items())},
   }
-  results.write_atomically(os.path.join(temporary, 'conversion.json'), json.dumps(report, indent=2) + '\n')
+  files.write_atomically(os.path.join(temporary, 'conversion.json'), json.dumps(report, indent=2) + '\n')
   if os.path.isdir(target):
     os.rmdir(target)
   os.replace(temporary, target)
@@ -104,18 +106,19 @@ def convert_prompt(source: str, target: str, to: str, backbone: str | None = Non
   """
   import numpy as np
 
-  from robust_t5x import checkpoints, prompts
+  from robust_t5x.adapters import config
+  from robust_t5x.checkpoints import adapter_files, backbones
 
   if os.path.exists(target):
     raise ConversionError(f'{target} exists; choose another place')
-  arrays, metadata = prompts.read_any(source)
+  arrays, metadata = adapter_files.read_any(source)
   if to == 'prompt':
     if backbone is not None:
-      metadata['backbone'] = {'path': backbone, 'sha256': checkpoints.backbone_hash(backbone)}
-      prompts.check_fits(arrays, checkpoints.open_backbone(backbone).config, source)
+      metadata['backbone'] = {'path': backbone, 'sha256': backbones.backbone_hash(backbone)}
+      config.check_fits(arrays, backbones.open_backbone(backbone).config, source)
     if not metadata.get('backbone'):
       raise ConversionError(f'{source} does not say which backbone it belongs to; add --backbone CHECKPOINT')
-    prompts.save(target, arrays, metadata)
+    adapter_files.save(target, arrays, metadata)
   else:
     if set(arrays) != {'embedding'}:
       raise ConversionError(
@@ -125,7 +128,7 @@ def convert_prompt(source: str, target: str, to: str, backbone: str | None = Non
       with open(target, 'wb') as f:
         np.save(f, arrays['embedding'])
     else:
-      prompts.save_peft(target, arrays['embedding'], metadata)
+      adapter_files.save_peft(target, arrays['embedding'], metadata)
   return {name: list(array.shape) for name, array in arrays.items()}
 
 
@@ -160,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'{name}  {"x".join(map(str, shape))}')
       print(f'wrote {arguments.target}')
   except Exception as e:
-    return launcher.report_error(e)
+    return errors.report_error(e)
   return 0
 
 

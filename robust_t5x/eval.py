@@ -7,15 +7,13 @@ an interrupted one goes on with the task at which it stopped.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-import json
 import os
 import sys
 from typing import Any
 
-from robust_t5x import launcher, processes
-
-SCORERS = ('exact_match', 'lmentry', 'rank_likelihood', 'paper_logits')
-_OPTION_SCORERS = ('rank_likelihood', 'paper_logits')  # answer with the option that scores best
+from robust_t5x.evaluation import cells, scorers
+from robust_t5x.evaluation import rows as rows_lib
+from robust_t5x.runtime import errors, launcher, processes
 
 
 def evaluate(
@@ -56,23 +54,26 @@ def evaluate(
   import numpy as np
 
   import gin
-  from robust_t5x import progress, report, results, scoring
-  from seqio_tasks import registration
+  from robust_t5x.models import runner as runner_lib
+  from robust_t5x.reports import page
+  from robust_t5x.results import runs
+  from robust_t5x.runtime import progress
+  from seqio_tasks.pipeline import registration
 
-  launcher.check_required({'OUTPUT_DIR': output_dir, 'MIXTURES': mixtures})
-  if scorer not in SCORERS:
-    raise launcher.UsageError(f'SCORER: unknown scorer {scorer!r}; use one of {", ".join(SCORERS)}')
+  errors.check_required({'OUTPUT_DIR': output_dir, 'MIXTURES': mixtures})
+  if scorer not in scorers.SCORERS:
+    raise errors.UsageError(f'SCORER: unknown scorer {scorer!r}; use one of {", ".join(scorers.SCORERS)}')
   for register in register_tasks:
     register(vocabulary=loaded.model.input_vocabulary)
   tasks = [
     registration.evaluation_task(name) for mixture in mixtures for name in registration.evaluation_tasks(mixture)
   ]
-  _check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
-  if scorer in _OPTION_SCORERS:
+  cells.check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
+  if scorer in scorers.OPTION_SCORERS:
     for task in tasks:
       without = registration.example_without_options(task.name, split)
       if without is not None:
-        raise launcher.UsageError(
+        raise errors.UsageError(
           f'SCORER: {scorer} needs options, which example {without} of {task.name} lacks; use exact_match for this task'
         )
   label = label or ('with prompt' if loaded.identity['prompt'] else 'without prompt')
@@ -80,21 +81,23 @@ def evaluate(
   if cell_budget is not None:
     identity['cells'] = {'budget': cell_budget, 'seed': cell_seed}
   # The main process alone keeps results; the others, whose disks may be their own, follow it.
-  run = results.Run.open(output_dir, label=label, fingerprint=identity) if processes.is_main() else None
+  run = runs.Run.open(output_dir, label=label, fingerprint=identity) if processes.is_main() else None
   open_tasks = np.asarray([run is None or not (run.finished or run.has_shard(task.name)) for task in tasks])
   todo = [task for task, is_open in zip(tasks, processes.from_main(open_tasks), strict=True) if is_open]
   if run is not None and run.finished:
     print(f'{output_dir} holds this evaluation already; nothing to do')
     return run.table()
 
-  runner = scoring.Runner(
+  runner = runner_lib.Runner(
     loaded.model, loaded.params, batch_size, task_feature_lengths['targets'], task_feature_lengths['inputs']
   )
   done = len(tasks) - len(todo)
   with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
     for task in todo:
-      rows = sample_cells(read_task(task.name, task_feature_lengths, split), task.name, cell_budget, cell_seed)
-      table = score_task(runner, rows, task, scorer, label)
+      rows = cells.sample_cells(
+        rows_lib.read_task(task.name, task_feature_lengths, split), task.name, cell_budget, cell_seed
+      )
+      table = scorers.score_task(runner, rows, task, scorer, label)
       if run is not None:
         run.add_shard(task.name, table)
       bar.advance(1, task.name)
@@ -116,64 +119,19 @@ def evaluate(
       file=sys.stderr,
     )
   print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
-  print(report.write([output_dir], output_dir))
+  print(page.write([output_dir], output_dir))
   if cell_budget is not None:
     _write_estimates(output_dir)
   return table
 
 
-def _check_budget(budget: int | float | None, num_phrasings: Mapping[str, int]) -> None:
-  """Raises UsageError for what is neither a number of cells nor a share of them, or a number below a task's phrasings."""
-  whole = isinstance(budget, int) and not isinstance(budget, bool) and budget >= 1
-  if budget is not None and not whole and not (isinstance(budget, float) and 0 < budget < 1):
-    raise launcher.UsageError(
-      f'CELL_BUDGET is {budget!r}; give a whole number of cells for each task, a share of them above 0 and below 1, or None'
-    )
-  for name, phrasings in num_phrasings.items() if whole else ():
-    _check_enough(budget, budget, phrasings, name)
-
-
-def _check_enough(budget: int | float, count: int, num_phrasings: int, name: str) -> None:
-  if count < num_phrasings:
-    raise launcher.UsageError(
-      f'CELL_BUDGET is {budget}, which is {count} cells of {name}; its {num_phrasings} phrasings need one each at least'
-    )
-
-
-def sample_cells(
-  rows: Sequence[Mapping[str, Any]], name: str, budget: int | float | None, seed: int
-) -> Sequence[Mapping[str, Any]]:
-  """The rows of a task that a budget allows, each phrasing and each example as evenly as possible.
-
-  Raises:
-    launcher.UsageError: if that is less than a row for each phrasing.
-  """
-  import zlib
-
-  import numpy as np
-
-  from robust_t5x import prompteval
-
-  if budget is None:
-    return rows
-  examples = {e: i for i, e in enumerate(dict.fromkeys(row['example_id'] for row in rows))}
-  phrasings = {p: i for i, p in enumerate(dict.fromkeys(row['instruction_id'] for row in rows))}
-  count = budget if isinstance(budget, int) else round(budget * len(rows))
-  _check_enough(budget, count, len(phrasings), name)
-  if count >= len(rows):
-    return rows
-  # Tasks differ in their cells, and a task keeps its own whatever others are evaluated.
-  own_seed = np.random.SeedSequence([seed, zlib.crc32(name.encode())]).generate_state(1)[0]
-  chosen = prompteval.balanced_cells(len(examples), len(phrasings), count, int(own_seed))
-  return [row for row in rows if chosen[examples[row['example_id']], phrasings[row['instruction_id']]]]
-
-
 def _write_estimates(output_dir: str) -> None:
   """Writes `estimates.csv`, and prints what the sampled cells say of all phrasings."""
-  from robust_t5x import analysis, prompteval, results
+  from robust_t5x.analysis import comparison, prompteval
+  from robust_t5x.runtime import files
 
-  estimates = prompteval.estimates(analysis.compare([output_dir]))
-  results.write_atomically(os.path.join(output_dir, 'estimates.csv'), estimates.to_csv(index=False))
+  estimates = prompteval.estimates(comparison.compare([output_dir]))
+  files.write_atomically(os.path.join(output_dir, 'estimates.csv'), estimates.to_csv(index=False))
   for group, rows in estimates.groupby('group', sort=False):
     values = rows[['mean', 'worst', 'best']].mean() * 100
     print(
@@ -185,7 +143,7 @@ def _write_estimates(output_dir: str) -> None:
 
 def fingerprint(loaded, tasks, task_feature_lengths, split, scorer) -> dict[str, Any]:
   """What makes two evaluations the same: weights, prompt, data, phrasings and scorer, as hashes and settings."""
-  from seqio_tasks import registration
+  from seqio_tasks.pipeline import registration
 
   return {
     'backbone': loaded.identity['backbone']['sha256'],
@@ -198,78 +156,10 @@ def fingerprint(loaded, tasks, task_feature_lengths, split, scorer) -> dict[str,
   }
 
 
-def read_task(name: str, task_feature_lengths: Mapping[str, int], split: str) -> list[dict[str, Any]]:
-  """The rows of a flat evaluation task, tokenised.
-
-  Raises:
-    launcher.UsageError: if the task has no such split or no rows.
-  """
-  import seqio
-
-  task = seqio.get_mixture_or_task(name)
-  if split not in task.splits:
-    raise launcher.UsageError(f'SPLIT: task {name} has no split {split!r}, only {", ".join(task.splits)}')
-  ds = task.get_dataset(dict(task_feature_lengths), split=split, shuffle=False)
-  rows = []
-  for row in ds.as_numpy_iterator():
-    rows.append({k: v.decode() if isinstance(v, bytes) else v for k, v in row.items()})
-  if not rows:
-    raise launcher.UsageError(f'task {name} has no examples in split {split!r}')
-  return rows
-
-
-def score_task(runner, rows, task, scorer, label) -> Any:
-  """Scores the rows of one task: a results table."""
-  import numpy as np
-  import pandas as pd
-
-  from robust_t5x import scoring
-  from seqio_tasks import lmentry
-
-  inputs = [row['inputs'] for row in rows]
-  golds = [row['targets_pretokenized'] for row in rows]
-  options = [json.loads(row['options']) for row in rows]
-  right = [[gold, *json.loads(row['alternatives'])] for gold, row in zip(golds, rows, strict=True)]
-  option_scores = [''] * len(rows)
-  if scorer in _OPTION_SCORERS:
-    score_options = runner.score if scorer == 'rank_likelihood' else runner.score_free_running
-    ranked = score_options(inputs, options)
-    predictions = [o[int(s.argmax())] for o, s in zip(options, ranked, strict=True)]
-    option_scores = [
-      json.dumps({o: round(float(x), 5) for o, x in zip(os_, s, strict=True)})
-      for os_, s in zip(options, ranked, strict=True)
-    ]
-  else:
-    predictions = runner.generate(inputs)
-  if scorer == 'lmentry':
-    scores = [max(lmentry.score(p, g, o) for g in r) for p, r, o in zip(predictions, right, options, strict=True)]
-  else:
-    scores = [scoring.matches_any(p, r) for p, r in zip(predictions, right, strict=True)]
-  matched = [scoring.is_an_option(p, o) for p, o in zip(predictions, options, strict=True)]
-  return pd.DataFrame(
-    {
-      'model': label,
-      'dataset': task.dataset,
-      'example_id': [row['example_id'] for row in rows],
-      'instruction_id': [row['instruction_id'] for row in rows],
-      'group': task.group,
-      'scorer': scorer,
-      'prediction': predictions,
-      'gold': golds,
-      'score': np.asarray(scores, np.float64),
-      'option_scores': option_scores,
-      'matched_option': matched,
-      'truncated_tokens': [int(row['truncated_tokens']) for row in rows],
-    }
-  )
-
-
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
   return launcher.run_configured('eval.evaluate', argv, __doc__.splitlines()[0])
 
 
 if __name__ == '__main__':
-  from robust_t5x import eval as _eval
-
-  sys.exit(_eval.main())
+  sys.exit(main())

@@ -9,7 +9,7 @@ import pathlib
 import sys
 from typing import Any
 
-from robust_t5x import launcher
+from robust_t5x.runtime import errors
 
 _SOURCES = {
   'instructioneval': 'the instructions of Sun et al. (2024), from a clone of jiudingsun01/InstructionEval',
@@ -63,7 +63,7 @@ def _parts(arguments: argparse.Namespace) -> tuple[Iterator[Any], int | None]:
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
   arguments = _parser().parse_args(sys.argv[1:] if argv is None else argv)
-  from robust_t5x import progress
+  from robust_t5x.runtime import progress
   from seqio_tasks import importers
 
   try:
@@ -77,7 +77,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
       counts = importers.write(arguments.source, counted(), pathlib.Path(arguments.out))
   except Exception as e:
-    return launcher.report_error(e)
+    return errors.report_error(e)
   print(
     f'wrote {counts["instructions"]} instructions ({counts["few_shot"]} with a few-shot form) to {counts["files"]} files '
     f'in {arguments.out}'

@@ -9,7 +9,7 @@ import os
 import sys
 from typing import Any
 
-from robust_t5x import launcher, processes
+from robust_t5x.runtime import errors, launcher, processes
 
 
 def infer(
@@ -39,13 +39,14 @@ def infer(
   """
   import numpy as np
 
-  from robust_t5x import progress, results, scoring
+  from robust_t5x.models import runner as runner_lib
+  from robust_t5x.runtime import files, progress
 
-  launcher.check_required({'INPUT_FILE': input_file, 'OUTPUT_FILE': output_file})
+  errors.check_required({'INPUT_FILE': input_file, 'OUTPUT_FILE': output_file})
   rows = read_rows(input_file)
   vocabulary = loaded.model.input_vocabulary
   tokens = [np.asarray([*vocabulary.encode(row['inputs']), vocabulary.eos_id]) for row in rows]
-  runner = scoring.Runner(loaded.model, loaded.params, min(batch_size, max(len(rows), 1)), max_output)
+  runner = runner_lib.Runner(loaded.model, loaded.params, min(batch_size, max(len(rows), 1)), max_output)
   ranked = [i for i, row in enumerate(rows) if row.get('options')]
   free = [i for i, row in enumerate(rows) if not row.get('options')]
   with progress.Progress('inference', len(rows)) as bar:
@@ -58,7 +59,7 @@ def infer(
   if not processes.is_main():
     return output_file
   os.makedirs(os.path.dirname(os.path.abspath(output_file)), exist_ok=True)
-  results.write_atomically(output_file, ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows))
+  files.write_atomically(output_file, ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows))
   print(f'wrote {len(rows)} outputs to {output_file}')
   return output_file
 
@@ -66,7 +67,7 @@ def infer(
 def read_rows(path: str) -> list[dict[str, Any]]:
   """Reads and checks the input file."""
   if not os.path.isfile(path):
-    raise launcher.UsageError(f'INPUT_FILE: no file {path}')
+    raise errors.UsageError(f'INPUT_FILE: no file {path}')
   rows = []
   with open(path, encoding='utf-8') as f:
     for number, line in enumerate(f, 1):
@@ -75,12 +76,12 @@ def read_rows(path: str) -> list[dict[str, Any]]:
       try:
         row = json.loads(line)
       except ValueError as e:
-        raise launcher.UsageError(f'{path}, line {number}: not JSON ({e})') from e
+        raise errors.UsageError(f'{path}, line {number}: not JSON ({e})') from e
       if not isinstance(row, dict) or not isinstance(row.get('inputs'), str):
-        raise launcher.UsageError(f"{path}, line {number}: needs an object with a text 'inputs'")
+        raise errors.UsageError(f"{path}, line {number}: needs an object with a text 'inputs'")
       options = row.get('options', [])
       if not isinstance(options, list) or not all(isinstance(o, str) for o in options):
-        raise launcher.UsageError(f"{path}, line {number}: 'options' must be a list of texts")
+        raise errors.UsageError(f"{path}, line {number}: 'options' must be a list of texts")
       rows.append(row)
   return rows
 

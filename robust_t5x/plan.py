@@ -14,7 +14,7 @@ import sys
 import time
 from typing import Any
 
-from robust_t5x import launcher, quiet, topologies
+from robust_t5x.runtime import errors, gin_files, launcher, quiet, topologies
 
 OPTIONS = 4  # of a question in the evaluation step, as in MMLU
 
@@ -108,11 +108,12 @@ def plan(settings: Settings, topology: str, steps: Sequence[str] = ('train', 'ev
     ValueError: if the batch does not divide by the replicas and microbatches.
     OutOfMemory: if a step does not fit.
   """
-  from robust_t5x import partitioning, training
+  from robust_t5x.runtime import partitioning
+  from robust_t5x.training import step as step_lib
 
   devices = topologies.devices(topology)
   mesh = partitioning.make_mesh(settings.model_parallel, devices)
-  training.check_batch(settings.batch_size, settings.microbatches, mesh)
+  step_lib.check_batch(settings.batch_size, settings.microbatches, mesh)
   partitioning.check_model(settings.model.module.config, mesh)
   shapes, axes = settings.model.variable_shapes()
   device = topologies.TPUS[topology].device if topology in topologies.TPUS else None
@@ -123,12 +124,13 @@ def plan(settings: Settings, topology: str, steps: Sequence[str] = ('train', 'ev
 def _train_program(settings, shapes, axes, mesh, device) -> Step:
   import jax
 
-  from robust_t5x import partitioning, training
+  from robust_t5x.runtime import partitioning
+  from robust_t5x.training import step as step_lib
 
   model = settings.model
   moving, frozen = settings.trainable.split(shapes)
-  state = jax.eval_shape(lambda p: training.initial_state(p, model.optimizer_def), moving)
-  state = partitioning.placed(state, training.state_shardings(state, model.optimizer_def, axes, mesh))
+  state = jax.eval_shape(lambda p: step_lib.initial_state(p, model.optimizer_def), moving)
+  state = partitioning.placed(state, step_lib.state_shardings(state, model.optimizer_def, axes, mesh))
   frozen = partitioning.placed(frozen, partitioning.param_shardings(axes, frozen, mesh), settings.backbone_dtype)
   rows = settings.batch_size
   batch = {
@@ -137,7 +139,7 @@ def _train_program(settings, shapes, axes, mesh, device) -> Step:
     'decoder_target_tokens': _rows(mesh, rows, settings.targets),
     'decoder_loss_weights': _rows(mesh, rows, settings.targets),
   }
-  step = training.compiled_step(model, mesh, settings.microbatches)
+  step = step_lib.compiled_step(model, mesh, settings.microbatches)
   compiled, seconds = _compile(step, state, frozen, batch)
   # The body of the loop over microbatches is counted once; what stands outside it, the prompt's update, is next to nothing.
   cost = _cost(compiled, settings.microbatches)
@@ -145,7 +147,7 @@ def _train_program(settings, shapes, axes, mesh, device) -> Step:
 
 
 def _eval_program(settings, shapes, axes, mesh, device) -> Step:
-  from robust_t5x import partitioning
+  from robust_t5x.runtime import partitioning
 
   params = _all_params(settings, shapes, axes, mesh)
   rows = partitioning.round_up(settings.eval_batch_size, mesh)
@@ -158,14 +160,15 @@ def _eval_program(settings, shapes, axes, mesh, device) -> Step:
 def _infer_program(settings, shapes, axes, mesh, device) -> Step:
   import jax
 
-  from robust_t5x import network, partitioning
+  from robust_t5x.models import t5
+  from robust_t5x.runtime import partitioning
 
   model = settings.model
   params = _all_params(settings, shapes, axes, mesh)
   rows = partitioning.round_up(settings.eval_batch_size, mesh)
   tokens = _rows(mesh, rows, settings.inputs)
   compiled, seconds = _compile(model.compiled_decode(mesh), params, tokens, max_length=settings.targets)
-  encode = jax.jit(lambda p, t: model.module.apply({'params': p}, t, method=network.Transformer.encode))
+  encode = jax.jit(lambda p, t: model.module.apply({'params': p}, t, method=t5.Transformer.encode))
   encoder, more = _compile(encode, params, tokens)
   # Counted are the encoder, the call that makes the cache, and one turn of the loop; a whole output has L turns.
   whole, first = _cost(compiled), _cost(encoder)
@@ -174,7 +177,7 @@ def _infer_program(settings, shapes, axes, mesh, device) -> Step:
 
 
 def _all_params(settings, shapes, axes, mesh):
-  from robust_t5x import partitioning
+  from robust_t5x.runtime import partitioning
 
   shardings = partitioning.param_shardings(axes, shapes, mesh)
   return partitioning.placed(shapes, shardings, settings.model.module.config.dtype)
@@ -185,7 +188,7 @@ def _rows(mesh, *shape):
   import jax
   import jax.numpy as jnp
 
-  from robust_t5x import partitioning
+  from robust_t5x.runtime import partitioning
 
   return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=partitioning.by_rows(mesh))
 
@@ -212,7 +215,7 @@ def _cost(compiled, times: int = 1) -> tuple[float, float]:
 def _step(name, examples, held, compiled, cost, mesh, device, compile_seconds) -> Step:
   import jax
 
-  from robust_t5x import hlo
+  from robust_t5x.runtime import hlo
 
   memory = compiled.memory_analysis()
   total = (
@@ -247,30 +250,30 @@ def configured_settings() -> tuple[Settings, str]:
     launcher.UsageError: if they do not configure a training run, or name no topology.
   """
   import gin
-  from robust_t5x import trainable
+  from robust_t5x.models import trainable as trainable_lib
 
   try:
     run = gin.get_bindings('train.train')
   except ValueError as e:
-    raise launcher.UsageError(
+    raise errors.UsageError(
       'the gin files do not configure train.train; give the arguments of a `robust-t5x train`'
     ) from e
-  launcher.check_required({'TASK_FEATURE_LENGTHS': run.get('task_feature_lengths')})
+  errors.check_required({'TASK_FEATURE_LENGTHS': run.get('task_feature_lengths')})
   settings = Settings(
     model=run['model'],
-    trainable=run.get('trainable') or trainable.Trainable(),
+    trainable=run.get('trainable') or trainable_lib.Trainable(),
     batch_size=run['batch_size'],
-    phrasings=1 + launcher.macro('NUM_PARAPHRASES', 3),
+    phrasings=1 + gin_files.macro('NUM_PARAPHRASES', 3),
     inputs=run['task_feature_lengths']['inputs'],
     targets=run['task_feature_lengths']['targets'],
     microbatches=run.get('microbatches', 1),
     model_parallel=run.get('model_parallel', 1),
     backbone_dtype=run.get('backbone_dtype', 'float32'),
-    eval_batch_size=launcher.macro('EVAL_BATCH_SIZE', run['batch_size']),
+    eval_batch_size=gin_files.macro('EVAL_BATCH_SIZE', run['batch_size']),
   )
-  topology = launcher.macro('TOPOLOGY')
+  topology = gin_files.macro('TOPOLOGY')
   if topology is None:
-    raise launcher.UsageError('not set: TOPOLOGY; add --topology NAME or a file of gin/topologies/')
+    raise errors.UsageError('not set: TOPOLOGY; add --topology NAME or a file of gin/topologies/')
   return settings, topology
 
 
@@ -334,12 +337,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments, rest = _parse(argv)
     if arguments.topology:
       if arguments.topology not in topologies.NAMES:
-        near = launcher.nearest(arguments.topology, topologies.NAMES) or f'; use one of {", ".join(topologies.NAMES)}'
+        near = errors.nearest(arguments.topology, topologies.NAMES) or f'; use one of {", ".join(topologies.NAMES)}'
         raise topologies.TopologyError(f'--topology: unknown topology {arguments.topology!r}{near}')
       rest.append(f'--gin_file=gin/topologies/{arguments.topology}.gin')
     flags = launcher.parse_flags(rest, __doc__.splitlines()[0])
     quiet.import_tensorflow()
-    launcher.parse_gin(flags)
+    gin_files.parse_gin(flags)
     settings, topology = configured_settings()
     if topology in topologies.TPUS:
       import jax
@@ -351,7 +354,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f'compiling for {topology}; minutes for a large model', file=sys.stderr)
     steps = plan(settings, topology, arguments.steps.split(','))
   except Exception as e:
-    return launcher.report_error(e)
+    return errors.report_error(e)
   print((as_json if arguments.json else as_text)(steps, topology, settings))
   return 0 if all(s.fits is not False for s in steps) else 1
 

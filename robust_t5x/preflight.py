@@ -7,7 +7,7 @@ import argparse
 from collections.abc import Sequence
 import sys
 
-from robust_t5x import launcher, processes, quiet, topologies
+from robust_t5x.runtime import errors, launcher, processes, quiet, topologies
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     launcher.start_processes(arguments)
     print(processes.check(arguments.topology))
   except Exception as e:
-    return launcher.report_error(e)
+    return errors.report_error(e)
   return 0
 
 

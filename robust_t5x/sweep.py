@@ -21,7 +21,9 @@ import sys
 import threading
 from typing import Any
 
-from robust_t5x import launcher, progress, quiet, sweep_cell, sweep_check, sweep_grid
+from robust_t5x.runtime import errors, progress, quiet
+from robust_t5x.sweeps import cell as cell_lib
+from robust_t5x.sweeps import check, grid
 
 
 def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
@@ -59,58 +61,58 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
   for argument in argv:
     match = re.fullmatch(r'--(gin|eval)\.([^=\s]+)=(.*)', argument, re.DOTALL)
     if match:
-      bindings[match[1]][match[2]] = sweep_grid.normalised(match[3])
+      bindings[match[1]][match[2]] = grid.normalised(match[3])
     elif re.match(r'--(gin|eval)\.', argument):
-      raise launcher.UsageError(f'{argument}: write --gin.NAME=VALUE in one argument, such as --gin.TRAIN_STEPS=100')
+      raise errors.UsageError(f'{argument}: write --gin.NAME=VALUE in one argument, such as --gin.TRAIN_STEPS=100')
     else:
       rest.append(argument)
   flags = parser.parse_args(rest)
   flags.bindings, flags.eval_bindings = bindings['gin'], bindings['eval']
   for kind, given, own in (
-    ('gin', flags.bindings, sweep_grid.TRAIN_OWN),
-    ('eval', flags.eval_bindings, sweep_grid.EVAL_OWN),
+    ('gin', flags.bindings, grid.TRAIN_OWN),
+    ('eval', flags.eval_bindings, grid.EVAL_OWN),
   ):
     for name in own:
       if name in given:
-        raise launcher.UsageError(f'--{kind}.{name}: the sweep sets it itself; leave it out')
+        raise errors.UsageError(f'--{kind}.{name}: the sweep sets it itself; leave it out')
   if not flags.gin_file:
-    raise launcher.UsageError('no --gin_file; give those of a robust-t5x train, such as gin/runs/align_mini.gin')
+    raise errors.UsageError('no --gin_file; give those of a robust-t5x train, such as gin/runs/align_mini.gin')
   if not flags.eval_gin_file:
-    raise launcher.UsageError('no --eval_gin_file; give those of a robust-t5x eval, such as gin/runs/eval_mini.gin')
+    raise errors.UsageError('no --eval_gin_file; give those of a robust-t5x eval, such as gin/runs/eval_mini.gin')
   if '://' in flags.out:
-    raise launcher.UsageError(f'--out {flags.out}: a sweep keeps its records on disk; give a local directory')
+    raise errors.UsageError(f'--out {flags.out}: a sweep keeps its records on disk; give a local directory')
   if flags.jobs < 1:
-    raise launcher.UsageError(f'--jobs {flags.jobs}: give 1 or more')
-  flags.command = sweep_grid.shell(['sweep', *argv])
-  flags.axes = [sweep_grid.parse_axis(text) for text in flags.grid]
+    raise errors.UsageError(f'--jobs {flags.jobs}: give 1 or more')
+  flags.command = grid.shell(['sweep', *argv])
+  flags.axes = [grid.parse_axis(text) for text in flags.grid]
   if flags.seeds:
-    flags.axes.append(sweep_grid.parse_seeds(flags.seeds))
+    flags.axes.append(grid.parse_seeds(flags.seeds))
   names = ('gin_search_paths', 'tfds_data_dir', 'seqio_additional_cache_dirs')
   flags.passed = [f'--{name}={getattr(flags, name)}' for name in names if getattr(flags, name)]
   return flags
 
 
-def plan(flags: argparse.Namespace) -> tuple[list[sweep_cell.CellRun], dict[str, tuple[str, list[str]]]]:
+def plan(flags: argparse.Namespace) -> tuple[list[cell_lib.CellRun], dict[str, tuple[str, list[str]]]]:
   """Checks the grid: its cells on disk, and the baselines (backbone -> directory and arguments of the evaluation).
 
   Raises:
     UsageError: if some cell cannot be run.
   """
-  cells = sweep_grid.cells(flags.gin_file, flags.bindings, flags.axes)
-  eval_arguments = sweep_grid.command('', flags.eval_gin_file, flags.eval_bindings)[1:]
-  described = sweep_check.check(cells, eval_arguments, flags.passed)
+  cells = grid.cells(flags.gin_file, flags.bindings, flags.axes)
+  eval_arguments = grid.command('', flags.eval_gin_file, flags.eval_bindings)[1:]
+  described = check.check(cells, eval_arguments, flags.passed)
   runs = [
-    sweep_cell.CellRun.find(flags.out, cell, description, flags.eval_gin_file, flags.eval_bindings, flags.passed)
+    cell_lib.CellRun.find(flags.out, cell, description, flags.eval_gin_file, flags.eval_bindings, flags.passed)
     for cell, description in zip(cells, described, strict=True)
   ]
   baselines = {}
   for checkpoint in dict.fromkeys(d['checkpoint'] for d in described):
     if checkpoint is None:
-      raise launcher.UsageError('INITIAL_CHECKPOINT_PATH is None: a sweep evaluates a backbone; give its path')
+      raise errors.UsageError('INITIAL_CHECKPOINT_PATH is None: a sweep evaluates a backbone; give its path')
     bindings = {**flags.eval_bindings, 'INITIAL_CHECKPOINT_PATH': repr(checkpoint)}
-    directory = os.path.join(flags.out, f'baseline-{sweep_grid.digest(flags.eval_gin_file, bindings, 6)}')
+    directory = os.path.join(flags.out, f'baseline-{grid.digest(flags.eval_gin_file, bindings, 6)}')
     own = {'PROMPT': "'none'", 'LABEL': "'without prompt'", 'OUTPUT_DIR': repr(directory)}
-    command = sweep_grid.command('eval', flags.eval_gin_file, {**bindings, **own}, flags.passed)
+    command = grid.command('eval', flags.eval_gin_file, {**bindings, **own}, flags.passed)
     baselines[checkpoint] = (directory, command)
   return runs, {} if flags.no_baseline else baselines
 
@@ -120,7 +122,7 @@ def sweep(flags: argparse.Namespace) -> int:
   runs, baselines = plan(flags)
   if flags.dry_run:
     for _, command in baselines.values():
-      print(sweep_grid.shell(command))
+      print(grid.shell(command))
     for run in runs:
       print(f'# {", ".join(f"{k}={v}" for k, v in run.record["settings"].items())}: {run.status}')
       print(run.record['train_command'])
@@ -130,17 +132,17 @@ def sweep(flags: argparse.Namespace) -> int:
   os.makedirs(flags.out, exist_ok=True)
   summaries: dict[str, Any] = {}
   with _only_one(flags.out), _terminable():
-    processes = sweep_cell.Processes()
+    processes = cell_lib.Processes()
     try:
       for directory, command in baselines.values():
         _run_baseline(directory, command, processes)
       places = {checkpoint: directory for checkpoint, (directory, _) in baselines.items()}
       _run_cells(runs, flags, processes, lambda: write(flags, runs, places, summaries))
       interrupted = False
-    except (KeyboardInterrupt, sweep_cell.Interrupted):
+    except (KeyboardInterrupt, cell_lib.Interrupted):
       processes.stop()
       interrupted = True
-    places = {c: d for c, (d, _) in baselines.items() if sweep_cell.is_evaluated(d)}
+    places = {c: d for c, (d, _) in baselines.items() if cell_lib.is_evaluated(d)}
     caution = write(flags, runs, places, summaries)
   if caution:
     print(f'warning: {caution}', file=sys.stderr)
@@ -157,7 +159,7 @@ def sweep(flags: argparse.Namespace) -> int:
 
 def write(
   flags: argparse.Namespace,
-  runs: Sequence[sweep_cell.CellRun],
+  runs: Sequence[cell_lib.CellRun],
   baselines: dict[str, str],
   summaries: dict[str, Any],
 ) -> str:
@@ -166,18 +168,20 @@ def write(
   Returns:
     why rows of the table may not be compared; '' if they may.
   """
-  from robust_t5x import results, sweep_page, sweep_table
+  from robust_t5x.runtime import files
+  from robust_t5x.sweeps import page
+  from robust_t5x.sweeps import table as table_lib
 
   axes = {axis.name: axis.shown for axis in flags.axes}
-  table = sweep_table.build(runs, baselines, list(axes), summaries)
-  results.write_atomically(os.path.join(flags.out, 'sweep.parquet'), table.to_parquet(index=False))
-  results.write_atomically(os.path.join(flags.out, 'sweep.csv'), table.to_csv(index=False))
-  axes.pop(sweep_grid.SEED, None)
-  sweep_page.write(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
-  return sweep_table.caution(table)
+  table = table_lib.build(runs, baselines, list(axes), summaries)
+  files.write_atomically(os.path.join(flags.out, 'sweep.parquet'), table.to_parquet(index=False))
+  files.write_atomically(os.path.join(flags.out, 'sweep.csv'), table.to_csv(index=False))
+  axes.pop(grid.SEED, None)
+  page.write(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
+  return table_lib.caution(table)
 
 
-def _warn_of_drift(runs: Sequence[sweep_cell.CellRun]) -> None:
+def _warn_of_drift(runs: Sequence[cell_lib.CellRun]) -> None:
   """Says which finished cells the gin files of today would train otherwise; they are kept all the same."""
   changes: dict[str, list[str]] = {}
   for run in runs:
@@ -191,9 +195,9 @@ def _warn_of_drift(runs: Sequence[sweep_cell.CellRun]) -> None:
     )
 
 
-def _run_baseline(directory: str, command: Sequence[str], processes: sweep_cell.Processes) -> None:
+def _run_baseline(directory: str, command: Sequence[str], processes: cell_lib.Processes) -> None:
   """Evaluates the model without a prompt, first of all: what stops this evaluation would stop those of all cells."""
-  if sweep_cell.is_evaluated(directory):
+  if cell_lib.is_evaluated(directory):
     return
   print('evaluating without prompt', file=sys.stderr, flush=True)
   log = f'{directory}.log'
@@ -201,7 +205,7 @@ def _run_baseline(directory: str, command: Sequence[str], processes: sweep_cell.
   if status:
     _show_tail(log)
     raise RuntimeError(
-      f'the evaluation without prompt failed, so nothing else was started: {sweep_cell.failure(log, status)}'
+      f'the evaluation without prompt failed, so nothing else was started: {cell_lib.failure(log, status)}'
     )
 
 
@@ -240,7 +244,7 @@ def _run_cells(runs, flags, processes, write_table) -> None:
       raise
 
 
-def _show_failure(run: sweep_cell.CellRun) -> None:
+def _show_failure(run: cell_lib.CellRun) -> None:
   error = run.record['error']
   _show_tail(run.log(error['stage']))
   settings = ', '.join(f'{k}={v}' for k, v in run.record['settings'].items())
@@ -248,7 +252,7 @@ def _show_failure(run: sweep_cell.CellRun) -> None:
 
 
 def _show_tail(log: str) -> None:
-  lines = '\n'.join(f'  | {line}' for line in sweep_cell.tail(log))
+  lines = '\n'.join(f'  | {line}' for line in cell_lib.tail(log))
   print(f'the end of {log}:\n{lines}', file=sys.stderr, flush=True)
 
 
@@ -259,7 +263,7 @@ def _only_one(out: str):
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as e:
-      raise launcher.UsageError(f'--out: another sweep is at work in {out}; wait for it, or choose another') from e
+      raise errors.UsageError(f'--out: another sweep is at work in {out}; wait for it, or choose another') from e
     yield
 
 
@@ -285,7 +289,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   except KeyboardInterrupt:  # during the check, before anything was written
     return 130
   except Exception as e:
-    return launcher.report_error(e)
+    return errors.report_error(e)
 
 
 if __name__ == '__main__':

@@ -15,7 +15,7 @@ import os
 import sys
 from typing import Any
 
-from robust_t5x import launcher, quiet
+from robust_t5x.runtime import errors, gin_files, launcher, quiet
 
 _EXAMPLES_TO_JUDGE = 20  # fewer tell nothing about the balance of labels
 _LENGTHS = {'inputs': 512, 'targets': 128}
@@ -43,10 +43,10 @@ def validate(paths: Sequence[str], vocabulary: Any = None) -> str:
   Raises:
     BankError: with every fault.
   """
-  from seqio_tasks import bank
+  from seqio_tasks.bank import reading
 
   files = [f for path in paths for f in (sorted(glob.glob(f'{path}/*.yaml')) if os.path.isdir(path) else [path])]
-  read = bank.validate(files, vocabulary=vocabulary)
+  read = reading.validate(files, vocabulary=vocabulary)
   counts = collections.Counter((i.collection, i.role) for i in read)
   lines = [f'{len(read)} phrasings of {len(read.tasks)} tasks in {len(files)} files, no fault']
   lines += [f'  {n:6}  {collection}, {role}' for (collection, role), n in counts.items()]
@@ -74,8 +74,10 @@ def render(bank_paths: Sequence[str], requests: str, out: str) -> tuple[int, int
     BankError: if the bank is faulty.
     TableError: if the requests cannot be read.
   """
-  from robust_t5x import results
-  from seqio_tasks import benchmarks, layouts, tables
+  from robust_t5x.runtime import files as files_lib
+  from seqio_tasks.bank import layouts
+  from seqio_tasks.datasets import tables
+  from seqio_tasks.suites import benchmarks
 
   known: dict[tuple[str, str], Any] = {}
   for instruction in benchmarks.read_banks(bank_paths):
@@ -97,7 +99,7 @@ def render(bank_paths: Sequence[str], requests: str, out: str) -> tuple[int, int
       failed += 1
       answer = request | {'error': f'line {number}: {e}'}
     lines.append(json.dumps(answer, ensure_ascii=False))
-  results.write_atomically(out, ''.join(line + '\n' for line in lines))
+  files_lib.write_atomically(out, ''.join(line + '\n' for line in lines))
   return len(lines) - failed, failed
 
 
@@ -177,7 +179,7 @@ def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], l
       if other != row['instruction_id']:
         alike.add((other, row['instruction_id']))
   if not rows:
-    raise launcher.UsageError(f'{name} has no examples')
+    raise errors.UsageError(f'{name} has no examples')
   import numpy as np
 
   quantiles = np.quantile(lengths, [0.5, 0.95, 1.0]).astype(int)
@@ -223,13 +225,13 @@ def cache(names: Sequence[str], out: str, pipeline_options: Sequence[str] = ()) 
 
   unknown = [n for n in names if n not in seqio.TaskRegistry.names() and n not in seqio.MixtureRegistry.names()]
   if unknown:
-    raise launcher.UsageError(f'no task or mixture {unknown[0]}{launcher.nearest(unknown[0], _all_names())}')
+    raise errors.UsageError(f'no task or mixture {unknown[0]}{errors.nearest(unknown[0], _all_names())}')
   try:
     from absl import flags
     import apache_beam as beam
     from seqio.scripts import cache_tasks_main
   except ImportError as e:
-    raise launcher.UsageError(
+    raise errors.UsageError(
       f"caching needs Beam ({e}); pip install apache-beam google-crc32c 'sentencepiece<0.2.2' (newer ones need a newer "
       'protobuf than Beam)'
     ) from e
@@ -251,12 +253,12 @@ def _rows(name: str, split: str | None) -> Iterator[dict[str, Any]]:
   import seqio
 
   if name not in seqio.TaskRegistry.names() and name not in seqio.MixtureRegistry.names():
-    raise launcher.UsageError(f'no task or mixture {name}{launcher.nearest(name, _all_names())}')
+    raise errors.UsageError(f'no task or mixture {name}{errors.nearest(name, _all_names())}')
   tasks = seqio.get_subtasks(seqio.get_mixture_or_task(name))
   splits = set.intersection(*({*task.splits} for task in tasks))
   split = split or next((s for s in ('test', 'validation', *sorted(splits)) if s in splits), None)
   if split not in splits:
-    raise launcher.UsageError(f'{name} has no split {split!r}, only {", ".join(sorted(splits))}')
+    raise errors.UsageError(f'{name} has no split {split!r}, only {", ".join(sorted(splits))}')
   # A mixture would drop the texts, which no model needs; its tasks take turns instead.
   iterators = [_task_rows(task, split) for task in tasks]
   while iterators:
@@ -325,10 +327,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _vocabulary(path: str | None) -> Any:
-  from robust_t5x import checkpoints
+  from robust_t5x.checkpoints import backbones, vocabularies
 
-  path = path or checkpoints.BUNDLED
-  return checkpoints.vocabulary(path) if path.endswith('.model') else checkpoints.vocabulary(checkpoint=path)
+  path = path or backbones.BUNDLED
+  return vocabularies.vocabulary(path) if path.endswith('.model') else vocabularies.vocabulary(checkpoint=path)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -354,9 +356,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = launcher.parse_flags(rest, __doc__.splitlines()[0])
     launcher.set_environment(flags)
     quiet.import_tensorflow()
-    launcher.parse_gin(flags)
+    gin_files.parse_gin(flags)
     vocabulary = _vocabulary(arguments.vocabulary)
-    names = launcher.configured('tasks.register')(vocabulary=vocabulary)
+    names = gin_files.configured('tasks.register')(vocabulary=vocabulary)
     if arguments.action == 'list':
       for name in names:
         if fnmatch.fnmatchcase(name, arguments.match):
@@ -375,18 +377,18 @@ def main(argv: Sequence[str] | None = None) -> int:
   except BrokenPipeError:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
   except Exception as e:
-    from seqio_tasks import bank
+    from seqio_tasks.bank import instruction as instruction_lib
 
-    if isinstance(e, bank.BankError):  # a list, which reads best as one
+    if isinstance(e, instruction_lib.BankError):  # a list, which reads best as one
       print(f'error: {e}', file=sys.stderr)
       return 2
-    return launcher.report_error(e)
+    return errors.report_error(e)
   return 0
 
 
 def _no_more(rest: Sequence[str]) -> None:
   if rest:
-    raise launcher.UsageError(f'unknown arguments: {" ".join(rest)}')
+    raise errors.UsageError(f'unknown arguments: {" ".join(rest)}')
 
 
 if __name__ == '__main__':

@@ -54,13 +54,13 @@ def test_the_command_says_what_it_can_do():
 @pytest.mark.parametrize(('prompt', 'objective'), [*((p, 'kl') for p in PROMPTS), *(('prefix', o) for o in OBJECTIVES)])
 def test_gin_files_mean_the_same_in_any_order(prompt, objective):
   import gin
-  from robust_t5x import launcher
+  from robust_t5x.runtime import gin_files, launcher
 
   files = ['gin/runs/align_mini.gin', f'gin/prompts/{prompt}.gin', f'gin/objectives/{objective}.gin']
   configurations = set()
   for order in itertools.permutations(files):
     gin.clear_config(clear_constants=True)
-    launcher.parse_gin(launcher.parse_flags([f'--gin_file={f}' for f in order], ''))
+    gin_files.parse_gin(launcher.parse_flags([f'--gin_file={f}' for f in order], ''))
     configurations.add(gin.config_str())
   gin.clear_config(clear_constants=True)
   assert len(configurations) == 1
@@ -76,10 +76,10 @@ def test_gin_files_say_what_they_provide_and_require():
 def parsed(arguments) -> str:
   """The configuration that a command line gives."""
   import gin
-  from robust_t5x import launcher
+  from robust_t5x.runtime import gin_files, launcher
 
   gin.clear_config(clear_constants=True)
-  launcher.parse_gin(launcher.parse_flags(arguments, ''))
+  gin_files.parse_gin(launcher.parse_flags(arguments, ''))
   text = gin.config_str()
   gin.clear_config(clear_constants=True)
   return text
@@ -149,10 +149,10 @@ def test_ablations_override_wherever_they_stand(ablation):
   ],
 )
 def test_files_that_disagree_are_named(files, message):
-  from robust_t5x import launcher
+  from robust_t5x.runtime import errors
 
   common = ['runs/align', 'tasks/mini', 'objectives/kl', 'prompts/input']
-  with pytest.raises(launcher.UsageError, match=re.escape(message)):
+  with pytest.raises(errors.UsageError, match=re.escape(message)):
     parsed([f'--gin_file=gin/{f}.gin' for f in (*common, *files)])
 
 
@@ -162,10 +162,10 @@ def test_files_that_disagree_are_named(files, message):
    ('objectives/kl', 'gin/objectives/'), ('tasks/mini', 'gin/tasks/'), ('models/flan_t5', 'gin/models/')],
 )  # fmt: skip
 def test_a_file_that_is_missing_is_named(missing, cure):
-  from robust_t5x import launcher
+  from robust_t5x.runtime import errors
 
   files = {'runs/align', 'topologies/cpu', 'prompts/input', 'objectives/kl', 'tasks/mini', 'models/flan_t5'} - {missing}
-  with pytest.raises(launcher.UsageError, match=f'not set: .*{cure}'):
+  with pytest.raises(errors.UsageError, match=f'not set: .*{cure}'):
     size = [] if missing.startswith('models/') else ["--gin.SIZE='small'"]
     parsed([*(f'--gin_file=gin/{f}.gin' for f in sorted(files)), *size])
 
@@ -202,7 +202,7 @@ for order in {[files, files[::-1], files[2:] + files[:2]]!r}:
 )
 def test_task_files_parse_in_any_order(tasks):
   import gin
-  from robust_t5x import launcher
+  from robust_t5x.runtime import errors, gin_files, launcher
 
   required = {
     'mmlu': ['MMLU_DIR'], 'bigbench': ['BIGBENCH_DIR'], 'bbh': ['BBH_DIR'], 'lmentry': ['LMENTRY_DIR'], 'glue': [],
@@ -213,12 +213,12 @@ def test_task_files_parse_in_any_order(tasks):
   configurations = set()
   for order in itertools.permutations(files):
     gin.clear_config(clear_constants=True)
-    launcher.parse_gin(launcher.parse_flags([*(f'--gin_file={f}' for f in order), *values], ''))
+    gin_files.parse_gin(launcher.parse_flags([*(f'--gin_file={f}' for f in order), *values], ''))
     configurations.add(gin.config_str())
   for name in required:
     gin.clear_config(clear_constants=True)
     fewer = [v for v in values if not v.startswith(f'--gin.{name}=')]
-    with pytest.raises(launcher.UsageError, match=f'not set: {name}; add --gin.{name}='):
-      launcher.parse_gin(launcher.parse_flags([*(f'--gin_file={f}' for f in files), *fewer], ''))
+    with pytest.raises(errors.UsageError, match=f'not set: {name}; add --gin.{name}='):
+      gin_files.parse_gin(launcher.parse_flags([*(f'--gin_file={f}' for f in files), *fewer], ''))
   gin.clear_config(clear_constants=True)
   assert len(configurations) == 1 and 'register_benchmark' in configurations.pop()

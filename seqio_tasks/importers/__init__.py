@@ -14,8 +14,8 @@ import pathlib
 import string
 from typing import Any
 
-from seqio_tasks import bank_schema
-from seqio_tasks.bank import Instruction
+from seqio_tasks.bank import schema
+from seqio_tasks.bank.instruction import Instruction
 
 REPORT = 'left_out.json'
 _BRACES = {'{': '{brace_open}', '}': '{brace_close}'}
@@ -82,7 +82,7 @@ def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mappin
       defaults = {'collection': collection}
       if len({i.role for i in members}) == 1:
         defaults['role'] = members[0].role
-      text = bank_schema.file_text(family, members, any(i.verbatim for i in members), **defaults)
+      text = schema.file_text(family, members, any(i.verbatim for i in members), **defaults)
       _write_text(directory / f'{name}.yaml', text)
       counts['files'] += 1
       counts['instructions'] += len(members)

@@ -12,8 +12,8 @@ import itertools
 import os.path
 from typing import Any
 
+from seqio_tasks.bank.layouts import Answer, Block, Derivation, FewShot, Layout, LayoutError
 from seqio_tasks.importers.symbols import Symbol, Unsupported, parts_of
-from seqio_tasks.layouts import Answer, Block, Derivation, FewShot, Layout, LayoutError
 
 Token = str | Symbol  # one character or a symbol
 

@@ -16,9 +16,9 @@ import dataclasses
 import pathlib
 import re
 
-from seqio_tasks.bank import make_instruction
+from seqio_tasks.bank.instruction import make_instruction
+from seqio_tasks.bank.layouts import STYLES, Answer, Layout
 from seqio_tasks.importers import LeftOut, Part, SourceError, format_template
-from seqio_tasks.layouts import STYLES, Answer, Layout
 
 # File -> collection.
 _FILES = {'flan/templates.py': 'FLAN2021', 'flan/v2/templates.py': 'FLAN2022'}

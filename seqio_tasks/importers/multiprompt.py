@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 import pathlib
 
-from seqio_tasks import lmentry
-from seqio_tasks.bank import make_instruction
+from seqio_tasks.bank.instruction import make_instruction
+from seqio_tasks.bank.layouts import STYLES, Block, Layout
+from seqio_tasks.bank.templates import parse_template
+from seqio_tasks.datasets import lmentry_files
 from seqio_tasks.importers import LeftOut, Part, SourceError
-from seqio_tasks.layouts import STYLES, Block, Layout
-from seqio_tasks.templates import parse_template
 
 _LISTS = {'words': ('[{words}]', 'listed_words')}
 
@@ -42,8 +42,8 @@ def _part(path: pathlib.Path, benchmark: str) -> Part:
   task = f'{benchmark}_{path.stem}'
   instructions, left_out = [], []
   try:
-    rows = lmentry.read_phrasing_rows(path, lambda index, fault: left_out.append(LeftOut(task, index, '', fault)))
-  except lmentry.LmentryError as e:
+    rows = lmentry_files.read_phrasing_rows(path, lambda index, fault: left_out.append(LeftOut(task, index, '', fault)))
+  except lmentry_files.LmentryError as e:
     raise SourceError(str(e)) from e
   for index, method, text, correct in rows:
     role = 'incorrect' if not correct else 'default' if method == 'default' else 'evaluation'

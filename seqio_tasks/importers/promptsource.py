@@ -16,9 +16,9 @@ import jinja2
 import jinja2.nodes
 import yaml
 
-from seqio_tasks.bank import make_instruction
+from seqio_tasks.bank.instruction import make_instruction
+from seqio_tasks.bank.layouts import Answer, Layout
 from seqio_tasks.importers import LeftOut, Part, SourceError, literal_template
-from seqio_tasks.layouts import Answer, Layout
 
 
 class _Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):

@@ -9,8 +9,9 @@ from __future__ import annotations
 import pathlib
 import re
 
-from seqio_tasks import bank_schema, tables
-from seqio_tasks.bank import ROLES, make_instruction
+from seqio_tasks.bank import schema
+from seqio_tasks.bank.instruction import ROLES, make_instruction
+from seqio_tasks.datasets import tables
 from seqio_tasks.importers import Part, SourceError
 
 _COLUMNS = ('template', 'task', 'role', 'options', 'answer', 'id')
@@ -37,13 +38,13 @@ def read(path: pathlib.Path, collection: str, task: str | None = None, role: str
   if task is None and 'task' not in columns:
     problems.append('there is no column "task"; add it, or give --task')
   instructions = []
-  shared = bank_schema.SharedParts({}, {})
+  shared = schema.SharedParts({}, {})
   seen: set[tuple[str, str]] = set()
   for line, row in rows:
     name, key = row.get('task') or task or '', row.get('id') or f'row{len(instructions) + 1:03}'
     entry = {'template': row['template']} | {k: row[k] for k in ('options', 'answer') if row.get(k)}
     faults: list[str] = []
-    layout = bank_schema.read_layout(entry, shared, faults.append)
+    layout = schema.read_layout(entry, shared, faults.append)
     row_role = row.get('role') or role
     if row_role not in ROLES:
       faults.append(f'unknown role {row_role!r}; use one of {", ".join(ROLES)}')

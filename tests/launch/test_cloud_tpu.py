@@ -160,7 +160,7 @@ def test_a_command_is_needed_and_only_by_run(capsys):
 
 
 def test_every_topology_has_a_machine():
-  from robust_t5x import topologies
+  from robust_t5x.runtime import topologies
 
   text = (ROOT / 'launch' / 'cloud_tpu.py').read_text()
   for name, topology in topologies.TPUS.items():

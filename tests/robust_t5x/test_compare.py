@@ -4,12 +4,14 @@ import json
 import math
 import re
 
+import helpers
 import numpy as np
 import pandas as pd
 import pytest
-import test_report
 
-from robust_t5x import compare, results, significance
+from robust_t5x import compare
+from robust_t5x.analysis import significance
+from robust_t5x.results import reading
 
 HIGH, LOW = {'observed': 0.95, 'unobserved': 0.8}, {'observed': 0.95, 'unobserved': 0.4}
 
@@ -30,7 +32,7 @@ def _change(directory, **changes):
 @pytest.fixture
 def two(tmp_path):
   for name, accuracy in (('a', LOW), ('b', HIGH)):
-    test_report._evaluation(tmp_path / name, name, accuracy, seed=ord(name))
+    helpers.write_evaluation(tmp_path / name, name, accuracy, seed=ord(name))
     _change(
       tmp_path / name, fingerprint__scorer='exact_match', fingerprint__split='test', fingerprint__seed=0,
       model__vocabulary='f' * 64,
@@ -69,7 +71,7 @@ def test_all_reasons_are_given_together(two):
 
 def test_other_examples_are_refused(two, tmp_path):
   first, _ = two
-  fewer = test_report._evaluation(tmp_path / 'fewer', 'fewer', HIGH, examples=39)
+  fewer = helpers.write_evaluation(tmp_path / 'fewer', 'fewer', HIGH, examples=39)
   with pytest.raises(compare.NotComparableError, match='differ in the examples or phrasings of first'):
     compare.read(str(first), fewer)
 
@@ -82,7 +84,7 @@ def test_numbers_agree_with_the_tables(two, tmp_path, capsys):
   assert 'The vocabulary is not recorded' not in out
   assert 'Holm' in out
   saved = pd.read_csv(tmp_path / 'out/compare.csv')
-  a, b = (results.read(str(d))[0] for d in two)
+  a, b = (reading.read(str(d))[0] for d in two)
   cells = a.merge(b, on=['dataset', 'example_id', 'instruction_id', 'group'], suffixes=('_a', '_b'))
   for row in saved.itertuples():
     part = cells[cells['group'] == row.group]

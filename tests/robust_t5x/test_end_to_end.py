@@ -3,45 +3,13 @@
 import json
 import os
 
+from helpers import align, evaluate, run
 import numpy as np
 import pandas as pd
 import pytest
 from safetensors import numpy as safetensors
 
-from robust_t5x import __main__ as command
-from robust_t5x import results
-
-SMALL = ['--gin.BATCH_SIZE=8', '--gin.PROMPT_LENGTH=4', '--gin.LEARNING_RATE=0.01']
-
-
-def run(*arguments) -> int:
-  """`robust-t5x ...` in this process, as if started anew."""
-  import seqio
-
-  import gin
-
-  gin.clear_config(clear_constants=True)
-  seqio.TaskRegistry.reset()
-  seqio.MixtureRegistry.reset()
-  return command.main([str(a) for a in arguments])
-
-
-def align(checkpoint, where, *more, prompt='input', objective='kl', steps=4):
-  return run(
-    'train', '--gin_file=gin/runs/align_mini.gin', f'--gin_file=gin/prompts/{prompt}.gin',
-    f'--gin_file=gin/objectives/{objective}.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
-    f"--gin.MODEL_DIR='{where}'", f'--gin.TRAIN_STEPS={steps}',
-    '--gin.registration.register_mini_suite.num_train_examples=40', *SMALL, *more,
-  )  # fmt: skip
-
-
-def evaluate(checkpoint, where, *more, examples=2):
-  return run(
-    'eval', '--gin_file=gin/runs/eval_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
-    f"--gin.OUTPUT_DIR='{where}'", f'--gin.NUM_EXAMPLES={examples}', '--gin.EVAL_BATCH_SIZE=64',
-    "--gin.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']",
-    "--gin.TASK_FEATURE_LENGTHS={'inputs': 160, 'targets': 4}", *more,
-  )  # fmt: skip
+from robust_t5x.results import reading, schema
 
 
 def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
@@ -52,7 +20,7 @@ def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
   assert prompt.stat().st_size < 300_000
   assert evaluate(tiny_checkpoint, after, f"--gin.PROMPT='{prompt}'") == 0
   assert run('report', before, after, '--out', tmp_path / 'report') == 0
-  table, record = results.read(str(before))
+  table, record = reading.read(str(before))
   assert len(table) == 2 * 20
   assert set(table['group']) == {'observed', 'unobserved'}
   assert 'register_mini_suite.num_eval_examples' in record['gin_config']
@@ -87,12 +55,12 @@ def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
 
 
 def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatch):
-  from robust_t5x import eval as eval_module
+  from robust_t5x.evaluation import scorers
 
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
   assert evaluate(tiny_checkpoint, whole) == 0
   scored = []
-  original = eval_module.score_task
+  original = scorers.score_task
 
   def interrupted(runner, rows, task, *rest):
     if scored:
@@ -100,7 +68,7 @@ def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatc
     scored.append(task.name)
     return original(runner, rows, task, *rest)
 
-  monkeypatch.setattr(eval_module, 'score_task', interrupted)
+  monkeypatch.setattr(scorers, 'score_task', interrupted)
   with pytest.raises(KeyboardInterrupt):
     evaluate(tiny_checkpoint, parts)
 
@@ -108,9 +76,9 @@ def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatc
     assert task.name not in scored
     return original(runner, rows, task, *rest)
 
-  monkeypatch.setattr(eval_module, 'score_task', rest_only)
+  monkeypatch.setattr(scorers, 'score_task', rest_only)
   assert evaluate(tiny_checkpoint, parts) == 0
-  pd.testing.assert_frame_equal(results.read_table(str(whole)), results.read_table(str(parts)))
+  pd.testing.assert_frame_equal(schema.read_table(str(whole)), schema.read_table(str(parts)))
 
 
 def test_a_budget_of_cells(tiny_checkpoint, tmp_path, capsys):
@@ -119,7 +87,7 @@ def test_a_budget_of_cells(tiny_checkpoint, tmp_path, capsys):
   assert evaluate(tiny_checkpoint, whole, examples=4) == 0
   assert evaluate(tiny_checkpoint, part, '--gin.CELL_BUDGET=0.5', examples=4) == 0
   assert 'estimated for all unobserved phrasings from 20 of 40 cells' in capsys.readouterr().out
-  every, some = results.read_table(str(whole)), results.read_table(str(part))
+  every, some = schema.read_table(str(whole)), schema.read_table(str(part))
   assert len(some) == len(every) / 2
   for column, count in (('instruction_id', 2), ('example_id', 5)):
     assert (some.groupby(['group', column]).size() == count).all()
@@ -170,7 +138,7 @@ def test_a_whole_model_trains_and_loads(tiny_checkpoint, tmp_path):
   assert run(
     'train', '--gin_file=gin/runs/tune_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
     f"--gin.MODEL_DIR='{tmp_path}'", '--gin.TRAIN_STEPS=2', '--gin.BATCH_SIZE=8',
-    '--gin.registration.register_mini_suite.num_train_examples=40',
+    '--gin.mini.register_mini_suite.num_train_examples=40',
   ) == 0  # fmt: skip
   before = safetensors.load_file(tiny_checkpoint / 'model.safetensors')
   after = safetensors.load_file(tmp_path / 'model/model.safetensors')
@@ -195,7 +163,7 @@ def test_cut_inputs_are_counted_and_reported(tiny_checkpoint, tmp_path, capsys):
   assert 'warning: 64 inputs were longer' in capsys.readouterr().err  # 2 steps of 8 examples, 4 phrasings each
   assert evaluate(tiny_checkpoint, tmp_path / 'eval', short) == 0
   assert '40 of 40 inputs were longer than 8 tokens and were cut' in capsys.readouterr().err
-  table, record = results.read(str(tmp_path / 'eval'))
+  table, record = reading.read(str(tmp_path / 'eval'))
   assert (table['truncated_tokens'] > 0).all()
   assert record['truncated_inputs'] == 40
 

@@ -7,9 +7,12 @@ import optax
 import pytest
 
 from robust_t5x import __main__ as command
-from robust_t5x import families, models, network, objectives, plan, prompts, topologies, trainable
+from robust_t5x import objectives, plan
+from robust_t5x.adapters import config as config_lib
+from robust_t5x.models import families, robust, t5, trainable
+from robust_t5x.runtime import topologies
 
-CONFIG = network.T5Config(512, 128, 4, 32, 2, 2, 256, dtype='bfloat16', remat=True)
+CONFIG = t5.T5Config(512, 128, 4, 32, 2, 2, 256, dtype='bfloat16', remat=True)
 ARGUMENTS = [
   '--gin_file=gin/runs/align_mini.gin', '--gin_file=gin/prompts/prefix.gin', '--gin_file=gin/objectives/kl.gin',
 ]  # fmt: skip
@@ -28,8 +31,8 @@ def libtpu():
 
 
 def settings(config=CONFIG, batch=32, microbatches=1, model_parallel=1, phrasings=4):
-  model = models.RobustT5(
-    network.Transformer(config, prompts.PromptConfig(encoder_prefix_length=8)), Vocabulary, Vocabulary,
+  model = robust.RobustT5(
+    t5.Transformer(config, config_lib.PromptConfig(encoder_prefix_length=8)), Vocabulary, Vocabulary,
     optax.adamw(0.1), objectives.kl_to_canonical,
   )  # fmt: skip
   return plan.Settings(

@@ -2,72 +2,46 @@
 
 import json
 
+import helpers
 import numpy as np
 import pandas as pd
 import pytest
 
-from robust_t5x import analysis, report, report_tables, results
-
-GROUPS = {'observed': ('o1', 'o2'), 'unobserved': ('u1', 'u2', 'u3')}
-
-
-def _table(label, dataset, accuracy, seed=0, examples=40):
-  """Scores with the given accuracy in each group."""
-  rng = np.random.default_rng(seed)
-  rows = [
-    {
-      'model': label, 'dataset': dataset, 'example_id': f'e{e}', 'instruction_id': f'{dataset}/{i}', 'group': group,
-      'scorer': 'exact_match', 'prediction': 'p q r'.split()[int(rng.integers(3))], 'gold': 'p',
-      'score': float(rng.random() < accuracy[group]),
-      'option_scores': '', 'matched_option': True, 'truncated_tokens': int(e == 0 and group == 'unobserved'),
-    }
-    for e in range(examples)
-    for group, ids in GROUPS.items()
-    for i in ids
-  ]  # fmt: skip
-  return pd.DataFrame(rows)
-
-
-def _evaluation(directory, label, accuracy, seed=0, examples=40):
-  run = results.Run.open(
-    str(directory), label=label, fingerprint={'tasks': {'first': 'x', 'second': 'y'}, 'seed': seed}
-  )
-  for task in ('first', 'second'):
-    run.add_shard(task, _table(label, task, accuracy, seed, examples))
-  run.finish(
-    {f'{d}/{i}': f'Do <b>{i}</b> | now: {{x}}' for d in ('first', 'second') for i in 'o1 o2 u1 u2 u3'.split()}, {}
-  )
-  return str(directory)
+from robust_t5x import report
+from robust_t5x.analysis import comparison as comparison_lib
+from robust_t5x.reports import page as page_lib
+from robust_t5x.reports import tables
+from robust_t5x.results import reading, runs, schema
 
 
 def test_a_run_is_written_once_and_found_again(tmp_path):
   where = tmp_path / 'run'
   fingerprint = {'tasks': {'first': 'x', 'second': 'y'}}
-  run = results.Run.open(str(where), label='m', fingerprint=fingerprint)
-  run.add_shard('first', _table('m', 'first', {'observed': 1, 'unobserved': 1}))
+  run = runs.Run.open(str(where), label='m', fingerprint=fingerprint)
+  run.add_shard('first', helpers.scores_table('m', 'first', {'observed': 1, 'unobserved': 1}))
   # Interrupted here: what is done is found, and a reader is told.
-  with pytest.raises(results.ResultsError, match='was interrupted; run the same'):
-    results.read(str(where))
-  run = results.Run.open(str(where), label='m', fingerprint=fingerprint)
+  with pytest.raises(schema.ResultsError, match='was interrupted; run the same'):
+    reading.read(str(where))
+  run = runs.Run.open(str(where), label='m', fingerprint=fingerprint)
   assert not run.finished
   assert run.has_shard('first')
   assert not run.has_shard('second')
-  run.add_shard('second', _table('m', 'second', {'observed': 0, 'unobserved': 0}))
+  run.add_shard('second', helpers.scores_table('m', 'second', {'observed': 0, 'unobserved': 0}))
   table = run.finish({'first/o1': 'text'}, {'note': 'x'})
-  again, record = results.read(str(where))
+  again, record = reading.read(str(where))
   pd.testing.assert_frame_equal(table, again)
-  assert list(pd.read_csv(where / 'results.csv').columns) == list(results.COLUMNS)
+  assert list(pd.read_csv(where / 'results.csv').columns) == list(schema.COLUMNS)
   assert record['truncated_inputs'] == 6
   assert record['note'] == 'x'
   assert record['versions']['jax']
-  assert results.Run.open(str(where), label='m', fingerprint=fingerprint).finished
+  assert runs.Run.open(str(where), label='m', fingerprint=fingerprint).finished
   assert sorted(p.name for p in where.iterdir()) == ['results.csv', 'results.parquet', 'run.json']
 
 
 def test_another_evaluation_does_not_overwrite(tmp_path):
-  results.Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'prompt': 'a'})
-  with pytest.raises(results.ResultsError, match=r'another evaluation \(it differs in prompt\)'):
-    results.Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'prompt': 'b'})
+  runs.Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'prompt': 'a'})
+  with pytest.raises(schema.ResultsError, match=r'another evaluation \(it differs in prompt\)'):
+    runs.Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'prompt': 'b'})
 
 
 @pytest.mark.parametrize(
@@ -80,24 +54,25 @@ def test_another_evaluation_does_not_overwrite(tmp_path):
 )
 def test_unreadable_results(tmp_path, make, message):
   make(tmp_path)
-  with pytest.raises(results.ResultsError, match=message):
-    results.read(str(tmp_path))
+  with pytest.raises(schema.ResultsError, match=message):
+    reading.read(str(tmp_path))
 
 
 @pytest.fixture(scope='module')
 def evaluations(tmp_path_factory):
   base = tmp_path_factory.mktemp('evaluations')
-  before = _evaluation(base / 'before', 'no prompt', {'observed': 0.95, 'unobserved': 0.5})
+  before = helpers.write_evaluation(base / 'before', 'no prompt', {'observed': 0.95, 'unobserved': 0.5})
   after = [
-    _evaluation(base / f'after{seed}', 'aligned', {'observed': 0.95, 'unobserved': 0.8}, seed) for seed in (1, 2)
+    helpers.write_evaluation(base / f'after{seed}', 'aligned', {'observed': 0.95, 'unobserved': 0.8}, seed)
+    for seed in (1, 2)
   ]
   return before, after
 
 
 def test_numbers_agree_with_the_table(evaluations):
   before, after = evaluations
-  comparison = analysis.compare([before, *after])
-  table = {d: results.read(d)[0] for d in (before, *after)}
+  comparison = comparison_lib.compare([before, *after])
+  table = {d: reading.read(d)[0] for d in (before, *after)}
 
   def mean(directory, group):
     rows = table[directory].query('group == @group')
@@ -124,8 +99,8 @@ def test_report(evaluations, tmp_path, capsys):
   assert page.count('<tr>') > 20
   assert (tmp_path / 'plot.png').read_bytes().startswith(b'\x89PNG')
   text = (tmp_path / 'report.md').read_text()
-  gap = analysis.compare([before, *after]).gap('aligned')
-  assert report_tables.text(gap, 'points') in text
+  gap = comparison_lib.compare([before, *after]).gap('aligned')
+  assert tables.text(gap, 'points') in text
   lines = text.splitlines()
   for header in (i for i, line in enumerate(lines) if line.startswith('|---')):
     assert lines[header - 1].count('|') == lines[header].count('|') == lines[header + 1].count('|')
@@ -136,13 +111,13 @@ def test_report(evaluations, tmp_path, capsys):
 
 def test_no_change_is_said(evaluations, tmp_path):
   before, _ = evaluations
-  same = _evaluation(tmp_path / 'same', 'again', {'observed': 0.95, 'unobserved': 0.5})
-  assert 'cannot be told from no change' in report.write([before, same], str(tmp_path / 'out'))
+  same = helpers.write_evaluation(tmp_path / 'same', 'again', {'observed': 0.95, 'unobserved': 0.5})
+  assert 'cannot be told from no change' in page_lib.write([before, same], str(tmp_path / 'out'))
 
 
 def test_different_cells_are_refused(evaluations, tmp_path, capsys):
   before, _ = evaluations
-  other = _evaluation(tmp_path / 'other', 'other', {'observed': 1, 'unobserved': 1}, examples=39)
+  other = helpers.write_evaluation(tmp_path / 'other', 'other', {'observed': 1, 'unobserved': 1}, examples=39)
   assert report.main([before, other, '--out', str(tmp_path / 'out')]) == 2
   assert 'differ in the examples or phrasings of first' in capsys.readouterr().err
   assert not (tmp_path / 'out').exists()
@@ -151,8 +126,8 @@ def test_different_cells_are_refused(evaluations, tmp_path, capsys):
 
 def test_agreement_and_tests_of_a_pair(evaluations):
   before, after = evaluations
-  comparison = analysis.compare([before, *after])
-  table = results.read(before)[0]
+  comparison = comparison_lib.compare([before, *after])
+  table = reading.read(before)[0]
   cell = ['dataset', 'example_id']
   pairs = table.query('group == "unobserved"').groupby(cell)['prediction'].agg(list)
   expected = np.mean([(p[0] == p[1]) + (p[0] == p[2]) + (p[1] == p[2]) for p in pairs]) / 3
@@ -165,6 +140,6 @@ def test_agreement_and_tests_of_a_pair(evaluations):
   assert tests.at['first', 'p_adjusted'] >= tests.at['first', 'p']
   by_phrasing = comparison.mcnemar('aligned', 'unobserved').set_index('instruction_id')
   assert len(by_phrasing) == 6
-  rows = [results.read(d)[0].query('instruction_id == "first/u2"')['score'].to_numpy() for d in (before, after[0])]
+  rows = [reading.read(d)[0].query('instruction_id == "first/u2"')['score'].to_numpy() for d in (before, after[0])]
   assert by_phrasing.at['first/u2', 'only_model'] == ((rows[1] == 1) & (rows[0] == 0)).sum()
   assert -1 <= comparison.kendalls_w('unobserved')['first'] <= 1

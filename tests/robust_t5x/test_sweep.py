@@ -11,7 +11,9 @@ import pandas as pd
 import pytest
 
 from robust_t5x import __main__ as command
-from robust_t5x import results, sweep, sweep_cell, sweep_check
+from robust_t5x import sweep
+from robust_t5x.results import reading, schema
+from robust_t5x.sweeps import cell, check
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MINI = ['gin/runs/align_mini.gin', 'gin/prompts/prefix.gin', 'gin/objectives/kl.gin']
@@ -57,9 +59,9 @@ def program(tmp_path, monkeypatch) -> pathlib.Path:
       {'dataset': 'd', 'example_id': '0', 'instruction_id': i, 'group': group, 'score': score}
       for (i, group), score in zip(cells, scores, strict=True)
     ]
-    pd.DataFrame(rows).reindex(columns=results.COLUMNS).to_parquet(folder / f'{rate}.parquet')
-  monkeypatch.setattr(sweep_cell, 'PROGRAM', (sys.executable, str(folder / 'program.py')))
-  monkeypatch.setattr(sweep_check, 'check', described)
+    pd.DataFrame(rows).reindex(columns=schema.COLUMNS).to_parquet(folder / f'{rate}.parquet')
+  monkeypatch.setattr(cell, 'PROGRAM', (sys.executable, str(folder / 'program.py')))
+  monkeypatch.setattr(check, 'check', described)
   return folder
 
 
@@ -202,7 +204,7 @@ def test_a_trained_backbone_is_evaluated_itself(program, tmp_path, monkeypatch, 
   def whole(cells, *rest):
     return [d | {'prompt': False, 'backbone': True} for d in described(cells, *rest)]
 
-  monkeypatch.setattr(sweep_check, 'check', whole)
+  monkeypatch.setattr(check, 'check', whole)
   assert run(tmp_path / 'out', '--dry_run', rates='0.1') == 0
   last = capsys.readouterr().out.splitlines()[-1]
   assert '--gin.PROMPT="\'none\'"' in last
@@ -264,7 +266,7 @@ def test_interrupted_it_ends_its_runs_and_can_go_on(program, tmp_path):
 
 def test_settings_that_changed_since_are_said_and_the_cell_is_kept(program, tmp_path, monkeypatch, capsys):
   now = "TRAIN_STEPS = 9\nMODEL_DIR = None\nLENGTHS = {\n    'inputs': 40}\nNEW = \\\n    'x'\n"
-  monkeypatch.setattr(sweep_check, 'check', lambda cells, *rest: [d | {'config': now} for d in described(cells, *rest)])
+  monkeypatch.setattr(check, 'check', lambda cells, *rest: [d | {'config': now} for d in described(cells, *rest)])
   out = tmp_path / 'out'
   assert run(out, rates='0.1') == 0
   (train,) = out.glob('cells/*/train')
@@ -310,15 +312,15 @@ def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
   assert (row['status'], row['PROMPT_LENGTH'], row['seed'], row['steps']) == ('finished', 3, 1, 2)
   # Two layers: gates of two heads; keys and values of three vectors, width 16.
   assert row['parameters'] == 2 * 2 + 2 * 2 * 3 * 16
-  table, record = results.read(row['evaluation'])
+  table, record = reading.read(row['evaluation'])
   observed = table[table['group'] == 'observed']
   assert row['observed AvgP'] == pytest.approx(observed['score'].mean())
   assert record['model']['backbone']['path'] == str(tiny_checkpoint)
   assert record['label'] == 'PROMPT_LENGTH=3'
   trained = json.loads((pathlib.Path(row['model_dir']) / 'run.json').read_text())
   assert trained['seed'] == 1 and row['train_command'].endswith(f'--gin.MODEL_DIR="\'{row["model_dir"]}\'"')
-  monkeypatch.setattr(sweep_cell, 'PROGRAM', ('false',))
-  monkeypatch.setattr(sweep_check, 'check', lambda cells, *rest: [
+  monkeypatch.setattr(cell, 'PROGRAM', ('false',))
+  monkeypatch.setattr(check, 'check', lambda cells, *rest: [
     d | {'checkpoint': str(tiny_checkpoint)} for d in described(cells, *rest)
   ])  # fmt: skip
   assert command.main(arguments) == 0

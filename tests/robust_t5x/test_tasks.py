@@ -202,7 +202,7 @@ def test_caching_without_beam_says_what_to_install(gin_flags, tmp_path, capsys, 
 
 
 def test_evaluation_of_a_benchmark_from_gin(gin_flags, tmp_path, tiny_checkpoint):
-  from robust_t5x import results
+  from robust_t5x.results import schema
 
   out = tmp_path / 'results'
   assert run(
@@ -210,7 +210,7 @@ def test_evaluation_of_a_benchmark_from_gin(gin_flags, tmp_path, tiny_checkpoint
     f"--gin.OUTPUT_DIR='{out}'", f"--gin.MIXTURES=['{tmp_path.name}_eval_unobserved']", '--gin.NUM_EXAMPLES=3',
     "--gin.TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 8}", '--gin.EVAL_BATCH_SIZE=8',
   ) == 0  # fmt: skip
-  table = results.read_table(str(out))
+  table = schema.read_table(str(out))
   assert len(table) == 6 and set(table['scorer']) == {'rank_likelihood'}
   listed = table[table['instruction_id'] == 'mine/quiz/listed']
   assert set(listed['gold']) == {'2'} and set(listed['prediction']) <= {'1', '2'}

@@ -6,8 +6,8 @@ import pathlib
 
 import pytest
 
-from seqio_tasks import bank as bank_lib
 from seqio_tasks import importers
+from seqio_tasks.bank import reading
 from seqio_tasks.importers import flan, instructioneval, multiprompt, promptsource, table
 
 # A repository laid out as InstructionEval, with texts of our own.
@@ -93,7 +93,7 @@ def repository(tmp_path: pathlib.Path) -> pathlib.Path:
 
 def _bank(parts, directory):
   counts = importers.write('x', parts, directory)
-  return bank_lib.Bank.from_files(sorted(directory.glob('*.yaml'))), counts
+  return reading.Bank.from_files(sorted(directory.glob('*.yaml'))), counts
 
 
 def test_instructioneval(repository, tmp_path):

@@ -1,0 +1,360 @@
+"""What results say: metrics, intervals and paired changes of one or more models over the same cells."""
+
+from collections.abc import Callable, Mapping, Sequence
+import dataclasses
+import functools
+
+import numpy as np
+import pandas as pd
+
+from robust_t5x.analysis import agreement, metrics, significance, statistics
+from robust_t5x.results import cells, reading, schema
+
+OBSERVED, UNOBSERVED = 'observed', 'unobserved'
+Interval = statistics.Interval
+# The name of a metric in metrics.METRICS, or its function there.
+Metric = str | Callable
+
+
+@dataclasses.dataclass(frozen=True)
+class Comparison:
+  """Evaluations of the same cells, the first model being what the others are compared with.
+
+  Attributes:
+    models: labels, in the order given.
+    runs: model -> where its results are from; more than one are seeds.
+    groups: groups of phrasings.
+    datasets: dataset -> group -> scores [runs, N, k], the runs of all models one after another. Where the results are
+      accuracies of phrasings, N is 1.
+    phrasings: a row per instruction: dataset, group, instruction_id, template, accuracy of each model.
+    unmatched: model -> share of the outputs, where there were options, that are none of them; NaN where that is unknown.
+    records: model -> `run.json` of its first evaluation.
+    grain: what the results are of, results.EXAMPLE or results.PHRASING.
+    sources: the results of each run, in the order of the first axis of scores.
+  """
+
+  models: tuple[str, ...]
+  runs: Mapping[str, tuple[str, ...]]
+  groups: tuple[str, ...]
+  datasets: Mapping[str, Mapping[str, np.ndarray]]
+  phrasings: pd.DataFrame
+  unmatched: Mapping[str, float]
+  records: Mapping[str, Mapping]
+  grain: str = schema.EXAMPLE
+  sources: 'tuple[Source, ...]' = ()
+
+  @property
+  def metric_names(self) -> tuple[str, ...]:
+    """The metrics of metrics.METRICS that results of this grain allow."""
+    return tuple(m for m in metrics.METRICS if self.grain == schema.EXAMPLE or m not in metrics.CASE_METRICS)
+
+  def runs_of(self, model: str) -> slice:
+    """Place of a model's runs on the first axis of scores."""
+    before = self.models[: self.models.index(model)]
+    start = sum(len(self.runs[m]) for m in before)
+    return slice(start, start + len(self.runs[model]))
+
+  def interval(self, model: str, group: str, metric: Metric) -> Interval:
+    """A metric of one model under a group, mean over its seeds and the datasets that have the group.
+
+    Raises:
+      GrainError: if the metric needs scores of examples, which the results do not have.
+    """
+    return statistics.interval(self.replicates(model, group, metric), bounds=(0, 1))
+
+  def change(self, model: str, group: str, metric: Metric, baseline: str | None = None) -> Interval:
+    """A metric of a model less that of the baseline (the first model), paired over examples and phrasings."""
+    first = self.replicates(baseline or self.models[0], group, metric)
+    return statistics.interval(self.replicates(model, group, metric) - first)
+
+  def replicates(self, model: str, group: str, metric: Metric, dataset: str | None = None) -> np.ndarray:
+    """Values [1 + R] of a metric: of the data, then of each resample. All metrics, models and groups share them.
+
+    Args:
+      model: whose.
+      group: of phrasings.
+      metric: which.
+      dataset: one, or None for the mean over those that have the group.
+
+    Raises:
+      GrainError: if the metric needs scores of examples, which the results do not have.
+    """
+    name = self._name(metric)
+    runs = self.runs_of(model)
+    chosen = [groups for d, groups in self.resamples.items() if group in groups and (dataset is None or d == dataset)]
+    return statistics.over_datasets(chosen, lambda groups: groups[group].metric(name)[:, runs].mean(-1))
+
+  @property
+  def has_gap(self) -> bool:
+    """Whether some dataset has observed and unobserved phrasings."""
+    return any({OBSERVED, UNOBSERVED} <= set(groups) for groups in self.datasets.values())
+
+  def gap(self, model: str) -> Interval:
+    """Observed gap of a model."""
+    return statistics.interval(self.gap_replicates(model))
+
+  def gap_change(self, model: str, baseline: str | None = None) -> Interval:
+    """Observed gap of a model less that of the baseline (the first model), paired."""
+    return statistics.interval(self.gap_replicates(model) - self.gap_replicates(baseline or self.models[0]))
+
+  def gap_replicates(self, model: str) -> np.ndarray:
+    """Observed gap [1 + R], mean over the datasets that have both groups: of the data, then of each resample."""
+    runs = self.runs_of(model)
+    chosen = [groups for groups in self.resamples.values() if {OBSERVED, UNOBSERVED} <= set(groups)]
+
+    def one(groups):
+      return (groups[UNOBSERVED].metric('AvgP') - groups[OBSERVED].metric('AvgP'))[:, runs].mean(-1)
+
+    return statistics.over_datasets(chosen, one)
+
+  def answer_agreement(self, model: str, group: str) -> dict[str, Interval]:
+    """Consistency rate and Fleiss' kappa of a model's answers, means over its seeds and the datasets with the group.
+
+    Answers are compared after scoring.normalise.
+
+    Raises:
+      GrainError: if the results have no answers.
+    """
+    self._check_examples(agreement.CONSISTENCY)
+    runs = self.runs_of(model)
+    chosen = [groups[group] for groups in self._answers.values() if group in groups]
+    return {
+      name: statistics.interval(
+        np.mean([a.metric(name)[:, runs].mean(-1) for a in chosen], axis=0),
+        bounds=(0, 1) if name == agreement.CONSISTENCY else (-1, 1),
+      )
+      for name in agreement.METRICS
+    }
+
+  def kendalls_w(self, group: str) -> dict[str, float]:
+    """Dataset -> how far the models agree on which phrasings of a group are hard; NaN for a single model."""
+    return {
+      dataset: agreement.kendalls_w(
+        np.stack([metrics.phrasing_accuracy(groups[group][self.runs_of(m)]).mean(0) for m in self.models])
+      )
+      for dataset, groups in self.datasets.items()
+      if group in groups
+    }
+
+  def paired(
+    self, group: str, metric: Metric = 'AvgP', baseline: str | None = None, rule: str = significance.HOLM
+  ) -> pd.DataFrame:
+    """Each model against the baseline (the first model) on the same cells of a group.
+
+    Returns:
+      a row per model and dataset, and per model one with the dataset "all", their mean. Columns: model, baseline, group,
+      dataset, value, baseline_value, difference, low, high (two-way bootstrap, paired), p, p_adjusted (by the rule, over
+      the rows of all datasets and over those of "all" apart), cohens_h.
+
+    Raises:
+      GrainError: if the metric needs scores of examples, which the results do not have.
+    """
+    baseline = baseline or self.models[0]
+    rows = []
+    for model in self.models:
+      if model == baseline:
+        continue
+      for dataset in (None, *(d for d, groups in self.datasets.items() if group in groups)):
+        value, other = (self.replicates(m, group, metric, dataset) for m in (model, baseline))
+        change = statistics.interval(value - other)
+        rows.append(
+          {
+            'model': model, 'baseline': baseline, 'group': group, 'dataset': 'all' if dataset is None else dataset,
+            'value': value[0], 'baseline_value': other[0], 'difference': change.estimate, 'low': change.low,
+            'high': change.high, 'p': significance.bootstrap_p(value - other),
+            'cohens_h': significance.cohens_h(value[0], other[0]),
+          }
+        )  # fmt: skip
+    table = pd.DataFrame(rows)
+    if len(table):
+      whole = table['dataset'] == 'all'
+      for family in (whole, ~whole):
+        table.loc[family, 'p_adjusted'] = significance.adjust(table.loc[family, 'p'], rule)
+    return table
+
+  def mcnemar(self, model: str, group: str, baseline: str | None = None, rule: str = significance.HOLM) -> pd.DataFrame:
+    """McNemar's test of a model's first run against the baseline's, for each phrasing of a group by itself.
+
+    Returns:
+      a row per phrasing: dataset, instruction_id, only_model and only_baseline (examples that only one has right), p,
+      p_adjusted (by the rule, over all rows).
+
+    Raises:
+      GrainError: if the results have no scores of examples.
+      ValueError: if a score is neither 0 nor 1.
+    """
+    self._check_examples("McNemar's test")
+    a, b = self.runs_of(model).start, self.runs_of(baseline or self.models[0]).start
+    rows = []
+    for dataset, groups in self.datasets.items():
+      ids = self.sources[0].places.phrasings[dataset].get(group, ())
+      for i, instruction in enumerate(ids):
+        test = significance.mcnemar(groups[group][a, :, i], groups[group][b, :, i])
+        rows.append((dataset, instruction, test.only_first, test.only_second, test.p))
+    table = pd.DataFrame(rows, columns=['dataset', 'instruction_id', 'only_model', 'only_baseline', 'p'])
+    return table.assign(p_adjusted=significance.adjust(table['p'], rule))
+
+  @functools.cached_property
+  def _answers(self) -> Mapping[str, Mapping[str, agreement.WeightedAnswers]]:
+    """Dataset -> group -> answers [runs, N, k] as numbers, under the weights of the resamples."""
+    codes = [s.aligned_to(self.sources[0].places, s.answers()) for s in self.sources]
+    return {
+      dataset: {
+        group: agreement.WeightedAnswers(np.stack([c[dataset][group] for c in codes]), w.examples, w.phrasings)
+        for group, w in groups.items()
+      }
+      for dataset, groups in self.resamples.items()
+    }
+
+  @functools.cached_property
+  def resamples(self) -> Mapping[str, Mapping]:
+    """Dataset -> group -> weighted.Weighted: the scores [runs, N, k] under the weights of all resamples."""
+    return dict(zip(self.datasets, statistics.resample(list(self.datasets.values())), strict=True))
+
+  def _name(self, metric: Metric) -> str:
+    name = metric if isinstance(metric, str) else next(n for n, f in metrics.METRICS.items() if f is metric)
+    if name not in metrics.METRICS:
+      raise ValueError(f'no metric {name!r}; use one of {", ".join(metrics.METRICS)}')
+    if name in metrics.CASE_METRICS:
+      self._check_examples(name)
+    return name
+
+  def _check_examples(self, name: str) -> None:
+    if self.grain != schema.EXAMPLE:
+      where = self.runs[self.models[0]][0]
+      raise schema.GrainError(f'{name} needs per-example scores; {where} has accuracies per phrasing')
+
+
+def compare(paths: Sequence[str]) -> Comparison:
+  """Reads results; those with the same label are seeds of one model. A file may hold several models.
+
+  Raises:
+    ResultsError: if a path holds no finished results, or not the same cells as the first one.
+  """
+  if not paths:
+    raise schema.ResultsError('no evaluation given; name the OUTPUT_DIR of at least one `robust-t5x eval`')
+  sources = [Source(path, model, part, record) for path in paths for model, part, record in _models(path)]
+  order = [source for label in dict.fromkeys(s.label for s in sources) for source in sources if source.label == label]
+  for source in order[1:]:
+    _check_same_cells(order[0], source)
+  first = order[0].places
+  scores = [source.aligned_to(first, source.scores()) for source in order]
+  datasets = {
+    dataset: {group: np.stack([s[dataset][group] for s in scores]) for group in groups}
+    for dataset, groups in first.phrasings.items()
+  }
+  for source, own in zip(order[1:], scores[1:], strict=True):
+    _check_same_sample(order[0], scores[0], source, own)
+  labels = tuple(dict.fromkeys(source.label for source in order))
+  members = {label: [source for source in order if source.label == label] for label in labels}
+  templates = {k: v for source in order for k, v in source.record['instructions'].items()}
+  return Comparison(
+    models=labels,
+    runs={label: tuple(source.path for source in group) for label, group in members.items()},
+    groups=tuple(dict.fromkeys(group for groups in first.phrasings.values() for group in groups)),
+    datasets=datasets,
+    phrasings=_phrasings({label: pd.concat([s.table for s in group]) for label, group in members.items()}, templates),
+    unmatched={
+      label: float(
+        np.mean([1 - s.table['matched_option'].mean() if 'matched_option' in s.table else np.nan for s in group])
+      )
+      for label, group in members.items()
+    },
+    records={label: group[0].record for label, group in members.items()},
+    grain=order[0].grain,
+    sources=tuple(order),
+  )
+
+
+class Source:
+  """The results of one model from one place.
+
+  Attributes:
+    path: the place.
+    label: of the model.
+    table: its results.
+    record: what is known of the run.
+    grain: of the table.
+    places: where its rows stand.
+  """
+
+  def __init__(self, path: str, label: str, table: pd.DataFrame, record: Mapping):
+    self.path, self.label, self.table, self.record = path, label, table, record
+    self.grain = schema.grain(table)
+    try:
+      self.places = cells.Cells(table)
+    except ValueError as e:
+      raise schema.ResultsError(f'{path}: {e}') from e
+
+  def scores(self) -> cells.Arrays:
+    """dataset -> group -> scores [N, k], NaN where a cell was not evaluated."""
+    return self.places.fill(self.table['score'].to_numpy(float), np.nan)
+
+  def answers(self) -> cells.Arrays:
+    """dataset -> group -> number of the answer [N, k], the same after scoring.normalise, -1 where there is none."""
+    from seqio_tasks import answers as answers_lib
+
+    codes, texts = pd.factorize(self.table['prediction'])
+    same, _ = pd.factorize(np.array([answers_lib.normalise(text) or text for text in texts], object))
+    return self.places.fill(np.append(same, -1)[codes], -1)
+
+  def aligned_to(self, other: cells.Cells, arrays: cells.Arrays) -> cells.Arrays:
+    """Arrays of this source with examples and phrasings in the order of another."""
+    out = {}
+    for dataset, groups in other.phrasings.items():
+      rows = pd.Index(self.places.examples[dataset]).get_indexer(other.examples[dataset])
+      out[dataset] = {
+        group: arrays[dataset][group][rows][:, pd.Index(self.places.phrasings[dataset][group]).get_indexer(ids)]
+        for group, ids in groups.items()
+      }
+    return out
+
+
+def _models(path: str) -> list[tuple[str, pd.DataFrame, Mapping]]:
+  """(label, table, record) of each model at a path."""
+  table, record = reading.read(path)
+  if record.get('launcher') != 'published':
+    return [(record['label'], table, record)]
+  return [(model, part, record) for model, part in table.groupby('model', sort=False)]
+
+
+def _phrasings(tables: Mapping[str, pd.DataFrame], templates: Mapping[str, str]) -> pd.DataFrame:
+  keys = ['dataset', 'group', 'instruction_id']
+  accuracy = pd.concat(
+    {label: table.groupby(keys, sort=False, observed=True)['score'].mean() for label, table in tables.items()}, axis=1
+  ).reset_index()
+  accuracy.insert(3, 'template', accuracy['instruction_id'].map(templates))
+  return accuracy
+
+
+def _check_same_cells(first: Source, other: Source) -> None:
+  if first.grain != other.grain:
+    raise schema.ResultsError(
+      f'{first.path} has scores per {first.grain}, {other.path} per {other.grain}; compare results of one grain'
+    )
+  a, b = first.places, other.places
+  for dataset in {**a.phrasings, **b.phrasings}:
+    groups_a, groups_b = a.phrasings.get(dataset, {}), b.phrasings.get(dataset, {})
+    for group in {**groups_a, **groups_b}:
+      if group not in groups_a or group not in groups_b:
+        lacking = other if group in groups_a else first
+        raise schema.ResultsError(
+          f'{lacking.path} ({lacking.label}) has no {group} phrasings of {dataset}, which the other evaluation has; '
+          'compare evaluations of the same mixtures'
+        )
+      if set(a.examples[dataset]) != set(b.examples[dataset]) or set(groups_a[group]) != set(groups_b[group]):
+        raise schema.ResultsError(
+          f'{first.path} ({first.label}) and {other.path} ({other.label}) differ in the examples or phrasings of '
+          f'{dataset} ({group}); compare evaluations with the same settings'
+        )
+
+
+def _check_same_sample(first: Source, first_scores: cells.Arrays, other: Source, other_scores: cells.Arrays) -> None:
+  """Where cells were sampled, the sample must be the same, or changes would not be paired."""
+  for dataset, groups in first_scores.items():
+    for group, scores in groups.items():
+      if (np.isnan(scores) != np.isnan(other_scores[dataset][group])).any():
+        raise schema.ResultsError(
+          f'{first.path} ({first.label}) and {other.path} ({other.label}) have different samples of the cells of '
+          f'{dataset} ({group}); compare evaluations with the same CELL_BUDGET and seed'
+        )

@@ -1,0 +1,314 @@
+"""TODO"""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from robust_t5x.analysis import comparison, statistics
+
+ENCODER, DECODER, OUTPUT = 'encoder', 'first decoder step', 'first output token'
+COSINE, EUCLIDEAN, JENSEN_SHANNON = 'cosine', 'euclidean', 'Jensen-Shannon'
+MEASURES = (
+  (ENCODER, COSINE), (ENCODER, EUCLIDEAN), (DECODER, COSINE), (DECODER, EUCLIDEAN), (OUTPUT, JENSEN_SHANNON),
+)  # fmt: skip
+WITHOUT, WITH = 'without prompt', 'with prompt'
+
+
+class RepresentationError(ValueError):
+  """A setting or result that representations cannot be set against; the message names it and the cure."""
+
+
+@dataclasses.dataclass(frozen=True)
+class States:
+  """What a model makes of one dataset's inputs.
+
+  Attributes:
+    encoder: mean encoder state [N, k, D].
+    decoder: decoder state at the first step, before the output layer [N, k, D].
+    output: log-probabilities of the first output token [N, k, V].
+  """
+
+  encoder: np.ndarray
+  decoder: np.ndarray
+  output: np.ndarray
+
+  def place(self, name: str) -> np.ndarray:
+    """The array of ENCODER, DECODER or OUTPUT."""
+    return {ENCODER: self.encoder, DECODER: self.decoder, OUTPUT: self.output}[name]
+
+
+def distance(a: np.ndarray, b: np.ndarray, measure: str) -> np.ndarray:
+  """Distance over the last axis, [...].
+
+  Args:
+    a: [..., D]; log-probabilities for JENSEN_SHANNON.
+    b: [..., D], broadcast against a.
+    measure: COSINE, 1 - cos in [0, 2]; EUCLIDEAN, divided by √D so that models of other widths compare;
+      JENSEN_SHANNON, in nats, in [0, ln 2] (Lin 1991).
+  """
+  if measure == COSINE:
+    norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
+    return 1 - (a * b).sum(-1) / np.maximum(norms, 1e-12)
+  if measure == EUCLIDEAN:
+    return np.linalg.norm(a - b, axis=-1) / np.sqrt(a.shape[-1])
+  middle = np.logaddexp(a, b) - np.log(2)
+  return np.maximum(0.5 * ((np.exp(a) * (a - middle)).sum(-1) + (np.exp(b) * (b - middle)).sum(-1)), 0)
+
+
+def to_canonical(states: np.ndarray, observed: np.ndarray, measure: str) -> np.ndarray:
+  """Distance of every phrasing to the canonical place of its example [N, k]; NaN where nothing is left to compare with.
+
+  Args:
+    states: [N, k, D]; log-probabilities for JENSEN_SHANNON, which are averaged as probabilities.
+    observed: which phrasings are [k].
+    measure: see `distance`.
+  """
+  logs = measure == JENSEN_SHANNON
+  values = np.exp(states) if logs else states
+  chosen = observed if observed.any() else np.ones_like(observed)
+  total, count = values[:, chosen].sum(1, keepdims=True), int(chosen.sum())
+  out = np.full(states.shape[:2], np.nan)
+  for i, own in enumerate(chosen):
+    others = count - int(own)
+    if others:
+      mean = (total[:, 0] - values[:, i] * own) / others
+      out[:, i] = distance(states[:, i], np.log(np.maximum(mean, 1e-30)) if logs else mean, measure)
+  return out
+
+
+def between_phrasings(states: np.ndarray, measure: str) -> np.ndarray:
+  """Mean distance over all pairs of phrasings of each example [N]; NaN for a single phrasing."""
+  k = states.shape[1]
+  if measure == JENSEN_SHANNON:
+    return _pairwise_jensen_shannon(states)
+  pairs = [distance(states[:, i, None], states[:, i + 1 :], measure) for i in range(k - 1)]
+  return np.concatenate(pairs, axis=1).mean(1) if pairs else np.full(len(states), np.nan)
+
+
+def _pairwise_jensen_shannon(logs: np.ndarray) -> np.ndarray:
+  """`between_phrasings` of log-probabilities [N, k, V]: entropy of the pair's mean less the mean of their entropies."""
+  p = np.exp(logs)
+  own = -(p * logs).sum(-1)  # [N, k]
+  k = p.shape[1]
+  out = np.zeros(len(p))
+  for i in range(k - 1):
+    middle = 0.5 * (p[:, i, None] + p[:, i + 1 :])
+    entropy = -(middle * np.log(np.maximum(middle, 1e-30))).sum(-1)
+    out += (entropy - 0.5 * (own[:, i, None] + own[:, i + 1 :])).sum(1)
+  return np.maximum(out, 0) / (k * (k - 1) / 2) if k > 1 else np.full(len(p), np.nan)
+
+
+def between_examples(states: np.ndarray, measure: str) -> float:
+  """Mean distance over neighbouring examples under the same phrasing; NaN for a single example.
+
+  What distances between phrasings are to be set against: a model that makes everything alike has both small.
+  """
+  if len(states) < 2:
+    return float('nan')
+  return float(distance(states, np.roll(states, 1, axis=0), measure).mean())
+
+
+def rank_correlation(
+  distances: Sequence[np.ndarray], losses: Sequence[np.ndarray], replicates: int = 1000, seed: int = 0
+) -> np.ndarray:
+  """Spearman's ρ over phrasings, mean over datasets: of the data, then of each resample of phrasings, [1 + R].
+
+  Args:
+    distances: for each dataset a value per phrasing [k].
+    losses: the accuracy that each phrasing loses [k].
+    replicates: R; phrasings are drawn with replacement within each dataset.
+    seed: of the resampling.
+
+  Returns:
+    NaN where no dataset has three phrasings or more with different values.
+  """
+  import scipy.stats
+
+  rng = np.random.default_rng(seed)
+  values = []
+  for x, y in zip(distances, losses, strict=True):
+    k = len(x)
+    if k < 3:
+      continue
+    drawn = np.concatenate([np.arange(k)[None], rng.integers(k, size=(replicates, k))])
+    ranks = [scipy.stats.rankdata(v[drawn], axis=1) for v in (x, y)]
+    a, b = (r - r.mean(1, keepdims=True) for r in ranks)
+    scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
+    values.append(np.divide((a * b).sum(1), scale, out=np.full(len(drawn), np.nan), where=scale > 0))
+  if not values:
+    return np.full(1 + replicates, np.nan)
+  known = ~np.isnan(values)
+  return np.divide(np.nansum(values, 0), known.sum(0), out=np.full(1 + replicates, np.nan), where=known.any(0))
+
+
+def principal_components(points: np.ndarray, fitted_on: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
+  """Coordinates on the first principal components.
+
+  Args:
+    points: [..., D].
+    fitted_on: points [n, D] that centre and components are taken from.
+    count: components.
+
+  Returns:
+    ([..., count]; the share of the variance of `fitted_on` that each component has [count]).
+  """
+  centre = fitted_on.mean(0)
+  _, values, rows = np.linalg.svd(fitted_on - centre, full_matrices=False)
+  shares = values**2 / max((values**2).sum(), 1e-30)
+  return (points - centre) @ rows[:count].T, shares[:count]
+
+
+ALL = 'all'
+
+
+@dataclasses.dataclass(frozen=True)
+class Representation:
+  """What was found.
+
+  Attributes:
+    distances: a row per model, place, measure and quantity ('between phrasings', 'between examples', 'ratio' and 'GROUP to
+      canonical'; also 'change of ...' of the model with prompt, paired): estimate, low, high.
+    correlations: a row per model, place, measure and group of phrasings: rho, low, high, number of phrasings.
+    phrasings: a row per model, dataset and phrasing: group, instruction_id, template, accuracy, lost (accuracy), a column
+      per place and measure with the mean distance to the canonical place, and x, y and u, v on the maps of the decoder and
+      of the encoder.
+    shares: place -> share of variance of the two axes of its map.
+  """
+
+  distances: pd.DataFrame
+  correlations: pd.DataFrame
+  phrasings: pd.DataFrame
+  shares: Mapping[str, Sequence[float]]
+
+
+def column(place: str, measure: str) -> str:
+  """Name of a distance in Representation.phrasings."""
+  return f'{place}, {measure}'
+
+
+class Collector:
+  """Takes the states of one dataset after another and keeps what is needed of them."""
+
+  def __init__(self, models: Sequence[str], accuracies: Mapping[str, pd.Series]):
+    """Args: labels of the models; accuracy of each phrasing by (dataset, instruction id), for models that have one."""
+    self._models, self._accuracies = tuple(models), accuracies
+    self._canonical: dict[tuple[str, str], list[dict[str, np.ndarray]]] = {}
+    self._between: dict[tuple[str, str], list[np.ndarray]] = {}
+    self._examples: dict[tuple[str, str], list[np.ndarray]] = {}
+    self._rows: list[pd.DataFrame] = []
+    self._means: dict[str, list[np.ndarray]] = {DECODER: [], ENCODER: []}
+
+  def add(self, dataset: str, phrasings: pd.DataFrame, states: Mapping[str, States]) -> None:
+    """Measures a dataset.
+
+    Args:
+      dataset: its name.
+      phrasings: group, instruction_id and template of each of the k phrasings.
+      states: model -> its states.
+    """
+    observed = (phrasings['group'] == comparison.OBSERVED).to_numpy()
+    rows = {model: phrasings.assign(model=model, dataset=dataset) for model in self._models}
+    for place, measure in MEASURES:
+      arrays = [states[model].place(place) for model in self._models]
+      found = np.stack([to_canonical(a, observed, measure) for a in arrays])  # [M, N, k]
+      for model, one in zip(self._models, found, strict=True):
+        rows[model][column(place, measure)] = one.mean(0)
+      groups = {group: found[:, :, (phrasings['group'] == group).to_numpy()] for group in phrasings['group'].unique()}
+      self._canonical.setdefault((place, measure), []).append(groups)
+      self._between.setdefault((place, measure), []).append(np.stack([between_phrasings(a, measure) for a in arrays]))
+      self._examples.setdefault((place, measure), []).append(np.array([between_examples(a, measure) for a in arrays]))
+    for place, kept in self._means.items():
+      kept.append(np.stack([states[model].place(place).mean(0) for model in self._models]))  # [M, k, D]
+    for model in self._models:
+      rows[model]['accuracy'] = self._accuracy(model, dataset, phrasings)
+      rows[model]['lost'] = _lost(rows[model]['accuracy'].to_numpy(), observed)
+      self._rows.append(rows[model])
+
+  def _accuracy(self, model: str, dataset: str, phrasings: pd.DataFrame) -> np.ndarray:
+    if model not in self._accuracies:
+      return np.full(len(phrasings), np.nan)
+    keys = pd.MultiIndex.from_product([[dataset], phrasings['instruction_id']])
+    found = self._accuracies[model].reindex(keys).to_numpy(float)
+    if np.isnan(found).any():
+      raise RepresentationError(
+        f'RESULTS: the evaluation {model} has no phrasing {phrasings["instruction_id"][np.isnan(found)].iloc[0]!r} of '
+        f'{dataset}; give an evaluation of the same mixtures'
+      )
+    return found
+
+  def finish(self) -> Representation:
+    """All that was found."""
+    phrasings = pd.concat(self._rows, ignore_index=True)
+    shares = {}
+    for place, names in ((DECODER, ('x', 'y')), (ENCODER, ('u', 'v'))):
+      means = self._means[place]
+      # Axes are those of the model without prompt, so that both maps are the same.
+      points, share = principal_components(np.concatenate(means, axis=1), np.concatenate([m[0] for m in means]))
+      shares[place] = [round(float(s), 4) for s in share]
+      rows = [points[m, a:b] for a, b in _spans([x.shape[1] for x in means]) for m in range(len(self._models))]
+      phrasings[list(names)] = np.concatenate(rows)
+    return Representation(self._distances(), self._correlations(phrasings), phrasings, shares)
+
+  def _distances(self) -> pd.DataFrame:
+    rows = []
+    for place, measure in MEASURES:
+      values = {'between phrasings': _bootstrap([{'x': b[:, :, None]} for b in self._between[place, measure]], 'x')}
+      datasets = self._canonical[place, measure]
+      for group in dict.fromkeys(g for groups in datasets for g in groups):
+        chosen = [{group: g[group]} for g in datasets if group in g]
+        values[f'{group} to canonical'] = _bootstrap(chosen, group)
+      examples = np.mean(self._examples[place, measure], axis=0)
+      for m, model in enumerate(self._models):
+        for name, resampled in values.items():
+          rows.append((model, place, measure, name, statistics.interval(resampled[:, m])))
+          if m:
+            rows.append(
+              (model, place, measure, f'change of {name}', statistics.interval(resampled[:, m] - resampled[:, 0]))
+            )
+        rows.append(
+          (model, place, measure, 'between examples', comparison.Interval(float(examples[m]), np.nan, np.nan))
+        )
+        ratios = values['between phrasings'] / examples
+        rows.append((model, place, measure, 'ratio', statistics.interval(ratios[:, m])))
+        if m:
+          rows.append((model, place, measure, 'change of ratio', statistics.interval(ratios[:, m] - ratios[:, 0])))
+    return pd.DataFrame(
+      [(*row[:4], row[4].estimate, row[4].low, row[4].high) for row in rows],
+      columns=['model', 'place', 'measure', 'quantity', 'estimate', 'low', 'high'],
+    )
+
+  def _correlations(self, phrasings: pd.DataFrame) -> pd.DataFrame:
+    rows = []
+    groups = phrasings['group'].unique()
+    others = [g for g in groups if g != comparison.OBSERVED]
+    for model in self._models:
+      if model not in self._accuracies:
+        continue
+      for group in (*others, *([ALL] if len(groups) > 1 else [])):
+        part = phrasings[(phrasings['model'] == model) & ((phrasings['group'] == group) | (group == ALL))]
+        parts = [p for _, p in part.groupby('dataset', sort=False)]
+        for place, measure in MEASURES:
+          name = column(place, measure)
+          values = rank_correlation([p[name].to_numpy() for p in parts], [p['lost'].to_numpy() for p in parts])
+          rho = statistics.interval(values)
+          rows.append((model, group, place, measure, rho.estimate, rho.low, rho.high, len(part)))
+    names = ['model', 'group', 'place', 'measure', 'rho', 'low', 'high', 'phrasings']
+    return pd.DataFrame(rows, columns=names)
+
+
+def _bootstrap(datasets: Sequence[Mapping[str, np.ndarray]], group: str) -> np.ndarray:
+  """Means [1 + R, M] over datasets, examples and phrasings, of the data and of resamples of both."""
+  resampled = statistics.resample(list(datasets))
+  return statistics.over_datasets(resampled, lambda groups: groups[group].metric('AvgP'))
+
+
+def _lost(accuracy: np.ndarray, observed: np.ndarray) -> np.ndarray:
+  """Accuracy that each phrasing loses against the observed phrasings' mean, or against that of all if none is."""
+  return accuracy[observed if observed.any() else slice(None)].mean() - accuracy
+
+
+def _spans(sizes: Sequence[int]) -> list[tuple[int, int]]:
+  ends = np.cumsum(sizes)
+  return [(int(e - s), int(e)) for s, e in zip(sizes, ends, strict=True)]

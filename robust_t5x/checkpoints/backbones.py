@@ -1,0 +1,201 @@
+"""Checkpoints: the frozen backbone that a run starts from, and the trainable state that a run writes.
+
+A backbone is read in whatever format it was published. A run never copies it: its own checkpoints hold the trainable
+state only and name the backbone by path and hash.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import functools
+import hashlib
+import os
+from typing import Any
+
+import fsspec
+import jax
+import numpy as np
+
+from robust_t5x.checkpoints import huggingface, t5x_format
+from robust_t5x.models import t5, trainable
+from robust_t5x.runtime import progress
+
+BUNDLED = 'bundled'
+
+
+class CheckpointError(ValueError):
+  """A checkpoint that is missing, unreadable, or does not fit the model."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RestoreReport:
+  """What a restore did, as parameter paths.
+
+  Attributes:
+    loaded: taken from the checkpoint.
+    fresh: kept as initialised, since the checkpoint lacks them.
+    unused: in the checkpoint, without a place in the model.
+  """
+
+  loaded: tuple[str, ...]
+  fresh: tuple[str, ...]
+  unused: tuple[str, ...]
+
+  def __str__(self):
+    parts = [f'{len(self.loaded)} parameters loaded']
+    for name, paths in (('fresh', self.fresh), ('not used', self.unused)):
+      if paths:
+        parts.append(f'{len(paths)} {name} ({", ".join(paths[:4])}{", ..." if len(paths) > 4 else ""})')
+    return ', '.join(parts)
+
+
+def bundled_path() -> str:
+  """Directory of the mini model that the package ships."""
+  return os.path.join(os.path.dirname(os.path.dirname(__file__)), 'mini')
+
+
+def resolve(path: str) -> str:
+  """A checkpoint's path; 'bundled' is the mini model of the package."""
+  return bundled_path() if path == BUNDLED else os.path.expanduser(path).rstrip('/')
+
+
+@functools.lru_cache(maxsize=4)
+def open_backbone(path: str) -> Any:
+  """Opens a checkpoint in whatever format it is.
+
+  Formats: Hugging Face's T5 layout (`config.json`, `model.safetensors`, sharded or not), T5X's published layout, and
+  T5X's newer one written by orbax; on disk, or in a bucket (gs://...; Hugging Face's layout in any place that fsspec
+  knows).
+
+  Args:
+    path: the checkpoint's directory, or 'bundled'.
+
+  Returns:
+    An object with `path`, `format`, `config`, `shapes` (T5X's name -> (shape, dtype)) and `read(name)`.
+
+  Raises:
+    ValueError: naming what is missing, and what to do.
+  """
+  directory = resolve(path)
+  present = _present(directory)
+  if 'config.json' in present:
+    return huggingface.HuggingFaceBackbone(directory)
+  if 'checkpoint' in present and any(name.startswith('target.') for name in present):
+    return t5x_format.T5XBackbone(directory, 't5x')
+  if present & {'state', '_METADATA'}:
+    return t5x_format.T5XBackbone(directory, 'orbax')
+  steps = sorted((n for n in present if n.startswith('checkpoint_')), key=lambda n: (len(n), n))
+  if steps:
+    raise CheckpointError(
+      f'INITIAL_CHECKPOINT_PATH: {directory} holds several checkpoints; give {directory}/{steps[-1]}'
+    )
+  if any(name.endswith('.index') for name in present):
+    raise CheckpointError(
+      f"INITIAL_CHECKPOINT_PATH: {directory} is a TensorFlow checkpoint, which is not read; T5X's own are in "
+      'gs://t5-data/pretrained_models/t5x'
+    )
+  raise CheckpointError(
+    f"INITIAL_CHECKPOINT_PATH: {directory} is no checkpoint; Hugging Face's layout has config.json, T5X's has "
+    'checkpoint and target.*, the one that orbax writes for T5X has state'
+  )
+
+
+def _present(directory: str) -> set[str]:
+  """Names in a directory; in a bucket only those that tell the format."""
+  if directory.startswith('gs://'):
+    names = ('config.json', 'checkpoint', 'state/_METADATA', '_METADATA')
+    try:
+      found = {name for name in names if t5x_format.read_file(directory, name) is not None}
+    except ValueError as e:
+      raise CheckpointError(f'INITIAL_CHECKPOINT_PATH: {directory} cannot be read ({str(e).splitlines()[0]})') from e
+    if not found:
+      raise CheckpointError(f'INITIAL_CHECKPOINT_PATH: {directory} holds no checkpoint; give the directory of a step')
+    return {name.split('/')[0] for name in found} | ({'target.'} if 'checkpoint' in found else set())
+  try:
+    files, root = fsspec.core.url_to_fs(directory)
+    return {name.rstrip('/').rsplit('/', 1)[-1] for name in files.ls(root, detail=False)}
+  except (FileNotFoundError, NotADirectoryError) as e:
+    raise CheckpointError(
+      f'INITIAL_CHECKPOINT_PATH: no directory {directory}; give the directory of a checkpoint, '
+      "or 'bundled' for the mini model"
+    ) from e
+
+
+@functools.lru_cache(maxsize=8)
+def sha256(path: str) -> str:
+  """SHA-256 of a file, hexadecimal."""
+  digest = hashlib.sha256()
+  with open(path, 'rb') as f:
+    while block := f.read(1 << 20):
+      digest.update(block)
+  return digest.hexdigest()
+
+
+def network_config(path: str, dtype: str = 'float32', dropout_rate: float = 0.0, remat: bool = False) -> t5.T5Config:
+  """The network's configuration, as a checkpoint tells it.
+
+  Args:
+    path: see open_backbone.
+    dtype: dtype of activations.
+    dropout_rate: dropout, which a checkpoint does not decide.
+    remat: recompute activations in the backward pass.
+  """
+  config = open_backbone(path).config
+  return dataclasses.replace(config, dtype=dtype, dropout_rate=dropout_rate, remat=remat)
+
+
+def load_backbone(path: str, like: Mapping[str, Any]) -> tuple[dict[str, Any], RestoreReport]:
+  """Reads a backbone, one tensor at a time.
+
+  Args:
+    path: see open_backbone.
+    like: the model's parameters as shapes, in the dtype that each is to have and, where it is to lie on devices, with
+      its sharding; what stands under `prompt` is left out.
+
+  Returns:
+    (parameters without the prompt; report).
+
+  Raises:
+    CheckpointError: if a parameter is missing from the checkpoint, or has another shape; before anything is read.
+  """
+  source = open_backbone(path)
+  target = {name: value for name, value in trainable.flatten(like).items() if not name.startswith('prompt/')}
+  wrong = [
+    f'{name}: not in the checkpoint'
+    if name not in source.shapes
+    else f'{name}: {list(source.shapes[name][0])} in the checkpoint, {list(value.shape)} in the model'
+    for name, value in target.items()
+    if name not in source.shapes or source.shapes[name][0] != tuple(value.shape)
+  ]
+  unused = tuple(sorted(name for name in source.shapes if name not in target and not name.startswith('prompt/')))
+  if wrong:
+    more = f' and {len(wrong) - 8} more' if len(wrong) > 8 else ''
+    raise CheckpointError(
+      f'{source.path} does not fit the model: {"; ".join(wrong[:8])}{more}. Not used: {list(unused)[:8]}. '
+      'Select the model that this checkpoint was saved from (gin/models/).'
+    )
+  out = {}
+  with progress.Progress(f'reading {source.path}', len(target)) as bar:
+    for name, value in target.items():
+      array = source.read(name).astype(value.dtype, copy=False)
+      sharding = getattr(value, 'sharding', None)
+      out[name] = array if sharding is None else jax.device_put(array, sharding)
+      bar.advance(1)
+  fresh = tuple(name for name in trainable.flatten(like) if name not in target)
+  return trainable.unflatten(out), RestoreReport(tuple(target), fresh, unused)
+
+
+@functools.lru_cache(maxsize=8)
+def backbone_hash(path: str) -> str:
+  """SHA-256 over names, shapes and values of a backbone; the same for the same weights in any format.
+
+  Values are hashed as float32, in the order of T5X's names.
+  """
+  source = open_backbone(path)
+  names = sorted(name for name in source.shapes if not name.startswith('prompt/'))
+  digest = hashlib.sha256()
+  with progress.Progress(f'hashing {source.path}', len(names)) as bar:
+    for name in names:
+      digest.update(f'{name} {list(source.shapes[name][0])}\n'.encode())
+      digest.update(np.ascontiguousarray(source.read(name).astype('<f4', copy=False)))
+      bar.advance(1)
+  return digest.hexdigest()

@@ -1,0 +1,107 @@
+"""Loads a model for evaluation, inference and notebooks."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+from robust_t5x.adapters import config as config_lib
+from robust_t5x.checkpoints import adapter_files, backbones, vocabularies
+from robust_t5x.models import robust, t5
+from robust_t5x.runtime import partitioning
+
+BUNDLED_PROMPT = 'prompt.safetensors'
+
+
+@dataclasses.dataclass(frozen=True)
+class Loaded:
+  """A model that is ready to run.
+
+  Attributes:
+    model: the model.
+    params: its parameters, prompt included, on the devices.
+    identity: path and hash of backbone and prompt, and hash of the vocabulary, for run metadata.
+  """
+
+  model: robust.RobustT5
+  params: Any
+  identity: dict[str, Any]
+
+
+def load(
+  checkpoint: str, prompt: str | None = None, dtype: str = 'float32', vocabulary: str | None = None
+) -> tuple[robust.RobustT5, Any]:
+  """Loads a checkpoint, with or without a trained prompt.
+
+  Args:
+    checkpoint: a checkpoint in any format that checkpoints.open_backbone reads, or 'bundled' for the mini model of the
+      package.
+    prompt: None or 'none', 'bundled' for the aligned prompt of the package, or the path of a prompt file.
+    dtype: dtype of weights and activations, 'float32' or 'bfloat16'.
+    vocabulary: a SentencePiece file, where the checkpoint holds none.
+
+  Returns:
+    (model, params), for `model.score(params, inputs, options)`, `model.generate(params, inputs)` and
+    `model.logits(params, encoder_input_tokens, decoder_input_tokens)`.
+
+  Raises:
+    ValueError: naming what is missing or does not fit.
+  """
+  loaded = load_with_identity(checkpoint, prompt, dtype, vocabulary)
+  return loaded.model, loaded.params
+
+
+def load_with_identity(
+  checkpoint: str,
+  prompt: str | None = None,
+  dtype: str = 'float32',
+  vocabulary: str | None = None,
+  model_parallel: int = 1,
+) -> Loaded:
+  """As `load`, with path and hash of what was loaded; the weights lie on all devices.
+
+  Args:
+    checkpoint: see `load`.
+    prompt: see `load`.
+    dtype: see `load`.
+    vocabulary: see `load`.
+    model_parallel: devices that share one copy of the weights.
+  """
+  import jax
+
+  config = backbones.network_config(checkpoint, dtype)
+  backbone_hash = backbones.backbone_hash(checkpoint)
+  identity = {'backbone': {'path': checkpoint, 'sha256': backbone_hash}, 'prompt': None}
+  arrays, prompt_config = {}, None
+  if prompt not in (None, 'none'):
+    path = f'{backbones.bundled_path()}/{BUNDLED_PROMPT}' if prompt == backbones.BUNDLED else prompt
+    arrays, metadata = adapter_files.load(path)
+    config_lib.check_fits(arrays, config, path)
+    trained_on = (metadata.get('backbone') or {}).get('sha256')
+    if trained_on != backbone_hash:
+      raise config_lib.PromptError(
+        f'PROMPT: {path} was trained on another backbone (hash {str(trained_on)[:12]}, not {backbone_hash[:12]}); '
+        'use the checkpoint that it was trained on'
+      )
+    prompt_config = config_lib.config_of(arrays)
+    identity['prompt'] = {'path': prompt, 'sha256': backbones.sha256(path)}
+  pieces = vocabularies.vocabulary(vocabulary, checkpoint=checkpoint)
+  vocabularies.check_vocabulary(config, pieces)
+  identity['vocabulary'] = vocabulary_hash(pieces)
+  model = robust.RobustT5(t5.Transformer(config, prompt_config), pieces, pieces)
+  shapes, axes = model.variable_shapes()
+  mesh = partitioning.make_mesh(model_parallel)
+  partitioning.check_model(config, mesh)
+  shardings = partitioning.param_shardings(axes, shapes, mesh)
+  params, _ = backbones.load_backbone(checkpoint, partitioning.placed(shapes, shardings, dtype))
+  if arrays:
+    params['prompt'] = {
+      name: jax.device_put(array.astype(dtype), shardings['prompt'][name]) for name, array in arrays.items()
+    }
+  return Loaded(model, params, identity)
+
+
+def vocabulary_hash(vocabulary: Any) -> str:
+  """SHA-256 of a SentencePiece vocabulary with its extra ids: equal if and only if texts become the same tokens."""
+  digest = hashlib.sha256(vocabulary.sp_model)
+  digest.update(f'|{vocabulary.extra_ids}'.encode())
+  return digest.hexdigest()

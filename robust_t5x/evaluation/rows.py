@@ -1,0 +1,26 @@
+"""The rows of evaluation tasks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from robust_t5x.runtime import errors
+
+
+def read_task(name: str, task_feature_lengths: Mapping[str, int], split: str) -> list[dict[str, Any]]:
+  """The rows of a flat evaluation task, tokenised.
+
+  Raises:
+    launcher.UsageError: if the task has no such split or no rows.
+  """
+  import seqio
+
+  task = seqio.get_mixture_or_task(name)
+  if split not in task.splits:
+    raise errors.UsageError(f'SPLIT: task {name} has no split {split!r}, only {", ".join(task.splits)}')
+  ds = task.get_dataset(dict(task_feature_lengths), split=split, shuffle=False)
+  rows = []
+  for row in ds.as_numpy_iterator():
+    rows.append({k: v.decode() if isinstance(v, bytes) else v for k, v in row.items()})
+  if not rows:
+    raise errors.UsageError(f'task {name} has no examples in split {split!r}')
+  return rows

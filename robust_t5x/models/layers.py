@@ -1,0 +1,72 @@
+"""Layers that families of networks share."""
+
+from typing import Any
+
+from flax import linen as nn
+from flax.linen import partitioning
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+
+# Added to the attention logits of masked positions; finite, so that a row without any token stays finite too.
+MASKED = -1e10
+
+
+def branch_layout(branches: int, length: int) -> tuple[np.ndarray, np.ndarray]:
+  """How several continuations of one start token lie in one row, so that what they share is computed once.
+
+  The row holds the start, then positions 1 to length - 1 of each branch: Q = 1 + branches · (length - 1) in all.
+
+  Args:
+    branches: number of continuations; 1 is an ordinary row.
+    length: positions of each with the start.
+
+  Returns:
+    (position of each in its sequence, int [Q]; bool [Q, Q], whether a query sees a key: what stands before it in its
+    own branch, itself, and the start).
+  """
+  positions = np.concatenate([[0], np.tile(np.arange(1, length), branches)])
+  branch = np.concatenate([[-1], np.repeat(np.arange(branches), length - 1)])
+  own = (branch[None, :] == branch[:, None]) | (branch[None, :] == -1)
+  return positions, own & (positions[None, :] <= positions[:, None])
+
+
+class Dense(nn.Module):
+  """Linear map of the last axis, without bias."""
+
+  features: int
+  axes: tuple[str, str]
+  dtype: Any
+  init_scale: float = 1.0
+
+  @nn.compact
+  def __call__(self, inputs: jax.Array) -> jax.Array:
+    """[..., in] -> [..., features]."""
+    kernel = partitioning.param_with_axes(
+      'kernel',
+      nn.initializers.variance_scaling(self.init_scale, 'fan_in', 'truncated_normal'),
+      (inputs.shape[-1], self.features),
+      jnp.float32,
+      axes=self.axes,
+    )
+    return jnp.dot(inputs.astype(self.dtype), jnp.asarray(kernel, self.dtype))
+
+
+class LayerNorm(nn.Module):
+  """Root-mean-square normalisation with a scale, computed in float32."""
+
+  dtype: Any
+
+  @nn.compact
+  def __call__(self, inputs: jax.Array) -> jax.Array:
+    """[..., D] -> [..., D]."""
+    x = inputs.astype(jnp.float32)
+    scale = partitioning.param_with_axes('scale', nn.initializers.ones, (x.shape[-1],), jnp.float32, axes=('embed',))
+    x = x * lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-6)
+    return (x * scale).astype(self.dtype)
+
+
+def mask_bias(mask: jax.Array, dtype) -> jax.Array:
+  """[N, S] of 0/1 -> additive [N, 1, 1, S]."""
+  return jnp.where(mask > 0, 0.0, MASKED).astype(dtype)[:, None, None, :]

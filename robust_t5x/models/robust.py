@@ -1,0 +1,386 @@
+"""The model: network, prompt and objective behind the protocol that T5X's trainer, evaluator and inferer call.
+
+One class serves both launchers. It imports nothing of T5X and, until a dataset is asked for, nothing of TensorFlow.
+
+Shape letters: B batch, K phrasings, T input tokens, L target tokens, C options, V vocabulary.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from clu import metrics as clu_metrics
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from robust_t5x import objectives
+from robust_t5x.models import decoding, t5
+from robust_t5x.models import trainable as trainable_lib
+from robust_t5x.runtime import partitioning
+
+Batch = Mapping[str, jax.Array]
+
+
+class RobustT5:
+  """An encoder-decoder whose loss compares K phrasings of each example.
+
+  `encoder_input_tokens` is [B, K, T] in alignment training (phrasing 0 is the canonical one) and [B, T] everywhere
+  else; the decoder's features are shared by all phrasings of an example.
+  """
+
+  def __init__(
+    self,
+    module: t5.Transformer,
+    input_vocabulary: Any,
+    output_vocabulary: Any,
+    optimizer_def: Any = None,
+    alignment_objective: Callable[[objectives.Branches], jax.Array] | None = None,
+    alignment_weight: float = 0.5,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
+    trainable: trainable_lib.Trainable | None = None,
+    initial_prompt: Callable[['RobustT5'], Mapping[str, np.ndarray]] | None = None,
+    summed_parts: int = 1,
+    canonical_trains: bool = True,
+  ):
+    """Builds the model.
+
+    Args:
+      module: the network.
+      input_vocabulary: seqio vocabulary of the inputs.
+      output_vocabulary: seqio vocabulary of the targets.
+      optimizer_def: an optax transformation (own runtime) or a T5X optimizer definition (T5X).
+      alignment_objective: a function of robust_t5x.objectives, or None for cross-entropy alone.
+      alignment_weight: λ of (1 − λ) · cross-entropy + λ · alignment; in [0, 1].
+      label_smoothing: see objectives.cross_entropy.
+      z_loss: see objectives.cross_entropy.
+      trainable: what `loss_fn` may move, for a trainer that differentiates by all parameters, as T5X's does; None where
+        the trainer differentiates by what trains only.
+      initial_prompt: gives the prompt's initial parameters instead of the network's own initialisation.
+      summed_parts: parts of a batch whose gradients the trainer adds up without telling `loss_fn` the totals, as T5X
+        does with its microbatches; each then counts for one over their number.
+      canonical_trains: whether the canonical phrasing takes part in the cross-entropy and is differentiated. Where not,
+        it only says what the others are drawn to, and saves a step its backward pass.
+    """
+    if not 0.0 <= alignment_weight <= 1.0:
+      raise ValueError(f'ALIGNMENT_WEIGHT is {alignment_weight}; it must lie between 0 and 1')
+    self.module = module
+    self.input_vocabulary = input_vocabulary
+    self.output_vocabulary = output_vocabulary
+    self.optimizer_def = optimizer_def
+    self.alignment_objective = alignment_objective
+    self.alignment_weight = alignment_weight
+    self.label_smoothing = label_smoothing
+    self.z_loss = z_loss
+    self.trainable = trainable
+    self.initial_prompt = initial_prompt
+    self.summed_parts = summed_parts
+    self.canonical_trains = canonical_trains
+    self._programs: dict[tuple[str, Any], Callable[..., Any]] = {}
+
+  @property
+  def FEATURE_CONVERTER_CLS(self):  # noqa: N802 (the name is T5X's)
+    """The seqio feature converter; imports TensorFlow."""
+    from robust_t5x.models import features
+
+    return features.PhrasingFeatureConverter
+
+  def get_initial_variables(
+    self,
+    rng: jax.Array,
+    input_shapes: Mapping[str, tuple[int, ...]],
+    input_types: Mapping[str, Any] | None = None,
+  ) -> dict[str, Any]:
+    """Fresh variables: 'params' and 'params_axes' (their logical axes).
+
+    Args:
+      rng: key of the initialisation.
+      input_shapes: ignored.
+      input_types: ignored; tokens are int32.
+    """
+    del input_shapes, input_types  # parameters depend on neither
+    variables = self.initial_variables(rng)
+    if self.initial_prompt is not None and 'prompt' in variables['params']:
+      with jax.ensure_compile_time_eval():  # a trainer may call this while it traces
+        prompt = self.initial_prompt(self)
+      variables['params']['prompt'] = {name: jnp.asarray(value) for name, value in prompt.items()}
+    return variables
+
+  def initial_variables(self, rng: jax.Array) -> dict[str, Any]:
+    """As get_initial_variables, with the network's own initialisation of the prompt."""
+    tokens = jnp.ones((1, 8), jnp.int32)
+    return self.module.init(rng, tokens, tokens)
+
+  def variable_shapes(self) -> tuple[dict[str, Any], Any]:
+    """(shapes of the parameters, their logical axes), without computing anything."""
+    axes = {}
+
+    def initialise(key):
+      variables = self.initial_variables(key)
+      axes.update(variables['params_axes'])
+      return variables['params']
+
+    return jax.eval_shape(initialise, jax.random.key(0)), axes
+
+  def branches(
+    self,
+    params: Mapping[str, Any],
+    batch: Batch,
+    dropout_rng: jax.Array | None = None,
+    normalizers: objectives.Normalizers | None = None,
+  ) -> objectives.Branches:
+    """Runs the network on all phrasings of a batch, teacher-forced."""
+    tokens = batch['encoder_input_tokens']
+    if tokens.ndim == 2:
+      tokens = tokens[:, None]
+    targets = batch['decoder_input_tokens']
+    if self.canonical_is_fixed(tokens.shape[1]):
+      keys = (None, None) if dropout_rng is None else jax.random.split(dropout_rng)
+      # A pass of its own: a backward pass over rows of which only some need it costs what one over all rows costs.
+      canonical = self._run(jax.lax.stop_gradient(params), tokens[:, :1], targets, keys[0])
+      others = self._run(params, tokens[:, 1:], targets, keys[1])
+      logits, encoded, mask, decoded = (jnp.concatenate(pair, axis=1) for pair in zip(canonical, others, strict=True))
+    else:
+      logits, encoded, mask, decoded = self._run(params, tokens, targets, dropout_rng)
+    needed = objectives.needed(self.alignment_objective) if tokens.shape[1] > 1 else ()
+    weights = _weights(batch)
+    reference, reference_decoded = (
+      self._reference(params, tokens[:, :1], targets) if 'reference' in needed else (None, None)
+    )
+    return objectives.Branches(
+      logits=logits,
+      targets=batch['decoder_target_tokens'],
+      weights=weights,
+      encoded=encoded,
+      encoded_mask=mask,
+      normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
+      decoded=decoded,
+      reference=reference,
+      reference_decoded=reference_decoded,
+    )
+
+  def canonical_is_fixed(self, phrasings: int) -> bool:
+    """Whether the canonical one of K phrasings is only what the others are drawn to."""
+    return phrasings > 1 and self.alignment_objective is not None and not self.canonical_trains
+
+  def _run(self, params, tokens, targets, dropout_rng, module=None):
+    """Phrasings [B, K, T], decoder inputs [B, L] -> [B, K, ...]: logits, encoding, its mask, the decoder's states."""
+    module = self.module if module is None else module
+    examples, phrasings, length = tokens.shape
+    variables = {'params': params}
+    deterministic = dropout_rng is None
+    rngs = [{}, {}] if deterministic else [{'dropout': k} for k in jax.random.split(dropout_rng)]
+    encoded, mask = module.apply(
+      variables,
+      tokens.reshape(examples * phrasings, length),
+      deterministic=deterministic,
+      rngs=rngs[0],
+      method=module.encode,
+    )
+    logits, states = module.apply(
+      variables,
+      encoded,
+      mask,
+      jnp.repeat(targets, phrasings, axis=0),
+      deterministic=deterministic,
+      rngs=rngs[1],
+      mutable=['intermediates'],
+      method=module.decode,
+    )
+    decoded = states['intermediates']['decoder']['states'][0]
+    return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in (logits, encoded, mask, decoded))
+
+  def _reference(self, params, tokens, targets):
+    """Of the backbone without prompt and dropout, as constants: logits [B, L, V], the decoder's states [B, L, D].
+
+    Tokens [B, 1, T] are the canonical phrasing's.
+    """
+    backbone = {name: value for name, value in params.items() if name != 'prompt'}
+    logits, _, _, decoded = self._run(backbone, tokens, targets, None, self.module.clone(prompt=None))
+    return jax.lax.stop_gradient((logits[:, 0], decoded[:, 0]))
+
+  def normalizers(self, batch: Batch, axis_name: str | None = None) -> objectives.Normalizers:
+    """Totals of a whole batch, for losses computed on its parts (microbatches, devices of `axis_name`)."""
+    return objectives.normalizers(_weights(batch), axis_name)
+
+  def loss_fn(
+    self,
+    params: Mapping[str, Any],
+    batch: Batch,
+    dropout_rng: jax.Array | None,
+    normalizers: objectives.Normalizers | None = None,
+  ) -> tuple[jax.Array, dict[str, clu_metrics.Metric]]:
+    """Loss and metrics of a batch, or of a part of one.
+
+    Args:
+      params: all parameters.
+      batch: features as the converter makes them.
+      dropout_rng: key for dropout, or None for none.
+      normalizers: totals of the whole batch where this is only a part of it (see `normalizers`); the losses of the
+        parts then add up to that of the whole.
+
+    Returns:
+      (scalar loss, metrics: loss, cross_entropy, token_accuracy and, with several phrasings, alignment and agreement).
+    """
+    if self.trainable is not None:
+      moving, frozen = self.trainable.split(params)
+      params = trainable_lib.merge(moving, jax.lax.stop_gradient(frozen))
+    branches = self.branches(params, batch, dropout_rng, normalizers)
+    phrasings = branches.logits.shape[1]
+    first = 1 if self.canonical_is_fixed(phrasings) else 0
+    trained = branches._replace(logits=branches.logits[:, first:])
+    loss = cross_entropy = objectives.cross_entropy(trained, self.label_smoothing, self.z_loss)
+    guesses = branches.logits.argmax(axis=-1)  # [B, K, L]
+    tokens = branches.weights.sum()
+    right = (guesses == branches.targets[:, None]).mean(axis=1)
+    metrics = {
+      'cross_entropy': _share(cross_entropy, branches.normalizers.tokens, tokens),
+      'token_accuracy': clu_metrics.Average((right * branches.weights).sum(), tokens),
+    }
+    if self.alignment_objective is not None and phrasings > 1:
+      alignment = self.alignment_objective(branches)
+      loss = (1.0 - self.alignment_weight) * cross_entropy + self.alignment_weight * alignment
+      agree = (guesses == guesses[:, :1]).all(axis=1)
+      metrics['alignment'] = _share(alignment, branches.normalizers.tokens, tokens)
+      metrics['agreement'] = clu_metrics.Average((agree * branches.weights).sum(), tokens)
+    metrics['loss'] = _share(loss, branches.normalizers.tokens, tokens)
+    return loss / self.summed_parts, metrics
+
+  def eval_fn(self, params: Mapping[str, Any], batch: Batch):
+    """As loss_fn, without dropout."""
+    return self.loss_fn(params, batch, None)
+
+  def score_batch(self, params: Mapping[str, Any], batch: Batch, return_intermediates: bool = False) -> jax.Array:
+    """Log-likelihood of each target, teacher-forced, summed over its tokens.
+
+    Args:
+      params: all parameters.
+      batch: features with `encoder_input_tokens` [B, T].
+      return_intermediates: also return what T5X's evaluators read beside the scores.
+
+    Returns:
+      float32 [B], in nats; with intermediates a pair (scores, nested dict).
+    """
+    branches = self.branches(params, batch)
+    token_scores = _target_log_probabilities(branches.logits[:, 0], branches.targets) * branches.weights
+    scores = token_scores.sum(axis=-1)
+    if return_intermediates:
+      decoder = {
+        'target_tokens': (branches.targets,),
+        'loss_weights': (branches.weights,),
+        'token_scores': (token_scores,),
+      }
+      return scores, {'decoder': decoder}
+    return scores
+
+  def score_options(self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, options: jax.Array) -> jax.Array:
+    """Log-likelihood, in nats, of every option [B, C, L] of every input [B, T]; see decoding.score_options."""
+    return decoding.score_options(self.module, params, encoder_input_tokens, options)
+
+  def score_free_running(
+    self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, options: jax.Array
+  ) -> jax.Array:
+    """The scorer `paper_logits` of every option [B, C, L] of every input [B, T]; see decoding.score_free_running."""
+    eos = self.output_vocabulary.eos_id
+    return decoding.score_free_running(self.module, params, encoder_input_tokens, options, eos)
+
+  def predict_batch(self, params: Mapping[str, Any], batch: Batch, rng: jax.Array | None = None) -> jax.Array:
+    """Greedy decodes, int [B, L]; 0 after the end token."""
+    return self.predict_batch_with_aux(params, batch, rng)[0]
+
+  def predict_batch_with_aux(
+    self, params: Mapping[str, Any], batch: Batch, rng: jax.Array | None = None
+  ) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Greedy decodes and their log-likelihood.
+
+    Args:
+      params: all parameters.
+      batch: `encoder_input_tokens` [B, T]; `decoder_input_tokens` [B, L] says how long an output may get.
+      rng: ignored; decoding is deterministic.
+
+    Returns:
+      (int [B, L], {'scores': float32 [B]}).
+    """
+    del rng
+    tokens, scores = self.decode_greedily(params, batch['encoder_input_tokens'], batch['decoder_input_tokens'].shape[1])
+    return tokens, {'scores': scores}
+
+  def decode_greedily(
+    self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, max_length: int
+  ) -> tuple[jax.Array, jax.Array]:
+    """Greedy outputs [B, max_length] of inputs [B, T] and their log-likelihood; see decoding.decode_greedily."""
+    eos = self.output_vocabulary.eos_id
+    return decoding.decode_greedily(self.module, params, encoder_input_tokens, max_length, eos)
+
+  def compiled_decode(self, mesh: Any = None) -> Callable[..., Any]:
+    """`decode_greedily`, compiled once per shape for the life of the model; its results are whole on every device."""
+    return self._compiled('decode', self.decode_greedily, mesh, static_argnames='max_length')
+
+  def compiled_score(self, mesh: Any = None) -> Callable[..., Any]:
+    """`score_options`, likewise."""
+    return self._compiled('score', self.score_options, mesh)
+
+  def compiled_score_free_running(self, mesh: Any = None) -> Callable[..., Any]:
+    """`score_free_running`, likewise."""
+    return self._compiled('score_free_running', self.score_free_running, mesh)
+
+  def _compiled(self, name, function, mesh, **options):
+    if (name, mesh) not in self._programs:
+      out = None if mesh is None else partitioning.replicated(mesh)
+      self._programs[name, mesh] = jax.jit(function, out_shardings=out, **options)
+    return self._programs[name, mesh]
+
+  def logits(
+    self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, decoder_input_tokens: jax.Array
+  ) -> jax.Array:
+    """Teacher-forced logits.
+
+    Args:
+      params: all parameters.
+      encoder_input_tokens: int [B, T], 0 is padding.
+      decoder_input_tokens: int [B, L], the targets shifted right behind a 0.
+
+    Returns:
+      float32 [B, L, V].
+    """
+    return self.module.apply({'params': params}, encoder_input_tokens, decoder_input_tokens)
+
+  def generate(self, params: Mapping[str, Any], inputs: Sequence[str], max_output: int = 32) -> list[str]:
+    """Greedy outputs for texts, of at most `max_output` tokens."""
+    return self._runner(params, len(inputs), max_output).generate(self._encode(inputs))
+
+  def score(
+    self, params: Mapping[str, Any], inputs: Sequence[str], options: Sequence[Sequence[str]]
+  ) -> list[np.ndarray]:
+    """Log-likelihood, in nats, of each option of each input text; one float32 array per input."""
+    if len(options) != len(inputs) or any(isinstance(o, str) or not o for o in options):
+      raise ValueError('options: give a non-empty list of options for each input')
+    return self._runner(params, len(inputs), 1).score(self._encode(inputs), options)
+
+  def _runner(self, params, rows, max_output):
+    from robust_t5x.models import runner
+
+    return runner.Runner(self, params, min(rows, 64), max_output)
+
+  def _encode(self, inputs: Sequence[str]) -> list[np.ndarray]:
+    vocabulary = self.input_vocabulary
+    return [np.asarray([*vocabulary.encode(text), vocabulary.eos_id]) for text in inputs]
+
+
+def _weights(batch: Batch) -> jax.Array:
+  """Target weights [B, L], float32; padding by default."""
+  weights = batch.get('decoder_loss_weights')
+  if weights is None:
+    weights = batch['decoder_target_tokens'] > 0
+  return weights.astype(jnp.float32)
+
+
+def _share(value: jax.Array, whole: jax.Array, part: jax.Array) -> clu_metrics.Average:
+  """A share of a mean as a metric that averages right when merged over parts."""
+  return clu_metrics.Average(value * whole, part)
+
+
+def _target_log_probabilities(logits: jax.Array, targets: jax.Array) -> jax.Array:
+  """Log probability of each target token; logits [N, L, V], targets [N, L] -> [N, L]."""
+  chosen = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+  return chosen - jax.nn.logsumexp(logits, axis=-1)

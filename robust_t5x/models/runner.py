@@ -1,0 +1,195 @@
+"""Runs a model over many inputs of different lengths: greedy outputs, and scores of given options.
+
+Inputs are sorted by length and cut into batches of few shapes (`plan_batches`), so little is computed on padding and a
+program is compiled once per shape.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from robust_t5x.runtime import partitioning
+
+_BUCKET = 8  # input lengths are padded to a multiple of this, and more coarsely from 16 times it on
+_FULL = 0.94  # share of a batch that is filled at least, each input counted with its own padding
+_GROWTH = 4  # how many times as many rows a batch of short inputs may hold
+
+
+@dataclasses.dataclass(frozen=True)
+class Batch:
+  """Inputs that run together.
+
+  Attributes:
+    members: indices of the inputs.
+    rows: rows of the program, at least as many; what is left over is padding.
+    length: tokens of each row.
+  """
+
+  members: np.ndarray
+  rows: int
+  length: int
+
+
+def bucket(length: int) -> int:
+  """Input length that a program is compiled for: of 8 to an octave from 64 on, so at most an eighth is padding."""
+  step = max(_BUCKET, (1 << max(length - 1, 0).bit_length()) // 16)
+  return -(-length // step) * step
+
+
+def plan_batches(lengths: Sequence[int], batch_size: int, longest: int | None = None, unit: int = 1) -> list[Batch]:
+  """Cuts inputs into batches of about as many tokens each, the longest inputs first.
+
+  A row count is `batch_size` times or divided by a power of two. Short inputs run in up to four times `batch_size`
+  rows while the batch holds no more tokens than `batch_size` of the longest. Where inputs of its length are few, a batch
+  is smaller, down to a sixteenth of `batch_size`, rather than padded.
+
+  Args:
+    lengths: tokens of each input.
+    batch_size: rows of a batch of the longest inputs; a multiple of `unit`.
+    longest: length for which `batch_size` is meant, the longest of the inputs by default. Given, it makes the shapes
+      the same for all sets of inputs.
+    unit: every number of rows is a multiple of it, such as the replicas.
+  """
+  order = np.argsort(lengths, kind='stable')[::-1]
+  buckets = [bucket(int(length)) for length in lengths]
+  longest = max([bucket(longest or 1), *buckets])
+  smallest = batch_size
+  while smallest % (2 * unit) == 0 and smallest > batch_size // 16:
+    smallest //= 2
+  batches = []
+  while len(order):
+    length = buckets[order[0]]
+    rows = batch_size
+    while rows < _GROWTH * batch_size and 2 * rows * length <= batch_size * longest:
+      rows *= 2
+    while rows > smallest and sum(buckets[i] for i in order[:rows]) < _FULL * rows * length:
+      rows //= 2
+    batches.append(Batch(order[:rows], rows, length))
+    order = order[rows:]
+  return batches
+
+
+class Runner:
+  """A model with its compiled programs."""
+
+  def __init__(
+    self, model: Any, params: Any, batch_size: int = 128, max_output: int = 16, max_input: int | None = None
+  ):
+    """Prepares.
+
+    Args:
+      model: a models.RobustT5.
+      params: its parameters. Where they lie on a mesh, the rows are split over its replicas; every process passes all
+        inputs and gets all results.
+      batch_size: inputs of the greatest length processed together, of shorter ones up to four times as many; rounded up
+        to a multiple of the replicas.
+      max_output: most tokens of a generated output, the end token included.
+      max_input: the greatest length of an input; by default that of the longest of each call.
+    """
+    self._model, self._params, self._max_output, self._max_input = model, params, max_output, max_input
+    self._mesh = partitioning.mesh_of(params)
+    self._unit = self._mesh.shape['data'] if self._mesh else 1
+    self._batch_size = partitioning.round_up(batch_size, self._mesh) if self._mesh else batch_size
+
+  def generate(self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None) -> list[str]:
+    """Greedy outputs as text.
+
+    Args:
+      inputs: token ids of each input, end token included, unpadded.
+      on_batch: called with the number of inputs done after each batch.
+    """
+    decode = self._model.compiled_decode(self._mesh)
+
+    def start(tokens, members):
+      del members
+      return decode(self._params, tokens, max_length=self._max_output)[0]
+
+    out: list[str] = [''] * len(inputs)
+    for members, tokens in self._run(inputs, start, on_batch):
+      for i, ids in zip(members, tokens, strict=False):
+        out[i] = self._text(ids)
+    return out
+
+  def score(
+    self,
+    inputs: Sequence[np.ndarray],
+    options: Sequence[Sequence[str]],
+    on_batch: Callable[[int], None] = lambda n: None,
+  ) -> list[np.ndarray]:
+    """Log-likelihood of every option of every input, summed over the option's tokens, in nats.
+
+    Args:
+      inputs: token ids of each input, end token included, unpadded.
+      options: the options of each input, at least one.
+      on_batch: called with the number of inputs done after each batch.
+
+    Returns:
+      For each input a float32 array with a score per option.
+    """
+    return self._score_options(self._model.compiled_score(self._mesh), inputs, options, on_batch)
+
+  def score_free_running(
+    self,
+    inputs: Sequence[np.ndarray],
+    options: Sequence[Sequence[str]],
+    on_batch: Callable[[int], None] = lambda n: None,
+  ) -> list[np.ndarray]:
+    """As `score`, with the number of decoding.score_free_running."""
+    return self._score_options(self._model.compiled_score_free_running(self._mesh), inputs, options, on_batch)
+
+  def _score_options(self, program, inputs, options, on_batch):
+    vocabulary = self._model.output_vocabulary
+    cache: dict[str, list[int]] = {}
+
+    def encode(text):
+      if text not in cache:
+        cache[text] = [*vocabulary.encode(text), vocabulary.eos_id]
+      return cache[text]
+
+    encoded = [[encode(o) for o in row] for row in options]
+    shapes = [(_power(len(row)), _power(max(map(len, row)))) for row in encoded]
+    out: list[Any] = [None] * len(inputs)
+    for shape in sorted(set(shapes)):
+      chosen = [i for i, s in enumerate(shapes) if s == shape]
+
+      def start(tokens, members, chosen=chosen, shape=shape):
+        targets = np.zeros((len(tokens), *shape), np.int32)
+        for row, member in enumerate(members):
+          for c, ids in enumerate(encoded[chosen[member]]):
+            targets[row, c, : len(ids)] = ids
+        return program(self._params, tokens, self._place(targets))
+
+      for members, scores in self._run([inputs[i] for i in chosen], start, on_batch):
+        for member, row in zip(members, scores, strict=False):
+          out[chosen[member]] = row[: len(encoded[chosen[member]])]
+    return out
+
+  def _run(
+    self, inputs: Sequence[np.ndarray], start: Callable[[Any, np.ndarray], Any], on_batch: Callable[[int], None]
+  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(indices of the inputs, result) of each batch; `start(tokens, indices)` computes on tokens [rows, length]."""
+    for batch in plan_batches([len(x) for x in inputs], self._batch_size, self._max_input, self._unit):
+      tokens = np.zeros((batch.rows, batch.length), np.int32)
+      for row, i in enumerate(batch.members):
+        tokens[row, : len(inputs[i])] = inputs[i]
+      yield batch.members, np.asarray(start(self._place(tokens), batch.members))
+      on_batch(len(batch.members))
+
+  def _place(self, rows: np.ndarray) -> Any:
+    return rows if self._mesh is None else partitioning.split_rows(rows, self._mesh)
+
+  def _text(self, ids: np.ndarray) -> str:
+    vocabulary = self._model.output_vocabulary
+    kept = []
+    for token in ids.tolist():
+      if token in (0, vocabulary.eos_id):
+        break
+      kept.append(token)
+    return vocabulary.decode(kept)
+
+
+def _power(n: int) -> int:
+  """The least power of two that is at least n, so that few shapes are compiled."""
+  return 1 << max(n - 1, 0).bit_length()

@@ -1,0 +1,450 @@
+"""The T5 encoder-decoder in flax.linen, with a place for trainable prompts.
+
+Covers T5.1.1 (gated GELU, separate output layer) and T5 1.0 (ReLU, tied output layer) by configuration. Parameter
+names, shapes and logical axes are those of T5X's checkpoints, so that a published checkpoint loads without renaming.
+Prompt parameters stand apart, under `prompt`, and take part only where they exist.
+
+Shape letters: N rows (batch × phrasings), P prompt length, T input tokens, S = P + T, L target tokens, D model width,
+H heads, F head width, V vocabulary.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+
+from flax import linen as nn
+from flax.linen import partitioning
+import jax
+from jax import lax
+import jax.numpy as jnp
+import numpy as np
+
+from robust_t5x.adapters import config as config_lib
+from robust_t5x.adapters import low_rank as low_rank_lib
+from robust_t5x.adapters import network, prefix
+from robust_t5x.models import layers
+
+
+@dataclasses.dataclass(frozen=True)
+class T5Config:
+  """Shape and numerics of a T5 network.
+
+  Attributes:
+    vocab_size: rows of the embedding table V; at least the vocabulary's size.
+    emb_dim: model width D.
+    num_heads: attention heads H.
+    head_dim: width of a head F.
+    num_encoder_layers: encoder layers.
+    num_decoder_layers: decoder layers.
+    mlp_dim: inner width of the MLP.
+    mlp_activations: ('gelu', 'linear') for T5.1.1's gated unit, ('relu',) for T5 1.0.
+    logits_via_embedding: output layer tied to the embedding (T5 1.0) or separate (T5.1.1).
+    dropout_rate: dropout probability, applied only where a call asks for it.
+    dtype: dtype of activations, 'float32' or 'bfloat16'; parameters keep the dtype they are stored in.
+    remat: recompute each layer's activations in the backward pass instead of keeping them.
+    relpos_buckets: buckets of the relative position bias.
+    relpos_max_distance: distance from which on all positions share the last bucket.
+  """
+
+  vocab_size: int
+  emb_dim: int
+  num_heads: int
+  head_dim: int
+  num_encoder_layers: int
+  num_decoder_layers: int
+  mlp_dim: int
+  mlp_activations: tuple[str, ...] = ('gelu', 'linear')
+  logits_via_embedding: bool = False
+  dropout_rate: float = 0.0
+  dtype: str = 'float32'
+  remat: bool = False
+  relpos_buckets: int = 32
+  relpos_max_distance: int = 128
+
+  @property
+  def mlp_inputs(self) -> tuple[str, ...]:
+    """Names of the MLP's projections to its inner width."""
+    gated = len(self.mlp_activations) > 1
+    return tuple(f'wi_{i}' if gated else 'wi' for i in range(len(self.mlp_activations)))
+
+
+def relative_position_buckets(
+  query_length: int, key_length: int, bidirectional: bool, num_buckets: int, max_distance: int
+) -> np.ndarray:
+  """Bucket of every (query, key) pair: exact for near positions, logarithmic further away.
+
+  Args:
+    query_length: number of query positions.
+    key_length: number of key positions.
+    bidirectional: whether keys after the query get buckets of their own (encoder) or share bucket 0 (decoder).
+    num_buckets: buckets in all.
+    max_distance: distance from which on the last bucket is used.
+
+  Returns:
+    int32 [query_length, key_length], values in [0, num_buckets).
+
+  Source: Raffel et al. 2020, section 2.1.
+  """
+  offset = np.arange(key_length)[None, :] - np.arange(query_length)[:, None]
+  first = np.zeros_like(offset)
+  if bidirectional:
+    num_buckets //= 2
+    first = np.where(offset > 0, num_buckets, 0)
+    distance = np.abs(offset)
+  else:
+    distance = np.maximum(-offset, 0)
+  exact = num_buckets // 2
+  # float32 as in the reference, since a bucket boundary can fall on a power of two.
+  ratio = np.maximum(distance, 1).astype(np.float32) / np.float32(exact)
+  far = exact + (
+    np.log(ratio + np.finfo(np.float32).eps) / np.log(max_distance / exact) * (num_buckets - exact)
+  ).astype(np.int32)
+  bucket = np.where(distance < exact, distance, np.minimum(far, num_buckets - 1))
+  return (first + bucket).astype(np.int32)
+
+
+class RelativePositionBias(nn.Module):
+  """One learned bias per head and bucket, added to the attention logits."""
+
+  config: T5Config
+  bidirectional: bool
+
+  @nn.compact
+  def __call__(self, query_length: int, key_length: int, positions: np.ndarray | None = None) -> jax.Array:
+    """Returns the bias, [1, H, query_length, key_length]; at `positions` [Q], if given, instead: [1, H, Q, Q]."""
+    cfg = self.config
+    table = partitioning.param_with_axes(
+      'rel_embedding',
+      nn.initializers.variance_scaling(1.0, 'fan_avg', 'uniform'),
+      (cfg.num_heads, cfg.relpos_buckets),
+      jnp.float32,
+      axes=('heads', 'relpos_buckets'),
+    )
+    buckets = relative_position_buckets(
+      query_length, key_length, self.bidirectional, cfg.relpos_buckets, cfg.relpos_max_distance
+    )
+    if positions is not None:
+      buckets = buckets[np.ix_(positions, positions)]
+    return jnp.asarray(table, cfg.dtype)[:, buckets][None]
+
+
+class Attention(nn.Module):
+  """Multi-head dot-product attention, T5's way: no scaling by the head's width, no bias terms."""
+
+  config: T5Config
+
+  @nn.compact
+  def __call__(
+    self,
+    queries: jax.Array,
+    keys: jax.Array,
+    bias: jax.Array | None,
+    *,
+    prompt: network.LayerPrompt = network.NO_ADDITION,
+    cache: str | None = None,
+    cache_length: int = 0,
+    deterministic: bool = True,
+  ) -> jax.Array:
+    """Attends.
+
+    Args:
+      queries: [N, Q, D].
+      keys: [N, K, D], also the values' source.
+      bias: additive mask and position bias, broadcastable to [N, H, Q, K], or None.
+      prompt: trainable key-value pairs that every query may attend to besides, and additions to projections.
+      cache: None; 'self' to append this one position to the cached keys; 'cross' to compute the keys once and keep
+        them.
+      cache_length: room of the 'self' cache.
+      deterministic: no dropout.
+
+    Returns:
+      [N, Q, D].
+    """
+    cfg = self.config
+
+    def project(inputs, name, scale=1.0):
+      width = cfg.num_heads * cfg.head_dim
+      out = layers.Dense(width, ('embed', 'joined_kv'), cfg.dtype, scale, name=name)(inputs)
+      out = out.reshape(*out.shape[:-1], cfg.num_heads, cfg.head_dim)
+      return low_rank_lib.add_low_rank(out, inputs, prompt.low_rank.get(name))
+
+    # T5 folds the division by sqrt(F) into the initialisation of the query projection.
+    query = project(queries, 'query', 1.0 / cfg.head_dim)
+    if cache == 'cross' and self.has_variable('cache', 'cross_key'):
+      key = self.get_variable('cache', 'cross_key')
+      value = self.get_variable('cache', 'cross_value')
+    else:
+      key = project(keys, 'key')
+      value = project(keys, 'value')
+      if cache == 'cross':
+        self.put_variable('cache', 'cross_key', key)
+        self.put_variable('cache', 'cross_value', value)
+      elif cache == 'self':
+        key, value, bias = self._append_to_cache(key, value, bias, cache_length)
+
+    logits = jnp.einsum('nqhf,nkhf->nhqk', query, key)
+    if bias is not None:
+      logits = logits + bias
+    # The softmax is divided by its sum after the product with the values, not before, which both ways saves a pass over
+    # all pairs of positions.
+    logits = logits.astype(jnp.float32)
+    raised = jnp.exp(logits - lax.stop_gradient(logits.max(axis=-1, keepdims=True)))
+    total = raised.sum(axis=-1).swapaxes(1, 2)[..., None]  # [N, Q, H, 1]
+    raised = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(raised.astype(cfg.dtype), deterministic=deterministic)
+    out = (jnp.einsum('nhqk,nkhf->nqhf', raised, value) / total).astype(cfg.dtype)
+    if prompt.prefix is not None:
+      out = out + prefix.attend_to_prefix(query, prompt.prefix)
+    joined = out.reshape(*out.shape[:-2], cfg.num_heads * cfg.head_dim)
+    projected = layers.Dense(queries.shape[-1], ('joined_kv', 'embed'), cfg.dtype, name='out')(joined)
+    return low_rank_lib.add_low_rank(projected, out, prompt.low_rank.get('out'))
+
+  def _append_to_cache(self, key, value, bias, length):
+    """Writes one position into the cache; returns all cached keys, values, and the bias of this position's row."""
+    initialised = self.has_variable('cache', 'cached_key')
+    shape = (key.shape[0], length, *key.shape[2:])
+    cached_key = self.variable('cache', 'cached_key', jnp.zeros, shape, key.dtype)
+    cached_value = self.variable('cache', 'cached_value', jnp.zeros, shape, value.dtype)
+    index = self.variable('cache', 'cache_index', lambda: jnp.zeros((), jnp.int32))
+    if not initialised:
+      return key, value, None
+    position = index.value
+    cached_key.value = lax.dynamic_update_slice_in_dim(cached_key.value, key, position, axis=1)
+    cached_value.value = lax.dynamic_update_slice_in_dim(cached_value.value, value, position, axis=1)
+    index.value = position + 1
+    row = lax.dynamic_slice_in_dim(bias, position, 1, axis=2)
+    return cached_key.value, cached_value.value, row
+
+
+class MLP(nn.Module):
+  """The position-wise MLP, gated where the configuration names two activations."""
+
+  config: T5Config
+
+  @nn.compact
+  def __call__(self, inputs: jax.Array, low_rank: Mapping[str, low_rank_lib.LowRank], deterministic: bool) -> jax.Array:
+    """[N, L, D] -> [N, L, D]."""
+    cfg = self.config
+    hidden = None
+    for name, activation in zip(cfg.mlp_inputs, cfg.mlp_activations, strict=True):
+      x = layers.Dense(cfg.mlp_dim, ('embed', 'mlp'), cfg.dtype, name=name)(inputs)
+      x = low_rank_lib.add_low_rank(x, inputs, low_rank.get(name))
+      x = x if activation == 'linear' else getattr(nn, activation)(x)
+      hidden = x if hidden is None else hidden * x
+    hidden = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(hidden, deterministic=deterministic)
+    out = layers.Dense(inputs.shape[-1], ('mlp', 'embed'), cfg.dtype, name='wo')(hidden)
+    return low_rank_lib.add_low_rank(out, hidden, low_rank.get('wo'))
+
+
+class EncoderLayer(nn.Module):
+  """Self-attention and MLP, each behind a norm and added to its input."""
+
+  config: T5Config
+
+  @nn.compact
+  def __call__(self, x, bias, prompt, deterministic):
+    cfg = self.config
+    drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
+    y = layers.LayerNorm(cfg.dtype, name='pre_attention_layer_norm')(x)
+    y = Attention(cfg, name='attention')(y, y, bias, prompt=prompt, deterministic=deterministic)
+    x = x + drop(y, deterministic=deterministic)
+    y = layers.LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
+    y = MLP(cfg, name='mlp')(y, prompt.low_rank, deterministic)
+    return x + drop(y, deterministic=deterministic)
+
+
+class DecoderLayer(nn.Module):
+  """Causal self-attention, attention to the encoding, and MLP."""
+
+  config: T5Config
+  cached: bool = False
+  cache_length: int = 0
+
+  @nn.compact
+  def __call__(self, x, encoded, self_bias, cross_bias, prompt, cross_prompt, deterministic):
+    cfg = self.config
+    drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
+    y = layers.LayerNorm(cfg.dtype, name='pre_self_attention_layer_norm')(x)
+    y = Attention(cfg, name='self_attention')(
+      y,
+      y,
+      self_bias,
+      prompt=prompt,
+      cache='self' if self.cached else None,
+      cache_length=self.cache_length,
+      deterministic=deterministic,
+    )
+    x = x + drop(y, deterministic=deterministic)
+    y = layers.LayerNorm(cfg.dtype, name='pre_cross_attention_layer_norm')(x)
+    y = Attention(cfg, name='encoder_decoder_attention')(
+      y,
+      encoded,
+      cross_bias,
+      prompt=cross_prompt,
+      cache='cross' if self.cached else None,
+      deterministic=deterministic,
+    )
+    x = x + drop(y, deterministic=deterministic)
+    y = layers.LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
+    y = MLP(cfg, name='mlp')(y, prompt.low_rank, deterministic)
+    return x + drop(y, deterministic=deterministic)
+
+
+class Encoder(nn.Module):
+  """The encoder's stack."""
+
+  config: T5Config
+
+  @nn.compact
+  def __call__(self, x, mask, prompt, deterministic):
+    """x [N, S, D], mask [N, S] (1 = attend) -> [N, S, D]."""
+    cfg = self.config
+    drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
+    length = x.shape[1]
+    bias = RelativePositionBias(cfg, True, name='relpos_bias')(length, length)
+    bias = bias + layers.mask_bias(mask, cfg.dtype)
+    x = drop(x, deterministic=deterministic)
+    layer = nn.remat(EncoderLayer, static_argnums=(4,)) if cfg.remat else EncoderLayer
+    for i in range(cfg.num_encoder_layers):
+      x = layer(cfg, name=f'layers_{i}')(x, bias, network.layer(prompt, i), deterministic)
+    x = layers.LayerNorm(cfg.dtype, name='encoder_norm')(x)
+    return drop(x, deterministic=deterministic)
+
+
+class Decoder(nn.Module):
+  """The decoder's stack and the output layer where it is not tied."""
+
+  config: T5Config
+
+  @nn.compact
+  def __call__(self, x, encoded, encoded_mask, prompt, cross_prompt, deterministic, cached, cache_length, branches=1):
+    """x [N, L, D], encoded [N, S, D], encoded_mask [N, S] -> states [N, L, D] or logits [N, L, V]."""
+    cfg = self.config
+    drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
+    length = cache_length if cached else 1 + (x.shape[1] - 1) // branches
+    positions, visible = layers.branch_layout(branches, length)
+    bias = RelativePositionBias(cfg, False, name='relpos_bias')(length, length, positions)
+    bias = bias + jnp.where(visible, 0.0, layers.MASKED).astype(cfg.dtype)
+    cross_bias = layers.mask_bias(encoded_mask, cfg.dtype)
+    x = drop(x, deterministic=deterministic)
+    layer = nn.remat(DecoderLayer, static_argnums=(7,)) if cfg.remat and not cached else DecoderLayer
+    for i in range(cfg.num_decoder_layers):
+      x = layer(cfg, cached, cache_length, name=f'layers_{i}')(
+        x, encoded, bias, cross_bias, network.layer(prompt, i), network.layer(cross_prompt, i), deterministic
+      )
+    x = layers.LayerNorm(cfg.dtype, name='decoder_norm')(x)
+    x = drop(x, deterministic=deterministic)
+    self.sow('intermediates', 'states', x)  # for objectives on representations; costs nothing where nobody asks
+    if cfg.logits_via_embedding:
+      return x
+    # float32 logits whatever the activations' dtype, for a stable softmax.
+    return layers.Dense(cfg.vocab_size, ('embed', 'vocab'), jnp.float32, name='logits_dense')(x)
+
+
+class Embedder(nn.Module):
+  """The embedding table, shared by encoder, decoder and, where tied, the output layer."""
+
+  config: T5Config
+
+  def setup(self):
+    cfg = self.config
+    self.embedding = partitioning.param_with_axes(
+      'embedding',
+      nn.initializers.normal(1.0),
+      (cfg.vocab_size, cfg.emb_dim),
+      jnp.float32,
+      axes=('vocab', 'embed'),
+    )
+
+  def __call__(self, tokens: jax.Array) -> jax.Array:
+    """int [N, L] -> [N, L, D]."""
+    return jnp.asarray(self.embedding, self.config.dtype)[tokens]
+
+  def attend(self, x: jax.Array) -> jax.Array:
+    """Tied output layer: [N, L, D] -> float32 logits [N, L, V], scaled by 1 / sqrt(D)."""
+    x = x.astype(jnp.float32) / np.sqrt(x.shape[-1])
+    return jnp.dot(x, self.embedding.astype(jnp.float32).T)
+
+
+class Transformer(nn.Module):
+  """T5 with optional trainable prompts.
+
+  Attributes:
+    config: shape and numerics of the backbone.
+    prompt: what is prepended to it, or None for the plain network.
+  """
+
+  config: T5Config
+  prompt: config_lib.PromptConfig | None = None
+
+  def setup(self):
+    cfg = self.config
+    self.token_embedder = Embedder(cfg)
+    self.encoder = Encoder(cfg)
+    self.decoder = Decoder(cfg)
+    if self.prompt is not None and not self.prompt.is_empty:
+      self.soft_prompt = network.SoftPrompt(self.prompt, cfg, name='prompt')
+    else:
+      self.soft_prompt = None
+
+  def encode(self, encoder_input_tokens: jax.Array, *, deterministic: bool = True):
+    """Encodes.
+
+    Args:
+      encoder_input_tokens: int [N, T], 0 is padding.
+      deterministic: no dropout.
+
+    Returns:
+      (states [N, S, D], mask [N, S] with 1 for what may be attended to); the prompt takes the first P of S positions.
+    """
+    x = self.token_embedder(encoder_input_tokens)
+    mask = (encoder_input_tokens > 0).astype(jnp.int32)
+    prompt = self._layer_prompts('encoder', x, mask)
+    if self.soft_prompt is not None:
+      x, mask = self.soft_prompt.prepend(x, mask)
+    return self.encoder(x, mask, prompt, deterministic), mask
+
+  def decode(
+    self,
+    encoded: jax.Array,
+    encoded_mask: jax.Array,
+    decoder_input_tokens: jax.Array,
+    *,
+    deterministic: bool = True,
+    cached: bool = False,
+    cache_length: int = 0,
+    branches: int = 1,
+  ) -> jax.Array:
+    """Decodes, teacher-forced or one cached position at a time.
+
+    The first cached call creates the cache (mutable collection 'cache') and its logits mean nothing; every further
+    one consumes one token.
+
+    Args:
+      encoded: [N, S, D].
+      encoded_mask: [N, S].
+      decoder_input_tokens: int [N, L]; [N, 1] when cached.
+      deterministic: no dropout.
+      cached: use the cache.
+      cache_length: the most positions that the cache will hold.
+      branches: continuations that the tokens hold, as `branch_layout` lays them out; teacher-forced only.
+
+    Returns:
+      float32 logits [N, L, V].
+    """
+    x = self.token_embedder(decoder_input_tokens)
+    own, cross = self._layer_prompts('decoder'), self._layer_prompts('cross')
+    out = self.decoder(x, encoded, encoded_mask, own, cross, deterministic, cached, cache_length, branches)
+    return self.token_embedder.attend(out) if self.config.logits_via_embedding else out
+
+  def _layer_prompts(self, stack: str, *inputs: jax.Array) -> network.LayerPrompt:
+    return network.NO_ADDITION if self.soft_prompt is None else self.soft_prompt.layers(stack, *inputs)
+
+  def __call__(
+    self,
+    encoder_input_tokens: jax.Array,
+    decoder_input_tokens: jax.Array,
+    *,
+    deterministic: bool = True,
+  ) -> jax.Array:
+    """int [N, T], int [N, L] -> float32 logits [N, L, V]."""
+    encoded, mask = self.encode(encoder_input_tokens, deterministic=deterministic)
+    return self.decode(encoded, mask, decoder_input_tokens, deterministic=deterministic)

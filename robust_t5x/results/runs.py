@@ -1,0 +1,112 @@
+"""An evaluation on disk while it runs, and when it is finished."""
+
+from collections.abc import Mapping
+import dataclasses
+import datetime
+import hashlib
+import json
+import os
+import shutil
+from typing import Any
+
+import pandas as pd
+
+from robust_t5x.results import schema
+from robust_t5x.runtime import files, versions
+
+
+@dataclasses.dataclass
+class Run:
+  """An evaluation on disk.
+
+  Attributes:
+    directory: where it is.
+    record: content of its `run.json`.
+  """
+
+  directory: str
+  record: dict[str, Any]
+
+  @classmethod
+  def open(cls, directory: str, label: str, fingerprint: Mapping[str, Any]) -> 'Run':
+    """Finds the evaluation in a directory or begins it there.
+
+    Args:
+      directory: made if absent.
+      label: name of the model.
+      fingerprint: settings and hashes; two evaluations are the same if these are.
+
+    Raises:
+      ResultsError: if the directory holds another evaluation.
+    """
+    fingerprint = json.loads(json.dumps(fingerprint))
+    path = os.path.join(directory, 'run.json')
+    if os.path.isfile(path):
+      record = schema.read_json(path)
+      before = record.get('fingerprint', {})
+      if before != fingerprint or record.get('label') != label:
+        changed = sorted(k for k in {*before, *fingerprint} if before.get(k) != fingerprint.get(k)) or ['label']
+        raise schema.ResultsError(
+          f'OUTPUT_DIR: {directory} holds another evaluation (it differs in {", ".join(changed)}); choose another '
+          'directory, or delete that one'
+        )
+      return cls(directory, record)
+    os.makedirs(os.path.join(directory, 'shards'), exist_ok=True)
+    run = cls(
+      directory, {'label': label, 'fingerprint': fingerprint, 'finished': None, 'versions': versions.versions()}
+    )
+    run._write()
+    return run
+
+  @property
+  def finished(self) -> bool:
+    """Whether all tasks are done and the table is written."""
+    return bool(self.record['finished'])
+
+  def table(self) -> pd.DataFrame:
+    """The finished results table, with the columns COLUMNS."""
+    return schema.read_table(self.directory)
+
+  def has_shard(self, name: str) -> bool:
+    """Whether the task of this name is done."""
+    return os.path.isfile(self._shard(name))
+
+  def add_shard(self, name: str, table: pd.DataFrame) -> None:
+    """Keeps the rows of a task."""
+    schema.write_parquet(table[list(schema.COLUMNS)], self._shard(name))
+
+  def finish(self, instructions: Mapping[str, str], metadata: Mapping[str, Any]) -> pd.DataFrame:
+    """Joins the shards to the table.
+
+    Args:
+      instructions: instruction id -> template, kept for reports.
+      metadata: what else to record, such as the gin configuration.
+
+    Returns:
+      the table, its rows in the order of tasks, examples and phrasings.
+    """
+    names = self.record['fingerprint']['tasks']
+    table = pd.concat([pd.read_parquet(self._shard(name)) for name in names], ignore_index=True)
+    schema.write_parquet(table, os.path.join(self.directory, 'results.parquet'))
+    csv = os.path.join(self.directory, 'results.csv')
+    table.to_csv(csv + '.tmp', index=False)
+    os.replace(csv + '.tmp', csv)
+    self.record |= dict(metadata)
+    self.record |= {
+      'instructions': dict(instructions),
+      'rows': len(table),
+      'truncated_inputs': int((table['truncated_tokens'] > 0).sum()),
+      'finished': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+    }
+    self._write()
+    shutil.rmtree(os.path.join(self.directory, 'shards'))
+    return table
+
+  def _write(self) -> None:
+    files.write_atomically(os.path.join(self.directory, 'run.json'), json.dumps(self.record, indent=2) + '\n')
+
+  def _shard(self, name: str) -> str:
+    # The readable part may be cut or ambiguous; the hash keeps names apart.
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    readable = ''.join(c if c.isalnum() or c in '-_' else '_' for c in name)[:80]
+    return os.path.join(self.directory, 'shards', f'{readable}-{digest}.parquet')

@@ -1,0 +1,147 @@
+"""Reads what T5X's evaluator leaves in `inference_eval/` as a results table (robust_t5x.results).
+
+SeqIO's JSONLogger writes `TASK-STEP.jsonl`, a line for each row of an evaluation task: its features, the target, and the
+prediction or the score.
+"""
+
+from collections.abc import Iterator
+import json
+import os
+import re
+from typing import Any
+
+import pandas as pd
+
+SUBDIRECTORY = 'inference_eval'
+RANK_SUFFIX = '__rank'
+
+
+class T5XResultsError(ValueError):
+  """Output of T5X's evaluator that cannot be read as results."""
+
+
+def read(directory: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+  """The newest step's inferences of all evaluation tasks.
+
+  Args:
+    directory: EVAL_OUTPUT_DIR of `t5x.eval` or MODEL_DIR of `t5x.train`; its name becomes the model's.
+
+  Returns:
+    (results table; a record like that of run.json: label, scorer, step, gin configuration).
+
+  Raises:
+    T5XResultsError: if there is no inference of an evaluation task (NAME_eval_GROUP, with __rank for scores).
+  """
+  where = os.path.join(directory, SUBDIRECTORY)
+  files = {}
+  for name in sorted(os.listdir(where)):
+    match = re.fullmatch(r'(.+_eval_.+)-(-?\d+)\.jsonl', name)
+    if match and (match[1] not in files or int(match[2]) > files[match[1]]):
+      files[match[1]] = int(match[2])
+  if not files:
+    raise T5XResultsError(
+      f'{where}: no inferences of an evaluation task, such as mini_first_word_eval_observed-000400.jsonl; '
+      'evaluate a mixture NAME_eval_GROUP with seqio.JSONLogger among the loggers'
+    )
+  label = os.path.basename(os.path.abspath(directory))
+  tables = []
+  for task, step in files.items():
+    lines = _lines(_file(where, task, step))
+    dataset, _, group = task.removesuffix(RANK_SUFFIX).rpartition('_eval_')
+    rows = _ranked(lines) if task.endswith(RANK_SUFFIX) else _decoded(lines)
+    tables.append(pd.DataFrame(rows).assign(model=label, dataset=dataset, group=group))
+  table = pd.concat(tables, ignore_index=True)
+  record = {
+    'label': label,
+    'fingerprint': {'scorer': sorted(set(table['scorer'])), 'tasks': sorted(files)},
+    'instructions': {},
+    'rows': len(table),
+    'truncated_inputs': int((table['truncated_tokens'] > 0).sum()),
+    'launcher': 't5x',
+    'step': max(files.values()),
+    'gin_config': _read_if_there(os.path.join(directory, 'config.gin')),
+    'finished': 'by T5X',
+    'versions': {},
+  }
+  from robust_t5x.results import schema
+
+  return table[list(schema.COLUMNS)], record
+
+
+def _file(where: str, task: str, step: int) -> str:
+  return os.path.join(where, f'{task}-{step:06}.jsonl')
+
+
+def _lines(path: str) -> Iterator[dict[str, Any]]:
+  """The objects of a file; names file and line of what is none."""
+  with open(path, encoding='utf-8') as f:
+    for number, line in enumerate(f, 1):
+      try:
+        row = json.loads(line)
+        row['input']['example_id'], row['input']['instruction_id']
+      except (ValueError, KeyError, TypeError) as e:
+        raise T5XResultsError(f'{path}, line {number}: not a row of an evaluation task ({e}); evaluate again') from e
+      yield row
+
+
+def _decoded(lines: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+  """Rows scored by exact match of the prediction."""
+  from seqio_tasks import answers
+
+  rows = []
+  for line in lines:
+    features, prediction, gold = line['input'], line['prediction'], line['input']['targets_pretokenized']
+    right = [gold, *json.loads(features.get('alternatives', '[]'))]
+    options = json.loads(features.get('options', '[]'))
+    rows.append(
+      {
+        **_shared(features),
+        'scorer': 'exact_match',
+        'prediction': prediction,
+        'gold': gold,
+        'score': answers.matches_any(prediction, right),
+        'option_scores': '',
+        'matched_option': answers.is_an_option(prediction, options),
+      }
+    )
+  return rows
+
+
+def _ranked(lines: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+  """One row for the options of each example under each phrasing."""
+  groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+  for line in lines:
+    groups.setdefault((line['input']['example_id'], line['input']['instruction_id']), []).append(line)
+  rows = []
+  for members in groups.values():
+    options = [m['input']['targets_pretokenized'] for m in members]
+    scores = [float(m['score']) for m in members]
+    right = [bool(m['input']['is_correct']) for m in members]
+    best = max(range(len(scores)), key=scores.__getitem__)
+    rows.append(
+      {
+        **_shared(members[0]['input']),
+        'scorer': 'rank_likelihood',
+        'prediction': options[best],
+        'gold': next((o for o, r in zip(options, right, strict=True) if r), ''),
+        'score': float(right[best]),
+        'option_scores': json.dumps({o: round(s, 5) for o, s in zip(options, scores, strict=True)}),
+        'matched_option': True,
+      }
+    )
+  return rows
+
+
+def _shared(features: dict[str, Any]) -> dict[str, Any]:
+  return {
+    'example_id': features['example_id'],
+    'instruction_id': features['instruction_id'],
+    'truncated_tokens': int(features.get('truncated_tokens', 0)),
+  }
+
+
+def _read_if_there(path: str) -> str:
+  if not os.path.isfile(path):
+    return ''
+  with open(path, encoding='utf-8') as f:
+    return f.read()

@@ -1,0 +1,71 @@
+"""Progress of long work: a bar on a terminal, a line now and then elsewhere."""
+
+import sys
+import time
+
+from robust_t5x.runtime import processes
+
+
+class Progress:
+  """Shows how far a loop is, how fast it goes and when it will be done."""
+
+  def __init__(self, label: str, total: int | None, start: int = 0, interval: float = 10.0, window: float = 30.0):
+    """Begins.
+
+    Args:
+      label: what is being done.
+      total: units of work in all; None if that is not known.
+      start: units done before, by an earlier run.
+      interval: seconds between lines where the output is not a terminal.
+      window: seconds whose pace a terminal's estimate goes by; more than a unit of work takes.
+    """
+    self._label, self._total, self._done = label, total, start
+    self._start, self._began = start, time.monotonic()
+    self._interval, self._shown = interval, self._began
+    self._bar = None
+    self._silent = not processes.is_main()
+    if not self._silent and sys.stderr.isatty():
+      from rich import progress as rich_progress
+
+      columns = (
+        rich_progress.TextColumn('{task.description}'),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+        rich_progress.TimeRemainingColumn(),
+        rich_progress.TextColumn('{task.fields[note]}'),
+      )
+      self._bar = rich_progress.Progress(*columns, transient=True, speed_estimate_period=window)
+      self._task = self._bar.add_task(label, total=total, completed=start, note='')
+
+  def __enter__(self):
+    if self._bar:
+      self._bar.start()
+    return self
+
+  def __exit__(self, *unused):
+    if self._bar:
+      self._bar.stop()
+
+  def advance(self, amount: int = 1, note: str = '') -> None:
+    """Counts units of work; `note` is shown beside."""
+    self._done += amount
+    if self._bar:
+      self._bar.update(self._task, advance=amount, note=note)
+      return
+    now = time.monotonic()
+    if not self._silent and now - self._shown >= self._interval:
+      self._shown = now
+      rate = (self._done - self._start) / (now - self._began)
+      reached = f'{self._done} done'
+      if self._total is not None:
+        reached = f'{self._done}/{self._total}, {(self._total - self._done) / max(rate, 1e-9):.0f} s left'
+      print(
+        f'{self._label}: {reached}{"  " + note if note else ""}',
+        file=sys.stderr,
+        flush=True,
+      )
+
+
+def log(text: str) -> None:
+  if processes.is_main():
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,265 @@
+"""One cell of a sweep on disk: training, then evaluation, each a process of its own, and a record of how far it got."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import glob
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+from robust_t5x.results import schema
+from robust_t5x.runtime import files
+from robust_t5x.sweeps import grid
+
+PROGRAM = (sys.executable, '-m', 'robust_t5x')
+_TAIL = 15  # lines of a log that are shown when a run fails
+_GRACE = 10.0  # seconds that an interrupted run has to end
+
+
+class Interrupted(Exception):
+  """The sweep was told to stop while a run was under way."""
+
+
+class Processes:
+  """The runs that are under way, so that all can be ended."""
+
+  def __init__(self):
+    self._live: set[subprocess.Popen] = set()
+    self._lock = threading.Lock()
+    self._stopped = False
+
+  def run(self, arguments: Sequence[str], log: str) -> int:
+    """Runs `robust-t5x` with its output appended to a log; returns its status.
+
+    Raises:
+      Interrupted: if `stop` was called before it ended.
+    """
+    with open(log, 'ab') as output:
+      output.write(f'$ {grid.shell(arguments)}\n'.encode())
+      output.flush()
+      with self._lock:
+        if self._stopped:
+          raise Interrupted
+        process = subprocess.Popen(
+          [*PROGRAM, *arguments], stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+        )
+        self._live.add(process)
+      try:
+        status = process.wait()
+      finally:
+        with self._lock:
+          self._live.discard(process)
+    if self._stopped:
+      raise Interrupted
+    return status
+
+  def stop(self) -> None:
+    """Ends what runs, and lets nothing start."""
+    with self._lock:
+      self._stopped = True
+      live = list(self._live)
+    for process in live:
+      process.terminate()
+    for process in live:
+      try:
+        process.wait(_GRACE)
+      except subprocess.TimeoutExpired:
+        process.kill()
+
+
+@dataclasses.dataclass
+class CellRun:
+  """A cell on disk.
+
+  Attributes:
+    directory: where it is; `train/` holds the training run, `eval-*/` evaluations, `*.log` what they printed.
+    record: content of its `cell.json`.
+    train: arguments of `robust-t5x` that train it.
+    evaluate: arguments of `robust-t5x` that evaluate it.
+    evaluation: directory of the results.
+    products: files and directories that training leaves and the evaluation reads.
+    config: the gin configuration of its training, as the gin files are now.
+  """
+
+  directory: str
+  record: dict[str, Any]
+  train: list[str]
+  evaluate: list[str]
+  evaluation: str
+  products: tuple[str, ...]
+  config: str
+
+  @classmethod
+  def find(
+    cls,
+    out: str,
+    cell: grid.Cell,
+    description: Mapping[str, Any],
+    eval_files: Sequence[str],
+    eval_bindings: Mapping[str, str],
+    flags: Sequence[str],
+  ) -> 'CellRun':
+    """The cell's place below `out`, found by its hash or new; nothing is written.
+
+    Args:
+      out: directory of the sweep.
+      cell: the cell.
+      description: see sweep_check.check.
+      eval_files: gin files of the evaluation.
+      eval_bindings: its gin name -> value.
+      flags: other flags of all runs.
+    """
+    there = sorted(glob.glob(os.path.join(glob.escape(out), 'cells', f'*-{cell.key}')))
+    directory = there[0] if there else os.path.join(out, 'cells', grid.directory_name(cell))
+    record = read_record(directory) or {
+      'label': cell.label,
+      'trained': False,
+      'seconds': 0.0,
+      'error': None,
+    }
+    model_dir = os.path.join(directory, 'train')
+    evaluation = os.path.join(directory, f'eval-{grid.digest(eval_files, eval_bindings, 6)}')
+    whole, prompt = os.path.join(model_dir, 'model'), os.path.join(model_dir, 'prompt.safetensors')
+    own = {
+      'INITIAL_CHECKPOINT_PATH': whole if description['backbone'] else description['checkpoint'],
+      'PROMPT': prompt if description['prompt'] else 'none',
+      'LABEL': record['label'],
+      'OUTPUT_DIR': evaluation,
+    }
+    products = tuple(path for path in (whole, prompt) if path in own.values())
+    own = {name: repr(value) for name, value in own.items()}
+    train = grid.command('train', cell.files, {**cell.bindings, 'MODEL_DIR': repr(model_dir)}, flags)
+    evaluate = grid.command('eval', eval_files, {**eval_bindings, **own}, flags)
+    record |= {
+      'settings': dict(cell.settings),
+      'seed': description['seed'],
+      'steps': description['steps'],
+      'parameters': description['parameters'],
+      'train_command': grid.shell(train),
+      'eval_command': grid.shell(evaluate),
+    }
+    return cls(directory, record, train, evaluate, evaluation, products, description['config'])
+
+  @property
+  def trained(self) -> bool:
+    """Whether training is over, and its result is there."""
+    return self.record['trained'] and all(os.path.exists(p) for p in self.products)
+
+  @property
+  def finished(self) -> bool:
+    """Whether training and this evaluation are over."""
+    return self.trained and is_evaluated(self.evaluation)
+
+  @property
+  def drift(self) -> str:
+    """What the gin files said otherwise when this cell was trained; '' for nothing, or if it was not."""
+    path = os.path.join(self.directory, 'train', 'config.gin')
+    if not self.trained or not os.path.isfile(path):
+      return ''
+    with open(path, encoding='utf-8') as f:
+      before = _settings(f.read())
+    now = _settings(self.config)
+    changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    return ', '.join(f'{name} was {before.get(name, "not set")}, is {now.get(name, "not set")}' for name in changed)
+
+  @property
+  def status(self) -> str:
+    """'finished', 'failed', 'trained' (but not evaluated), 'started' or 'not started'."""
+    if self.finished:
+      return 'finished'
+    if self.record['error']:
+      return 'failed'
+    return 'trained' if self.trained else 'started' if self.record['seconds'] else 'not started'
+
+  def run(self, processes: Processes) -> None:
+    """Does what is not done yet; a failure is recorded in `record['error']`.
+
+    Raises:
+      Interrupted: see Processes.run.
+    """
+    os.makedirs(self.directory, exist_ok=True)
+    self.record['error'] = None
+    if not self.trained:
+      began = time.monotonic()
+      try:
+        ok = self._step('train', self.train, processes)
+      finally:
+        # What an interrupted or failed attempt took counts too.
+        self.record['seconds'] = round(self.record['seconds'] + time.monotonic() - began, 3)
+        self._write()
+      lacking = [p for p in self.products if not os.path.exists(p)]
+      if ok and lacking:
+        self.record['error'] = {'stage': 'train', 'message': f'training ended without writing {lacking[0]}'}
+      self.record['trained'] = ok and not lacking
+      for stale in glob.glob(os.path.join(glob.escape(self.directory), 'eval-*/')):
+        shutil.rmtree(stale)  # of what was trained here before
+    if self.trained and not is_evaluated(self.evaluation):
+      if self._step('eval', self.evaluate, processes) and not is_evaluated(self.evaluation):
+        self.record['error'] = {'stage': 'eval', 'message': f'the evaluation left no results in {self.evaluation}'}
+    self._write()
+
+  def log(self, stage: str) -> str:
+    """Where a stage, 'train' or 'eval', writes what it says."""
+    return os.path.join(self.directory, f'{stage}.log')
+
+  def _step(self, stage: str, arguments: Sequence[str], processes: Processes) -> bool:
+    self._write()
+    status = processes.run(arguments, self.log(stage))
+    if status:
+      self.record['error'] = {'stage': stage, 'message': failure(self.log(stage), status)}
+    return status == 0
+
+  def _write(self) -> None:
+    files.write_atomically(os.path.join(self.directory, 'cell.json'), json.dumps(self.record, indent=2) + '\n')
+
+
+def read_record(directory: str) -> dict[str, Any] | None:
+  """A cell's `cell.json`, None where there is none.
+
+  Raises:
+    ResultsError: if it cannot be read.
+  """
+  path = os.path.join(directory, 'cell.json')
+  if not os.path.isfile(path):
+    return None
+  with open(path, encoding='utf-8') as f:
+    try:
+      return json.load(f)
+    except json.JSONDecodeError as e:
+      raise schema.ResultsError(f'{path} is not valid JSON ({e}); delete {directory} to run this cell again') from e
+
+
+def is_evaluated(directory: str) -> bool:
+  """Whether a directory holds a finished evaluation."""
+  path = os.path.join(directory, 'run.json')
+  if not os.path.isfile(path):
+    return False
+  with open(path, encoding='utf-8') as f:
+    return bool(json.load(f).get('finished'))
+
+
+def _settings(config: str) -> dict[str, str]:
+  """Name -> value of a gin configuration as gin writes it, without the directory of the run."""
+  joined = re.sub(r'\\\n\s*', '', config)
+  found = re.findall(r'^([\w./]+) = (.*(?:\n(?:[ \t].*|[\])}].*))*)', joined, re.MULTILINE)
+  return {name: grid.normalised(' '.join(value.split())) for name, value in found if name not in grid.TRAIN_OWN}
+
+
+def tail(log: str, lines: int = _TAIL) -> list[str]:
+  """The last lines of a log."""
+  with open(log, encoding='utf-8', errors='replace') as f:
+    return f.read().splitlines()[-lines:]
+
+
+def failure(log: str, status: int) -> str:
+  """What went wrong, in a line: the last error of the log."""
+  said = [line for line in tail(log, 200) if line.strip()]
+  errors = [line for line in said if re.match(r'(error: |\w*(\.\w+)*(Error|Exception)\b)', line)]
+  reason = (errors or said or [''])[-1].removeprefix('error: ')
+  return f'{reason} (status {status})'

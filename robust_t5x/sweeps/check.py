@@ -1,0 +1,209 @@
+"""Checks the runs of a sweep before any starts: reads each cell's gin files and builds its model, but trains nothing.
+
+`check` starts this module as a process of its own, so that the sweep holds neither gin's state nor a device.
+"""
+
+import ast
+from collections.abc import Mapping, Sequence
+import copy
+import json
+import os
+import re
+import subprocess
+import sys
+from typing import Any
+
+from robust_t5x.runtime import errors, gin_files, launcher, progress, quiet
+from robust_t5x.sweeps import grid
+
+
+def check(
+  cells: Sequence[grid.Cell],
+  eval_arguments: Sequence[str],
+  flags: Sequence[str],
+) -> list[dict[str, Any]]:
+  """What each cell is going to be.
+
+  Args:
+    cells: of the grid.
+    eval_arguments: gin flags of the evaluation.
+    flags: other flags of all runs, such as --gin_search_paths.
+
+  Returns:
+    for each cell: `checkpoint` (backbone that training starts from), `steps`, `seed`, `parameters` (how many train),
+    `prompt` and `backbone` (whether a prompt and whether weights of the model train), `config` (the whole gin
+    configuration).
+
+  Raises:
+    UsageError: for the first cell that could not be run.
+  """
+  done = subprocess.run(
+    [sys.executable, '-m', 'robust_t5x.sweeps.check'],
+    input=json.dumps(request(cells, eval_arguments, flags)), stdout=subprocess.PIPE, text=True, check=False,
+    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+  )  # fmt: skip
+  if done.returncode:
+    raise RuntimeError(f'the check of the grid ended with status {done.returncode}; see above')
+  answer = json.loads(done.stdout.splitlines()[-1])
+  if 'error' in answer:
+    raise errors.UsageError(answer['error'])
+  return answer['cells']
+
+
+def request(cells: Sequence[grid.Cell], eval_arguments: Sequence[str], flags: Sequence[str]) -> dict[str, Any]:
+  """What is asked of the other process."""
+  return {
+    'cells': [{'name': c.name, 'arguments': grid.command('', c.files, c.bindings, flags)[1:]} for c in cells],
+    'axes': sorted({name for c in cells for name in c.settings if name in c.bindings}),
+    'eval': [*eval_arguments, *flags],
+  }
+
+
+def answer(request: Mapping[str, Any]) -> dict[str, Any]:
+  """See `check`: {'cells': ...}, or {'error': one line}."""
+  try:
+    _check_types(request)
+  except (ValueError, OSError) as e:
+    return {'error': f'--grid: {_one_line(e)}'}
+  found = []
+  vocabulary = None
+  with progress.Progress('checking the grid', len(request['cells'])) as bar:
+    for cell in request['cells']:
+      try:
+        described, vocabulary = _describe_cell(cell['arguments'])
+        found.append(described)
+      except (ValueError, RuntimeError, OSError, TypeError) as e:
+        return {'error': f'cell {cell["name"]}: {_one_line(e)}'}
+      bar.advance(1, cell['name'])
+  try:
+    _check_eval(request['eval'], vocabulary)
+  except (ValueError, RuntimeError, OSError, TypeError) as e:
+    return {'error': f'evaluation: {_one_line(e).replace("--gin.", "--eval.")}'}
+  return {'cells': found}
+
+
+def _parse(arguments: Sequence[str]) -> None:
+  """Reads gin files and bindings as if nothing had been read before."""
+  import seqio
+
+  import gin
+
+  gin.clear_config(clear_constants=True)
+  seqio.TaskRegistry.reset()
+  seqio.MixtureRegistry.reset()
+  gin_files.parse_gin(launcher.parse_flags(arguments, ''))
+
+
+def _describe_cell(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
+  """The description of a cell, and the model's vocabulary."""
+  import jax
+  import seqio
+
+  import gin
+  from robust_t5x.models import trainable
+
+  _parse(arguments)
+  gin_files.configured('train.train')
+  run = gin.get_bindings('train.train')
+  model = run['model']
+  errors.check_required(
+    {'MIXTURE_OR_TASK_NAME': run.get('mixture_or_task_name'), 'TRAIN_STEPS': run.get('train_steps')}
+  )
+  moving, _ = (run.get('trainable') or trainable.Trainable()).split(model.variable_shapes()[0])
+  _check_prompt_init(run, moving, model)
+  for register in run.get('register_tasks', ()):
+    register(vocabulary=model.input_vocabulary)
+  name = run['mixture_or_task_name']
+  known = set(seqio.TaskRegistry.names()) | set(seqio.MixtureRegistry.names())
+  if name not in known:
+    raise errors.UsageError(f'MIXTURE_OR_TASK_NAME: no task or mixture {name!r}{errors.nearest(name, known)}')
+  return {
+    'checkpoint': run.get('initial_checkpoint_path'),
+    'steps': run['train_steps'],
+    'seed': run.get('seed', 0),
+    'parameters': sum(x.size for x in jax.tree.leaves(moving)),
+    'prompt': 'prompt' in moving,
+    'backbone': bool(set(moving) - {'prompt'}),
+    'config': gin.config_str(),
+  }, model.input_vocabulary
+
+
+def _check_prompt_init(run: Mapping[str, Any], moving: Mapping[str, Any], model: Any) -> None:
+  """Raises PromptError for a PROMPT_INIT that is none, without reading the backbone."""
+  import numpy as np
+
+  from robust_t5x.adapters import initial
+
+  if 'embedding' in moving.get('prompt', {}):
+    shape = moving['prompt']['embedding'].shape
+    words = np.broadcast_to(np.float32(0), (model.module.config.vocab_size, shape[1]))
+    start = {'embedding': np.zeros(shape, np.float32)}
+    initial.initialise(start, run.get('prompt_init', 'uniform'), words, model.input_vocabulary, run.get('seed', 0))
+
+
+def _check_types(request: Mapping[str, Any]) -> None:
+  """Raises UsageError for a value of another type than the macro's value in the gin files."""
+  arguments = request['cells'][0]['arguments']
+  for name in request['axes']:
+    try:
+      _parse([a for a in arguments if not a.startswith(f'--gin.{name}=')])
+    except errors.UsageError:
+      continue  # nothing else sets it
+    before = gin_files.macro(name)
+    expected = _kind(before)
+    for cell in request['cells']:
+      text = next(a.split('=', 1)[1] for a in cell['arguments'] if a.startswith(f'--gin.{name}='))
+      if text.startswith(('@', '%')):
+        continue
+      value = ast.literal_eval(text)
+      kind = _kind(value)
+      if (
+        expected and value is not None and kind not in (expected, 'whole number' if expected == 'number' else expected)
+      ):
+        raise errors.UsageError(
+          f'{name}: {text} is no {expected}, and the gin files have a {expected} there ({before!r})'
+        )
+
+
+def _kind(value: Any) -> str | None:
+  """The kind of a value, for comparison; None where anything may stand in its place."""
+  kinds = {bool: 'truth value', int: 'whole number', float: 'number', str: 'string'}
+  return kinds.get(type(value))
+
+
+def _check_eval(arguments: Sequence[str], vocabulary: Any) -> None:
+  """Raises what is wrong with the settings of the evaluation, as far as can be told without a model."""
+  import gin
+  from seqio_tasks.pipeline import registration
+
+  own = ("OUTPUT_DIR='x'", "PROMPT='none'", "LABEL='x'", "INITIAL_CHECKPOINT_PATH='bundled'")
+  _parse([*arguments, *(f'--gin.{binding}' for binding in own)])
+  gin_files.configured('eval.evaluate')
+  bindings = gin.get_bindings('eval.evaluate', resolve_references=False)
+  run = {k: copy.deepcopy(v) for k, v in bindings.items() if k in ('mixtures', 'register_tasks')}
+  errors.check_required({'MIXTURES': run.get('mixtures')})
+  for register in run.get('register_tasks', ()):
+    register(vocabulary=vocabulary)
+  for mixture in run['mixtures']:
+    registration.evaluation_tasks(mixture)
+
+
+def _one_line(error: Exception) -> str:
+  # gin appends where in the configuration the call was made.
+  return ' '.join(re.split(r'\s*In call to configurable', str(error))[0].split())
+
+
+def main() -> int:
+  """Reads a request from standard input and writes the answer, in JSON, as the last line of standard output."""
+  quiet.set_up()
+  try:
+    wanted = json.load(sys.stdin)
+    quiet.import_tensorflow()
+    print(json.dumps(answer(wanted)))
+  except KeyboardInterrupt:
+    return 130
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())

@@ -1,0 +1,193 @@
+"""The page of a sweep: response curves, a table that sorts, the command of every cell."""
+
+from collections.abc import Mapping, Sequence
+import dataclasses
+import os
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from robust_t5x.reports.tables import percent
+from robust_t5x.runtime import files
+from robust_t5x.sweeps import charts
+from robust_t5x.sweeps import table as table_lib
+
+SELECTION = 'development AvgP'
+_DRAWN = ('AvgP', 'worst phrasing', 'sd', 'spread', 'CPS', 'case-level worst')
+_TABLED = ('AvgP', 'worst phrasing', 'sd')
+_LEVEL = 0.95
+_FEWEST = 3  # seeds from which on an interval is given
+_TEMPLATES = os.path.join(os.path.dirname(__file__), 'templates')
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """The finished cells that differ in nothing but the seed.
+
+  Attributes:
+    values: axis -> value.
+    cells: a row of the table for each.
+  """
+
+  values: Mapping[str, Any]
+  cells: pd.DataFrame
+
+  @property
+  def label(self) -> str:
+    """The values in a line."""
+    return ', '.join(f'{k}={v}' for k, v in self.values.items()) or 'trained'
+
+  def point(self, metric: str) -> charts.Point:
+    """A metric over the seeds."""
+    values = self.cells[metric].to_numpy(float)
+    low, high = interval(values)
+    return charts.Point(dict(zip(self.cells['seed'], values.tolist(), strict=True)), float(values.mean()), low, high)
+
+
+def interval(values: np.ndarray) -> tuple[float | None, float | None]:
+  """95% interval of a mean over seeds by Student's t, or (None, None) for fewer than three.
+
+  It says how far another set of seeds may lie, over the same examples and phrasings.
+  """
+  from scipy import stats
+
+  n = len(values)
+  if n < _FEWEST:
+    return None, None
+  half = stats.t.ppf((1 + _LEVEL) / 2, n - 1) * values.std(ddof=1) / np.sqrt(n)
+  return float(values.mean() - half), float(values.mean() + half)
+
+
+def write(path: str, table: pd.DataFrame, axes: Mapping[str, Sequence[Any]], command: str) -> None:
+  """Writes the page.
+
+  Args:
+    path: of the HTML file.
+    table: see sweep_table.build.
+    axes: axis -> its values in order, without the seed.
+    command: that made the sweep.
+  """
+  import jinja2
+
+  environment = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(_TEMPLATES), trim_blocks=True, lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined, autoescape=True,
+  )  # fmt: skip
+  environment.filters |= {'percent': percent, 'number': number}
+  files.write_atomically(path, environment.get_template('sweep.html.j2').render(contents(table, axes, command)))
+
+
+def contents(table: pd.DataFrame, axes: Mapping[str, Sequence[Any]], command: str) -> dict[str, Any]:
+  """Everything that the page says."""
+  baselines = table[table['kind'] == table_lib.BASELINE]
+  cells = table[table['kind'] == table_lib.CELL]
+  settings = settings_of(cells, axes)
+  groups = [g for g in dict.fromkeys(c.removesuffix(' AvgP') for c in table if c.endswith(' AvgP'))]
+  drawn = [f'{g} {m}' for m in _DRAWN for g in groups if f'{g} {m}' in table]
+  drawn += [table_lib.GAP] if table_lib.GAP in table else []
+  drawn = [m for m in drawn if settings and not settings[0].cells[m].isna().any()]
+  first = next((m for m in (SELECTION, 'unobserved AvgP') if m in drawn), drawn[0] if drawn else None)
+  references = {metric: dict(zip(baselines['cell'], baselines[metric], strict=True)) for metric in drawn}
+  tabled = [m for m in drawn if m.endswith(_TABLED) and not m.endswith('case-level sd') or m == table_lib.GAP]
+  return {
+    'finding': finding(cells, settings, baselines),
+    'caution': table_lib.caution(table),
+    'metrics': drawn,
+    'first': first,
+    'charts': {
+      axis: {
+        metric: charts.draw(values, _series(settings, axis, metric), references[metric], f'{metric} against {axis}')
+        for metric in drawn
+      }
+      for axis, values in axes.items()
+      if settings
+    },
+    'legends': {axis: _legend(settings, axis) for axis in axes},
+    'tabled': tabled,
+    'axes': list(axes),
+    'baselines': baselines.to_dict('records'),
+    'settings': [
+      {
+        'at': setting.values,
+        'seeds': len(setting.cells),
+        'points': {m: setting.point(m) for m in tabled},
+        'steps': int(setting.cells['steps'].iloc[0]),
+        'seconds': float(setting.cells['train_seconds'].mean()),
+        'parameters': int(setting.cells['parameters'].iloc[0]),
+      }
+      for setting in settings
+    ],
+    'cells': cells.to_dict('records'),
+    'any_interval': any(len(s.cells) >= _FEWEST for s in settings),
+    'command': command,
+    'fewest': _FEWEST,
+  }
+
+
+def settings_of(cells: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[Setting]:
+  """The settings that have a finished cell, in the order of the table."""
+  finished = cells[cells['status'] == 'finished']
+  if not axes:
+    return [Setting({}, finished)] if len(finished) else []
+  found = []
+  for key, rows in finished.groupby(list(axes), sort=False):
+    # The value as it was given: beside a baseline's empty cell, pandas keeps 4 as 4.0.
+    values = {axis: next(v for v in axes[axis] if v == value) for axis, value in zip(axes, key, strict=True)}
+    found.append(Setting(values, rows))
+  return found
+
+
+def best(settings: Sequence[Setting]) -> Setting | None:
+  """The setting with the highest mean accuracy under development phrasings; None where there are none.
+
+  Unobserved phrasings are what a sweep is judged by at the end, so nothing is chosen by them.
+  """
+  if not settings or SELECTION not in settings[0].cells or settings[0].cells[SELECTION].isna().any():
+    return None
+  return max(settings, key=lambda s: s.cells[SELECTION].mean())
+
+
+def finding(cells: pd.DataFrame, settings: Sequence[Setting], baselines: pd.DataFrame) -> str:
+  """How far the sweep is and, if it may be said, which setting is best."""
+  finished, failed = ((cells['status'] == s).sum() for s in ('finished', 'failed'))
+  text = f'{finished} of {len(cells)} cells are finished' + (f', {failed} failed' if failed else '')
+  text += f': {len(settings)} settings.' if len(settings) != 1 else ': 1 setting.'
+  if len(settings) < 2:
+    return text
+  chosen = best(settings)
+  if chosen is None:
+    return text + (
+      ' No setting is named best: that takes development phrasings, since unobserved ones are for the final measurement '
+      'and observed ones do not show the effect.'
+    )
+  mean = chosen.cells[SELECTION].mean()
+  so_far = '' if finished == len(cells) else ' so far'
+  text += f' The highest accuracy under development phrasings{so_far}, {percent(mean)}, is that of {chosen.label}'
+  if len(baselines) == 1:
+    text += f' ({percent(baselines[SELECTION].iloc[0])} without prompt)'
+  return text + '. It is the highest of several, so a new measurement is likely to be a little lower.'
+
+
+def number(value: float | None) -> str:
+  """A count with separators; nothing for a value that is absent."""
+  return '' if value is None or pd.isna(value) else f'{value:,.0f}'
+
+
+def _series(settings: Sequence[Setting], axis: str, metric: str) -> list[charts.Series]:
+  """A series for each combination of the other axes' values."""
+  found: dict[str, dict[Any, charts.Point]] = {}
+  for setting in settings:
+    found.setdefault(_rest(setting, axis), {})[setting.values[axis]] = setting.point(metric)
+  return [charts.Series(label, points) for label, points in found.items()]
+
+
+def _legend(settings: Sequence[Setting], axis: str) -> list[tuple[str, str]]:
+  labels = list(dict.fromkeys(_rest(setting, axis) for setting in settings))
+  if len(labels) < 2 or len(labels) > charts.COLOURS:
+    return []
+  return [(charts.marker(index), label) for index, label in enumerate(labels)]
+
+
+def _rest(setting: Setting, axis: str) -> str:
+  return ', '.join(f'{k}={v}' for k, v in setting.values.items() if k != axis)

@@ -1,0 +1,62 @@
+"""The loop of steps, logs and checkpoints."""
+
+import time
+
+from robust_t5x.runtime import processes, progress
+
+
+class NonFiniteLossError(RuntimeError):
+  """The loss or a gradient became infinite or not a number."""
+
+
+def run(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_steps, save_period, log_period):
+  """Steps, logs and saves until `train_steps`."""
+  from clu import metric_writers
+  import jax
+
+  from robust_t5x.runtime import partitioning
+
+  main = processes.is_main()
+  writer = metric_writers.SummaryWriter(processes.join(model_dir, 'tensorboard')) if main else None
+  totals, since, began = None, step, time.monotonic()
+  cut = 0  # inputs, since this process started
+  merge = jax.jit(lambda a, b: {k: v.merge(b[k]) for k, v in a.items()})
+  with progress.Progress('training', train_steps, step) as bar:
+    note = ''
+    while step < train_steps:
+      batch = dict(next(data))
+      if 'truncated_tokens' in batch:
+        cut += int((batch.pop('truncated_tokens') > 0).sum())
+      batch = {name: partitioning.split_rows(rows, mesh) for name, rows in batch.items()}
+      state, metrics = step_fn(state, frozen, batch)
+      totals = metrics if totals is None else merge(totals, metrics)
+      step += 1
+      log_now = step % log_period == 0 or step == train_steps
+      save_now = step % save_period == 0 or step == train_steps
+      if log_now or save_now:
+        if not bool(state.finite):
+          last = int(state.step)
+          saved.save(last, state._replace(finite=state.finite | True), None)
+          raise NonFiniteLossError(
+            f'the loss or a gradient of step {last + 1} was not finite; the state after step {last} is saved in '
+            f'{model_dir}/checkpoints. Lower the learning rate or clip the gradient'
+          )
+      if log_now:
+        values = {k: float(v.compute()) for k, v in totals.items()}
+        seconds = time.monotonic() - began
+        values['steps_per_second'] = (step - since) / seconds
+        values['truncated_inputs'] = cut
+        if writer is not None:
+          writer.write_scalars(step, values)
+        note = f'loss {values["loss"]:.4f}, token accuracy {values["token_accuracy"]:.3f}'
+        totals, since, began = None, step, time.monotonic()
+      if save_now:
+        saved.save(step, state, data)
+      bar.advance(1, note)
+  if writer is not None:
+    writer.flush()
+    writer.close()
+  if cut:
+    progress.log(f'warning: {cut} inputs were longer than TASK_FEATURE_LENGTHS allows and were cut; raise it')
+  if saved.latest_step() != train_steps:
+    saved.save(train_steps, state, data)

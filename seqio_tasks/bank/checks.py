@@ -1,0 +1,93 @@
+"""Checks of the instruction bank that look at templates' fields and at phrasings side by side.
+
+Each check yields messages that say what is wrong and how to mend it; `bank` collects them.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Protocol
+
+from seqio_tasks.bank.templates import normalise, parse_template, render
+
+if TYPE_CHECKING:
+  from seqio_tasks.bank.instruction import Instruction
+
+
+# Roles that a prompt, or the choice of its settings, may be fitted to: an evaluation phrasing that
+# also stands here would be measured on what was trained on.
+TRAINING_ROLES = ('alignment', 'development')
+
+
+class Tokenizer(Protocol):
+  """What is asked of a vocabulary; `seqio.Vocabulary` has it."""
+
+  def encode(self, text: str) -> Sequence[int]: ...
+
+
+def field_faults(instruction: Instruction, fields: tuple[str, ...]) -> Iterator[str]:
+  """Unknown, missing and repeated fields of a template.
+
+  Args:
+    instruction: whose template is checked.
+    fields: the task's fields; a template must hold each once, but may do without those that end in "?".
+  """
+  counts = collections.Counter(name for _, name in parse_template(instruction.template) if name)
+  names = [name.removesuffix('?') for name in fields]
+  known = ', '.join(names)
+  made = {*instruction.layout.blocks, *instruction.layout.derived, 'n_options', 'n_options_word'}
+  for name in counts:
+    if name not in names and name not in made:
+      yield f"unknown field {name!r}; the task's fields are {known}"
+  for name in fields:
+    if counts[name] == 0 and not name.endswith('?'):
+      yield f'the field {name!r} is missing; the template must hold {{{name}}} once'
+    elif counts[name.removesuffix('?')] > 1:
+      name = name.removesuffix('?')
+      yield f'the field {name!r} stands {counts[name]} times; keep {{{name}}} once'
+
+
+def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
+  """Ids and phrasings that stand twice, and evaluation phrasings that are trained on."""
+  ids: dict[str, str] = {}
+  texts: dict[str, tuple[str, Instruction]] = {}
+  for path, instruction in read:
+    if instruction.id in ids:
+      yield (
+        f'{path}: {instruction.id}: duplicate id, it also stands in {ids[instruction.id]}; '
+        'give it another key or collection'
+      )
+      continue
+    ids[instruction.id] = path
+    text = normalise(instruction.template)
+    if text not in texts:
+      texts[text] = (path, instruction)
+      continue
+    other_path, other = texts[text]
+    roles = {instruction.role, other.role}
+    if instruction.verbatim and other.verbatim and not roles & set(TRAINING_ROLES):
+      continue
+    if 'evaluation' in roles and roles & set(TRAINING_ROLES):
+      reason = f'an evaluation phrasing also stands in the training role of {other.id}'
+      if instruction.role in TRAINING_ROLES:
+        reason = f'this {instruction.role} phrasing is also the evaluation phrasing {other.id}'
+    else:
+      reason = f'the same phrasing as {other.id}'
+    yield (
+      f'{path}: {instruction.id}: {reason} (in {other_path}), but for case, punctuation and space; remove one of them'
+    )
+
+
+def token_clashes(read: Sequence[tuple[str, Instruction]], vocabulary: Tokenizer) -> Iterator[str]:
+  """Phrasings that a vocabulary cannot tell apart."""
+  seen: dict[tuple[int, ...], str] = {}
+  for path, instruction in read:
+    if instruction.verbatim:
+      continue
+    # A stand-in for each field, since vocabularies know no braces.
+    stand_ins = {name: f'zq{name}qz' for name in instruction.fields}
+    ids = tuple(int(i) for i in vocabulary.encode(render(instruction.template, stand_ins)))
+    other = seen.setdefault(ids, instruction.id)
+    if other != instruction.id:
+      yield (f'{path}: {instruction.id}: the vocabulary encodes it just as {other}; reword or remove one of them')

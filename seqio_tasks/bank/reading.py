@@ -1,0 +1,316 @@
+"""The instruction bank: phrasings as validated data.
+
+A bank file is YAML and holds one collection of phrasings of one role:
+
+    family: mini
+    collection: mini_tuning
+    role: evaluation
+    instructions:
+      first_word:
+        t01: 'What is the first word of: {sentence}'
+
+The id of an instruction is "<collection>/<task>/<key>". A template holds named fields in braces
+and no other braces; there is no escape, since T5's vocabulary has no braces anyway. A phrasing that
+lists options, or asks for its answer in another form, is a mapping instead of a text, see
+`bank_schema`. Reading a bank reports every fault that it finds in one `BankError`, so that a file is
+mended in one go. Templates are read, filled in and compared by `templates`, whose functions stand
+here, too.
+
+Imports neither TensorFlow nor seqio.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Iterable, Iterator, Mapping
+import itertools
+import os
+import pathlib
+
+import yaml
+
+from seqio_tasks.bank import checks, schema
+from seqio_tasks.bank import instruction as instruction_lib
+from seqio_tasks.bank.checks import Tokenizer
+from seqio_tasks.bank.templates import similarity
+
+_FILE_KEYS = ('family', 'collection', 'role', 'instructions', 'verbatim', 'blocks', 'derived')
+_REQUIRED_KEYS = ('family', 'collection', 'role', 'instructions')
+
+
+_BANKS_DIRECTORY = pathlib.Path(__file__).parents[1] / 'banks'
+# libyaml's loader is some ten times as fast, where PyYAML was built with it.
+_Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
+
+
+class Bank:
+  """An ordered collection of instructions with unique ids."""
+
+  def __init__(self, instructions: Iterable[instruction_lib.Instruction]):
+    """Takes instructions in order; BankError if an id stands twice or a role is unknown."""
+    self._instructions = tuple(instructions)
+    counts = collections.Counter(i.id for i in self._instructions)
+    problems = [
+      f'{id_}: the id stands {n} times; give each phrasing a key of its own' for id_, n in counts.items() if n > 1
+    ]
+    problems += [
+      f'{i.id}: unknown role {i.role!r}; use one of {", ".join(instruction_lib.ROLES)}'
+      for i in self._instructions
+      if i.role not in instruction_lib.ROLES
+    ]
+    if problems:
+      raise instruction_lib.BankError(problems)
+
+  @classmethod
+  def from_files(
+    cls,
+    paths: Iterable[str | os.PathLike[str]],
+    fields: Mapping[str, Iterable[str]] | None = None,
+  ) -> Bank:
+    """Reads and validates bank files, in the order given.
+
+    Args:
+      paths: YAML files.
+      fields: the fields of every task; where given, each template must hold each field of its
+        task exactly once.
+
+    Raises:
+      BankError: with every fault of every file, see `validate`.
+    """
+    return validate(paths, fields)
+
+  @classmethod
+  def from_package(cls, family: str, fields: Mapping[str, Iterable[str]] | None = None) -> Bank:
+    """Reads the files seqio_tasks/banks/<family>.yaml and <family>_*.yaml, sorted by name."""
+    paths = package_files(family)
+    if not paths:
+      families = sorted({path.stem.split('_')[0] for path in _BANKS_DIRECTORY.glob('*.yaml')})
+      raise instruction_lib.BankError(
+        [f'no bank file of the family {family!r} in {_BANKS_DIRECTORY}; there are {families}']
+      )
+    return cls.from_files(paths, fields)
+
+  def select(
+    self,
+    task: str | None = None,
+    roles: Iterable[str] | None = None,
+    collections: Iterable[str] | None = None,
+  ) -> Bank:
+    """The instructions of a task, of some roles and of some collections, in order."""
+    roles = None if roles is None else set(roles)
+    collections = None if collections is None else set(collections)
+    return Bank(
+      i
+      for i in self._instructions
+      if (task is None or i.task == task)
+      and (roles is None or i.role in roles)
+      and (collections is None or i.collection in collections)
+    )
+
+  @property
+  def tasks(self) -> tuple[str, ...]:
+    """The tasks in order of first appearance."""
+    return tuple(dict.fromkeys(i.task for i in self._instructions))
+
+  def __iter__(self) -> Iterator[instruction_lib.Instruction]:
+    return iter(self._instructions)
+
+  def __len__(self) -> int:
+    return len(self._instructions)
+
+  def __getitem__(self, id_: str) -> instruction_lib.Instruction:
+    for instruction in self._instructions:
+      if instruction.id == id_:
+        return instruction
+    raise KeyError(id_)
+
+  def __eq__(self, other: object) -> bool:
+    return isinstance(other, Bank) and self._instructions == other._instructions
+
+  def __hash__(self) -> int:
+    return hash(self._instructions)
+
+
+def package_files(family: str) -> list[pathlib.Path]:
+  """The bank files of a family that come with the package, sorted by name."""
+  found = {
+    *_BANKS_DIRECTORY.glob(f'{family}.yaml'),
+    *_BANKS_DIRECTORY.glob(f'{family}_*.yaml'),
+  }
+  return sorted(found)
+
+
+def validate(
+  paths: Iterable[str | os.PathLike[str]],
+  fields: Mapping[str, Iterable[str]] | None = None,
+  vocabulary: Tokenizer | None = None,
+) -> Bank:
+  """Reads bank files and reports all their faults.
+
+  Faults are: a file that cannot be read; unknown, missing or repeated keys; unknown roles; braces
+  that are not a field's; two phrasings of one bank that are the same but for case, punctuation and
+  space, whatever their tasks; above all an evaluation phrasing that also stands in a role that is
+  trained on (`TRAINING_ROLES`).
+
+  Args:
+    paths: YAML files that together make one bank.
+    fields: the fields of every task; if given, a template must hold each of its task's fields
+      exactly once and no other, and the task must be among them.
+    vocabulary: if given, phrasings that it encodes to the same ids are faults, too.
+
+  Returns:
+    the bank.
+
+  Raises:
+    BankError: naming file, id, field and cure of every fault.
+  """
+  problems: list[str] = []
+  read: list[tuple[str, instruction_lib.Instruction]] = []  # (file, instruction)
+  for path in paths:
+    read.extend((str(path), i) for i in _read_file(str(path), fields, problems))
+  if not read and not problems:
+    problems.append('no bank file was given; name at least one')
+  problems.extend(checks.clashes(read))
+  if vocabulary is not None:
+    problems.extend(checks.token_clashes(read, vocabulary))
+  if problems:
+    raise instruction_lib.BankError(problems)
+  return Bank(i for _, i in read)
+
+
+def check_fields(bank: Iterable[instruction_lib.Instruction], fields: Mapping[str, Iterable[str]]) -> None:
+  """BankError unless each template holds each of its task's fields once and no other.
+
+  Instructions of tasks that `fields` does not name are passed over.
+  """
+  problems = [
+    f'{i.id}: {fault}' for i in bank if i.task in fields for fault in checks.field_faults(i, tuple(fields[i.task]))
+  ]
+  if problems:
+    raise instruction_lib.BankError(problems)
+
+
+def near_duplicates(bank: Iterable[instruction_lib.Instruction], threshold: float) -> list[tuple[str, str, float]]:
+  """Pairs of phrasings of one task that are at least `threshold` alike, most alike first.
+
+  Args:
+    bank: the instructions.
+    threshold: a `similarity` in (0, 1].
+
+  Returns:
+    (id, id, similarity) of each pair.
+  """
+  if not 0 < threshold <= 1:
+    raise ValueError(f'threshold is {threshold}; give a similarity above 0 and at most 1')
+  by_task = collections.defaultdict(list)
+  for instruction in bank:
+    by_task[instruction.task].append(instruction)
+  pairs = []
+  for instructions in by_task.values():
+    for a, b in itertools.combinations(instructions, 2):
+      value = similarity(a.template, b.template)
+      if value >= threshold:
+        pairs.append((a.id, b.id, value))
+  return sorted(pairs, key=lambda pair: -pair[2])
+
+
+def _read_file(path: str, fields, problems: list[str]) -> list[instruction_lib.Instruction]:
+  """Reads one file and appends its faults to `problems`."""
+  try:
+    loader = _Loader(pathlib.Path(path).read_text(encoding='utf-8'))
+    node = loader.get_single_node()
+    content = loader.construct_document(node) if node is not None else None
+  except (OSError, UnicodeDecodeError) as e:
+    problems.append(f'{path}: cannot be read ({e}); name an existing UTF-8 YAML file')
+    return []
+  except yaml.YAMLError as e:
+    problems.append(f'{path}: is not YAML ({" ".join(str(e).split())}); mend the line named')
+    return []
+  if not isinstance(content, dict):
+    problems.append(f'{path}: holds no mapping; it must have the keys {", ".join(_REQUIRED_KEYS)}')
+    return []
+  problems.extend(f'{path}: {problem}' for problem in _repeated_keys(node))
+  for key in content:
+    if key not in _FILE_KEYS:
+      problems.append(f'{path}: unknown key {key!r}; the keys are {", ".join(_FILE_KEYS)}')
+  for key in ('family', 'collection', 'role'):
+    if key not in content and key != 'family' and _all_entries_have(key, content.get('instructions')):
+      continue
+    if not (isinstance(content.get(key), str) and instruction_lib.NAME.fullmatch(content[key])):
+      problems.append(f'{path}: key {key!r} must be one word of letters, digits and _')
+      content[key] = '?'
+  defaults = {'collection': content.get('collection'), 'role': content.get('role')}
+  shared = schema.shared_parts(content, lambda problem: problems.append(f'{path}: {problem}'))
+  tasks = content.get('instructions')
+  if not isinstance(tasks, dict) or not tasks:
+    problems.append(f"{path}: key 'instructions' must map each task to its phrasings")
+    return []
+  instructions = []
+  for task, entries in tasks.items():
+    where = f'{path}: {defaults["collection"] or content["family"]}/{task}'
+    if not isinstance(entries, dict) or not entries:
+      problems.append(f'{where}: must map at least one key to a template')
+      continue
+    if fields is not None and task not in fields:
+      problems.append(f'{where}: unknown task; the tasks are {", ".join(fields)}')
+      continue
+    for key, entry in entries.items():
+      faults, instruction = _read_entry(task, key, entry, defaults, shared)
+      if instruction is not None and fields is not None:
+        faults.extend(checks.field_faults(instruction, tuple(fields[task])))
+      problems.extend(f'{where}/{key}: {fault}' for fault in faults)
+      if instruction is not None:
+        instructions.append(instruction)
+  return instructions
+
+
+def _all_entries_have(key: str, tasks: object) -> bool:
+  """Whether every phrasing gives a key itself, so that the file need not."""
+  entries = [e for t in tasks.values() if isinstance(t, dict) for e in t.values()] if isinstance(tasks, dict) else []
+  return bool(entries) and all(isinstance(e, dict) and key in e for e in entries)
+
+
+def _read_entry(
+  task: object, key: object, entry: object, defaults: Mapping[str, str | None], shared: schema.SharedParts
+) -> tuple[list[str], instruction_lib.Instruction | None]:
+  """What is wrong with an entry, and the instruction if it can be made."""
+  for name, value in (('task', task), ('key', key)):
+    if not (isinstance(value, str) and instruction_lib.NAME.fullmatch(value)):
+      return [f'{name} {value!r} must be one word of letters, digits and _; quote yes, no, numbers'], None
+  faults: list[str] = []
+  if not isinstance(entry, dict):
+    entry = {'template': entry}
+  values = {}
+  for name in ('collection', 'role'):
+    values[name] = entry.get(name, defaults[name])
+    if not isinstance(values[name], str) or (values[name] != '?' and not instruction_lib.NAME.fullmatch(values[name])):
+      faults.append(f'key {name!r} must be one word of letters, digits and _')
+  if not faults and values['role'] not in (*instruction_lib.ROLES, '?'):
+    faults.append(f'unknown role {values["role"]!r}; use one of {", ".join(instruction_lib.ROLES)}')
+  source = entry.get('source', '')
+  if not isinstance(source, str):
+    faults.append(f"key 'source' is {source!r}; it must be text, in quotes")
+  layout = schema.read_layout(entry, shared, faults.append)
+  if layout is None or faults:
+    return faults, None
+  if '?' in values.values():
+    return faults, None
+  return faults, instruction_lib.make_instruction(
+    values['collection'], task, key, values['role'], layout.template, layout, source, shared.verbatim
+  )
+
+
+def _repeated_keys(node: yaml.Node, prefix: str = '') -> Iterator[str]:
+  """Keys that stand twice in a mapping, which YAML loaders pass over in silence."""
+  if not isinstance(node, yaml.MappingNode):
+    return
+  seen = set()
+  for key_node, value_node in node.value:
+    key = str(key_node.value)
+    if key in seen:
+      yield (
+        f'{prefix}{key}: duplicate id, the key stands again in line '
+        f'{key_node.start_mark.line + 1}; give it a key of its own'
+      )
+    seen.add(key)
+    yield from _repeated_keys(value_node, f'{prefix}{key}/')

@@ -1,0 +1,115 @@
+"""Benchmarks as data: where their examples are, and which phrasings of the bank serve them.
+
+Every function here returns `Dataset`s without reading examples; these are read when a split is asked for. Examples are
+dictionaries of example_id, fields, gold and options, and where they matter gold_index (which option is right, where two
+read alike) and alternatives (what else is right).
+
+A row that cannot be used is left out, with a warning that names file and line; with strict=True it is an error.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+import functools
+import os
+import pathlib
+
+from seqio_tasks.datasets import tables
+from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report
+
+_MMLU_COLUMNS = ('question', 'A', 'B', 'C', 'D', 'answer')
+_MMLU_FIELDS = ('question', 'subject', 'domain')
+_MMLU_SPLITS = ('auxiliary_train', 'dev', 'val', 'test')
+
+
+# MMLU.
+
+
+def mmlu(
+  directory: str | os.PathLike[str],
+  subjects: Sequence[str] | None = None,
+  all_subjects: bool = True,
+  strict: bool = False,
+) -> list[Dataset]:
+  """MMLU (Hendrycks et al. 2021) in its published CSV layout.
+
+  Args:
+    directory: that holds test/<subject>_test.csv, and dev/ and val/ where there are such.
+    subjects: by default all that there are.
+    all_subjects: whether there is also the dataset "mmlu_all" of all subjects together.
+    strict: see the module.
+
+  Returns:
+    mmlu_<subject> for each subject, and mmlu_all. Fields are question and subject ("college biology").
+
+  Raises:
+    DatasetError: if the directory holds no such files, or a subject is unknown.
+  """
+  root = pathlib.Path(directory)
+  files: dict[str, dict[str, str]] = {}
+  for split in _MMLU_SPLITS:
+    for path in sorted((root / split).glob('*.csv')):
+      files.setdefault(path.stem.removesuffix(f'_{split}'), {})[split] = str(path)
+  tested = {s: f for s, f in sorted(files.items()) if 'test' in f or 'val' in f}
+  if not tested:
+    raise DatasetError(
+      f"{root}: holds no test/*.csv; name the directory of MMLU's data, with the folders dev, val, test"
+    )
+  unknown = [s for s in subjects or () if s not in tested]
+  if unknown:
+    raise DatasetError(f'{root}: has no subjects {unknown}; there are {", ".join(tested)}')
+  made = []
+  readers: dict[str, list[Callable[[], Sequence[Example]]]] = {}
+  for subject in subjects or tested:
+    splits = {
+      _split_name(split): functools.partial(_read_mmlu, path, subject, strict) for split, path in files[subject].items()
+    }
+    for split, reader in splits.items():
+      readers.setdefault(split, []).append(reader)
+    tasks = (f'mmlu_{subject}', 'MMLU_General', 'MMLU_Specific', 'multiple_choice')
+    made.append(Dataset(f'mmlu_{subject}', 'mmlu', tasks, splits, fields=_MMLU_FIELDS))
+  if all_subjects:
+    splits = {split: functools.partial(_read_all, tuple(r)) for split, r in readers.items()}
+    made.append(
+      Dataset('mmlu_all', 'mmlu_all', ('MMLU_General', 'MMLU_Specific', 'multiple_choice'), splits, parts=True)
+    )
+  return made
+
+
+def _split_name(split: str) -> str:
+  return {'val': 'validation', 'auxiliary_train': 'train'}.get(split, split)
+
+
+@functools.lru_cache(maxsize=256)
+def _read_mmlu(path: str, subject: str, strict: bool) -> tuple[Example, ...]:
+  report = Report(strict)
+  try:
+    _, rows = tables.read_csv(path, columns=_MMLU_COLUMNS, bad_row=report)
+  except tables.TableError as e:
+    raise DatasetError(str(e)) from e
+  examples = []
+  for line, row in rows:
+    options = [row[c] for c in 'ABCD']
+    if row['answer'] not in tuple('ABCD'):
+      report(f'{path}: line {line}: the answer is {row["answer"]!r}; it must be A, B, C or D')
+      continue
+    index = 'ABCD'.index(row['answer'])
+    examples.append(
+      {
+        'example_id': f'{subject}/{line}',
+        'fields': {
+          'question': row['question'],
+          'subject': subject.replace('_', ' '),
+          'domain': subject.replace('_', ' '),
+        },
+        'gold': options[index],
+        'gold_index': index,
+        'options': options,
+      }
+    )
+  report.done(path, len(examples))
+  return tuple(examples)
+
+
+def _read_all(readers: Sequence[Callable[[], Sequence[Example]]]) -> tuple[Example, ...]:
+  return tuple(example for reader in readers for example in reader())

@@ -1,0 +1,112 @@
+"""Metrics of SeqIO tasks, and the targets that they are computed from.
+
+SeqIO gives a metric the targets that a task's postprocessing makes, and decoded predictions or scores.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Mapping, Sequence
+import json
+from typing import Any
+
+Example = Mapping[str, Any]
+
+
+def exact_match(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
+  """Share of predictions, in [0, 1], that equal the target but for case and outer space."""
+  return _mean('exact_match', _matches(targets, predictions), None)
+
+
+def exact_match_by_part(targets: Sequence[Target], predictions: Sequence[str]) -> dict[str, float]:
+  """`exact_match` of all examples, and of each part of the dataset as "exact_match/<part>"."""
+  return _mean('exact_match', _matches(targets, predictions), [t.part for t in targets])
+
+
+def lmentry_match(targets: Sequence[Target], predictions: Sequence[str]) -> dict[str, float]:
+  """Mean of `lmentry.score`, in [0, 1]."""
+  from seqio_tasks import answers
+
+  options = answers.YES_NO if {t.casefold() for t in targets} <= set(answers.YES_NO) else ()
+  return _mean(
+    'lmentry', [answers.lmentry_score(p, t, options) for t, p in zip(targets, predictions, strict=True)], None
+  )
+
+
+# (a dataset's metric, whether it has parts) -> metric of its tasks.
+METRICS = {
+  ('exact_match', False): exact_match,
+  ('exact_match', True): exact_match_by_part,
+  ('lmentry', False): lmentry_match,
+}
+
+
+def _matches(targets: Sequence[str], predictions: Sequence[str]) -> list[float]:
+  """1.0 where a prediction equals the target, or what else is right, but for case and outer space."""
+  matches = []
+  for target, prediction in zip(targets, predictions, strict=True):
+    right = {t.strip().casefold() for t in (target, *getattr(target, 'alternatives', ()))}
+    matches.append(float(prediction.strip().casefold() in right))
+  return matches
+
+
+def _mean(name: str, values: Sequence[float], parts: Sequence[str] | None) -> dict[str, float]:
+  by_part = collections.defaultdict(list)
+  for value, part in zip(values, parts or (), strict=False):
+    by_part[f'{name}/{part}'].append(value)
+  return {key: sum(v) / max(len(v), 1) for key, v in ((name, values), *sorted(by_part.items()))}
+
+
+def rank_accuracy(targets: Sequence[tuple[int, int, bool]], scores: Sequence[float]) -> dict[str, float]:
+  """Share of examples, in [0, 1], whose best-scored option is right; of equal scores the first option counts.
+
+  Args:
+    targets: (number of the example, number of the option, whether it is right), as `phrasings.RankOptions` has them.
+    scores: log-likelihood of each option.
+  """
+  best: dict[int, tuple[float, int, bool]] = {}
+  for (example, option, correct), score in zip(targets, scores, strict=True):
+    candidate = (float(score), -option, correct)
+    if example not in best or candidate[:2] > best[example][:2]:
+      best[example] = candidate
+  return {'rank_accuracy': sum(correct for _, _, correct in best.values()) / max(len(best), 1)}
+
+
+def option_score_target(output: Any, example: Example, is_target: bool = False) -> Any:
+  """SeqIO's postprocessing for rank classification."""
+  if not is_target:
+    return output
+  number, option = (int(i) for i in example['idx'])
+  return number, option, bool(example['is_correct'])
+
+
+def gold_or_prediction(output: str, example: Example, is_target: bool = False) -> str:
+  """SeqIO's postprocessing: the untokenised gold answer as target, decoded text as prediction."""
+  if not is_target:
+    return output
+  target = Target(_text(example['targets_pretokenized']))
+  target.example_id = _text(example['example_id']) if 'example_id' in example else ''
+  target.alternatives = tuple(json.loads(_text(example['alternatives']))) if 'alternatives' in example else ()
+  return target
+
+
+class Target(str):
+  """A gold answer, with what a metric may want to know of its example.
+
+  Attributes:
+    example_id: of the example.
+    alternatives: what else is right.
+  """
+
+  example_id: str = ''
+  alternatives: tuple[str, ...] = ()
+
+  @property
+  def part(self) -> str:
+    """What stands before the first slash of the example's id."""
+    return self.example_id.partition('/')[0]
+
+
+def _text(value: Any) -> str:
+  value = value.numpy() if hasattr(value, 'numpy') else value
+  return value.decode('utf-8') if isinstance(value, bytes) else str(value)

@@ -1,0 +1,68 @@
+"""What several tests run and write: the command line on a tiny model, and evaluations with known scores."""
+
+import numpy as np
+import pandas as pd
+
+from robust_t5x import __main__ as command
+from robust_t5x.results import runs
+
+SMALL = ['--gin.BATCH_SIZE=8', '--gin.PROMPT_LENGTH=4', '--gin.LEARNING_RATE=0.01']
+GROUPS = {'observed': ('o1', 'o2'), 'unobserved': ('u1', 'u2', 'u3')}
+
+
+def run(*arguments) -> int:
+  """`robust-t5x ...` in this process, as if started anew."""
+  import seqio
+
+  import gin
+
+  gin.clear_config(clear_constants=True)
+  seqio.TaskRegistry.reset()
+  seqio.MixtureRegistry.reset()
+  return command.main([str(a) for a in arguments])
+
+
+def align(checkpoint, where, *more, prompt='input', objective='kl', steps=4):
+  return run(
+    'train', '--gin_file=gin/runs/align_mini.gin', f'--gin_file=gin/prompts/{prompt}.gin',
+    f'--gin_file=gin/objectives/{objective}.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
+    f"--gin.MODEL_DIR='{where}'", f'--gin.TRAIN_STEPS={steps}',
+    '--gin.mini.register_mini_suite.num_train_examples=40', *SMALL, *more,
+  )  # fmt: skip
+
+
+def evaluate(checkpoint, where, *more, examples=2):
+  return run(
+    'eval', '--gin_file=gin/runs/eval_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
+    f"--gin.OUTPUT_DIR='{where}'", f'--gin.NUM_EXAMPLES={examples}', '--gin.EVAL_BATCH_SIZE=64',
+    "--gin.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']",
+    "--gin.TASK_FEATURE_LENGTHS={'inputs': 160, 'targets': 4}", *more,
+  )  # fmt: skip
+
+
+def scores_table(label, dataset, accuracy, seed=0, examples=40):
+  """A results table with the given accuracy in each group."""
+  rng = np.random.default_rng(seed)
+  rows = [
+    {
+      'model': label, 'dataset': dataset, 'example_id': f'e{e}', 'instruction_id': f'{dataset}/{i}', 'group': group,
+      'scorer': 'exact_match', 'prediction': 'p q r'.split()[int(rng.integers(3))], 'gold': 'p',
+      'score': float(rng.random() < accuracy[group]),
+      'option_scores': '', 'matched_option': True, 'truncated_tokens': int(e == 0 and group == 'unobserved'),
+    }
+    for e in range(examples)
+    for group, ids in GROUPS.items()
+    for i in ids
+  ]  # fmt: skip
+  return pd.DataFrame(rows)
+
+
+def write_evaluation(directory, label, accuracy, seed=0, examples=40):
+  """A finished evaluation in a directory, of two datasets."""
+  run = runs.Run.open(str(directory), label=label, fingerprint={'tasks': {'first': 'x', 'second': 'y'}, 'seed': seed})
+  for task in ('first', 'second'):
+    run.add_shard(task, scores_table(label, task, accuracy, seed, examples))
+  run.finish(
+    {f'{d}/{i}': f'Do <b>{i}</b> | now: {{x}}' for d in ('first', 'second') for i in 'o1 o2 u1 u2 u3'.split()}, {}
+  )
+  return str(directory)

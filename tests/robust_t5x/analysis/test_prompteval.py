@@ -1,0 +1,134 @@
+"""Accuracies of all phrasings from some cells: the sample's balance, the fit against scipy, and known tables."""
+
+import hypothesis
+from hypothesis import strategies as st
+import numpy as np
+import pytest
+import scipy.optimize
+import scipy.special
+
+from robust_t5x.analysis import metrics, prompteval
+
+
+def _table(n, k, seed=0, spread=0.8):
+  rng = np.random.default_rng(seed)
+  ability, ease = rng.normal(0, 1.5, (n, 1)), rng.normal(0.3, spread, (1, k))
+  return (rng.random((n, k)) < scipy.special.expit(ability + ease)).astype(float)
+
+
+def _sampled(table, share, seed=0):
+  return np.where(prompteval.balanced_cells(*table.shape, round(share * table.size), seed), table, np.nan)
+
+
+@hypothesis.given(st.integers(1, 30), st.integers(1, 30), st.floats(0, 1), st.integers(0, 3))
+@hypothesis.settings(max_examples=80, deadline=None)
+def test_samples_are_balanced(n, k, share, seed):
+  budget = max(1, round(share * n * k))
+  chosen = prompteval.balanced_cells(n, k, budget, seed)
+  assert chosen.sum() == budget
+  assert np.ptp(chosen.sum(0)) <= 1
+  assert np.ptp(chosen.sum(1)) <= 1
+  assert (chosen == prompteval.balanced_cells(n, k, budget, seed)).all()
+
+
+def test_samples_differ_and_bad_budgets_are_refused():
+  assert (prompteval.balanced_cells(20, 10, 40, 0) != prompteval.balanced_cells(20, 10, 40, 1)).any()
+  for budget in (0, 201):
+    with pytest.raises(prompteval.CellsError, match='give 1 to 200'):
+      prompteval.balanced_cells(20, 10, budget, 0)
+  with pytest.raises(prompteval.CellsError, match='no cell was evaluated'):
+    prompteval.estimate(np.full((3, 2), np.nan))
+
+
+@pytest.mark.parametrize('dense', [False, True])
+def test_the_fit_is_the_maximum_that_scipy_finds(dense):
+  scores = _sampled(_table(12, 7), 0.5)
+  there = ~np.isnan(scores)
+  of_ease = prompteval._prior(0.6, 7, None, [], flat=True)
+  covariates = np.random.default_rng(1).normal(size=(12, 3))
+  of_ability = prompteval._prior(1.2, 12, covariates if dense else None, [0.3])
+  found = prompteval._Cells(scores).fit(of_ease, of_ability, (np.zeros(7), np.zeros(12)))
+  q_ability = of_ability[0] if dense else np.diag(of_ability[0])
+
+  def loss(x):
+    ease, ability = x[:7], x[7:]
+    logits = (ability[:, None] + ease)[there]
+    likelihood = (scores[there] * logits - np.logaddexp(0, logits)).sum()
+    return -likelihood + ease @ of_ease[0] @ ease / 2 + ability @ q_ability @ ability / 2
+
+  expected = scipy.optimize.minimize(loss, np.zeros(19), method='BFGS', options={'gtol': 1e-7})
+  assert np.r_[found.ease, found.ability] == pytest.approx(expected.x, abs=1e-4)
+  # Laplace's evidence, from a Hessian by finite differences of the gradient.
+  x, step = np.r_[found.ease, found.ability], 1e-4
+  gradient = lambda z: scipy.optimize.approx_fprime(z, loss, 1e-6)  # noqa: E731
+  hessian = np.stack([(gradient(x + step * e) - gradient(x - step * e)) / (2 * step) for e in np.eye(19)])
+  evidence = -loss(x) + (of_ease[1] + of_ability[1] - np.linalg.slogdet(hessian)[1]) / 2
+  assert found.evidence == pytest.approx(evidence, abs=0.05)
+  # Draws have the inverse of that Hessian as their covariance.
+  drawn = np.array([np.r_[pair] for pair in found.draw(4000, np.random.default_rng(0))])
+  assert np.cov(drawn.T) == pytest.approx(np.linalg.inv((hessian + hessian.T) / 2), abs=1.5)
+  assert drawn.std(0) == pytest.approx(np.sqrt(np.diag(np.linalg.inv(hessian))), rel=0.1)
+
+
+def test_prior_with_covariates():
+  precision, log_determinant = prompteval._prior(2.0, 2, np.array([[1.0, 0], [3.0, 0]]), [0.0])
+  covariance = 4 * np.array([[1, 0.5], [0.5, 1]])  # alike in direction, and half of the variance is shared
+  assert np.linalg.inv(precision) == pytest.approx(covariance)
+  assert log_determinant == pytest.approx(-np.log(np.linalg.det(covariance)))
+
+
+def test_all_cells_need_no_estimate():
+  table = _table(10, 4)
+  found = prompteval.estimate(table)
+  assert found.accuracies == pytest.approx(table.mean(0))
+  assert found.draws == pytest.approx(np.tile(table.mean(0), (prompteval.DRAWS, 1)))
+  assert found.interval('spread').low == found.interval('spread').high == pytest.approx(metrics.spread(table))
+
+
+def test_better_than_the_mean_of_the_cells():
+  errors, covered = [], []
+  for seed in range(12):
+    table = _table(60, 40, seed)
+    scores = _sampled(table, 0.1, seed)
+    found = prompteval.estimate(scores, seed=seed)
+    full = table.mean(0)
+    plain = np.nanmean(scores, axis=0)
+    errors.append([prompteval.distance(a, full) for a in (plain, found.accuracies, found.distribution)])
+    mean = found.interval('AvgP')
+    assert mean.estimate == pytest.approx(found.accuracies.mean())
+    covered.append(mean.low <= table.mean() <= mean.high)
+    for name in ('spread', 'MaxP', 'worst phrasing'):
+      interval = found.interval(name)
+      assert 0 <= interval.low <= interval.estimate <= interval.high <= 1
+    assert found.quantile(0.5).estimate == pytest.approx(np.median(full), abs=0.15)
+    assert (found.evaluated, found.cells) == (240, 2400)
+  plain, filled, distribution = np.mean(errors, axis=0)
+  assert filled < 0.8 * plain
+  assert distribution < 0.7 * plain
+  assert np.mean(covered) >= 0.75
+
+
+def test_words_that_matter_help():
+  """Phrasings of two kinds, one easy and one hard: their words tell which, and one example each is enough."""
+  rng = np.random.default_rng(0)
+  templates = [f'{"Answer" if i % 2 else "Guess"} number {i}: {{x}}' for i in range(60)]
+  table = (rng.random((50, 60)) < np.where(np.arange(60) % 2, 0.9, 0.2)).astype(float)
+  scores = _sampled(table, 0.04)
+  error = [
+    np.abs(prompteval.estimate(scores, covariates).accuracies - table.mean(0)).mean()
+    for covariates in (None, prompteval.text_covariates(templates))
+  ]
+  assert error[1] < 0.7 * error[0]
+
+
+def test_text_covariates():
+  one, two, other = prompteval.text_covariates(['Say it: {x}', 'say IT : {x}', 'Translate to German'])
+  assert one @ two == pytest.approx(1)
+  assert one @ other == pytest.approx(0, abs=1e-9)
+  assert prompteval.text_covariates(['', '']).shape == (2, 1)
+
+
+def test_distance_and_bad_metrics():
+  assert prompteval.distance(np.array([0.1, 0.5]), np.array([0.5, 0.3])) == pytest.approx((0.2 + 0) / 2)
+  with pytest.raises(ValueError, match='no metric of accuracies'):
+    prompteval.estimate(_table(4, 3)).interval('PSS')

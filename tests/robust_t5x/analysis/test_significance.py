@@ -1,0 +1,52 @@
+"""Tests of one model against another: known values, scipy, and how often a test is wrong."""
+
+import numpy as np
+import pytest
+import scipy.stats
+
+from robust_t5x.analysis import significance, statistics
+
+NAN = np.nan
+
+
+def test_mcnemar():
+  first = np.array([1] * 10 + [0] * 2 + [1] * 30 + [0] * 8 + [NAN, 1], float)
+  second = np.array([0] * 10 + [1] * 2 + [1] * 30 + [0] * 8 + [1, NAN], float)
+  test = significance.mcnemar(first, second)
+  assert (test.only_first, test.only_second) == (10, 2)
+  # P(at most 2 or at least 10 of 12 fair coins) = 2 (1 + 12 + 66) / 4096.
+  assert test.p == pytest.approx(158 / 4096)
+  assert significance.mcnemar(second, first).p == pytest.approx(test.p)
+  assert significance.mcnemar(first[12:], second[12:]).p == 1.0
+  with pytest.raises(ValueError, match='paired bootstrap'):
+    significance.mcnemar(np.array([0.5]), np.array([1.0]))
+
+
+def test_adjusted_p_values():
+  p = [0.01, 0.04, 0.03, NAN]
+  assert significance.adjust(p, 'holm') == pytest.approx([0.03, 0.06, 0.06, NAN], nan_ok=True)
+  assert significance.adjust(p, 'benjamini-hochberg') == pytest.approx([0.03, 0.04, 0.04, NAN], nan_ok=True)
+  assert significance.adjust([0.6, 0.9]) == pytest.approx([1, 1])
+  assert significance.adjust([]).shape == (0,)
+  with pytest.raises(ValueError, match='no rule'):
+    significance.adjust(p, 'bonferoni')
+
+
+def test_bootstrap_p_is_the_t_tests_for_a_mean():
+  """One phrasing, many examples: the paired t-test on the differences."""
+  rng = np.random.default_rng(0)
+  for shift in (0.0, 0.03, 0.06):
+    pair = rng.random((2, 300, 1))
+    pair[1] += shift
+    resamples = statistics.resample([{'a': pair}], replicates=4000)
+    values = statistics.over_datasets(resamples, lambda g: g['a'].metric('AvgP')[:, 1] - g['a'].metric('AvgP')[:, 0])
+    expected = scipy.stats.ttest_rel(pair[1, :, 0], pair[0, :, 0]).pvalue
+    assert significance.bootstrap_p(values) == pytest.approx(expected, abs=0.03)
+  assert significance.bootstrap_p(np.r_[1.0, np.full(99, 1.0)]) == pytest.approx(0.01)
+  assert np.isnan(significance.bootstrap_p(np.array([NAN, 1.0])))
+
+
+def test_cohens_h():
+  assert significance.cohens_h(1, 0) == pytest.approx(np.pi)
+  assert significance.cohens_h(0.5, 0.5) == 0
+  assert significance.cohens_h(0.6, 0.5) == pytest.approx(0.2014, abs=1e-4)

@@ -1,0 +1,195 @@
+"""Scores of options against Hugging Face's `generate` and one by one; batches, padding and compilations counted."""
+
+import json
+import pathlib
+import types
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from robust_t5x.checkpoints import huggingface, vocabularies
+from robust_t5x.evaluation import scorers
+from robust_t5x.models import robust, t5, trainable
+from robust_t5x.models import runner as runner_lib
+
+DATA = pathlib.Path(__file__).parents[2] / 'data'
+CONFIG = t5.T5Config(
+  vocab_size=300, emb_dim=32, num_heads=2, head_dim=16, num_encoder_layers=2, num_decoder_layers=2, mlp_dim=64
+)
+
+
+class Letters:
+  """A vocabulary of letters."""
+
+  def __init__(self, eos_id=1):
+    self.eos_id = eos_id
+
+  def encode(self, text):
+    return [3 + ord(c) % 256 for c in text]
+
+  def decode(self, ids):
+    return ' '.join(map(str, ids))
+
+
+@pytest.fixture(scope='module')
+def params():
+  return jax.jit(robust.RobustT5(t5.Transformer(CONFIG), Letters(), Letters()).initial_variables)(jax.random.key(0))[
+    'params'
+  ]
+
+
+@pytest.fixture
+def model():
+  return robust.RobustT5(t5.Transformer(CONFIG), Letters(), Letters())
+
+
+@pytest.mark.parametrize('kind', ['v1_1', 'v1_0'])
+def test_free_running_scores_are_those_of_generate(kind):
+  source = huggingface.HuggingFaceBackbone(str(DATA / 'hf_t5' / kind))
+  weights = trainable.unflatten({name: source.read(name) for name in source.shapes})
+  expected = np.load(DATA / 'hf_generate' / f'{kind}.npz')
+  vocabulary = Letters(int(expected['end']))
+  reader = robust.RobustT5(t5.Transformer(huggingface.load_config(DATA / 'hf_t5' / kind)), vocabulary, vocabulary)
+  found = reader.compiled_score_free_running()(weights, expected['inputs'], expected['options'])
+  np.testing.assert_allclose(found, np.log(expected['products']), rtol=2e-4, atol=2e-4)
+  # Options beyond those of an input, and longer padding, change nothing.
+  wider = np.pad(expected['options'], [(0, 0), (0, 2), (0, 3)])
+  again = reader.compiled_score_free_running()(weights, expected['inputs'], wider)
+  np.testing.assert_allclose(again[:, : found.shape[1]], found, rtol=1e-5, atol=1e-5)
+
+
+def test_free_running_scores_stop_reading_after_32_steps(model, params):
+  options = np.random.default_rng(0).integers(3, 300, (2, 2, 34)).astype(np.int32)
+  inputs = np.full((2, 8), 5, np.int32)
+  whole, first, fewer = (model.compiled_score_free_running()(params, inputs, options[:, :, :n]) for n in (34, 32, 31))
+  np.testing.assert_allclose(first, whole, rtol=1e-5)
+  assert (fewer > whole).all()
+
+
+def _questions(count=37, seed=0):
+  """Inputs of different lengths, and options of different numbers and lengths."""
+  rng = np.random.default_rng(seed)
+  inputs = [rng.integers(3, 300, n).astype(np.int32) for n in rng.integers(2, 90, count)]
+  letters = [list('ABCD'), ['yes', 'no'], ['a', 'bcd', 'efghij']]
+  return inputs, [letters[i % 3] for i in range(count)]
+
+
+def test_batches_change_no_score(model, params):
+  inputs, options = _questions()
+  done = []
+  runner = runner_lib.Runner(model, params, batch_size=32, max_input=96)
+  together = runner.score(inputs, options, done.append)
+  assert sum(done) == len(inputs)
+  assert [len(scores) for scores in together] == [len(texts) for texts in options]
+  pairs = [(tokens, text) for tokens, texts in zip(inputs, options, strict=True) for text in texts]
+  rows, targets = np.zeros((len(pairs), 96), np.int32), np.zeros((len(pairs), 7), np.int32)
+  for i, (tokens, text) in enumerate(pairs):
+    rows[i, : len(tokens)] = tokens
+    ids = [*Letters().encode(text), 1]
+    targets[i, : len(ids)] = ids
+  batch = {
+    'encoder_input_tokens': rows,
+    'decoder_target_tokens': targets,
+    'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1],
+  }
+  np.testing.assert_allclose(np.concatenate(together), jax.jit(model.score_batch)(params, batch), rtol=1e-4, atol=1e-4)
+
+
+def test_paper_logits_fill_the_results_table(model, params):
+  inputs, _ = _questions(3)
+  rows = [
+    {'inputs': tokens, 'targets_pretokenized': 'B', 'options': '["A", "B"]', 'alternatives': '[]',
+     'example_id': str(i), 'instruction_id': 'x', 'truncated_tokens': 0}
+    for i, tokens in enumerate(inputs)
+  ]  # fmt: skip
+  runner = runner_lib.Runner(model, params, batch_size=4, max_input=96)
+  task = types.SimpleNamespace(dataset='letters', group='unobserved')
+  table = scorers.score_task(runner, rows, task, 'paper_logits', 'tiny')
+  expected = runner.score_free_running(inputs, [['A', 'B']] * 3)
+  assert set(table['scorer']) == {'paper_logits'} and table['matched_option'].all()
+  for found, scores, prediction, score in zip(
+    table['option_scores'], expected, table['prediction'], table['score'], strict=True
+  ):
+    assert list(json.loads(found).values()) == pytest.approx(scores, abs=1e-5)
+    assert prediction == 'AB'[scores.argmax()] and score == (prediction == 'B')
+
+
+def test_a_program_is_compiled_once_per_shape(model, params):
+  inputs = [np.full(n, 5, np.int32) for n in (3, 90, 7, 41, 88, 5, 44, 2, 8, 42)]
+  letters = [['A', 'B']] * len(inputs)
+  planned = runner_lib.plan_batches([len(x) for x in inputs], 4, 96)
+  shapes = {(b.rows, b.length) for b in planned}
+  program = model.compiled_score()
+  for order in (1, -1):  # the second time by another runner, and in another order
+    runner_lib.Runner(model, params, batch_size=4, max_input=96).score(inputs[::order], letters)
+    assert program._cache_size() == len(shapes) <= len(planned)
+
+
+@pytest.mark.parametrize(('batch_size', 'unit'), [(8, 1), (64, 1), (48, 8), (30, 1), (6, 2)])
+@pytest.mark.parametrize('count', [0, 1, 7, 500])
+def test_every_input_is_in_one_batch_that_holds_it(batch_size, unit, count):
+  lengths = np.random.default_rng(count).integers(1, 500, count)
+  batches = runner_lib.plan_batches(lengths, batch_size, 512, unit)
+  assert sorted(i for b in batches for i in b.members) == list(range(count))
+  for batch in batches:
+    assert 0 < len(batch.members) <= batch.rows and batch.rows % unit == 0
+    assert lengths[batch.members].max() <= batch.length <= max(8, 1.125 * lengths[batch.members].max() + 8)
+    assert batch.rows * batch.length <= batch_size * 512
+
+
+def test_longer_than_the_greatest_length_is_still_held():
+  (batch,) = runner_lib.plan_batches([700], 8, 512)
+  assert batch.length >= 700
+
+
+def _padding(lengths, batch_size, longest):
+  """(share of the computed tokens that is padding, number of shapes)."""
+  batches = runner_lib.plan_batches(lengths, batch_size, longest)
+  computed = sum(b.rows * b.length for b in batches)
+  return 1 - sum(lengths) / computed, len({(b.rows, b.length) for b in batches})
+
+
+@pytest.mark.parametrize('batch_size', [16, 64, 128])
+def test_little_is_padding(batch_size):
+  """Lengths as questions have them: log-normal with a long tail."""
+  lengths = np.clip(np.random.default_rng(0).lognormal(4.7, 0.6, 4000), 20, 512).astype(int)
+  padding, shapes = _padding(lengths, batch_size, 512)
+  assert padding < 0.1 and shapes <= 48
+
+
+def test_padding_on_mmlu(shared_data):
+  """Real questions under our own phrasings, in T5's vocabulary."""
+  from seqio_tasks import datasets
+  from seqio_tasks.pipeline import registration
+  from seqio_tasks.suites import benchmarks
+
+  vocabulary = vocabularies.vocabulary(str(shared_data / 'vocab' / 't5.sentencepiece.model'))
+  questions = datasets.mmlu(shared_data / 'mmlu')[-1].splits['test']()
+  bank = benchmarks.read_banks(['package'])
+  phrasings = list(bank.select('multiple_choice', collections=['general_evaluation']))[:3]
+  items = [registration.item_of(question) for question in questions[::20]]
+  texts = [phrasing.layout.render(item).input_text for phrasing in phrasings for item in items]
+  lengths = [min(len(ids) + 1, 512) for ids in vocabulary.tokenizer.encode(texts)]
+  assert len(lengths) > 2000
+  padding, shapes = _padding(lengths, 64, 512)
+  assert padding < 0.1 and shapes <= 48
+
+
+def test_options_cost_one_encoding_and_one_first_step(model, params):
+  """FLOPs of the compiled program against the arithmetic that is needed."""
+  examples, length, choices = 8, 64, 4
+  shapes = (
+    jax.ShapeDtypeStruct((examples, length), jnp.int32),
+    jax.ShapeDtypeStruct((examples, choices, 2), jnp.int32),
+  )
+  compiled = model.compiled_score().lower(params, *shapes).compile()
+  width, inner, hidden, vocabulary, layers = 32, 32, 64, 300, 2
+  positions = 1 + choices  # the start, and each option's letter
+  encoder = layers * length * (4 * width * inner + 3 * width * hidden + 2 * length * inner)
+  keys_and_values = layers * length * 2 * width * inner
+  decoder = layers * positions * (6 * width * inner + 3 * width * hidden + 2 * (length + positions) * inner)
+  needed = 2 * examples * (encoder + keys_and_values + decoder + positions * width * vocabulary)
+  # XLA also counts softmax, norms and the like, which weigh much at this size.
+  assert needed < compiled.cost_analysis()['flops'] < 1.25 * needed

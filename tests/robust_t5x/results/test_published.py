@@ -1,0 +1,143 @@
+"""Results of others as the one results table: layouts, grains, what is left out and listed, and bad files."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robust_t5x import report
+from robust_t5x.analysis import comparison as comparison_lib
+from robust_t5x.results import reading, schema
+
+INSTRUCTION_EVAL = """Model,Dataset,Collection,Type,ID,Shots,Performance,Metric,Include?
+M,D,BBL,Default,1,0,0.5,Logits,TRUE
+M,D,BBL,Unobserved,1,0,0.4,Logits,True
+M,D,BBL,Unobserved,2,0,PD,Logits,TRUE
+M,D,NIV2,QA,1,0,0.7,Logits,TRUE
+M,D,NIV2,BC,1,0,0.6,Logits,TRUE
+M,D,NIV2,QA,1,0,0.71,Logits,TRUE
+M,D,NIV2,QA,2,0,0.1,Logits,FALSE
+M,D,NIV2,QA,3,1,0.9,Logits,TRUE
+"""
+
+
+def _write(path, text):
+  path.parent.mkdir(parents=True, exist_ok=True)
+  path.write_text(text)
+  return str(path)
+
+
+def test_instruction_eval(tmp_path):
+  table, record = reading.read(_write(tmp_path / 'm.csv', INSTRUCTION_EVAL))
+  assert schema.grain(table) == schema.PHRASING
+  found = list(table[['dataset', 'group', 'instruction_id', 'score']].itertuples(index=False, name=None))
+  assert found == [
+    ('D', 'default', 'BBL/Default/1', 0.5),
+    ('D', 'unobserved', 'BBL/Unobserved/1', 0.4),
+    ('D', 'observed', 'NIV2/QA/1', 0.7),
+    ('D', 'observed', 'NIV2/BC/1', 0.6),
+    ('D, shots: 1', 'observed', 'NIV2/QA/3', 0.9),
+  ]
+  listed = [(entry['row'], entry['reason']) for entry in record['left_out']]
+  assert [row for row, _ in listed] == [4, 7, 8]
+  assert "'PD', not a number" in listed[0][1]
+  assert 'a second row of the same' in listed[1][1]
+  assert 'Include?' in listed[2][1]
+  assert record['left_out'][0]['content']['ID'] == '2'
+
+
+def test_multi_prompt(tmp_path):
+  path = _write(tmp_path / 'published_accuracies/t.csv', 'paraphrase idx,a_acc,b_acc\n1,0.5,0.25\n3,0.75,\n3,0,0\n')
+  alone, _ = reading.read(path)
+  assert set(alone['group']) == {'paraphrase'}
+  _write(
+    tmp_path / 'paraphrases/t.csv', 'prompt idx,prompt template,correct\n1,"Say\n{x}",1\n2,unused,1\n3,Eat {x},0?\n'
+  )
+  table, record = reading.read(str(tmp_path / 'published_accuracies'))
+  found = list(table[['model', 'dataset', 'instruction_id', 'group', 'score']].itertuples(index=False, name=None))
+  assert found == [
+    ('a', 't', 't/1', 'correct', 0.5),
+    ('a', 't', 't/3', 'incorrect', 0.75),
+    ('b', 't', 't/1', 'correct', 0.25),
+  ]
+  assert record['instructions']['t/1'] == 'Say\n{x}'
+  assert [(e['row'], e['reason']) for e in record['left_out']] == [
+    (4, 'a second row of paraphrase idx 3'),
+    (3, "b_acc is '', not a number"),
+  ]
+  with pytest.raises(schema.ResultsError, match=r'\(a\) has|\(b\) has no incorrect'):
+    comparison_lib.compare([str(tmp_path / 'published_accuracies')])
+
+
+def test_generic_per_phrasing(tmp_path, capsys):
+  rows = (
+    'dataset,instruction_id,score,group,template,num_examples\nd,i,0.5,unobserved,"Say, {x}",50\nd,j,1,observed,,50\n'
+  )
+  path = _write(tmp_path / 'mine.csv', rows)
+  comparison = comparison_lib.compare([path])
+  assert comparison.models == ('mine',)
+  assert comparison.gap('mine').estimate == -0.5
+  assert comparison.phrasings['template'].tolist() == ['Say, {x}', '']
+  assert 'case-level worst' not in comparison.metric_names
+  for needs in (
+    lambda: comparison.interval('mine', 'observed', 'PSS'),
+    lambda: comparison.answer_agreement('mine', 'observed'),
+    lambda: comparison.mcnemar('mine', 'observed'),
+  ):
+    with pytest.raises(schema.GrainError, match=rf'needs per-example scores; {path} has accuracies per phrasing'):
+      needs()
+  assert report.main([path, '--out', str(tmp_path / 'report')]) == 0
+  assert '50.0 points' in capsys.readouterr().out
+
+
+def test_generic_per_example_is_like_an_evaluation(tmp_path):
+  table = pd.DataFrame(
+    [(f'e{e}', f'i{i}', float((e + i) % 3 > 0), 'yes' if e else 'NA') for e in range(6) for i in range(4)],
+    columns=['example_id', 'instruction_id', 'score', 'prediction'],
+  ).assign(dataset='d', model='m')
+  path = tmp_path / 'cells.csv'
+  table.to_csv(path, index=False)
+  read, record = reading.read(str(path))
+  assert list(read.columns) == list(schema.COLUMNS)
+  assert schema.grain(read) == schema.EXAMPLE
+  assert set(read['prediction']) == {'yes', 'NA'}
+  comparison = comparison_lib.compare([str(path)])
+  assert comparison.interval('m', 'all', 'AvgP').estimate == pytest.approx(table['score'].mean())
+  assert comparison.answer_agreement('m', 'all')['consistency'].estimate == 1
+  assert record['label'] == 'm'
+
+
+@pytest.mark.parametrize(
+  ('text', 'message'),
+  [
+    ('a,b\n1,2\n', 'the header a, b is none of a results table'),
+    ('dataset,instruction_id,score\nd,i,48.1\n', r'row 2: score is 48.1; scores run from 0 to 1, divide percentages'),
+    ('dataset,instruction_id,score\nd,i,x\n', 'no row with a score'),
+    ('dataset,instruction_id,score\nd,i,1,2,3\nd,j,1,2,3,4,5\n', 'not a CSV file with a header and equally many'),
+    ('', 'not a CSV file'),
+  ],
+)
+def test_bad_files(tmp_path, text, message):
+  with pytest.raises(schema.ResultsError, match=message):
+    reading.read(_write(tmp_path / 'x.csv', text))
+
+
+def test_grains_are_not_mixed(tmp_path):
+  _write(tmp_path / 'a.csv', 'dataset,instruction_id,score\nd,i,1\n')
+  _write(tmp_path / 'b.csv', 'dataset,instruction_id,score,example_id\nd,i,1,e\n')
+  with pytest.raises(schema.ResultsError, match='some files have example_id'):
+    reading.read(str(tmp_path))
+  with pytest.raises(schema.ResultsError, match='compare results of one grain'):
+    comparison_lib.compare([str(tmp_path / 'a.csv'), str(tmp_path / 'b.csv')])
+
+
+def test_all_published_accuracies_are_read(shared_data):
+  table, record = reading.read(str(shared_data / 'lmentry/published_accuracies'))
+  assert table['model'].nunique() == 16
+  assert table['dataset'].nunique() == 10
+  assert not record['left_out']
+  raw = pd.read_csv(shared_data / 'lmentry/published_accuracies/homophones.csv')
+  ours = table.query('model == "flan-t5-xl" and dataset == "homophones"')
+  np.testing.assert_array_equal(ours['score'], raw['flan-t5-xl_acc'])
+  comparison = comparison_lib.compare([str(shared_data / 'lmentry/published_accuracies')])
+  w = comparison.kendalls_w('correct')
+  assert all(0 < value < 1 for value in w.values())

@@ -1,0 +1,164 @@
+"""Weights and batch over eight devices against one: values, gradients, and what the compiled program sends."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from robust_t5x import objectives, plan
+from robust_t5x.adapters import config as config_lib
+from robust_t5x.models import robust, t5, trainable
+from robust_t5x.runtime import hlo, partitioning
+from robust_t5x.training import step as step_lib
+
+CONFIG = t5.T5Config(
+  vocab_size=64, emb_dim=16, num_heads=4, head_dim=4, num_encoder_layers=2, num_decoder_layers=2, mlp_dim=32
+)
+INPUTS, TARGETS, PHRASINGS = 12, 4, 3
+
+
+class Vocabulary:
+  eos_id = 1
+
+
+def _model(config=CONFIG, prompt=None, optimizer=None):
+  prompt = prompt or config_lib.PromptConfig(length=3, encoder_prefix_length=3)
+  # Plain descent, so that parameters tell gradients apart, which Adam's first steps do not.
+  return robust.RobustT5(
+    t5.Transformer(config, prompt), Vocabulary, Vocabulary, optimizer or optax.sgd(0.5), objectives.kl_to_canonical
+  )
+
+
+def _batch(examples=16):
+  rng = np.random.default_rng(0)
+  inputs = rng.integers(3, 60, (examples, PHRASINGS, INPUTS)) * (
+    np.arange(INPUTS) < rng.integers(4, INPUTS + 1, (examples, PHRASINGS, 1))
+  )
+  targets = rng.integers(3, 60, (examples, TARGETS)) * (
+    np.arange(TARGETS) < rng.integers(1, TARGETS + 1, (examples, 1))
+  )
+  return {
+    'encoder_input_tokens': inputs.astype(np.int32),
+    'decoder_target_tokens': targets.astype(np.int32),
+    'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1].astype(np.int32),
+    'decoder_loss_weights': (targets > 0).astype(np.int32),
+  }
+
+
+def _place(model, mesh):
+  params = jax.jit(model.initial_variables)(jax.random.key(0))['params']
+  params['prompt']['encoder_gate'] += 0.3  # a closed gate has no gradient behind it
+  shapes, axes = model.variable_shapes()
+  shardings = partitioning.param_shardings(axes, shapes, mesh)
+  moving, frozen = trainable.Trainable().split(jax.tree.map(jax.device_put, params, shardings))
+  state = step_lib.initial_state(moving, model.optimizer_def)
+  state = jax.device_put(state, step_lib.state_shardings(state, model.optimizer_def, axes, mesh))
+  return state, frozen
+
+
+def _step(devices, model_parallel, microbatches=1):
+  model = _model()
+  mesh = partitioning.make_mesh(model_parallel, jax.devices()[:devices])
+  state, frozen = _place(model, mesh)
+  step = step_lib.compiled_step(model, mesh, microbatches)
+  batch = {name: partitioning.split_rows(rows, mesh) for name, rows in _batch().items()}
+  state, metrics = step(state, frozen, batch)
+  return partitioning.whole_on_host(state.params), {k: float(v.compute()) for k, v in metrics.items()}
+
+
+@pytest.fixture(scope='module')
+def on_one_device():
+  return _step(1, 1)
+
+
+@pytest.mark.parametrize(('model_parallel', 'microbatches'), [(1, 1), (1, 2), (2, 1), (2, 4), (4, 1), (4, 8)])
+def test_a_step_is_the_same_however_it_is_split(on_one_device, model_parallel, microbatches):
+  params, metrics = _step(8, model_parallel, microbatches)
+  before = partitioning.whole_on_host(_place(_model(), partitioning.make_mesh(1, jax.devices()[:1]))[0].params)
+  for name, value in trainable.flatten(on_one_device[0]).items():
+    moved = np.abs(value - trainable.flatten(before)[name]).max()
+    difference = np.abs(trainable.flatten(params)[name] - value).max()
+    assert moved > 0 and difference <= 1e-4 * moved + 1e-7, name
+  assert metrics == pytest.approx(on_one_device[1], rel=1e-5)
+
+
+@pytest.mark.parametrize('model_parallel', [1, 2, 4])
+def test_scores_and_outputs_are_the_same(model_parallel):
+  from robust_t5x.models import runner
+
+  model = _model()
+  rng = np.random.default_rng(1)
+  inputs = [rng.integers(3, 60, n) for n in (3, 9, 5, 12, 7)]
+  expected = None
+  for devices, parallel in ((1, 1), (8, model_parallel)):
+    state, frozen = _place(model, partitioning.make_mesh(parallel, jax.devices()[:devices]))
+    params = trainable.merge(state.params, frozen)
+    mesh = partitioning.mesh_of(params)
+    tokens = np.zeros((8, 12), np.int32)
+    for i, row in enumerate(inputs):
+      tokens[i, : len(row)] = row
+    options = rng.integers(3, 60, (8, 3, 4)) if expected is None else options  # noqa: F821
+    scores = model.compiled_score(mesh)(params, partitioning.split_rows(tokens, mesh), options.astype(np.int32))
+    decoded, _ = model.compiled_decode(mesh)(params, partitioning.split_rows(tokens, mesh), max_length=5)
+    if expected is None:
+      expected = np.asarray(scores), np.asarray(decoded)
+  np.testing.assert_allclose(scores, expected[0], rtol=1e-5, atol=1e-5)
+  np.testing.assert_array_equal(decoded, expected[1])
+  assert runner.Runner(model, params, batch_size=5, max_output=4)._batch_size % (8 // model_parallel) == 0
+
+
+def test_heads_are_not_split():
+  with pytest.raises(ValueError, match='MODEL_PARALLEL is 8; it must divide the 4 attention heads'):
+    partitioning.check_model(CONFIG, partitioning.make_mesh(8))
+
+
+def _settings(config=CONFIG, model_parallel=1, microbatches=1):
+  return plan.Settings(
+    _model(config, optimizer=optax.adamw(0.1)), trainable.Trainable(), 16, PHRASINGS, INPUTS, TARGETS, microbatches,
+    model_parallel, 'float32', 16,
+  )  # fmt: skip
+
+
+def _sent(config=CONFIG, model_parallel=1, microbatches=1):
+  """(collectives of the compiled training step, sizes of the backbone's parameters)."""
+  settings = _settings(config, model_parallel, microbatches)
+  shapes, axes = settings.model.variable_shapes()
+  mesh = partitioning.make_mesh(model_parallel)
+  moving, frozen = settings.trainable.split(shapes)
+  state = jax.eval_shape(lambda p: step_lib.initial_state(p, settings.model.optimizer_def), moving)
+  state = partitioning.placed(state, step_lib.state_shardings(state, settings.model.optimizer_def, axes, mesh))
+  frozen = partitioning.placed(frozen, partitioning.param_shardings(axes, frozen, mesh))
+  batch = {
+    name: jax.ShapeDtypeStruct(x.shape, jnp.int32, sharding=partitioning.split_rows(x, mesh).sharding)
+    for name, x in _batch().items()
+  }
+  compiled = step_lib.compiled_step(settings.model, mesh, microbatches).lower(state, frozen, batch).compile()
+  prompt = sum(x.size for x in jax.tree.leaves(moving))
+  return hlo.collectives(compiled.as_text(), mesh.size), frozen, prompt
+
+
+@pytest.mark.parametrize('microbatches', [1, 2])
+def test_replicas_exchange_the_prompts_gradient_and_scalars_only(microbatches):
+  found, _, prompt = _sent(microbatches=microbatches)
+  assert {c.kind for c in found} == {'all-reduce'}
+  moved = sum(c.result_bytes * c.times for c in found) / 4
+  assert prompt <= moved <= prompt + 32
+
+
+def test_the_exchange_does_not_grow_with_the_backbone():
+  import dataclasses
+
+  larger = dataclasses.replace(CONFIG, mlp_dim=256, vocab_size=640)
+  small, large = (sum(c.result_bytes * c.times for c in _sent(config)[0]) for config in (CONFIG, larger))
+  assert small == large
+
+
+@pytest.mark.parametrize('model_parallel', [2, 4])
+def test_no_weight_is_gathered_whole(model_parallel):
+  found, frozen, _ = _sent(model_parallel=model_parallel)
+  split = {x.shape for x in jax.tree.leaves(frozen) if x.sharding.shard_shape(x.shape) != x.shape}
+  assert len(split) >= 4  # embedding, attention, and both ways of the MLP
+  gathered = {shape for c in found if c.kind in ('all-gather', 'all-to-all') for _, shape in c.shapes}
+  whole = split | {s[::-1] for s in split}
+  assert not gathered & whole

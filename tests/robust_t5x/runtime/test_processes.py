@@ -1,0 +1,102 @@
+"""Two real processes on this machine, joined over localhost, against one."""
+
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from robust_t5x import __main__ as command
+from robust_t5x.checkpoints import adapter_files
+from robust_t5x.results import reading
+from robust_t5x.runtime import processes
+
+ROOT = pathlib.Path(__file__).parents[3]
+
+
+def _free_port():
+  with socket.socket() as s:
+    s.bind(('localhost', 0))
+    return s.getsockname()[1]
+
+
+def _together(*arguments, count=2, expect=0):
+  """Runs the command in several processes of two devices each; returns their outputs."""
+  environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
+  join = [f'--coordinator_address=localhost:{_free_port()}', f'--process_count={count}']
+  running = [
+    subprocess.Popen(
+      [sys.executable, '-m', 'robust_t5x', *map(str, arguments), *join, f'--process_index={i}'],
+      cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    for i in range(count)
+  ]  # fmt: skip
+  done = [p.communicate(timeout=300) for p in running]
+  assert [p.returncode for p in running] == [expect] * count, done
+  return done
+
+
+def _alone(*arguments):
+  environment = os.environ | {'XLA_FLAGS': ''}
+  subprocess.run(
+    [sys.executable, '-m', 'robust_t5x', *map(str, arguments)],
+    cwd=ROOT,
+    env=environment,
+    check=True,
+    capture_output=True,
+  )
+
+
+def _align(checkpoint, where, steps=4):
+  return ['train', '--gin_file=gin/runs/align_mini.gin', '--gin_file=gin/prompts/input_and_prefix.gin',
+          '--gin_file=gin/objectives/kl.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.MODEL_DIR='{where}'",
+          f'--gin.TRAIN_STEPS={steps}', '--gin.BATCH_SIZE=8', '--gin.PROMPT_LENGTH=4', '--gin.NUM_TRAIN_EXAMPLES=64',
+          '--gin.LEARNING_RATE=0.05', '--gin.optimizers.warmup_cosine.steps=4', '--gin.train.train.save_period=2']  # fmt: skip
+
+
+def _evaluate(checkpoint, where, prompt):
+  return ['eval', '--gin_file=gin/runs/eval_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
+          f"--gin.PROMPT='{prompt}'", f"--gin.OUTPUT_DIR='{where}'", '--gin.NUM_EXAMPLES=3', '--gin.EVAL_BATCH_SIZE=30',
+          "--gin.MIXTURES=['mini_first_word_eval_unobserved', 'mini_odd_one_out_eval_observed']"]  # fmt: skip
+
+
+def test_two_processes_train_and_evaluate_as_one_does(tiny_checkpoint, tmp_path):
+  one, two = tmp_path / 'one', tmp_path / 'two'
+  _alone(*_align(tiny_checkpoint, one))
+  _together(*_align(tiny_checkpoint, two, steps=2))  # and goes on from there
+  (_, first_errors), (second_out, second_errors) = _together(*_align(tiny_checkpoint, two))
+  assert 'going on from step 2' in first_errors and 'wrote' in first_errors
+  assert 'wrote' not in second_errors
+  assert all(line.startswith('[Gloo]') for line in second_out.splitlines())  # CPU collectives report
+  ours, _ = adapter_files.load(str(one / 'prompt.safetensors'))
+  theirs, metadata = adapter_files.load(str(two / 'prompt.safetensors'))
+  for name, value in ours.items():
+    np.testing.assert_allclose(theirs[name], value, atol=2e-6, err_msg=name)
+  assert metadata['backbone']
+
+  _alone(*_evaluate(tiny_checkpoint, tmp_path / 'results_one', one / 'prompt.safetensors'))
+  _together(*_evaluate(tiny_checkpoint, tmp_path / 'results_two', one / 'prompt.safetensors'))
+  table, again = (reading.read(str(tmp_path / f'results_{n}'))[0] for n in ('one', 'two'))
+  assert len(table) == 60
+  assert table.equals(again)
+
+
+def test_preflight_counts(capsys):
+  assert all('2 processes, 4 devices (2 of this process)' in out for out, _ in _together('preflight'))
+  assert command.main(['preflight', '--topology=v4-32']) == 2
+  assert 'v4-32 has 4 hosts with 16 devices in all, this run has 1 processes' in capsys.readouterr().err
+
+
+def test_a_process_that_stays_alone_says_so(capsys):
+  assert command.main(['preflight', '--coordinator_address=localhost:1']) == 2
+  assert 'give all of --coordinator_address, --process_count and --process_index' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ('directory', 'expected'), [('gs://b/x/', 'gs://b/x/a/b'), ('/tmp/x', '/tmp/x/a/b'), ('x', f'{os.getcwd()}/x/a/b')]
+)
+def test_paths_in_buckets_stay_as_they_are(directory, expected):
+  assert processes.join(directory, 'a', 'b') == expected

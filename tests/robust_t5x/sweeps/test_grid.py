@@ -1,0 +1,107 @@
+"""Grids of sweeps: how values are written, which cells follow, what is refused before anything runs."""
+
+import subprocess
+
+import pytest
+
+from robust_t5x.runtime import errors
+from robust_t5x.sweeps import check, grid
+
+MINI = ['gin/runs/align_mini.gin', 'gin/prompts/prefix.gin', 'gin/objectives/kl.gin']
+
+
+def cell_names(*axes):
+  return [c.name for c in grid.cells(MINI, {}, [grid.parse_axis(a) for a in axes])]
+
+
+def test_values_are_literals_references_or_words():
+  axis = grid.parse_axis("X=1,0.10,word,'two, words',[1, 2],(3,),@objectives.kl,%Y,None,~/dir/x")
+  assert [v.binding for v in axis.values] == [
+    '1', '0.1', "'word'", "'two, words'", '[1, 2]', '(3,)', '@objectives.kl', '%Y', 'None', "'~/dir/x'",
+  ]  # fmt: skip
+  assert [v.shown for v in axis.values][:4] == [1, 0.1, 'word', 'two, words']
+
+
+def test_files_are_an_axis_named_by_their_folder():
+  assert cell_names('gin_file=gin/objectives/kl.gin,gin/objectives/likelihood.gin', 'PROMPT_LENGTH=4,8') == [
+    'objectives=kl, PROMPT_LENGTH=4',
+    'objectives=kl, PROMPT_LENGTH=8',
+    'objectives=likelihood, PROMPT_LENGTH=4',
+    'objectives=likelihood, PROMPT_LENGTH=8',
+  ]
+  axis = grid.parse_axis('gin_file=none,gin/ablations/a.gin+gin/ablations/b.gin')
+  assert [(v.shown, v.files) for v in axis.values] == [
+    ('none', ()),
+    ('a+b', ('gin/ablations/a.gin', 'gin/ablations/b.gin')),
+  ]
+
+
+@pytest.mark.parametrize(
+  ('axis', 'message'),
+  [
+    ('LEARNING_RATE', 'write NAME=VALUE'),
+    ('LEARNING_RATE=', 'write NAME=VALUE'),
+    ('X=0.1.2', 'no Python literal'),
+    ('X=1e', 'no Python literal'),
+    ('X=true', 'write True'),
+    ('X=a b', 'no Python literal'),
+    ('X=[1,2', 'a bracket has no partner'),
+    ("X='a", 'a quote has no partner'),
+    ('X=1,,2', 'a value is empty'),
+    ('X=0.1,0.10', '0.1 stands twice'),
+    ('SEED=1,2', '--seeds 1,2'),
+    ('MODEL_DIR=x', 'the sweep sets MODEL_DIR'),
+  ],
+)
+def test_an_axis_that_cannot_be_read_is_refused(axis, message):
+  with pytest.raises(errors.UsageError, match=message.replace('[', r'\[')):
+    grid.parse_axis(axis)
+
+
+def test_a_key_depends_on_settings_not_on_the_way_they_are_given():
+  fixed = grid.cells(MINI, {'LEARNING_RATE': grid.normalised('0.10')}, [grid.parse_seeds('3')])
+  varied = grid.cells(
+    MINI[::-1][1:], {'SEED': '3'},
+    [grid.parse_axis('gin_file=gin/objectives/kl.gin'), grid.parse_axis('LEARNING_RATE=0.1,0.2')],
+  )  # fmt: skip
+  assert fixed[0].key == varied[0].key != varied[1].key
+  assert {fixed[0].label, varied[0].label} == {'trained', 'objectives=kl, LEARNING_RATE=0.1'}
+
+
+def test_the_printed_command_is_what_a_shell_reads_back():
+  bindings = {'A': "'x y'", 'B': "['$a', \"b'c\"]", 'C': '0.1'}
+  arguments = grid.command('train', ['a b.gin'], bindings)
+  said = subprocess.run(
+    ['bash', '-c', f'robust-t5x() {{ printf "%s\\n" "$@"; }}; {grid.shell(arguments)}'],
+    capture_output=True, text=True, check=True,
+  ).stdout.splitlines()  # fmt: skip
+  assert said == arguments
+  assert grid.shell(['sweep', "--eval.SPLIT='validation'"]) == 'robust-t5x sweep --eval.SPLIT="\'validation\'"'
+
+
+def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
+  """What the process of `sweep_check.check` answers, one request after another."""
+
+  def answer(*axes, evaluate=('--gin_file=gin/runs/eval_mini.gin',), files=MINI):
+    cells = grid.cells(files, {}, [grid.parse_axis(a) for a in axes])
+    return check.answer(check.request(cells, evaluate, ()))
+
+  good = answer('LEARNING_RATE=0.1,1', 'PROMPT_INIT=uniform')
+  assert [c['parameters'] for c in good['cells']] == [12300, 12300]
+  assert {c['checkpoint'] for c in good['cells']} == {'bundled'} and good['cells'][0]['prompt']
+  assert 'LEARNING_RATE = 1' in good['cells'][1]['config']
+  for axes, message in [
+    (['LEARNING_RAT=1'], 'cell LEARNING_RAT=1: --gin.LEARNING_RAT: no gin file has a macro of this name; did you mean'),
+    (['ALIGNMENT_WEIGHT=0.5,2.0'], 'cell ALIGNMENT_WEIGHT=2.0: ALIGNMENT_WEIGHT is 2.0; it must lie between 0 and 1'),
+    (['NUM_PARAPHRASES=9000'], 'num_phrasings is 9001'),
+    (['PROMPT_INIT=uniform,3'], '--grid: PROMPT_INIT: 3 is no string'),
+    (['PROMPT_LENGTH=4,4.5'], '--grid: PROMPT_LENGTH: 4.5 is no whole number'),
+    (['gin_file=gin/ablations/none,gin/ablations/long.gin'], 'no file gin/ablations/none; did you mean gin/ablations/'),
+    (['gin_file=gin/objectives/likelihood.gin'], 'give only one of these files'),
+    (['MIXTURE_OR_TASK_NAME=mini_aligment'], 'did you mean mini_alignment?'),
+  ]:
+    assert message in answer(*axes)['error'], axes
+  vectors = ['gin/prompts/input.gin' if f.startswith('gin/prompts') else f for f in MINI]
+  assert 'PROMPT_INIT' in answer('PROMPT_INIT=vocabulary,vocabulry', files=vectors)['error']
+  missing = answer('LEARNING_RATE=1', evaluate=['--gin_file=gin/runs/eval_mini.gin', "--gin.MIXTURES=['nothing']"])
+  assert missing['error'].startswith('evaluation: ') and 'nothing' in missing['error']

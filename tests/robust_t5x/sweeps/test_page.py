@@ -1,0 +1,91 @@
+"""The page of a sweep: what it says, and what its drawings hold."""
+
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robust_t5x.sweeps import charts, page
+
+
+def test_an_interval_over_seeds_is_students():
+  # Mean 2 and standard error 1 / sqrt(3); the 97.5% quantile of t with 2 degrees of freedom is 4.3027 in every table.
+  low, high = page.interval(np.array([1.0, 2.0, 3.0]))
+  assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
+  assert page.interval(np.array([1.0, 2.0])) == (None, None)
+
+
+def sweep_rows(groups=('observed', 'unobserved'), lengths=(4, 16), seeds=3):
+  """A table of a finished sweep, whose unobserved accuracy is best for 'kl' and development accuracy for 'js'."""
+  base = {'observed': 0.9, 'unobserved': 0.2, 'development': 0.3}
+  rows = [
+    {'kind': 'baseline', 'cell': 'without prompt', 'status': 'finished', **{f'{g} AvgP': base[g] for g in groups}}
+  ]
+  for objective in ('kl', 'js'):
+    for length in lengths:
+      for seed in range(seeds):
+        gain = {'unobserved': 0.2 if objective == 'kl' else 0.1, 'development': 0.1 if objective == 'kl' else 0.2}
+        rows.append(
+          {'kind': 'cell', 'cell': f'{objective} {length} {seed}', 'status': 'finished', 'objectives': objective,
+           'PROMPT_LENGTH': length, 'seed': seed, 'measured_on': 'a', 'steps': 5, 'train_seconds': 2.0, 'parameters': 7, 'error': '',
+           'train_command': 'robust-t5x train', 'eval_command': 'robust-t5x eval',
+           **{f'{g} AvgP': base[g] + gain.get(g, 0) + 0.01 * seed + 0.001 * length for g in groups}}
+        )  # fmt: skip
+  return pd.DataFrame(rows), {'objectives': ['kl', 'js'], 'PROMPT_LENGTH': list(lengths)}
+
+
+def test_best_is_chosen_by_development_phrasings_alone():
+  table, axes = sweep_rows()
+  content = page.contents(table, axes, '')
+  assert 'No setting is named best' in content['finding'] and content['first'] == 'unobserved AvgP'
+  table, axes = sweep_rows(('observed', 'unobserved', 'development'))
+  content = page.contents(table, axes, '')
+  assert (
+    'development phrasings, 52.6%, is that of objectives=js, PROMPT_LENGTH=16 (30.0% without prompt)'
+    in content['finding']
+  )
+  assert content['first'] == 'development AvgP'
+  table['status'] = ['finished'] * 12 + ['failed']
+  assert 'development phrasings so far, 52.1%' in page.contents(table, axes, '')['finding']
+  table['status'] = ['finished'] * 4 + ['not started'] * 9
+  assert page.contents(table, axes, '')['finding'] == '3 of 12 cells are finished: 1 setting.'
+  # Seeds 0, 1, 2 of kl with 4 vectors: 0.404, 0.414, 0.424.
+  (setting,) = (s for s in content['settings'] if s['at'] == {'objectives': 'kl', 'PROMPT_LENGTH': 4})
+  assert setting['points']['unobserved AvgP'].mean == pytest.approx(0.414)
+  assert setting['seeds'] == 3
+
+
+def test_the_page_is_one_file_whose_drawings_hold_every_seed(tmp_path):
+  table, axes = sweep_rows()
+  table.loc[1, ['status', 'error']] = ['failed', 'train: <the loss> was not finite']
+  path = tmp_path / 'sweep.html'
+  page.write(str(path), table, axes, 'robust-t5x sweep')
+  text = path.read_text()
+  assert not re.search(r'(src|href)=', text)
+  assert 'train: &lt;the loss&gt; was not finite' in text
+  drawings = [ElementTree.fromstring(d) for d in re.findall(r'<svg viewBox="0 0 440.*?</svg>', text)]
+  assert len(drawings) == 4  # two axes, two metrics
+  for drawing in drawings:
+    kinds = [e.get('class') for e in drawing.iter()]
+    assert kinds.count('seed') == 11 and kinds.count('mean') == 4 and kinds.count('baseline') == 1
+    assert kinds.count('interval') == 3  # the setting with the failed cell has two seeds left
+
+
+def test_places_in_a_drawing():
+  """Values from 1 to 100 stand on a logarithmic scale, from 1 to 3 on a linear one."""
+  a, b, c = charts._positions([1.0, 10.0, 100.0])
+  assert b - a == pytest.approx(c - b, abs=0.2)
+  a, b, c = charts._positions([0.0, 1.0, 3.0])
+  assert 2 * (b - a) == pytest.approx(c - b, abs=0.2)
+  many = [charts.Series(str(i), {1: point(0.1 * i), 2: point(0.1 * i)}) for i in range(8)]
+  many.append(charts.Series('partial', {1: point(0.9)}))
+  drawing = ElementTree.fromstring(charts.draw([1, 2], many, {}, 'x'))
+  titles = [e.text for e in drawing.iter('title')]
+  assert titles[-2:] == ['mean of 8: 35.0%'] * 2  # the one that lacks a value has no part in the mean
+  assert [e.get('class') for e in drawing.iter()].count('seed') == 0
+
+
+def point(value):
+  return charts.Point({0: value, 1: value}, value)

@@ -1,0 +1,255 @@
+"""The training step: what moves, and that devices and microbatches change nothing."""
+
+import dataclasses
+import functools
+import re
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from robust_t5x import objectives
+from robust_t5x.adapters import config as config_lib
+from robust_t5x.models import robust, t5, trainable
+from robust_t5x.runtime import partitioning
+from robust_t5x.training import arithmetic
+from robust_t5x.training import step as step_lib
+
+CONFIG = t5.T5Config(
+  vocab_size=40, emb_dim=8, num_heads=2, head_dim=4, num_encoder_layers=1, num_decoder_layers=1, mlp_dim=16,
+  mlp_activations=('gelu', 'linear'), logits_via_embedding=True, dropout_rate=0.0, dtype='float32',
+)  # fmt: skip
+
+OBJECTIVES = ['kl_to_canonical', 'encoder_cosine', 'decoder_distance', 'distil_reference', 'distil_states', 'group_dro']
+
+
+class Vocabulary:
+  eos_id = 1
+
+
+def _batch(examples=16, phrasings=3, seed=0):
+  rng = np.random.default_rng(seed)
+  inputs = rng.integers(3, 40, (examples, phrasings, 6))
+  targets = rng.integers(3, 40, (examples, 4))
+  # Rows of different lengths, so that a mean of means would not be the mean.
+  inputs *= np.arange(6) < rng.integers(2, 7, (examples, phrasings, 1))
+  targets *= np.arange(4) < rng.integers(1, 5, (examples, 1))
+  return {
+    'encoder_input_tokens': inputs.astype(np.int32),
+    'decoder_target_tokens': targets.astype(np.int32),
+    'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1].astype(np.int32),
+    'decoder_loss_weights': (targets > 0).astype(np.int32),
+  }
+
+
+def _setup(objective='kl_to_canonical', config=CONFIG, **options):
+  model = robust.RobustT5(
+    t5.Transformer(config, config_lib.PromptConfig(length=3)),
+    Vocabulary,
+    Vocabulary,
+    optimizer_def=optax.adamw(0.1),
+    alignment_objective=getattr(objectives, objective),
+    **options,
+  )
+  shapes = {'encoder_input_tokens': (1, 6), 'decoder_input_tokens': (1, 4)}
+  params = jax.jit(lambda k: model.get_initial_variables(k, shapes))(jax.random.key(0))['params']
+  moving, frozen = trainable.Trainable().split(params)
+  return model, step_lib.initial_state(moving, model.optimizer_def), frozen
+
+
+def _values(metrics):
+  return {name: float(metric.compute()) for name, metric in metrics.items()}
+
+
+def _assert_same(step_a, step_b):
+  (state_a, metrics_a), (state_b, metrics_b) = step_a, step_b
+  flat_b = trainable.flatten(state_b.params)
+  for name, value in trainable.flatten(state_a.params).items():
+    np.testing.assert_allclose(value, flat_b[name], atol=2e-5, err_msg=name)
+  values_a, values_b = _values(metrics_a), _values(metrics_b)
+  assert values_a == pytest.approx(values_b, rel=1e-4)
+
+
+def test_only_the_prompt_is_differentiated():
+  model, state, frozen = _setup()
+  assert set(trainable.flatten(state.params)) == {'prompt/embedding'}
+  slots = [x.shape for x in jax.tree.leaves(state.opt_state) if x.ndim]
+  assert set(slots) == {(3, 8)}
+  new, metrics = jax.jit(step_lib.make_train_step(model))(state, frozen, _batch())
+  assert np.abs(new.params['prompt']['embedding'] - state.params['prompt']['embedding']).max() > 0.01
+  assert set(metrics) == {'loss', 'cross_entropy', 'token_accuracy', 'alignment', 'agreement', 'gradient_norm'}
+  values = _values(metrics)
+  assert values['loss'] == pytest.approx(0.5 * values['cross_entropy'] + 0.5 * values['alignment'], rel=1e-5)
+
+
+@pytest.mark.parametrize('objective', OBJECTIVES)
+def test_microbatches_change_nothing(objective):
+  model, state, frozen = _setup(objective)
+  whole = jax.jit(step_lib.make_train_step(model))(state, frozen, _batch())
+  parts = jax.jit(step_lib.make_train_step(model, microbatches=4))(state, frozen, _batch())
+  _assert_same(whole, parts)
+
+
+@pytest.mark.parametrize('objective', [*OBJECTIVES, 'info_nce'])
+def test_pmap_over_eight_devices_equals_one(objective):
+  model, state, frozen = _setup(objective)
+  one = jax.jit(step_lib.make_train_step(model))(state, frozen, _batch())
+  step = jax.pmap(step_lib.make_train_step(model, axis_name='devices'), axis_name='devices', in_axes=(None, None, 0))
+  states, metrics = step(state, frozen, jax.tree.map(lambda x: x.reshape(8, 2, *x.shape[1:]), _batch()))
+  for leaf in jax.tree.leaves(states.params):
+    assert (np.asarray(leaf) == np.asarray(leaf)[0]).all()
+  first = jax.tree.map(lambda x: x[0], (states, metrics))
+  values = _values(first[1])
+  # The norm is averaged over its eight equal copies, whose numerator and count psum has not touched.
+  assert values['gradient_norm'] == pytest.approx(_values(one[1])['gradient_norm'], rel=1e-4)
+  _assert_same(one, first)
+
+
+def test_a_step_that_is_not_finite_keeps_the_last_good_state():
+  model, state, frozen = _setup()
+  broken = jax.tree.map(lambda x: x * jnp.nan, frozen)
+  step = jax.jit(step_lib.make_train_step(model))
+  good, _ = step(state, frozen, _batch())
+  bad, _ = step(good, broken, _batch())
+  assert not bad.finite
+  assert int(bad.step) == int(good.step) == 1
+  np.testing.assert_array_equal(bad.params['prompt']['embedding'], good.params['prompt']['embedding'])
+  after, _ = step(bad, frozen, _batch())
+  assert not after.finite  # stays off until somebody looks
+
+
+def test_rules_cover_every_parameter_once():
+  params = {'prompt': {'embedding': 1}, 'encoder': {'kernel': 2}}
+  moving, frozen = trainable.Trainable().split(params)
+  assert trainable.merge(moving, frozen) == params
+  for rules, message in {
+    (('prompt/.*',), ('.*',)): 'parameter prompt/embedding both trains',
+    (('prompt/.*',), ()): 'parameter encoder/kernel is in neither list',
+    ((), ('.*',)): 'no parameter trains',
+  }.items():
+    with pytest.raises(trainable.TrainableError, match=message):
+      trainable.Trainable(*rules).split(params)
+
+
+def test_t5x_protocol():
+  """What T5X's trainer, evaluator and inferer call, on features as its own models take them."""
+  model, state, frozen = _setup()
+  params = trainable.merge(state.params, frozen)
+  batch = _batch(phrasings=1)
+  flat = {**batch, 'encoder_input_tokens': batch['encoder_input_tokens'][:, 0]}
+  loss, metrics = model.loss_fn(params, flat, jax.random.key(0))
+  assert float(loss) == pytest.approx(_values(metrics)['cross_entropy'], rel=1e-6)
+  assert float(model.eval_fn(params, flat)[0]) == pytest.approx(float(loss))
+  scores, extra = model.score_batch(params, flat, return_intermediates=True)
+  np.testing.assert_allclose(-scores.sum() / flat['decoder_loss_weights'].sum(), loss, rtol=1e-5)
+  np.testing.assert_allclose(extra['decoder']['token_scores'][0].sum(-1), scores, rtol=1e-5)
+  tokens, aux = model.predict_batch_with_aux(params, flat)
+  np.testing.assert_array_equal(tokens, model.predict_batch(params, flat))
+  assert aux['scores'].shape == (16,)
+  variables = model.get_initial_variables(
+    jax.random.key(0), {'encoder_input_tokens': (8, 6), 'decoder_input_tokens': (8, 4)}
+  )
+  axes = trainable.flatten(variables['params_axes'])
+  assert {name.removesuffix('_axes') for name in axes} == set(trainable.flatten(variables['params']))
+
+
+def test_options_are_scored_as_targets():
+  """Scores of options over one shared encoding are those of each option as a target."""
+  model, state, frozen = _setup()
+  params = trainable.merge(state.params, frozen)
+  batch = _batch(examples=4, phrasings=1)
+  options = np.random.default_rng(1).integers(3, 40, (4, 3, 4)).astype(np.int32)
+  options[:, 1, 2:] = 0
+  inputs = batch['encoder_input_tokens'][:, 0]
+  together = model.score_options(params, inputs, options)
+  for c in range(3):
+    targets = options[:, c]
+    one = {
+      'encoder_input_tokens': inputs,
+      'decoder_target_tokens': targets,
+      'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1],
+    }
+    np.testing.assert_allclose(together[:, c], model.score_batch(params, one), rtol=1e-5)
+
+
+def test_the_reference_is_the_model_without_prompt_under_the_canonical_phrasing():
+  model, state, frozen = _setup('distil_reference')
+  params = trainable.merge(state.params, frozen)
+  batch = _batch()
+  made = model.branches(params, batch)
+  plain = robust.RobustT5(t5.Transformer(CONFIG), Vocabulary, Vocabulary)
+  canonical = batch['encoder_input_tokens'][:, 0]
+  alone = plain.branches(frozen, {**batch, 'encoder_input_tokens': canonical})
+  np.testing.assert_allclose(made.reference, alone.logits[:, 0], rtol=1e-6, atol=1e-6)
+  np.testing.assert_allclose(made.reference_decoded, alone.decoded[:, 0], rtol=1e-6, atol=1e-6)
+  assert _setup()[0].branches(params, batch).reference is None
+  # A prefix starts without effect, so the anchor starts at nothing.
+  prefixed = robust.RobustT5(
+    t5.Transformer(CONFIG, config_lib.PromptConfig(encoder_prefix_length=2)), Vocabulary, Vocabulary,
+    alignment_objective=objectives.anchor_to_reference, alignment_weight=1.0,
+  )  # fmt: skip
+  params = jax.jit(prefixed.initial_variables)(jax.random.key(0))['params']
+  assert float(prefixed.loss_fn(params, batch, None)[0]) == pytest.approx(0.0, abs=1e-6)
+
+
+def test_a_fixed_canonical_phrasing_is_only_what_the_others_are_drawn_to():
+  """Value and gradient are those of the likelihood of the others plus the divergence from a constant."""
+  model, state, frozen = _setup(canonical_trains=False)
+  batch = _batch()
+  others = {**batch, 'encoder_input_tokens': batch['encoder_input_tokens'][:, 1:]}
+  likelihood, divergence = _setup(alignment_weight=0.0)[0], _setup(alignment_weight=1.0)[0]
+
+  def loss(which, data):
+    return jax.value_and_grad(lambda p: which.loss_fn(trainable.merge(p, frozen), data, None)[0])(state.params)
+
+  value, gradient = loss(model, batch)
+  parts = loss(likelihood, others), loss(divergence, batch)
+  assert float(value) == pytest.approx(0.5 * sum(float(v) for v, _ in parts), rel=1e-5)
+  expected = 0.5 * sum(np.asarray(g['prompt']['embedding']) for _, g in parts)
+  assert np.abs(expected).max() > 1e-3
+  np.testing.assert_allclose(gradient['prompt']['embedding'], expected, atol=1e-6)
+  _, metrics = model.loss_fn(trainable.merge(state.params, frozen), batch, None)
+  assert _values(metrics)['alignment'] == pytest.approx(float(parts[1][0]), rel=1e-5)
+
+
+# Wide enough for the products to outweigh all that the floor leaves out, and no two sizes the same.
+WIDE = dataclasses.replace(CONFIG, vocab_size=384, emb_dim=128, num_heads=4, head_dim=48, mlp_dim=320)
+
+
+@functools.cache
+def _compiled(phrasings, canonical_trains=True):
+  """(compiled step, its floor, the backbone's shapes) of two examples of 50 input and 10 target tokens."""
+  model, state, frozen = _setup(config=WIDE, canonical_trains=canonical_trains)
+  tokens = jax.ShapeDtypeStruct((2, phrasings, 50), jnp.int32)
+  targets = jax.ShapeDtypeStruct((2, 10), jnp.int32)
+  batch = dict.fromkeys(('decoder_input_tokens', 'decoder_target_tokens', 'decoder_loss_weights'), targets)
+  step = step_lib.compiled_step(model, partitioning.make_mesh(1, jax.devices()[:1]))
+  compiled = step.lower(state, frozen, {**batch, 'encoder_input_tokens': tokens}).compile()
+  least = arithmetic.floor(WIDE, model.module.prompt, trainable.merge(state.params, frozen), 50, 10)
+  return compiled, least.step(2, phrasings, canonical_trains), frozen
+
+
+@pytest.mark.parametrize(('phrasings', 'canonical_trains'), [(2, True), (4, True), (4, False)])
+def test_a_step_costs_what_its_arithmetic_costs(phrasings, canonical_trains):
+  compiled, least, _ = _compiled(phrasings, canonical_trains)
+  flops = compiled.cost_analysis()['flops']
+  assert 0.9 < flops / least < 1.1
+  if canonical_trains:
+    assert flops == pytest.approx(phrasings / 2 * _compiled(2)[0].cost_analysis()['flops'], rel=0.02)
+  else:
+    # The floor of a branch without gradient is half that of one with it.
+    assert flops == pytest.approx(3.5 / 4 * _compiled(4)[0].cost_analysis()['flops'], rel=0.04)
+
+
+def test_a_step_holds_no_gradient_or_slot_of_the_backbone():
+  compiled, _, frozen = _compiled(2)
+  kernels = {x.shape for path, x in trainable.flatten(frozen).items() if path.endswith('kernel')}
+  kernels |= {shape[::-1] for shape in kernels}
+  products = re.findall(r' = \w+\[([\d,]+)\]\S* (?:dot|convolution|custom-call)\(', compiled.as_text())
+  products = {tuple(map(int, p.split(','))) for p in products}
+  assert (2 * 2 * 53, 320) in products  # the pattern finds what there is: tokens by the MLP's width
+  assert not products & kernels
+  prompt = 3 * 128 * 4
+  assert compiled.memory_analysis().output_size_in_bytes < 4 * prompt  # the prompt, two slots, scalars

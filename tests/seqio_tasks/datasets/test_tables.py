@@ -1,0 +1,56 @@
+"""Tests of reading CSV and JSON Lines files."""
+
+import pytest
+
+from seqio_tasks.datasets import tables
+
+
+def _file(tmp_path, data):
+  path = tmp_path / 'file'
+  path.write_bytes(data if isinstance(data, bytes) else data.encode('utf-8'))
+  return path
+
+
+def test_cells_are_text_as_it_stands(tmp_path):
+  path = _file(tmp_path, '\ufeffa,b\nNA,None\n"two\nlines",{x}\n\n"a ""q""",\n')
+  columns, rows = tables.read_csv(path, required=['a'])
+  assert columns == ['a', 'b']
+  assert rows == [
+    (2, {'a': 'NA', 'b': 'None'}), (3, {'a': 'two\nlines', 'b': '{x}'}), (6, {'a': 'a "q"', 'b': ''})
+  ]  # fmt: skip
+
+
+def test_without_a_heading(tmp_path):
+  assert tables.read_csv(_file(tmp_path, '1,2\n'), columns=['x', 'y'])[1] == [(1, {'x': '1', 'y': '2'})]
+
+
+@pytest.mark.parametrize(
+  ('data', 'message'),
+  [
+    ('', 'is empty'),
+    ('a,b\n1,2,3\n', 'line 2: has 3 cells where there are 2 columns'),
+    ('a,a\n', r"line 1: the columns \['a'\] stand twice"),
+    ('b\n', r"line 1: has no column \['a'\]; it has \['b'\]"),
+    ('a\nx\n"open\nnever closed\n', 'line 3: is not CSV'),
+    (b'a\nfine\n\xff\n', 'line 3: byte 0xff is not UTF-8; save the file as UTF-8'),
+  ],
+)
+def test_faults_of_csv_name_the_line(tmp_path, data, message):
+  with pytest.raises(tables.TableError, match=message):
+    tables.read_csv(_file(tmp_path, data), required=['a'])
+
+
+def test_a_bad_row_need_not_lose_the_rest(tmp_path):
+  faults = []
+  _, rows = tables.read_csv(_file(tmp_path, 'a,b\n1,2\n3\n4,5\n'), bad_row=faults.append)
+  assert [line for line, _ in rows] == [2, 4] and 'line 3: has 1 cells' in faults[0]
+  rows = tables.read_jsonl(_file(tmp_path, '{"a": 1}\n[]\n\nx\n{"a": 2}\n'), bad_row=faults.append)
+  assert rows == [(1, {'a': 1}), (5, {'a': 2})]
+  assert 'line 2: is list' in faults[1] and 'line 4: is not JSON' in faults[2]
+
+
+def test_faults_of_json_lines_name_the_line(tmp_path):
+  with pytest.raises(tables.TableError, match='line 2: is not JSON'):
+    tables.read_jsonl(_file(tmp_path, '{}\n{\n'))
+  with pytest.raises(tables.TableError, match='cannot be read'):
+    tables.read_jsonl(tmp_path / 'nothing')
