@@ -10,7 +10,7 @@ with open(os.path.join(HERE, 'README.md'), encoding='utf-8') as f:
   README = f.read()
 
 # The gin files stand at the top of the repository and are installed inside the package.
-GIN_FOLDERS = ['', 'ablations', 'models', 'objectives', 'observed', 'prompts', 'runs', 't5x', 'tasks', 'topologies']
+GIN_FOLDERS = ['', 'ablations', 'models', 'objectives', 'observed', 'adapters', 'runs', 't5x', 'tasks', 'topologies']
 
 setuptools.setup(
   name='robust-t5x',

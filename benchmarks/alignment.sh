@@ -9,7 +9,7 @@ out="${1:?name a directory for the results}"
 objectives=gin/objectives
 sweep=(robust-t5x sweep --gin_file=gin/runs/align_mini.gin --eval_gin_file=gin/runs/eval_mini.gin)
 # The settings of gin/runs/quickstart.gin.
-lora=(--gin_file=gin/prompts/lora_all.gin --gin.LORA_RANK=32 --gin.LEARNING_RATE=0.004 --gin.ALIGNMENT_WEIGHT=1.0
+lora=(--gin_file=gin/adapters/lora_all.gin --gin.LORA_RANK=32 --gin.LEARNING_RATE=0.004 --gin.ALIGNMENT_WEIGHT=1.0
   --gin.TRAIN_STEPS=2500)
 aligned=("${lora[@]}" --no_baseline --grid gin_file=$objectives/distil_states.gin)
 two_hundred=(--gin.ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']")
@@ -25,16 +25,16 @@ others="['last_word', 'word_before', 'last_letter', 'less_letters', 'smaller_num
 
 # The first settings: fewer paraphrases, additions to queries and values only, fewer steps, distillation of distributions.
 first=("${sweep[@]}" --no_baseline)
-narrow=(--gin_file=gin/prompts/lora.gin --gin.LEARNING_RATE=0.01 --gin.TRAIN_STEPS=1200)
+narrow=(--gin_file=gin/adapters/lora.gin --gin.LEARNING_RATE=0.01 --gin.TRAIN_STEPS=1200)
 "${first[@]}" --out "$out/first" "${two_hundred[@]}" "${narrow[@]}" --seeds "${SEEDS:-0,1,2}" \
   --grid gin_file=$objectives/distil_reference.gin,$objectives/likelihood.gin
-"${first[@]}" --out "$out/full" "${two_hundred[@]}" --gin_file=gin/prompts/full.gin --gin.LEARNING_RATE=0.001 \
+"${first[@]}" --out "$out/full" "${two_hundred[@]}" --gin_file=gin/adapters/full.gin --gin.LEARNING_RATE=0.001 \
   --gin.TRAIN_STEPS=1200 --grid gin_file=$objectives/kl.gin
 "${first[@]}" --out "$out/few" "${narrow[@]}" --gin.ALIGNMENT_COLLECTIONS="['mini_alignment']" \
   --grid gin_file=$objectives/distil_reference.gin
-"${first[@]}" --out "$out/prefix" "${two_hundred[@]}" --gin_file=gin/prompts/prefix.gin --gin.LEARNING_RATE=0.1 \
+"${first[@]}" --out "$out/prefix" "${two_hundred[@]}" --gin_file=gin/adapters/prefix.gin --gin.LEARNING_RATE=0.1 \
   --gin.TRAIN_STEPS=1200 --grid gin_file=$objectives/distil_reference.gin
-"${first[@]}" --out "$out/objectives" "${two_hundred[@]}" --gin_file=gin/prompts/prefix.gin \
+"${first[@]}" --out "$out/objectives" "${two_hundred[@]}" --gin_file=gin/adapters/prefix.gin \
   --eval.MIXTURES="['mini_eval_observed', 'mini_eval_development']" --eval.SPLIT="'validation'" --eval.NUM_EXAMPLES=10 \
   --grid gin_file=$objectives/likelihood.gin,$objectives/kl.gin,$objectives/distil_reference.gin,$objectives/jensen_shannon.gin,$objectives/info_nce.gin,$objectives/group_dro.gin
 
@@ -52,9 +52,9 @@ robust-t5x report "$out"/objectives/cells/objectives={likelihood,kl,distil_refer
 
 [ -n "${2:-}" ] || exit 0
 lmentry=(robust-t5x eval --gin_file=gin/runs/eval_lmentry.gin --gin.LMENTRY_DIR="'$2'")
-"${lmentry[@]}" --gin.LABEL="'without prompt'" --gin.OUTPUT_DIR="'$out/lmentry/before'"
+"${lmentry[@]}" --gin.LABEL="'without adapter'" --gin.OUTPUT_DIR="'$out/lmentry/before'"
 for cell in "$out"/main/cells/objectives=distil_states,* "$out"/long/cells/*; do
-  "${lmentry[@]}" --gin.LABEL="'with aligned prompt'" --gin.PROMPT="'$cell/train/prompt.safetensors'" \
+  "${lmentry[@]}" --gin.LABEL="'with aligned adapter'" --gin.ADAPTER="'$cell/train/adapter.safetensors'" \
     --gin.OUTPUT_DIR="'$out/lmentry/$(basename "$cell")'"
 done
 robust-t5x report "$out/lmentry/before" "$out"/lmentry/objectives=distil_states,* --out "$out/report/lmentry"

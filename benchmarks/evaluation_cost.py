@@ -74,7 +74,7 @@ def programs(size, tokens, rows):
     eos_id = 1
 
   config = families.config('t5_1_1', size)
-  model = robust.RobustT5(t5.Transformer(config), Vocabulary, Vocabulary)
+  model = robust.RobustModel(t5.Transformer(config), Vocabulary, Vocabulary)
   params, _ = model.variable_shapes()
 
   def ints(*shape):

@@ -84,7 +84,7 @@ def main():
 
   vocabulary = vocabularies.vocabulary(str(arguments.data / 'vocab' / 't5.sentencepiece.model'))
   task, flat, phrasings = register(arguments.data, vocabulary, arguments.items)
-  model = robust.RobustT5(None, vocabulary, vocabulary)
+  model = robust.RobustModel(None, vocabulary, vocabulary)
 
   def training():
     batches = data_lib.data_iterator(model, task, LENGTHS, 64, seed=0, use_cached=False)

@@ -37,8 +37,8 @@ class Vocabulary:
 def settings(size, model_parallel, microbatches):
   """The run in question."""
   config = families.config('flan_t5', size, 'bfloat16', remat=True)
-  module = t5.Transformer(config, config_lib.PromptConfig(encoder_prefix_length=16))
-  model = robust.RobustT5(
+  module = t5.Transformer(config, config_lib.AdapterConfig(encoder_prefix_length=16))
+  model = robust.RobustModel(
     module, Vocabulary, Vocabulary, optimizers.adamw(optimizers.warmup_cosine(0.1, 400)), objectives.kl_to_canonical
   )
   return plan.Settings(

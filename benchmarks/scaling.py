@@ -38,8 +38,8 @@ def build(width):
     vocab_size=512, emb_dim=32, num_heads=4, head_dim=8, num_encoder_layers=1, num_decoder_layers=1, mlp_dim=width
   )
   # Plain descent, so that parameters tell gradients apart, which Adam's first steps do not.
-  model = robust.RobustT5(
-    t5.Transformer(config, config_lib.PromptConfig(length=8)), Vocabulary, Vocabulary, optax.sgd(0.5),
+  model = robust.RobustModel(
+    t5.Transformer(config, config_lib.AdapterConfig(length=8)), Vocabulary, Vocabulary, optax.sgd(0.5),
     objectives.kl_to_canonical,
   )  # fmt: skip
   return model, jax.jit(model.initial_variables)(jax.random.key(0))['params'], trainable.Trainable()
@@ -65,7 +65,7 @@ def batch_of(examples):
 
 @functools.cache
 def step(way, devices, examples, width=64):
-  """Compiles and takes one step; a row of figures and the prompt after it."""
+  """Compiles and takes one step; a row of figures and the adapter after it."""
   import jax
   import numpy as np
 
@@ -99,7 +99,7 @@ def step(way, devices, examples, width=64):
     'collectives': sum(c.times for c in sent), 'reduced_bytes': sum(c.result_bytes * c.times for c in sent),
     'flops': compiled.cost_analysis()['flops'],
   }  # fmt: skip
-  return row, np.asarray(state.params['prompt']['embedding'])
+  return row, np.asarray(state.params['adapter']['embedding'])
 
 
 def in_two_processes(examples, devices):
@@ -128,8 +128,8 @@ def joined(port, index, examples):
   processes.start(f'localhost:{port}', 2, index)
   import jax
 
-  row, prompt = step('ours', len(jax.devices()), examples)
-  print(json.dumps([row | {'way': 'two processes'}, prompt.tolist()]), flush=True)
+  row, adapter = step('ours', len(jax.devices()), examples)
+  print(json.dumps([row | {'way': 'two processes'}, adapter.tolist()]), flush=True)
 
 
 def compare():
@@ -141,21 +141,21 @@ def compare():
     for devices in DEVICES:
       examples = EXAMPLES if scaling == 'strong' else EXAMPLES_PER_DEVICE * devices
       alone, expected = step('ours', 1, examples)
-      before = np.asarray(build(64)[1]['prompt']['embedding'])
+      before = np.asarray(build(64)[1]['adapter']['embedding'])
       ways = ('ours', 'pmap', 'jit') if scaling == 'strong' else ('ours',)
       found = [step(way, devices, examples) for way in ways]
       if scaling == 'strong' and devices == DEVICES[-1]:
         found.append(in_two_processes(examples, devices))
-      for row, prompt in found:
-        moved, off = np.abs(expected - before).max(), np.abs(np.asarray(prompt) - expected).max()
+      for row, adapter in found:
+        moved, off = np.abs(expected - before).max(), np.abs(np.asarray(adapter) - expected).max()
         compared = {'scaling': scaling, 'difference': float(off / moved), 'flops_of_one': row['flops'] / alone['flops']}
         rows.append(row | compared | {'loss_difference': abs(row['loss'] / alone['loss'] - 1)})
   for width in (64, 1024):  # the exchange does not know of the backbone's size
     alone, expected = step('ours', 1, EXAMPLES, width)
-    row, prompt = step('ours', DEVICES[-1], EXAMPLES, width)
-    moved = np.abs(expected - np.asarray(build(width)[1]['prompt']['embedding'])).max()
+    row, adapter = step('ours', DEVICES[-1], EXAMPLES, width)
+    moved = np.abs(expected - np.asarray(build(width)[1]['adapter']['embedding'])).max()
     compared = {'scaling': f'MLP of {width}', 'flops_of_one': row['flops'] / alone['flops']}
-    compared['difference'] = float(np.abs(prompt - expected).max() / moved)
+    compared['difference'] = float(np.abs(adapter - expected).max() / moved)
     rows.append(row | compared | {'loss_difference': abs(row['loss'] / alone['loss'] - 1)})
   return rows
 
@@ -191,7 +191,7 @@ def table(rows):
       share = r['flops'] / rows[0]['flops']
       lines.append(f'| {kept} | {r["microbatches"]} | {r["activation_bytes"] / 2**20:.0f} | {share:.2f} |')
     return '\n'.join(lines)
-  lines = ['| scaling | way | devices | examples | prompt off by | loss off by | reductions | bytes reduced | arithmetic of a '
+  lines = ['| scaling | way | devices | examples | adapter off by | loss off by | reductions | bytes reduced | arithmetic of a '
            'device |', '| --- ' * 9 + '|']  # fmt: skip
   for r in rows:
     lines.append(

@@ -3,7 +3,7 @@
   python benchmarks/step_cost.py --out out/step_cost.jsonl
   python benchmarks/step_cost.py --out out/step_cost.jsonl --print --json
 
-For T5.1.1's sizes, 1 to 8 phrasings, an input prompt or a prefix in every layer, and a canonical phrasing that trains
+For T5.1.1's sizes, 1 to 8 phrasings, a soft prompt or a prefix in every layer, and a canonical phrasing that trains
 or is fixed, on the CPU's compiler and on the TPU's. Nothing is run, so the figures do not depend on the machine or on
 what else it does. The floor is robust_t5x.arithmetic's. Each line is written when it is done and not compiled again;
 an hour for all of them on two cores.
@@ -24,7 +24,7 @@ from robust_t5x.models import families, robust, t5, trainable
 from robust_t5x.runtime import quiet
 from robust_t5x.training import arithmetic, optimizers
 
-PROMPTS = {'input': config.PromptConfig(length=16), 'prefix': config.PromptConfig(encoder_prefix_length=16)}
+ADAPTERS = {'input': config.AdapterConfig(length=16), 'prefix': config.AdapterConfig(encoder_prefix_length=16)}
 REPLICAS = {'cpu': 1, 'v5p-8': 4}
 INPUTS, TARGETS, EXAMPLES = 256, 16, 2  # examples of a replica
 
@@ -36,11 +36,11 @@ class Vocabulary:
 
 
 def settings(
-  size, phrasings, prompt, canonical_trains, replicas, dtype, remat=False, microbatches=1, examples=EXAMPLES
+  size, phrasings, adapter, canonical_trains, replicas, dtype, remat=False, microbatches=1, examples=EXAMPLES
 ):
   """The run in question; `examples` of each replica."""
-  model = robust.RobustT5(
-    t5.Transformer(families.config('t5_1_1', size, dtype, remat=remat), PROMPTS[prompt]),
+  model = robust.RobustModel(
+    t5.Transformer(families.config('t5_1_1', size, dtype, remat=remat), ADAPTERS[adapter]),
     Vocabulary,
     Vocabulary,
     optimizers.adamw(0.1),
@@ -58,10 +58,10 @@ def count(case):
   quiet.set_up()
   topology = case['topology']
   dtype = 'float32' if topology == 'cpu' else 'bfloat16'
-  run = settings(case['size'], case['phrasings'], case['prompt'], case['canonical_trains'], REPLICAS[topology], dtype)
+  run = settings(case['size'], case['phrasings'], case['adapter'], case['canonical_trains'], REPLICAS[topology], dtype)
   shapes, _ = run.model.variable_shapes()
   module = run.model.module
-  floor = arithmetic.floor(module.config, module.prompt, shapes, INPUTS, TARGETS)
+  floor = arithmetic.floor(module.config, module.adapter, shapes, INPUTS, TARGETS)
   least = floor.step(EXAMPLES, case['phrasings'], case['canonical_trains'])
   step = plan.plan(run, topology, ('train',))[0]
   return case | {
@@ -80,29 +80,29 @@ def cases(arguments):
   for size in arguments.sizes.split(','):
     for topology in arguments.topologies.split(','):
       for phrasings in map(int, arguments.phrasings.split(',')):
-        for prompt in arguments.prompts.split(','):
+        for adapter in arguments.adapters.split(','):
           for canonical_trains in (True, False) if phrasings > 1 else (True,):
             yield {
-              'size': size, 'topology': topology, 'phrasings': phrasings, 'prompt': prompt,
+              'size': size, 'topology': topology, 'phrasings': phrasings, 'adapter': adapter,
               'canonical_trains': canonical_trains,
             }  # fmt: skip
 
 
 def table(rows):
-  """One line for a size, compiler, prompt and way with the canonical phrasing; the ratios side by side."""
+  """One line for a size, compiler, adapter and way with the canonical phrasing; the ratios side by side."""
   ks = sorted({r['phrasings'] for r in rows})
-  head = ['size', 'compiler', 'prompt', 'canonical', *(f'K = {k}' for k in ks), 'GFLOP of one more phrasing']
+  head = ['size', 'compiler', 'adapter', 'canonical', *(f'K = {k}' for k in ks), 'GFLOP of one more phrasing']
   lines = [head, ['---'] * len(head)]
   groups = {}
   for r in rows:
     for trains in (True, False) if r['phrasings'] == 1 else (r['canonical_trains'],):
-      groups.setdefault((r['size'], r['topology'], r['prompt'], trains), {})[r['phrasings']] = r
-  for (size, topology, prompt, trains), by_k in groups.items():
+      groups.setdefault((r['size'], r['topology'], r['adapter'], trains), {})[r['phrasings']] = r
+  for (size, topology, adapter, trains), by_k in groups.items():
     several = sorted(k for k in by_k if k > 1)
     slopes = [(by_k[b]['flops'] - by_k[a]['flops']) / (b - a) / EXAMPLES for a, b in itertools.pairwise(several)]
     spread = f'{min(slopes) / 1e9:.2f} to {max(slopes) / 1e9:.2f}' if slopes else ''
     cells = [f'{by_k[k]["ratio"]:.3f}' if k in by_k else '' for k in ks]
-    lines.append([size, topology, prompt, 'trains' if trains else 'fixed', *cells, spread])
+    lines.append([size, topology, adapter, 'trains' if trains else 'fixed', *cells, spread])
   return '\n'.join(f'| {" | ".join(line)} |' for line in lines)
 
 
@@ -113,7 +113,7 @@ def main():
   parser.add_argument('--sizes', default='small,base,large,xl')
   parser.add_argument('--topologies', default='cpu,v5p-8')
   parser.add_argument('--phrasings', default='1,2,4,8')
-  parser.add_argument('--prompts', default='input,prefix')
+  parser.add_argument('--adapters', default='input,prefix')
   parser.add_argument('--print', action='store_true', help='compile nothing')
   parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
   arguments = parser.parse_args()

@@ -2,7 +2,7 @@
 
   python benchmarks/step_peers.py --peer-python PYTHON_WITH_T5X_AND_PEFT --out out/step_peers.json
 
-All have the same random weights, prompt and batch, T5.1.1-small's shape and float32, each in a process of its own that
+All have the same random weights, adapter and batch, T5.1.1-small's shape and float32, each in a process of its own that
 takes its turn of two steps, of which the second is timed, so that what else the machine does meets all alike. The first
 losses must agree. Reported are the least, median and greatest seconds of a step, the processor's seconds, and the memory
 that the compiled program needs (for PEFT the process's growth). With --cores 1 each process keeps to one core: the
@@ -26,7 +26,7 @@ import time
 
 SHAPE = {'vocab_size': 32128, 'emb_dim': 512, 'num_heads': 6, 'head_dim': 64, 'num_encoder_layers': 8,
          'num_decoder_layers': 8, 'mlp_dim': 1024}  # fmt: skip
-PROMPT, INPUTS, TARGETS, LEARNING_RATE = 16, 256, 16, 0.01
+ADAPTER, INPUTS, TARGETS, LEARNING_RATE = 16, 256, 16, 0.01
 
 # Name -> (whose step, examples, phrasings, microbatches).
 CONTESTANTS = {
@@ -73,8 +73,8 @@ def make_model(optimizer, **options):
   class Vocabulary:
     eos_id = 1
 
-  module = t5.Transformer(t5.T5Config(**SHAPE), config_lib.PromptConfig(length=PROMPT))
-  model = robust.RobustT5(module, Vocabulary, Vocabulary, optimizer, objectives.kl_to_canonical, **options)
+  module = t5.Transformer(t5.T5Config(**SHAPE), config_lib.AdapterConfig(length=ADAPTER))
+  model = robust.RobustModel(module, Vocabulary, Vocabulary, optimizer, objectives.kl_to_canonical, **options)
   return model, jax.jit(model.initial_variables)(jax.random.key(0))['params']
 
 
@@ -124,7 +124,7 @@ def t5x(examples, phrasings, microbatches, directory, stops_gradient=True):
   optimizer = t5x_support.frozen_optimizer(optimizers.adamw(LEARNING_RATE), trainable)
   model, _ = make_model(optimizer, trainable=trainable if stops_gradient else None, summed_parts=microbatches)
   partitioner = partitioning.PjitPartitioner(
-    num_partitions=1, logical_axis_rules=partitioning.standard_logical_axis_rules(additional_rules=(('prompt', None),))
+    num_partitions=1, logical_axis_rules=partitioning.standard_logical_axis_rules(additional_rules=(('adapter', None),))
   )
   batch = make_batch(examples, phrasings)
   initializer = utils.TrainStateInitializer(
@@ -163,11 +163,11 @@ def peft(examples, phrasings, microbatches, directory):
   torch.set_num_threads(len(os.sched_getaffinity(0)))
   network = transformers.T5ForConditionalGeneration.from_pretrained(directory, dtype=torch.float32)
   config = library.PromptTuningConfig(
-    task_type=library.TaskType.SEQ_2_SEQ_LM, num_virtual_tokens=PROMPT, num_transformer_submodules=1
+    task_type=library.TaskType.SEQ_2_SEQ_LM, num_virtual_tokens=ADAPTER, num_transformer_submodules=1
   )
   model = library.get_peft_model(network, config)
   with torch.no_grad():
-    model.prompt_encoder['default'].embedding.weight.copy_(torch.tensor(np.load(f'{directory}/prompt.npy')))
+    model.prompt_encoder['default'].embedding.weight.copy_(torch.tensor(np.load(f'{directory}/adapter.npy')))
   model.train()
   trained = [p for p in model.parameters() if p.requires_grad]
   optimizer = torch.optim.AdamW(trained, lr=LEARNING_RATE, betas=(0.9, 0.99), weight_decay=0.0)
@@ -208,7 +208,7 @@ def work(name, directory, cores):
 
 
 def write_weights(directory):
-  """The common weights and prompt in Hugging Face's layout."""
+  """The common weights and adapter in Hugging Face's layout."""
   import jax
   import numpy as np
 
@@ -217,7 +217,7 @@ def write_weights(directory):
   model, params = make_model(None)
   params = jax.tree.map(np.asarray, params)
   huggingface.save(directory, model.module.config, params)
-  np.save(f'{directory}/prompt.npy', params['prompt']['embedding'])
+  np.save(f'{directory}/adapter.npy', params['adapter']['embedding'])
 
 
 def contest(arguments):

@@ -23,15 +23,15 @@ tune tune2 tune3 0 3000 0.006
 tune tune3 tune4 3 5000 0.008 --gin.TUNING_RATES="{'word_after': 3, 'word_before': 3, 'first_alphabetically': 2,
   'last_word': 1.5, 'more_letters': 1.5, 'less_letters': 1.5, 'bigger_number': 0.5, 'smaller_number': 0.5}"
 [ -z "${INSTALL:-}" ] || cp "$out"/tune4/model/* robust_t5x/mini/
-# The prompt is trained on the package's model, whose hash it carries.
+# The adapter is trained on the package's model, whose hash it carries.
 [ -z "${INSTALL:-}" ] || {
-  robust-t5x train --gin_file=gin/runs/quickstart.gin --gin.MODEL_DIR="'$out/prompt'"
-  cp "$out/prompt/prompt.safetensors" robust_t5x/mini/
+  robust-t5x train --gin_file=gin/runs/quickstart.gin --gin.MODEL_DIR="'$out/adapter'"
+  cp "$out/adapter/adapter.safetensors" robust_t5x/mini/
   python - "$out" > "$out/provenance.json" <<'EOF'
 import hashlib, json, pathlib, sys
 
 out = pathlib.Path(sys.argv[1])
-runs = {name: json.loads((out / name / 'run.json').read_text()) for name in ('pretrain', 'tune', 'tune2', 'tune3', 'tune4', 'prompt')}
+runs = {name: json.loads((out / name / 'run.json').read_text()) for name in ('pretrain', 'tune', 'tune2', 'tune3', 'tune4', 'adapter')}
 files = [*pathlib.Path('robust_t5x/mini').glob('*.*'), *pathlib.Path('seqio_tasks/banks').glob('*.yaml'),
          *pathlib.Path('seqio_tasks/data').glob('*.*')]
 print(json.dumps({

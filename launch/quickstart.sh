@@ -5,11 +5,11 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 out="${1:-out/quickstart}"
 echo "1/4 evaluating the bundled model"
-robust-t5x eval --gin_file=gin/runs/eval_mini.gin --gin.LABEL="'without prompt'" --gin.OUTPUT_DIR="'$out/before'"
-echo "2/4 training a prompt with the alignment objective"
-robust-t5x train --gin_file=gin/runs/quickstart.gin --gin.MODEL_DIR="'$out/prompt'"
-echo "3/4 evaluating the model with the prompt"
-robust-t5x eval --gin_file=gin/runs/eval_mini.gin --gin.LABEL="'with aligned prompt'" --gin.OUTPUT_DIR="'$out/after'" \
-  --gin.PROMPT="'$out/prompt/prompt.safetensors'"
+robust-t5x eval --gin_file=gin/runs/eval_mini.gin --gin.LABEL="'without adapter'" --gin.OUTPUT_DIR="'$out/before'"
+echo "2/4 training an adapter with the alignment objective"
+robust-t5x train --gin_file=gin/runs/quickstart.gin --gin.MODEL_DIR="'$out/adapter'"
+echo "3/4 evaluating the model with the adapter"
+robust-t5x eval --gin_file=gin/runs/eval_mini.gin --gin.LABEL="'with aligned adapter'" --gin.OUTPUT_DIR="'$out/after'" \
+  --gin.ADAPTER="'$out/adapter/adapter.safetensors'"
 echo "4/4 writing the report"
 robust-t5x report "$out/before" "$out/after" --out "$out"

@@ -6,13 +6,13 @@ import sys
 
 # Verb -> (module with a `main(argv)`, what it does). Modules are imported when their verb is used.
 VERBS = {
-  'train': ('robust_t5x.train', 'train a prompt on a frozen model, or a whole model'),
+  'train': ('robust_t5x.train', 'train an adapter on a frozen model, or a whole model'),
   'eval': ('robust_t5x.eval', 'evaluate a model under every phrasing of every task'),
   'infer': ('robust_t5x.infer', 'write outputs for the inputs of a file'),
   'sweep': ('robust_t5x.sweep', 'train and evaluate every cell of a grid of settings'),
   'tasks': ('robust_t5x.tasks', 'list, show, check and render tasks and instruction banks'),
   'import': ('robust_t5x.importing', 'make bank files of published instruction sets'),
-  'convert': ('robust_t5x.convert', 'convert checkpoints and prompts between formats'),
+  'convert': ('robust_t5x.convert', 'convert checkpoints and adapters between formats'),
   'plan': ('robust_t5x.plan', 'compile a run for a TPU topology and say what it needs there'),
   'preflight': ('robust_t5x.preflight', 'count the workers and devices that a run would have'),
   'compare': ('robust_t5x.compare', 'test one model against another on the same cells'),

@@ -1,8 +1,8 @@
-"""Converts checkpoints between Hugging Face's layout and T5X's, and prompts between our file, .npy and PEFT's layout.
+"""Converts checkpoints between Hugging Face's layout and T5X's, and adapters between our file, .npy and PEFT's layout.
 
-  robust-t5x convert CHECKPOINT DIR --to t5x [--prompt FILE]   a backbone, with a prompt if given
+  robust-t5x convert CHECKPOINT DIR --to t5x [--adapter FILE]   a backbone, with an adapter if given
   robust-t5x convert CHECKPOINT DIR --to huggingface
-  robust-t5x convert PROMPT OUT --to prompt|npy|peft           a prompt; PROMPT may be a T5X checkpoint that holds one
+  robust-t5x convert ADAPTER OUT --to adapter|npy|peft           an adapter; ADAPTER may be a T5X checkpoint that holds one
 
 The source's format is found out. A backbone is written tensor by tensor and needs little more memory than its largest one.
 """
@@ -18,7 +18,7 @@ from typing import Any
 from robust_t5x.runtime import errors, quiet
 
 BACKBONES = ('huggingface', 't5x')
-PROMPTS = ('prompt', 'npy', 'peft')
+ADAPTERS = ('adapter', 'npy', 'peft')
 
 
 class ConversionError(ValueError):
@@ -26,7 +26,7 @@ class ConversionError(ValueError):
 
 
 def convert_backbone(
-  source: str, target: str, to: str, prompt: str | None = None, dtype: str = 'float32', vocabulary: str | None = None
+  source: str, target: str, to: str, adapter: str | None = None, dtype: str = 'float32', vocabulary: str | None = None
 ) -> dict[str, Any]:
   """Writes a backbone in another format.
 
@@ -34,7 +34,7 @@ def convert_backbone(
     source: any checkpoint that checkpoints.open_backbone reads.
     target: a directory that does not exist yet.
     to: 'huggingface' or 't5x'.
-    prompt: a prompt file to put into a T5X checkpoint.
+    adapter: an adapter file to put into a T5X checkpoint.
     dtype: storage dtype.
     vocabulary: a SentencePiece file to put beside it; by default the source's own `spiece.model`.
 
@@ -52,14 +52,14 @@ def convert_backbone(
   if os.path.exists(target) and os.listdir(target):
     raise ConversionError(f'{target} exists and is not empty; choose another directory')
   backbone = backbones.open_backbone(source)
-  shapes = {name: shape for name, (shape, _) in backbone.shapes.items() if not name.startswith('prompt/')}
+  shapes = {name: shape for name, (shape, _) in backbone.shapes.items() if not name.startswith('adapter/')}
   arrays: dict[str, Any] = {}
-  if prompt is not None:
+  if adapter is not None:
     if to != 't5x':
-      raise ConversionError(f'--prompt: {to} has no place for a prompt; convert it by itself')
-    loaded, _ = adapter_files.load(prompt)
-    config.check_fits(loaded, backbone.config, prompt)
-    arrays = {f'prompt/{name}': array for name, array in loaded.items()}
+      raise ConversionError(f'--adapter: {to} has no place for an adapter; convert it by itself')
+    loaded, _ = adapter_files.load(adapter)
+    config.check_fits(loaded, backbone.config, adapter)
+    arrays = {f'adapter/{name}': array for name, array in loaded.items()}
   temporary = f'{target}.{os.getpid()}.tmp'
   with progress.Progress(f'writing {target}', len(shapes)) as bar:
 
@@ -89,20 +89,20 @@ def convert_backbone(
   return report
 
 
-def convert_prompt(source: str, target: str, to: str, backbone: str | None = None) -> dict[str, Any]:
-  """Writes a prompt in another format.
+def convert_adapter(source: str, target: str, to: str, backbone: str | None = None) -> dict[str, Any]:
+  """Writes an adapter in another format.
 
   Args:
-    source: a prompt file, a .npy array [P, D], PEFT's directory of a prompt tuning, or a T5X checkpoint with a prompt.
+    source: an adapter file, a .npy array [P, D], PEFT's directory of a prompt tuning, or a T5X checkpoint with an adapter.
     target: the file or, for 'peft', the directory.
-    to: 'prompt', 'npy' or 'peft'; the last two hold an input prompt and nothing else.
-    backbone: the checkpoint that the prompt belongs to, which a prompt file must name; found out where the source says.
+    to: 'adapter', 'npy' or 'peft'; the last two hold a soft prompt and nothing else.
+    backbone: the checkpoint that the adapter belongs to, which an adapter file must name; found out where the source says.
 
   Returns:
     The report: name -> shape of what was written.
 
   Raises:
-    ValueError: if the source holds no prompt, or the format cannot hold it.
+    ValueError: if the source holds no adapter, or the format cannot hold it.
   """
   import numpy as np
 
@@ -112,7 +112,7 @@ def convert_prompt(source: str, target: str, to: str, backbone: str | None = Non
   if os.path.exists(target):
     raise ConversionError(f'{target} exists; choose another place')
   arrays, metadata = adapter_files.read_any(source)
-  if to == 'prompt':
+  if to == 'adapter':
     if backbone is not None:
       metadata['backbone'] = {'path': backbone, 'sha256': backbones.backbone_hash(backbone)}
       config.check_fits(arrays, backbones.open_backbone(backbone).config, source)
@@ -122,7 +122,7 @@ def convert_prompt(source: str, target: str, to: str, backbone: str | None = Non
   else:
     if set(arrays) != {'embedding'}:
       raise ConversionError(
-        f'{source} holds {", ".join(sorted(arrays))}; {to} has a place for an input prompt (embedding) only'
+        f'{source} holds {", ".join(sorted(arrays))}; {to} has a place for a soft prompt (embedding) only'
       )
     if to == 'npy':
       with open(target, 'wb') as f:
@@ -143,22 +143,22 @@ def main(argv: Sequence[str] | None = None) -> int:
   )
   parser.add_argument('source', help='what to convert')
   parser.add_argument('target', help='where to')
-  parser.add_argument('--to', required=True, choices=(*BACKBONES, *PROMPTS))
-  parser.add_argument('--prompt', help='a prompt file to put into a T5X checkpoint')
-  parser.add_argument('--backbone', help='the checkpoint that a prompt belongs to')
+  parser.add_argument('--to', required=True, choices=(*BACKBONES, *ADAPTERS))
+  parser.add_argument('--adapter', help='an adapter file to put into a T5X checkpoint')
+  parser.add_argument('--backbone', help='the checkpoint that an adapter belongs to')
   parser.add_argument('--dtype', default='float32', choices=('float32', 'bfloat16', 'float16'), help='of a backbone')
   parser.add_argument('--vocabulary', help="a SentencePiece file to put beside a backbone; the source's by default")
   arguments = parser.parse_args(argv)
   try:
     if arguments.to in BACKBONES:
       report = convert_backbone(
-        arguments.source, arguments.target, arguments.to, arguments.prompt, arguments.dtype, arguments.vocabulary
+        arguments.source, arguments.target, arguments.to, arguments.adapter, arguments.dtype, arguments.vocabulary
       )
       for name, shape in report['parameters'].items():
         print(f'{name}  {"x".join(map(str, shape))}')
       print(f'wrote {len(report["parameters"])} parameters to {arguments.target}')
     else:
-      report = convert_prompt(arguments.source, arguments.target, arguments.to, arguments.backbone)
+      report = convert_adapter(arguments.source, arguments.target, arguments.to, arguments.backbone)
       for name, shape in report.items():
         print(f'{name}  {"x".join(map(str, shape))}')
       print(f'wrote {arguments.target}')

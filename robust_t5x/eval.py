@@ -40,7 +40,7 @@ def evaluate(
     split: split of the tasks.
     scorer: 'exact_match' or 'lmentry' on greedy outputs, 'rank_likelihood' or 'paper_logits' over the options.
     batch_size: rows of the greatest length processed together, of shorter ones more.
-    label: name of the model in tables and reports; by default says whether there is a prompt.
+    label: name of the model in tables and reports; by default says whether there is an adapter.
     cell_budget: how many cells (an example under a phrasing) of each task are evaluated, a number or a share below 1;
       None evaluates all. They are sampled evenly, and robust_t5x.prompteval estimates the accuracy under every phrasing.
     cell_seed: of the sample.
@@ -76,7 +76,7 @@ def evaluate(
         raise errors.UsageError(
           f'SCORER: {scorer} needs options, which example {without} of {task.name} lacks; use exact_match for this task'
         )
-  label = label or ('with prompt' if loaded.identity['prompt'] else 'without prompt')
+  label = label or ('with adapter' if loaded.identity['adapter'] else 'without adapter')
   identity = fingerprint(loaded, tasks, task_feature_lengths, split, scorer)
   if cell_budget is not None:
     identity['cells'] = {'budget': cell_budget, 'seed': cell_seed}
@@ -142,12 +142,12 @@ def _write_estimates(output_dir: str) -> None:
 
 
 def fingerprint(loaded, tasks, task_feature_lengths, split, scorer) -> dict[str, Any]:
-  """What makes two evaluations the same: weights, prompt, data, phrasings and scorer, as hashes and settings."""
+  """What makes two evaluations the same: weights, adapter, data, phrasings and scorer, as hashes and settings."""
   from seqio_tasks.pipeline import registration
 
   return {
     'backbone': loaded.identity['backbone']['sha256'],
-    'prompt': (loaded.identity['prompt'] or {}).get('sha256'),
+    'adapter': (loaded.identity['adapter'] or {}).get('sha256'),
     'dtype': loaded.model.module.config.dtype,
     'scorer': scorer,
     'split': split,

@@ -24,7 +24,7 @@ class Settings:
   """What a step's cost depends on, as the gin files give it.
 
   Attributes:
-    model: a models.RobustT5.
+    model: a models.RobustModel.
     trainable: what trains.
     batch_size: examples of a training step.
     phrasings: phrasings K of an example.
@@ -141,7 +141,7 @@ def _train_program(settings, shapes, axes, mesh, device) -> Step:
   }
   step = step_lib.compiled_step(model, mesh, settings.microbatches)
   compiled, seconds = _compile(step, state, frozen, batch)
-  # The body of the loop over microbatches is counted once; what stands outside it, the prompt's update, is next to nothing.
+  # The body of the loop over microbatches is counted once; what stands outside it, the adapter's update, is next to nothing.
   cost = _cost(compiled, settings.microbatches)
   return _step('train', rows, (state, frozen), compiled, cost, mesh, device, seconds)
 

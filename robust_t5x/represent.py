@@ -2,12 +2,12 @@
 
 `robust-t5x represent --gin_file=gin/runs/represent.gin ...`, whose first lines have the whole command
 
-Three places are looked at, without the prompt and, where there is one, with it: the encoder's states, averaged over the
-positions that can be attended to (those of the prompt among them, as in objectives.encoder_cosine); the decoder's state at
+Three places are looked at, without the adapter and, where there is one, with it: the encoder's states, averaged over the
+positions that can be attended to (those of the adapter among them, as in objectives.encoder_cosine); the decoder's state at
 the first step; and the distribution over the first output token. The canonical place of an example is the mean over its
 observed phrasings, for an observed phrasing that of the others; where no phrasing is observed, over all others.
 
-Shape letters: M models (without and with prompt), N examples, k phrasings, D model width, V vocabulary, R resamples.
+Shape letters: M models (without and with adapter), N examples, k phrasings, D model width, V vocabulary, R resamples.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -35,10 +35,10 @@ def represent(
   """Measures the distances and writes them, with their correlation to lost accuracy and a map.
 
   Args:
-    loaded: a loading.Loaded; where it has a prompt, the model is looked at without and with it.
+    loaded: a loading.Loaded; where it has an adapter, the model is looked at without and with it.
     output_dir: where the files go.
     mixtures: evaluation mixtures or tasks.
-    results_dirs: finished evaluations of this backbone, without and with the prompt, for the accuracies; none to leave
+    results_dirs: finished evaluations of this backbone, without and with the adapter, for the accuracies; none to leave
       correlations out.
     task_feature_lengths: tokens of 'inputs'; longer ones are cut.
     register_tasks: calls that register the tasks, each given `vocabulary`.
@@ -64,9 +64,9 @@ def represent(
     register(vocabulary=loaded.model.input_vocabulary)
   tasks = [registration.evaluation_task(n) for mixture in mixtures for n in registration.evaluation_tasks(mixture)]
   models = {analysis_representation.WITHOUT: (loaded.model, loaded.params)}
-  if loaded.identity['prompt']:
+  if loaded.identity['adapter']:
     models = {
-      analysis_representation.WITHOUT: states_lib.without_prompt(loaded.model, loaded.params),
+      analysis_representation.WITHOUT: states_lib.without_adapter(loaded.model, loaded.params),
       analysis_representation.WITH: (loaded.model, loaded.params),
     }
   accuracies = read_accuracies(results_dirs, loaded.identity, tuple(models))
@@ -106,13 +106,13 @@ def read_accuracies(
   """Accuracy of each phrasing: label -> series by (dataset, instruction id); labels without an evaluation are left out.
 
   Raises:
-    RepresentationError: if an evaluation is of another backbone or prompt, or two are of the same model.
+    RepresentationError: if an evaluation is of another backbone or adapter, or two are of the same model.
   """
   from robust_t5x.results import reading
 
-  prompts = {
+  adapters = {
     analysis_representation.WITHOUT: None,
-    analysis_representation.WITH: (identity['prompt'] or {}).get('sha256'),
+    analysis_representation.WITH: (identity['adapter'] or {}).get('sha256'),
   }
   found: dict[str, Any] = {}
   for directory in directories:
@@ -122,10 +122,10 @@ def read_accuracies(
       raise analysis_representation.RepresentationError(
         f'RESULTS: {directory} is an evaluation of another backbone; give one of this model'
       )
-    label = next((name for name in labels if prompts[name] == print_.get('prompt')), None)
+    label = next((name for name in labels if adapters[name] == print_.get('adapter')), None)
     if label is None:
       raise analysis_representation.RepresentationError(
-        f'RESULTS: {directory} is an evaluation with another prompt; set PROMPT to that prompt, or leave it out'
+        f'RESULTS: {directory} is an evaluation with another adapter; set ADAPTER to that adapter, or leave it out'
       )
     if label in found:
       raise analysis_representation.RepresentationError(

@@ -1,6 +1,6 @@
 """Trains and evaluates every cell of a grid of settings, into one table of results.
 
-`robust-t5x sweep --gin_file=gin/runs/align_mini.gin --gin_file=gin/prompts/prefix.gin --grid LEARNING_RATE=0.03,0.1 \\
+`robust-t5x sweep --gin_file=gin/runs/align_mini.gin --gin_file=gin/adapters/prefix.gin --grid LEARNING_RATE=0.03,0.1 \\
   --grid gin_file=gin/objectives/kl.gin,gin/objectives/likelihood.gin --seeds 0,1,2 \\
   --eval_gin_file=gin/runs/eval_mini.gin --out out/sweep`
 
@@ -50,7 +50,7 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
   )  # fmt: skip
   add('--seeds', metavar='0,1,...', help='seeds of every setting')
   add('--out', required=True, metavar='DIR', help='directory of the sweep')
-  add('--no_baseline', action='store_true', help='do not evaluate the model without a prompt')
+  add('--no_baseline', action='store_true', help='do not evaluate the model without an adapter')
   add('--dry_run', action='store_true', help='check the grid and print the commands of its cells')
   add('--stop_on_error', action='store_true', help='start nothing after a cell has failed')
   add('--jobs', type=int, default=1, metavar='N', help='cells run together')
@@ -111,7 +111,7 @@ def plan(flags: argparse.Namespace) -> tuple[list[cell_lib.CellRun], dict[str, t
       raise errors.UsageError('INITIAL_CHECKPOINT_PATH is None: a sweep evaluates a backbone; give its path')
     bindings = {**flags.eval_bindings, 'INITIAL_CHECKPOINT_PATH': repr(checkpoint)}
     directory = os.path.join(flags.out, f'baseline-{grid.digest(flags.eval_gin_file, bindings, 6)}')
-    own = {'PROMPT': "'none'", 'LABEL': "'without prompt'", 'OUTPUT_DIR': repr(directory)}
+    own = {'ADAPTER': "'none'", 'LABEL': "'without adapter'", 'OUTPUT_DIR': repr(directory)}
     command = grid.command('eval', flags.eval_gin_file, {**bindings, **own}, flags.passed)
     baselines[checkpoint] = (directory, command)
   return runs, {} if flags.no_baseline else baselines
@@ -196,16 +196,16 @@ def _warn_of_drift(runs: Sequence[cell_lib.CellRun]) -> None:
 
 
 def _run_baseline(directory: str, command: Sequence[str], processes: cell_lib.Processes) -> None:
-  """Evaluates the model without a prompt, first of all: what stops this evaluation would stop those of all cells."""
+  """Evaluates the model without an adapter, first of all: what stops this evaluation would stop those of all cells."""
   if cell_lib.is_evaluated(directory):
     return
-  print('evaluating without prompt', file=sys.stderr, flush=True)
+  print('evaluating without adapter', file=sys.stderr, flush=True)
   log = f'{directory}.log'
   status = processes.run(command, log)
   if status:
     _show_tail(log)
     raise RuntimeError(
-      f'the evaluation without prompt failed, so nothing else was started: {cell_lib.failure(log, status)}'
+      f'the evaluation without adapter failed, so nothing else was started: {cell_lib.failure(log, status)}'
     )
 
 

@@ -1,4 +1,4 @@
-"""Trains: a prompt on a frozen backbone, or a whole model, as the gin files say.
+"""Trains: an adapter on a frozen backbone, or a whole model, as the gin files say.
 
 `python -m robust_t5x.train --gin_file=gin/runs/align_mini.gin --gin.MODEL_DIR="'out/run'"`
 """
@@ -35,15 +35,15 @@ def train(
   """Trains until `train_steps`, going on from the newest checkpoint in `model_dir` if there is one.
 
   Args:
-    model: a models.RobustT5 with an optax optimiser.
+    model: a models.RobustModel with an optax optimiser.
     model_dir: where checkpoints, logs and the result go.
     mixture_or_task_name: SeqIO mixture or task.
     task_feature_lengths: tokens of 'inputs' (T) and 'targets' (L).
     train_steps: steps in all.
     batch_size: examples in a step, over all processes.
     initial_checkpoint_path: backbone directory, 'bundled', or None to start from random weights.
-    prompt_init: see prompts.initialise.
-    trainable: a trainable.Trainable; the prompt by default.
+    prompt_init: see adapters.initialise.
+    trainable: a trainable.Trainable; the adapter by default.
     register_tasks: calls that register the SeqIO tasks, each given `vocabulary`.
     seed: of initialisation, data order, dropout.
     microbatches: parts that a batch is processed in.
@@ -54,7 +54,7 @@ def train(
     use_cached_tasks: read tasks from seqio's cache.
 
   Returns:
-    Path of the result: `prompt.safetensors`, or the directory `model` where the backbone was trained.
+    Path of the result: `adapter.safetensors`, or the directory `model` where the backbone was trained.
 
   Raises:
     launcher.UsageError: for missing settings.
@@ -79,7 +79,7 @@ def train(
   trainable = trainable or trainable_lib.Trainable()
   vocabularies.check_vocabulary(model.module.config, model.input_vocabulary)
   shapes, axes = model.variable_shapes()
-  trains_backbone = bool(set(trainable.split(shapes)[0]) - {'prompt'})
+  trains_backbone = bool(set(trainable.split(shapes)[0]) - {'adapter'})
   if '://' in model_dir and trains_backbone:
     raise errors.UsageError('MODEL_DIR: a run that trains the backbone writes a checkpoint; give a local directory')
   if 'reference' in objectives.needed(model.alignment_objective) and trains_backbone:
@@ -133,7 +133,7 @@ def _describe(moving, frozen) -> str:
 
 
 def _export(model, model_dir, moving, frozen, record) -> str:
-  """Writes what was trained: a prompt file, and a whole checkpoint where more than the prompt trained."""
+  """Writes what was trained: an adapter file, and a whole checkpoint where more than the adapter trained."""
   import shutil
 
   from robust_t5x.checkpoints import adapter_files, huggingface
@@ -141,12 +141,12 @@ def _export(model, model_dir, moving, frozen, record) -> str:
   from robust_t5x.runtime import partitioning
 
   moving = partitioning.whole_on_host(moving)
-  path = processes.join(model_dir, 'prompt.safetensors')
-  if 'prompt' in moving and processes.is_main():
+  path = processes.join(model_dir, 'adapter.safetensors')
+  if 'adapter' in moving and processes.is_main():
     metadata = {k: record[k] for k in ('gin_config', 'seed', 'versions', 'backbone')}
-    adapter_files.save(path, moving['prompt'], metadata)
+    adapter_files.save(path, moving['adapter'], metadata)
     progress.log(f'wrote {path}')
-  if set(moving) - {'prompt'}:
+  if set(moving) - {'adapter'}:
     path = processes.join(model_dir, 'model')
     params = trainable_lib.merge(moving, partitioning.whole_on_host(frozen))
     if not processes.is_main():

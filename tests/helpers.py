@@ -6,7 +6,7 @@ import pandas as pd
 from robust_t5x import __main__ as command
 from robust_t5x.results import runs
 
-SMALL = ['--gin.BATCH_SIZE=8', '--gin.PROMPT_LENGTH=4', '--gin.LEARNING_RATE=0.01']
+SMALL = ['--gin.BATCH_SIZE=8', '--gin.ADAPTER_LENGTH=4', '--gin.LEARNING_RATE=0.01']
 GROUPS = {'observed': ('o1', 'o2'), 'unobserved': ('u1', 'u2', 'u3')}
 
 
@@ -22,9 +22,9 @@ def run(*arguments) -> int:
   return command.main([str(a) for a in arguments])
 
 
-def align(checkpoint, where, *more, prompt='input', objective='kl', steps=4):
+def align(checkpoint, where, *more, adapter='input', objective='kl', steps=4):
   return run(
-    'train', '--gin_file=gin/runs/align_mini.gin', f'--gin_file=gin/prompts/{prompt}.gin',
+    'train', '--gin_file=gin/runs/align_mini.gin', f'--gin_file=gin/adapters/{adapter}.gin',
     f'--gin_file=gin/objectives/{objective}.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
     f"--gin.MODEL_DIR='{where}'", f'--gin.TRAIN_STEPS={steps}',
     '--gin.mini.register_mini_suite.num_train_examples=40', *SMALL, *more,

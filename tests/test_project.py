@@ -10,7 +10,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 OBJECTIVES = sorted(p.stem for p in (ROOT / 'gin/objectives').glob('*.gin'))
-PROMPTS = sorted(p.stem for p in (ROOT / 'gin/prompts').glob('*.gin'))
+ADAPTERS = sorted(p.stem for p in (ROOT / 'gin/adapters').glob('*.gin'))
 
 
 def test_gin_is_not_a_package():
@@ -51,12 +51,14 @@ def test_the_command_says_what_it_can_do():
   assert "error: no verb 'evaluate'; did you mean eval?" in done.stderr
 
 
-@pytest.mark.parametrize(('prompt', 'objective'), [*((p, 'kl') for p in PROMPTS), *(('prefix', o) for o in OBJECTIVES)])
-def test_gin_files_mean_the_same_in_any_order(prompt, objective):
+@pytest.mark.parametrize(
+  ('adapter', 'objective'), [*((p, 'kl') for p in ADAPTERS), *(('prefix', o) for o in OBJECTIVES)]
+)
+def test_gin_files_mean_the_same_in_any_order(adapter, objective):
   import gin
   from robust_t5x.runtime import gin_files, launcher
 
-  files = ['gin/runs/align_mini.gin', f'gin/prompts/{prompt}.gin', f'gin/objectives/{objective}.gin']
+  files = ['gin/runs/align_mini.gin', f'gin/adapters/{adapter}.gin', f'gin/objectives/{objective}.gin']
   configurations = set()
   for order in itertools.permutations(files):
     gin.clear_config(clear_constants=True)
@@ -99,7 +101,7 @@ def test_every_run_file_parses():
     text = (ROOT / 'gin/runs' / f'{run}.gin').read_text()
     extra = []
     if run.startswith('align'):
-      extra += ['--gin_file=gin/prompts/input.gin', '--gin_file=gin/objectives/kl.gin']
+      extra += ['--gin_file=gin/adapters/soft_prompt.gin', '--gin_file=gin/objectives/kl.gin']
     if run == 'align':
       extra += ['--gin_file=gin/models/from_checkpoint.gin', "--gin.INITIAL_CHECKPOINT_PATH='bundled'"]
     if 'REGISTER_TASKS' in text:
@@ -114,7 +116,7 @@ def test_every_run_file_parses():
 @pytest.mark.parametrize('topology', names('topologies'))
 @pytest.mark.parametrize('model', [*FAMILIES, 'from_checkpoint', 'mini'])
 def test_every_model_on_every_topology_in_any_order(model, topology):
-  files = ['runs/align', f'models/{model}', f'topologies/{topology}', 'tasks/mini', 'prompts/prefix', 'objectives/kl']
+  files = ['runs/align', f'models/{model}', f'topologies/{topology}', 'tasks/mini', 'adapters/prefix', 'objectives/kl']
   values = [f"--gin.SIZE='{size}'" for size in ('small', 'xxl')] if model in FAMILIES else ['--gin.SEED=1']
   required = [] if model in ('flan_t5', 't5_1_0', 't5_1_1') else ["--gin.INITIAL_CHECKPOINT_PATH='x'"]
   required += ["--gin.VOCABULARY='x'"] if model == 'mini' else []
@@ -129,7 +131,7 @@ def test_every_model_on_every_topology_in_any_order(model, topology):
 
 @pytest.mark.parametrize('ablation', names('ablations'))
 def test_ablations_override_wherever_they_stand(ablation):
-  files = ['gin/runs/align_mini.gin', 'gin/prompts/input.gin', 'gin/objectives/kl.gin']
+  files = ['gin/runs/align_mini.gin', 'gin/adapters/soft_prompt.gin', 'gin/objectives/kl.gin']
   flags = [f'--gin_file={f}' for f in files]
   own = f'--gin_file=gin/ablations/{ablation}.gin'
   texts = {parsed([*flags[:i], own, *flags[i:]]) for i in range(len(flags) + 1)}
@@ -151,20 +153,22 @@ def test_ablations_override_wherever_they_stand(ablation):
 def test_files_that_disagree_are_named(files, message):
   from robust_t5x.runtime import errors
 
-  common = ['runs/align', 'tasks/mini', 'objectives/kl', 'prompts/input']
+  common = ['runs/align', 'tasks/mini', 'objectives/kl', 'adapters/input']
   with pytest.raises(errors.UsageError, match=re.escape(message)):
     parsed([f'--gin_file=gin/{f}.gin' for f in (*common, *files)])
 
 
 @pytest.mark.parametrize(
   ('missing', 'cure'),
-  [('topologies/cpu', 'gin/topologies/cpu.gin'), ('prompts/input', 'gin/prompts/input.gin'),
+  [('topologies/cpu', 'gin/topologies/cpu.gin'), ('adapters/input', 'gin/adapters/soft_prompt.gin'),
    ('objectives/kl', 'gin/objectives/'), ('tasks/mini', 'gin/tasks/'), ('models/flan_t5', 'gin/models/')],
 )  # fmt: skip
 def test_a_file_that_is_missing_is_named(missing, cure):
   from robust_t5x.runtime import errors
 
-  files = {'runs/align', 'topologies/cpu', 'prompts/input', 'objectives/kl', 'tasks/mini', 'models/flan_t5'} - {missing}
+  files = {'runs/align', 'topologies/cpu', 'adapters/input', 'objectives/kl', 'tasks/mini', 'models/flan_t5'} - {
+    missing
+  }
   with pytest.raises(errors.UsageError, match=f'not set: .*{cure}'):
     size = [] if missing.startswith('models/') else ["--gin.SIZE='small'"]
     parsed([*(f'--gin_file=gin/{f}.gin' for f in sorted(files)), *size])
@@ -174,7 +178,7 @@ def test_a_file_that_is_missing_is_named(missing, cure):
 def test_files_for_t5x_parse_under_t5x_in_any_order(run):
   """Parsed by T5X's own launcher, which reads files in the order given."""
   pytest.importorskip('t5x.gin_utils', reason='T5X is not installed')
-  files = [f't5x/{run}', 'models/flan_t5', 'topologies/v4-32', 'tasks/mmlu', 'observed/flan_t5', 'prompts/prefix']
+  files = [f't5x/{run}', 'models/flan_t5', 'topologies/v4-32', 'tasks/mmlu', 'observed/flan_t5', 'adapters/prefix']
   files += ['objectives/kl'] if run == 'align' else []
   values = ["SIZE='xl'", "MMLU_DIR='x'", "MIXTURE_OR_TASK_NAME='x'"]
   values += ["MODEL_DIR='x'"] if run == 'align' else ["CHECKPOINT_PATH='x'", f"{run.upper()}_OUTPUT_DIR='x'"]

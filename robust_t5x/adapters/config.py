@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 
 
-class PromptError(ValueError):
-  """A prompt that cannot be built, read or used with this model."""
+class AdapterError(ValueError):
+  """An adapter that cannot be built, read or used with this model."""
 
 
 @dataclasses.dataclass(frozen=True)
-class PromptConfig:
+class AdapterConfig:
   """Where trainable values sit.
 
   Attributes:
@@ -43,12 +43,12 @@ class PromptConfig:
 
   def __post_init__(self):
     if self.generator_dim and not self.encoder_prefix_length:
-      raise PromptError('PromptConfig.generator_dim is set without a prefix; set encoder_prefix_length above 0 too')
+      raise AdapterError('AdapterConfig.generator_dim is set without a prefix; set encoder_prefix_length above 0 too')
     object.__setattr__(self, 'lora_projections', tuple(self.lora_projections))  # gin also gives lists
     unknown = [name for name in self.lora_projections if name not in PROJECTIONS]
     if unknown or not self.lora_projections:
-      raise PromptError(
-        f'PromptConfig.lora_projections is {self.lora_projections}; name at least one of {", ".join(PROJECTIONS)}'
+      raise AdapterError(
+        f'AdapterConfig.lora_projections is {self.lora_projections}; name at least one of {", ".join(PROJECTIONS)}'
       )
 
   @property
@@ -68,15 +68,15 @@ PROJECTIONS = ('query', 'key', 'value', 'out', 'wi', 'wo')
 
 
 class Parameter(NamedTuple):
-  """One array of a prompt."""
+  """One array of an adapter."""
 
   shape: tuple[int, ...]
   axes: tuple[str | None, ...]  # logical
   init: Callable[..., jax.Array]
 
 
-def parameters(config: PromptConfig, network: Any) -> dict[str, Parameter]:
-  """All arrays of a prompt by name: what the network makes, a file holds and a model must fit.
+def parameters(config: AdapterConfig, network: Any) -> dict[str, Parameter]:
+  """All arrays of an adapter by name: what the network makes, a file holds and a model must fit.
 
   They are `embedding`, `{encoder,decoder,cross}_{key,value,gate}`, `generator_{pool,down,up}`,
   `{encoder,decoder,cross}_lora_{query,key,value,out}_{down,up}` and `{encoder,decoder}_lora_{wi,wi_0,wi_1,wo}_{down,up}`.
@@ -88,23 +88,23 @@ def parameters(config: PromptConfig, network: Any) -> dict[str, Parameter]:
   net, random = network, _uniform(config.init_range)
   made = {}
   if config.length:
-    made['embedding'] = Parameter((config.length, net.emb_dim), ('prompt', 'embed'), random)
+    made['embedding'] = Parameter((config.length, net.emb_dim), ('adapter', 'embed'), random)
   layers = {'encoder': net.num_encoder_layers, 'decoder': net.num_decoder_layers, 'cross': net.num_decoder_layers}
   heads = (net.num_heads, net.head_dim)
   for stack, length in config.prefix_lengths.items():
     if length:
       for name in ('key', 'value'):
-        axes = ('layers', 'prompt', 'heads', 'kv')
+        axes = ('layers', 'adapter', 'heads', 'kv')
         made[f'{stack}_{name}'] = Parameter((layers[stack], length, *heads), axes, random)
       made[f'{stack}_gate'] = Parameter((layers[stack], net.num_heads), ('layers', 'heads'), nn.initializers.zeros)
   if config.generator_dim:
     width, shape = config.generator_dim, made['encoder_value'].shape
     made['generator_pool'] = Parameter((net.emb_dim,), ('embed',), nn.initializers.zeros)
     made['generator_down'] = Parameter(
-      (net.emb_dim, width), ('embed', 'prompt'), nn.initializers.normal(net.emb_dim**-0.5)
+      (net.emb_dim, width), ('embed', 'adapter'), nn.initializers.normal(net.emb_dim**-0.5)
     )
     made['generator_up'] = Parameter(
-      (shape[0], width, *shape[1:]), ('layers', None, 'prompt', 'heads', 'kv'), nn.initializers.zeros
+      (shape[0], width, *shape[1:]), ('layers', None, 'adapter', 'heads', 'kv'), nn.initializers.zeros
     )
   if config.lora_rank:
     for stack in STACKS:
@@ -112,11 +112,11 @@ def parameters(config: PromptConfig, network: Any) -> dict[str, Parameter]:
         lora, rank = f'{stack}_lora_{name}', config.lora_rank
         made[f'{lora}_down'] = Parameter(
           (layers[stack], *source.shape, rank),
-          ('layers', *source.axes, 'prompt'),
+          ('layers', *source.axes, 'adapter'),
           nn.initializers.normal(math.prod(source.shape) ** -0.5),
         )
         made[f'{lora}_up'] = Parameter(
-          (layers[stack], rank, *target.shape), ('layers', 'prompt', *target.axes), nn.initializers.zeros
+          (layers[stack], rank, *target.shape), ('layers', 'adapter', *target.axes), nn.initializers.zeros
         )
   return made
 
@@ -153,36 +153,36 @@ def _uniform(scale: float):
 _LOW_RANK = re.compile(f'({"|".join(STACKS)})_lora_({"|".join(PROJECTIONS)})(_[01])?_down')
 
 
-def config_of(prompt: dict[str, np.ndarray]) -> PromptConfig:
-  """The configuration that a prompt's arrays imply."""
+def config_of(adapter: dict[str, np.ndarray]) -> AdapterConfig:
+  """The configuration that an adapter's arrays imply."""
 
   def size(name, axis):
-    return prompt[name].shape[axis] if name in prompt else 0
+    return adapter[name].shape[axis] if name in adapter else 0
 
   prefixes = {f'{stack}_prefix_length': size(f'{stack}_key', 1) for stack in STACKS}
   # 'encoder_lora_wi_0_down' is an addition to a projection of the kind 'wi'.
-  low_rank = {name.split('_')[2]: array.shape[-1] for name, array in prompt.items() if _LOW_RANK.fullmatch(name)}
-  return PromptConfig(
+  low_rank = {name.split('_')[2]: array.shape[-1] for name, array in adapter.items() if _LOW_RANK.fullmatch(name)}
+  return AdapterConfig(
     size('embedding', 0),
     **prefixes,
     lora_rank=max(low_rank.values(), default=0),
-    lora_projections=tuple(p for p in PROJECTIONS if p in low_rank) or PromptConfig.lora_projections,
+    lora_projections=tuple(p for p in PROJECTIONS if p in low_rank) or AdapterConfig.lora_projections,
     generator_dim=size('generator_down', 1),
   )
 
 
-def check_fits(prompt: dict[str, np.ndarray], network: Any, path: str) -> None:
-  """Raises PromptError unless a prompt's arrays are those that a network needs."""
-  needed = {name: p.shape for name, p in parameters(config_of(prompt), network).items()}
-  unknown, missing = sorted(set(prompt) - set(needed)), sorted(set(needed) - set(prompt))
+def check_fits(adapter: dict[str, np.ndarray], network: Any, path: str) -> None:
+  """Raises AdapterError unless an adapter's arrays are those that a network needs."""
+  needed = {name: p.shape for name, p in parameters(config_of(adapter), network).items()}
+  unknown, missing = sorted(set(adapter) - set(needed)), sorted(set(needed) - set(adapter))
   if unknown or missing:
-    raise PromptError(
-      f'PROMPT: {path}: {f"holds {unknown[0]}, which no prompt has" if unknown else f"lacks {missing[0]}"}; '
+    raise AdapterError(
+      f'ADAPTER: {path}: {f"holds {unknown[0]}, which no adapter has" if unknown else f"lacks {missing[0]}"}; '
       'train or convert it anew'
     )
-  for name, array in prompt.items():
+  for name, array in adapter.items():
     if array.shape != needed[name]:
-      raise PromptError(
-        f'PROMPT: {path}: {name} has shape {list(array.shape)}, which does not fit this model '
-        f'({list(needed[name])}); use a prompt trained on this backbone'
+      raise AdapterError(
+        f'ADAPTER: {path}: {name} has shape {list(array.shape)}, which does not fit this model '
+        f'({list(needed[name])}); use an adapter trained on this backbone'
       )

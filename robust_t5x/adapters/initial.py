@@ -5,16 +5,16 @@ from typing import Any
 
 import numpy as np
 
-from robust_t5x.adapters.config import PromptError
+from robust_t5x.adapters.config import AdapterError
 
 
 def initialise(
-  prompt: dict[str, np.ndarray], method: str, embedding: np.ndarray, vocabulary: Any, seed: int
+  adapter: dict[str, np.ndarray], method: str, embedding: np.ndarray, vocabulary: Any, seed: int
 ) -> dict[str, np.ndarray]:
-  """Sets the input prompt as asked; all else keeps the network's initialisation.
+  """Sets the soft prompt as asked; all else keeps the network's initialisation.
 
   Args:
-    prompt: the prompt's parameters as the network initialised them; `embedding` is [P, D].
+    adapter: the adapter's parameters as the network initialised them; `embedding` is [P, D].
     method: 'uniform' (as the network initialised it), 'vocabulary' (rows of the embedding table of sampled pieces),
       'text:SOME TEXT' (the text's pieces, repeated or cut to P), 'labels:a,b,c' (the mean embedding of each label's
       pieces, then sampled pieces), or a path ending in .npy (array [P, D]).
@@ -26,11 +26,11 @@ def initialise(
     The parameters with `embedding` replaced.
 
   Raises:
-    PromptError: for an unknown method, a text without pieces, or an array of the wrong shape.
+    AdapterError: for an unknown method, a text without pieces, or an array of the wrong shape.
   """
-  if method == 'uniform' or 'embedding' not in prompt:
-    return dict(prompt)
-  length, width = prompt['embedding'].shape
+  if method == 'uniform' or 'embedding' not in adapter:
+    return dict(adapter)
+  length, width = adapter['embedding'].shape
   rng = np.random.default_rng(seed)
   kind, _, argument = method.partition(':')
   # The first ids are control pieces (padding, end, unknown); sentinels come after the base vocabulary.
@@ -40,27 +40,27 @@ def initialise(
   elif kind == 'text':
     ids = vocabulary.encode(argument)
     if not ids:
-      raise PromptError("PROMPT_INIT: 'text:' needs a text after the colon, such as 'text:Answer the question'")
+      raise AdapterError("PROMPT_INIT: 'text:' needs a text after the colon, such as 'text:Answer the question'")
     vectors = embedding[np.resize(np.asarray(ids), length)]
   elif kind == 'labels':
     labels = [label.strip() for label in argument.split(',') if label.strip()]
     if not labels or len(labels) > length:
-      raise PromptError(
-        f"PROMPT_INIT: 'labels:' needs 1 to {length} labels separated by commas (the prompt's length), got {len(labels)}"
+      raise AdapterError(
+        f"PROMPT_INIT: 'labels:' needs 1 to {length} labels separated by commas (the adapter's length), got {len(labels)}"
       )
     means = [embedding[np.asarray(vocabulary.encode(label))].mean(axis=0) for label in labels]
     vectors = np.concatenate([np.stack(means), embedding[pieces[len(labels) :]]])
   elif method.endswith('.npy'):
     if not os.path.exists(method):
-      raise PromptError(f'PROMPT_INIT: no file {method}; give the path of a .npy array [{length}, {width}]')
+      raise AdapterError(f'PROMPT_INIT: no file {method}; give the path of a .npy array [{length}, {width}]')
     vectors = np.load(method, allow_pickle=False)
     if vectors.shape != (length, width):
-      raise PromptError(
+      raise AdapterError(
         f'PROMPT_INIT: {method} holds an array {list(vectors.shape)}, the model needs [{length}, {width}]; '
-        'set PROMPT_LENGTH to its first axis and check that it belongs to this model'
+        'set ADAPTER_LENGTH to its first axis and check that it belongs to this model'
       )
   else:
-    raise PromptError(
+    raise AdapterError(
       f'PROMPT_INIT: unknown method {method!r}; use uniform, vocabulary, text:..., labels:a,b,c or a path ending in .npy'
     )
-  return {**prompt, 'embedding': np.asarray(vectors, np.float32)}
+  return {**adapter, 'embedding': np.asarray(vectors, np.float32)}

@@ -1,7 +1,7 @@
 """The soft prompt in the network: what is trained while the backbone is frozen.
 
 Places for trainable values, usable together:
-- an input prompt, P vectors of the model's width before the encoder's embedded tokens (Lester et al. 2021);
+- a soft prompt, P vectors of the model's width before the encoder's embedded tokens (Lester et al. 2021);
 - a per-layer prefix, P key-value pairs per attention layer (Li & Liang 2021), attended to in a softmax of its own and
   added through a gate that starts at zero (Zhang et al. 2023), so that an untrained prefix changes nothing;
 - values of the encoder's prefix that are made from the input itself, by a small network from its pooled embeddings (Wu et
@@ -26,20 +26,20 @@ from robust_t5x.adapters import low_rank as low_rank_lib
 from robust_t5x.adapters import prefix as prefix_lib
 
 
-class LayerPrompt(NamedTuple):
+class LayerAdapter(NamedTuple):
   """What is added to an attention, and to the MLP behind it; of one layer, or stacked for all with a leading axis."""
 
   prefix: prefix_lib.Prefix | None = None
   low_rank: Mapping[str, low_rank_lib.LowRank] = {}  # by the projection's name
 
 
-NO_ADDITION = LayerPrompt()
+NO_ADDITION = LayerAdapter()
 
 
-class SoftPrompt(nn.Module):
-  """The prompt's parameters, see `parameters`."""
+class Adapter(nn.Module):
+  """The adapter's parameters, see `parameters`."""
 
-  config: config_lib.PromptConfig
+  config: config_lib.AdapterConfig
   network: Any  # network.T5Config
 
   def setup(self):
@@ -49,23 +49,23 @@ class SoftPrompt(nn.Module):
     }
 
   def prepend(self, embedded: jax.Array, mask: jax.Array) -> tuple[jax.Array, jax.Array]:
-    """Puts the input prompt before the embedded tokens.
+    """Puts the soft prompt before the embedded tokens.
 
     Args:
       embedded: [N, T, D].
       mask: int [N, T].
 
     Returns:
-      ([N, P + T, D], int [N, P + T]); every row may attend to the prompt, whatever its padding.
+      ([N, P + T, D], int [N, P + T]); every row may attend to the adapter, whatever its padding.
     """
     if not self.config.length:
       return embedded, mask
     rows, vectors = embedded.shape[0], self.arrays['embedding']
-    prompt = jnp.broadcast_to(vectors.astype(embedded.dtype), (rows, *vectors.shape))
+    adapter = jnp.broadcast_to(vectors.astype(embedded.dtype), (rows, *vectors.shape))
     ones = jnp.ones((rows, self.config.length), mask.dtype)
-    return jnp.concatenate([prompt, embedded], axis=1), jnp.concatenate([ones, mask], axis=1)
+    return jnp.concatenate([adapter, embedded], axis=1), jnp.concatenate([ones, mask], axis=1)
 
-  def layers(self, stack: str, embedded: jax.Array | None = None, mask: jax.Array | None = None) -> LayerPrompt:
+  def layers(self, stack: str, embedded: jax.Array | None = None, mask: jax.Array | None = None) -> LayerAdapter:
     """What is added in one of STACKS, all layers stacked on axis 0.
 
     Args:
@@ -86,7 +86,7 @@ class SoftPrompt(nn.Module):
       name: low_rank_lib.LowRank(*(self.arrays[f'{stack}_lora_{name}_{part}'] for part in low_rank_lib.LowRank._fields))
       for name in projections
     }
-    return LayerPrompt(prefix, low_rank)
+    return LayerAdapter(prefix, low_rank)
 
   def _pooled(self, embedded: jax.Array, mask: jax.Array) -> jax.Array:
     """The generator's inner state, float32 [N, R]: from the tokens' mean, weighed by how well they match `pool`."""
@@ -97,6 +97,6 @@ class SoftPrompt(nn.Module):
     return jax.nn.gelu(context @ self.arrays['generator_down'])
 
 
-def layer(stacked: LayerPrompt, index: int) -> LayerPrompt:
+def layer(stacked: LayerAdapter, index: int) -> LayerAdapter:
   """What is added in one layer, out of the stacked ones."""
   return jax.tree.map(lambda x: x[index], stacked)

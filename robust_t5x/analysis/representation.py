@@ -13,7 +13,7 @@ COSINE, EUCLIDEAN, JENSEN_SHANNON = 'cosine', 'euclidean', 'Jensen-Shannon'
 MEASURES = (
   (ENCODER, COSINE), (ENCODER, EUCLIDEAN), (DECODER, COSINE), (DECODER, EUCLIDEAN), (OUTPUT, JENSEN_SHANNON),
 )  # fmt: skip
-WITHOUT, WITH = 'without prompt', 'with prompt'
+WITHOUT, WITH = 'without adapter', 'with adapter'
 
 
 class RepresentationError(ValueError):
@@ -169,7 +169,7 @@ class Representation:
 
   Attributes:
     distances: a row per model, place, measure and quantity ('between phrasings', 'between examples', 'ratio' and 'GROUP to
-      canonical'; also 'change of ...' of the model with prompt, paired): estimate, low, high.
+      canonical'; also 'change of ...' of the model with adapter, paired): estimate, low, high.
     correlations: a row per model, place, measure and group of phrasings: rho, low, high, number of phrasings.
     phrasings: a row per model, dataset and phrasing: group, instruction_id, template, accuracy, lost (accuracy), a column
       per place and measure with the mean distance to the canonical place, and x, y and u, v on the maps of the decoder and
@@ -244,7 +244,7 @@ class Collector:
     shares = {}
     for place, names in ((DECODER, ('x', 'y')), (ENCODER, ('u', 'v'))):
       means = self._means[place]
-      # Axes are those of the model without prompt, so that both maps are the same.
+      # Axes are those of the model without adapter, so that both maps are the same.
       points, share = principal_components(np.concatenate(means, axis=1), np.concatenate([m[0] for m in means]))
       shares[place] = [round(float(s), 4) for s in share]
       rows = [points[m, a:b] for a, b in _spans([x.shape[1] for x in means]) for m in range(len(self._models))]

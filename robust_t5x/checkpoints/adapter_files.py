@@ -1,6 +1,6 @@
-"""Soft prompts outside the network: how they start, the files that hold them, and whether they fit a model.
+"""Adapters on disk: our own file, and the layouts of others.
 
-What they are is in soft_prompt.py.
+What they are is in robust_t5x.adapters.
 """
 
 import hashlib
@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from robust_t5x.adapters.config import PromptError
+from robust_t5x.adapters.config import AdapterError
 
 
-def save(path: str, prompt: dict[str, Any], metadata: dict[str, Any]) -> str:
-  """Writes a prompt as one safetensors file, atomically.
+def save(path: str, adapter: dict[str, Any], metadata: dict[str, Any]) -> str:
+  """Writes an adapter as one safetensors file, atomically.
 
   Args:
     path: the file to write; '.safetensors' is the usual ending.
-    prompt: the parameters under `prompt`, name -> array.
+    adapter: the parameters under `adapter`, name -> array.
     metadata: JSON values kept in the file's header; `backbone` should hold the hash of the backbone's weights.
 
   Returns:
@@ -28,7 +28,7 @@ def save(path: str, prompt: dict[str, Any], metadata: dict[str, Any]) -> str:
 
   from robust_t5x.runtime import files
 
-  arrays = {name: np.ascontiguousarray(np.asarray(x, np.float32)) for name, x in prompt.items()}
+  arrays = {name: np.ascontiguousarray(np.asarray(x, np.float32)) for name, x in adapter.items()}
   data = safetensors.save(arrays, {'robust_t5x': json.dumps(metadata, sort_keys=True)})
   if '://' not in path:
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
@@ -37,44 +37,44 @@ def save(path: str, prompt: dict[str, Any], metadata: dict[str, Any]) -> str:
 
 
 def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-  """Reads a prompt file.
+  """Reads an adapter file.
 
   Returns:
     (parameters name -> array, metadata).
 
   Raises:
-    PromptError: if the file is missing or is not a prompt.
+    AdapterError: if the file is missing or is not an adapter.
   """
   import safetensors
 
   if not os.path.isfile(path):
-    raise PromptError(f"PROMPT: no file {path}; give 'none', 'bundled' or the path of a prompt.safetensors")
+    raise AdapterError(f"ADAPTER: no file {path}; give 'none', 'bundled' or the path of an adapter.safetensors")
   try:
     with safetensors.safe_open(path, framework='numpy') as f:
       header = f.metadata() or {}
       arrays = {name: f.get_tensor(name) for name in f.keys()}
   except safetensors.SafetensorError as e:
-    raise PromptError(f'PROMPT: {path} is not a safetensors file ({e})') from e
+    raise AdapterError(f'ADAPTER: {path} is not a safetensors file ({e})') from e
   if 'robust_t5x' not in header:
-    raise PromptError(f'PROMPT: {path} has no robust_t5x metadata; it is not a prompt that this library saved')
+    raise AdapterError(f'ADAPTER: {path} has no robust_t5x metadata; it is not an adapter that this library saved')
   return arrays, json.loads(header['robust_t5x'])
 
 
 def read_any(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-  """Reads a prompt in any format: our file, .npy, PEFT's directory of a prompt tuning, a T5X checkpoint with a prompt.
+  """Reads an adapter in any format: our file, .npy, PEFT's directory of a prompt tuning, a T5X checkpoint with an adapter.
 
   Returns:
     (parameters name -> array, metadata; empty where the format has none).
 
   Raises:
-    PromptError: if there is no prompt.
+    AdapterError: if there is no adapter.
   """
   if path.endswith('.npy'):
     if not os.path.isfile(path):
-      raise PromptError(f'no file {path}')
+      raise AdapterError(f'no file {path}')
     array = np.load(path, allow_pickle=False)
     if array.ndim != 2:
-      raise PromptError(f'{path}: holds an array {list(array.shape)}; an input prompt is [P, D]')
+      raise AdapterError(f'{path}: holds an array {list(array.shape)}; a soft prompt is [P, D]')
     return {'embedding': np.asarray(array, np.float32)}, {}
   if os.path.isfile(os.path.join(path, _PEFT_CONFIG)):
     return {'embedding': _read_peft(path)}, {}
@@ -82,10 +82,10 @@ def read_any(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     from robust_t5x.checkpoints import backbones
 
     source = backbones.open_backbone(path)
-    names = [name for name in source.shapes if name.startswith('prompt/')]
+    names = [name for name in source.shapes if name.startswith('adapter/')]
     if not names:
-      raise PromptError(f'{path}: is a checkpoint without a prompt; give one that was trained with a prompt')
-    arrays = {name.removeprefix('prompt/'): np.asarray(source.read(name), np.float32) for name in names}
+      raise AdapterError(f'{path}: is a checkpoint without an adapter; give one that was trained with an adapter')
+    arrays = {name.removeprefix('adapter/'): np.asarray(source.read(name), np.float32) for name in names}
     return arrays, {'backbone': {'path': path, 'sha256': backbones.backbone_hash(path)}}
   return load(path)
 
@@ -95,27 +95,27 @@ _PEFT_WEIGHTS = 'adapter_model.safetensors'
 
 
 def _read_peft(directory: str) -> np.ndarray:
-  """The input prompt [P, D] of PEFT's prompt tuning, for the encoder."""
+  """The soft prompt [P, D] of PEFT's prompt tuning, for the encoder."""
   from robust_t5x.checkpoints import tensorfile
 
   with open(os.path.join(directory, _PEFT_CONFIG), encoding='utf-8') as f:
     config = json.load(f)
   if config.get('peft_type') != 'PROMPT_TUNING':
-    raise PromptError(f'{directory}: peft_type is {config.get("peft_type")!r}; only PROMPT_TUNING is supported')
+    raise AdapterError(f'{directory}: peft_type is {config.get("peft_type")!r}; only PROMPT_TUNING is supported')
   path = os.path.join(directory, _PEFT_WEIGHTS)
   if not os.path.isfile(path):
-    raise PromptError(f'{directory}: no {_PEFT_WEIGHTS}; save it with safe_serialization=True')
+    raise AdapterError(f'{directory}: no {_PEFT_WEIGHTS}; save it with safe_serialization=True')
   array = tensorfile.TensorFile(path).read('prompt_embeddings').astype(np.float32)
   if len(array) != config['num_virtual_tokens']:
-    raise PromptError(
-      f'{directory}: holds {len(array)} vectors for {config["num_virtual_tokens"]} virtual tokens, a prompt for the '
+    raise AdapterError(
+      f'{directory}: holds {len(array)} vectors for {config["num_virtual_tokens"]} virtual tokens, an adapter for the '
       'decoder besides; train it with num_transformer_submodules=1'
     )
   return array
 
 
 def save_peft(directory: str, embedding: np.ndarray, metadata: dict[str, Any]) -> None:
-  """Writes an input prompt [P, D] as PEFT's prompt tuning of an encoder-decoder, before the encoder's input alone."""
+  """Writes a soft prompt [P, D] as PEFT's prompt tuning of an encoder-decoder, before the encoder's input alone."""
   from safetensors import numpy as safetensors
 
   length, width = embedding.shape

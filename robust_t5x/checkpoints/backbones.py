@@ -149,16 +149,16 @@ def load_backbone(path: str, like: Mapping[str, Any]) -> tuple[dict[str, Any], R
   Args:
     path: see open_backbone.
     like: the model's parameters as shapes, in the dtype that each is to have and, where it is to lie on devices, with
-      its sharding; what stands under `prompt` is left out.
+      its sharding; what stands under `adapter` is left out.
 
   Returns:
-    (parameters without the prompt; report).
+    (parameters without the adapter; report).
 
   Raises:
     CheckpointError: if a parameter is missing from the checkpoint, or has another shape; before anything is read.
   """
   source = open_backbone(path)
-  target = {name: value for name, value in trainable.flatten(like).items() if not name.startswith('prompt/')}
+  target = {name: value for name, value in trainable.flatten(like).items() if not name.startswith('adapter/')}
   wrong = [
     f'{name}: not in the checkpoint'
     if name not in source.shapes
@@ -166,7 +166,7 @@ def load_backbone(path: str, like: Mapping[str, Any]) -> tuple[dict[str, Any], R
     for name, value in target.items()
     if name not in source.shapes or source.shapes[name][0] != tuple(value.shape)
   ]
-  unused = tuple(sorted(name for name in source.shapes if name not in target and not name.startswith('prompt/')))
+  unused = tuple(sorted(name for name in source.shapes if name not in target and not name.startswith('adapter/')))
   if wrong:
     more = f' and {len(wrong) - 8} more' if len(wrong) > 8 else ''
     raise CheckpointError(
@@ -191,7 +191,7 @@ def backbone_hash(path: str) -> str:
   Values are hashed as float32, in the order of T5X's names.
   """
   source = open_backbone(path)
-  names = sorted(name for name in source.shapes if not name.startswith('prompt/'))
+  names = sorted(name for name in source.shapes if not name.startswith('adapter/'))
   digest = hashlib.sha256()
   with progress.Progress(f'hashing {source.path}', len(names)) as bar:
     for name in names:

@@ -112,7 +112,7 @@ class HuggingFaceBackbone:
 
 
 def save(directory: str, config: t5.T5Config, params: Mapping[str, Any], dtype: str = 'float32') -> None:
-  """Writes `config.json` and `model.safetensors`; parameters under `prompt` are left out.
+  """Writes `config.json` and `model.safetensors`; parameters under `adapter` are left out.
 
   Args:
     directory: where to; created if need be.
@@ -138,7 +138,7 @@ def write(
     directory: where to; created if need be.
     config: the network.
     read: T5X's name -> array.
-    shapes: T5X's name -> shape; parameters under `prompt` are left out.
+    shapes: T5X's name -> shape; parameters under `adapter` are left out.
     dtype: storage dtype, 'float32', 'float16' or 'bfloat16'.
     shard_bytes: largest size of a weight file; a model that needs more is split, with an index.
   """

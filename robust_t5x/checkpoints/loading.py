@@ -9,7 +9,7 @@ from robust_t5x.checkpoints import adapter_files, backbones, vocabularies
 from robust_t5x.models import robust, t5
 from robust_t5x.runtime import partitioning
 
-BUNDLED_PROMPT = 'prompt.safetensors'
+BUNDLED_ADAPTER = 'adapter.safetensors'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,24 +18,24 @@ class Loaded:
 
   Attributes:
     model: the model.
-    params: its parameters, prompt included, on the devices.
-    identity: path and hash of backbone and prompt, and hash of the vocabulary, for run metadata.
+    params: its parameters, adapter included, on the devices.
+    identity: path and hash of backbone and adapter, and hash of the vocabulary, for run metadata.
   """
 
-  model: robust.RobustT5
+  model: robust.RobustModel
   params: Any
   identity: dict[str, Any]
 
 
 def load(
-  checkpoint: str, prompt: str | None = None, dtype: str = 'float32', vocabulary: str | None = None
-) -> tuple[robust.RobustT5, Any]:
-  """Loads a checkpoint, with or without a trained prompt.
+  checkpoint: str, adapter: str | None = None, dtype: str = 'float32', vocabulary: str | None = None
+) -> tuple[robust.RobustModel, Any]:
+  """Loads a checkpoint, with or without a trained adapter.
 
   Args:
     checkpoint: a checkpoint in any format that checkpoints.open_backbone reads, or 'bundled' for the mini model of the
       package.
-    prompt: None or 'none', 'bundled' for the aligned prompt of the package, or the path of a prompt file.
+    adapter: None or 'none', 'bundled' for the aligned adapter of the package, or the path of an adapter file.
     dtype: dtype of weights and activations, 'float32' or 'bfloat16'.
     vocabulary: a SentencePiece file, where the checkpoint holds none.
 
@@ -46,13 +46,13 @@ def load(
   Raises:
     ValueError: naming what is missing or does not fit.
   """
-  loaded = load_with_identity(checkpoint, prompt, dtype, vocabulary)
+  loaded = load_with_identity(checkpoint, adapter, dtype, vocabulary)
   return loaded.model, loaded.params
 
 
 def load_with_identity(
   checkpoint: str,
-  prompt: str | None = None,
+  adapter: str | None = None,
   dtype: str = 'float32',
   vocabulary: str | None = None,
   model_parallel: int = 1,
@@ -61,7 +61,7 @@ def load_with_identity(
 
   Args:
     checkpoint: see `load`.
-    prompt: see `load`.
+    adapter: see `load`.
     dtype: see `load`.
     vocabulary: see `load`.
     model_parallel: devices that share one copy of the weights.
@@ -70,32 +70,32 @@ def load_with_identity(
 
   config = backbones.network_config(checkpoint, dtype)
   backbone_hash = backbones.backbone_hash(checkpoint)
-  identity = {'backbone': {'path': checkpoint, 'sha256': backbone_hash}, 'prompt': None}
-  arrays, prompt_config = {}, None
-  if prompt not in (None, 'none'):
-    path = f'{backbones.bundled_path()}/{BUNDLED_PROMPT}' if prompt == backbones.BUNDLED else prompt
+  identity = {'backbone': {'path': checkpoint, 'sha256': backbone_hash}, 'adapter': None}
+  arrays, adapter_config = {}, None
+  if adapter not in (None, 'none'):
+    path = f'{backbones.bundled_path()}/{BUNDLED_ADAPTER}' if adapter == backbones.BUNDLED else adapter
     arrays, metadata = adapter_files.load(path)
     config_lib.check_fits(arrays, config, path)
     trained_on = (metadata.get('backbone') or {}).get('sha256')
     if trained_on != backbone_hash:
-      raise config_lib.PromptError(
-        f'PROMPT: {path} was trained on another backbone (hash {str(trained_on)[:12]}, not {backbone_hash[:12]}); '
+      raise config_lib.AdapterError(
+        f'ADAPTER: {path} was trained on another backbone (hash {str(trained_on)[:12]}, not {backbone_hash[:12]}); '
         'use the checkpoint that it was trained on'
       )
-    prompt_config = config_lib.config_of(arrays)
-    identity['prompt'] = {'path': prompt, 'sha256': backbones.sha256(path)}
+    adapter_config = config_lib.config_of(arrays)
+    identity['adapter'] = {'path': adapter, 'sha256': backbones.sha256(path)}
   pieces = vocabularies.vocabulary(vocabulary, checkpoint=checkpoint)
   vocabularies.check_vocabulary(config, pieces)
   identity['vocabulary'] = vocabulary_hash(pieces)
-  model = robust.RobustT5(t5.Transformer(config, prompt_config), pieces, pieces)
+  model = robust.RobustModel(t5.Transformer(config, adapter_config), pieces, pieces)
   shapes, axes = model.variable_shapes()
   mesh = partitioning.make_mesh(model_parallel)
   partitioning.check_model(config, mesh)
   shardings = partitioning.param_shardings(axes, shapes, mesh)
   params, _ = backbones.load_backbone(checkpoint, partitioning.placed(shapes, shardings, dtype))
   if arrays:
-    params['prompt'] = {
-      name: jax.device_put(array.astype(dtype), shardings['prompt'][name]) for name, array in arrays.items()
+    params['adapter'] = {
+      name: jax.device_put(array.astype(dtype), shardings['adapter'][name]) for name, array in arrays.items()
     }
   return Loaded(model, params, identity)
 

@@ -27,7 +27,7 @@ class T5XBackbone:
     path: the directory `checkpoint_N`, local or in a bucket (gs://...).
     format: 't5x' for the published layout, 'orbax' for the newer one.
     config: the network, as the shapes tell; the widest distance of relative positions is T5's 128.
-    shapes: name -> (shape, dtype), prompt included where there is one.
+    shapes: name -> (shape, dtype), adapter included where there is one.
   """
 
   def __init__(self, path: str, format: str):

@@ -12,7 +12,7 @@ class Runner:
   """A model with its program for states, compiled once for each length of inputs."""
 
   def __init__(self, model: Any, params: Any, batch_size: int):
-    """Args: a models.RobustT5, its parameters, inputs processed together."""
+    """Args: a models.RobustModel, its parameters, inputs processed together."""
     import jax
     import jax.numpy as jnp
 
@@ -58,9 +58,9 @@ class Runner:
     return tuple(np.stack(x) for x in zip(*out, strict=True))
 
 
-def without_prompt(model: Any, params: Any) -> tuple[Any, Any]:
-  """The same backbone with no prompt."""
+def without_adapter(model: Any, params: Any) -> tuple[Any, Any]:
+  """The same backbone with no adapter."""
   from robust_t5x.models import robust, t5
 
-  plain = robust.RobustT5(t5.Transformer(model.module.config), model.input_vocabulary, model.output_vocabulary)
-  return plain, {name: value for name, value in params.items() if name != 'prompt'}
+  plain = robust.RobustModel(t5.Transformer(model.module.config), model.input_vocabulary, model.output_vocabulary)
+  return plain, {name: value for name, value in params.items() if name != 'adapter'}

@@ -1,4 +1,4 @@
-"""The model: network, prompt and objective behind the protocol that T5X's trainer, evaluator and inferer call.
+"""The model: network, adapter and objective behind the protocol that T5X's trainer, evaluator and inferer call.
 
 One class serves both launchers. It imports nothing of T5X and, until a dataset is asked for, nothing of TensorFlow.
 
@@ -21,7 +21,7 @@ from robust_t5x.runtime import partitioning
 Batch = Mapping[str, jax.Array]
 
 
-class RobustT5:
+class RobustModel:
   """An encoder-decoder whose loss compares K phrasings of each example.
 
   `encoder_input_tokens` is [B, K, T] in alignment training (phrasing 0 is the canonical one) and [B, T] everywhere
@@ -39,7 +39,7 @@ class RobustT5:
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
     trainable: trainable_lib.Trainable | None = None,
-    initial_prompt: Callable[['RobustT5'], Mapping[str, np.ndarray]] | None = None,
+    initial_adapter: Callable[['RobustModel'], Mapping[str, np.ndarray]] | None = None,
     summed_parts: int = 1,
     canonical_trains: bool = True,
   ):
@@ -56,7 +56,7 @@ class RobustT5:
       z_loss: see objectives.cross_entropy.
       trainable: what `loss_fn` may move, for a trainer that differentiates by all parameters, as T5X's does; None where
         the trainer differentiates by what trains only.
-      initial_prompt: gives the prompt's initial parameters instead of the network's own initialisation.
+      initial_adapter: gives the adapter's initial parameters instead of the network's own initialisation.
       summed_parts: parts of a batch whose gradients the trainer adds up without telling `loss_fn` the totals, as T5X
         does with its microbatches; each then counts for one over their number.
       canonical_trains: whether the canonical phrasing takes part in the cross-entropy and is differentiated. Where not,
@@ -73,7 +73,7 @@ class RobustT5:
     self.label_smoothing = label_smoothing
     self.z_loss = z_loss
     self.trainable = trainable
-    self.initial_prompt = initial_prompt
+    self.initial_adapter = initial_adapter
     self.summed_parts = summed_parts
     self.canonical_trains = canonical_trains
     self._programs: dict[tuple[str, Any], Callable[..., Any]] = {}
@@ -100,14 +100,14 @@ class RobustT5:
     """
     del input_shapes, input_types  # parameters depend on neither
     variables = self.initial_variables(rng)
-    if self.initial_prompt is not None and 'prompt' in variables['params']:
+    if self.initial_adapter is not None and 'adapter' in variables['params']:
       with jax.ensure_compile_time_eval():  # a trainer may call this while it traces
-        prompt = self.initial_prompt(self)
-      variables['params']['prompt'] = {name: jnp.asarray(value) for name, value in prompt.items()}
+        adapter = self.initial_adapter(self)
+      variables['params']['adapter'] = {name: jnp.asarray(value) for name, value in adapter.items()}
     return variables
 
   def initial_variables(self, rng: jax.Array) -> dict[str, Any]:
-    """As get_initial_variables, with the network's own initialisation of the prompt."""
+    """As get_initial_variables, with the network's own initialisation of the adapter."""
     tokens = jnp.ones((1, 8), jnp.int32)
     return self.module.init(rng, tokens, tokens)
 
@@ -191,12 +191,12 @@ class RobustT5:
     return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in (logits, encoded, mask, decoded))
 
   def _reference(self, params, tokens, targets):
-    """Of the backbone without prompt and dropout, as constants: logits [B, L, V], the decoder's states [B, L, D].
+    """Of the backbone without adapter and dropout, as constants: logits [B, L, V], the decoder's states [B, L, D].
 
     Tokens [B, 1, T] are the canonical phrasing's.
     """
-    backbone = {name: value for name, value in params.items() if name != 'prompt'}
-    logits, _, _, decoded = self._run(backbone, tokens, targets, None, self.module.clone(prompt=None))
+    backbone = {name: value for name, value in params.items() if name != 'adapter'}
+    logits, _, _, decoded = self._run(backbone, tokens, targets, None, self.module.clone(adapter=None))
     return jax.lax.stop_gradient((logits[:, 0], decoded[:, 0]))
 
   def normalizers(self, batch: Batch, axis_name: str | None = None) -> objectives.Normalizers:

@@ -80,7 +80,7 @@ class Runner:
     """Prepares.
 
     Args:
-      model: a models.RobustT5.
+      model: a models.RobustModel.
       params: its parameters. Where they lie on a mesh, the rows are split over its replicas; every process passes all
         inputs and gets all results.
       batch_size: inputs of the greatest length processed together, of shorter ones up to four times as many; rounded up

@@ -1,8 +1,8 @@
-"""The T5 encoder-decoder in flax.linen, with a place for trainable prompts.
+"""The T5 encoder-decoder in flax.linen, with a place for trainable adapters.
 
 Covers T5.1.1 (gated GELU, separate output layer) and T5 1.0 (ReLU, tied output layer) by configuration. Parameter
 names, shapes and logical axes are those of T5X's checkpoints, so that a published checkpoint loads without renaming.
-Prompt parameters stand apart, under `prompt`, and take part only where they exist.
+Adapter parameters stand apart, under `adapter`, and take part only where they exist.
 
 Shape letters: N rows (batch × phrasings), P prompt length, T input tokens, S = P + T, L target tokens, D model width,
 H heads, F head width, V vocabulary.
@@ -139,7 +139,7 @@ class Attention(nn.Module):
     keys: jax.Array,
     bias: jax.Array | None,
     *,
-    prompt: network.LayerPrompt = network.NO_ADDITION,
+    adapter: network.LayerAdapter = network.NO_ADDITION,
     cache: str | None = None,
     cache_length: int = 0,
     deterministic: bool = True,
@@ -150,7 +150,7 @@ class Attention(nn.Module):
       queries: [N, Q, D].
       keys: [N, K, D], also the values' source.
       bias: additive mask and position bias, broadcastable to [N, H, Q, K], or None.
-      prompt: trainable key-value pairs that every query may attend to besides, and additions to projections.
+      adapter: trainable key-value pairs that every query may attend to besides, and additions to projections.
       cache: None; 'self' to append this one position to the cached keys; 'cross' to compute the keys once and keep
         them.
       cache_length: room of the 'self' cache.
@@ -165,7 +165,7 @@ class Attention(nn.Module):
       width = cfg.num_heads * cfg.head_dim
       out = layers.Dense(width, ('embed', 'joined_kv'), cfg.dtype, scale, name=name)(inputs)
       out = out.reshape(*out.shape[:-1], cfg.num_heads, cfg.head_dim)
-      return low_rank_lib.add_low_rank(out, inputs, prompt.low_rank.get(name))
+      return low_rank_lib.add_low_rank(out, inputs, adapter.low_rank.get(name))
 
     # T5 folds the division by sqrt(F) into the initialisation of the query projection.
     query = project(queries, 'query', 1.0 / cfg.head_dim)
@@ -191,11 +191,11 @@ class Attention(nn.Module):
     total = raised.sum(axis=-1).swapaxes(1, 2)[..., None]  # [N, Q, H, 1]
     raised = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(raised.astype(cfg.dtype), deterministic=deterministic)
     out = (jnp.einsum('nhqk,nkhf->nqhf', raised, value) / total).astype(cfg.dtype)
-    if prompt.prefix is not None:
-      out = out + prefix.attend_to_prefix(query, prompt.prefix)
+    if adapter.prefix is not None:
+      out = out + prefix.attend_to_prefix(query, adapter.prefix)
     joined = out.reshape(*out.shape[:-2], cfg.num_heads * cfg.head_dim)
     projected = layers.Dense(queries.shape[-1], ('joined_kv', 'embed'), cfg.dtype, name='out')(joined)
-    return low_rank_lib.add_low_rank(projected, out, prompt.low_rank.get('out'))
+    return low_rank_lib.add_low_rank(projected, out, adapter.low_rank.get('out'))
 
   def _append_to_cache(self, key, value, bias, length):
     """Writes one position into the cache; returns all cached keys, values, and the bias of this position's row."""
@@ -240,14 +240,14 @@ class EncoderLayer(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, x, bias, prompt, deterministic):
+  def __call__(self, x, bias, adapter, deterministic):
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     y = layers.LayerNorm(cfg.dtype, name='pre_attention_layer_norm')(x)
-    y = Attention(cfg, name='attention')(y, y, bias, prompt=prompt, deterministic=deterministic)
+    y = Attention(cfg, name='attention')(y, y, bias, adapter=adapter, deterministic=deterministic)
     x = x + drop(y, deterministic=deterministic)
     y = layers.LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
-    y = MLP(cfg, name='mlp')(y, prompt.low_rank, deterministic)
+    y = MLP(cfg, name='mlp')(y, adapter.low_rank, deterministic)
     return x + drop(y, deterministic=deterministic)
 
 
@@ -259,7 +259,7 @@ class DecoderLayer(nn.Module):
   cache_length: int = 0
 
   @nn.compact
-  def __call__(self, x, encoded, self_bias, cross_bias, prompt, cross_prompt, deterministic):
+  def __call__(self, x, encoded, self_bias, cross_bias, adapter, cross_adapter, deterministic):
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     y = layers.LayerNorm(cfg.dtype, name='pre_self_attention_layer_norm')(x)
@@ -267,7 +267,7 @@ class DecoderLayer(nn.Module):
       y,
       y,
       self_bias,
-      prompt=prompt,
+      adapter=adapter,
       cache='self' if self.cached else None,
       cache_length=self.cache_length,
       deterministic=deterministic,
@@ -278,13 +278,13 @@ class DecoderLayer(nn.Module):
       y,
       encoded,
       cross_bias,
-      prompt=cross_prompt,
+      adapter=cross_adapter,
       cache='cross' if self.cached else None,
       deterministic=deterministic,
     )
     x = x + drop(y, deterministic=deterministic)
     y = layers.LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
-    y = MLP(cfg, name='mlp')(y, prompt.low_rank, deterministic)
+    y = MLP(cfg, name='mlp')(y, adapter.low_rank, deterministic)
     return x + drop(y, deterministic=deterministic)
 
 
@@ -294,7 +294,7 @@ class Encoder(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, x, mask, prompt, deterministic):
+  def __call__(self, x, mask, adapter, deterministic):
     """x [N, S, D], mask [N, S] (1 = attend) -> [N, S, D]."""
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
@@ -304,7 +304,7 @@ class Encoder(nn.Module):
     x = drop(x, deterministic=deterministic)
     layer = nn.remat(EncoderLayer, static_argnums=(4,)) if cfg.remat else EncoderLayer
     for i in range(cfg.num_encoder_layers):
-      x = layer(cfg, name=f'layers_{i}')(x, bias, network.layer(prompt, i), deterministic)
+      x = layer(cfg, name=f'layers_{i}')(x, bias, network.layer(adapter, i), deterministic)
     x = layers.LayerNorm(cfg.dtype, name='encoder_norm')(x)
     return drop(x, deterministic=deterministic)
 
@@ -315,7 +315,7 @@ class Decoder(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, x, encoded, encoded_mask, prompt, cross_prompt, deterministic, cached, cache_length, branches=1):
+  def __call__(self, x, encoded, encoded_mask, adapter, cross_adapter, deterministic, cached, cache_length, branches=1):
     """x [N, L, D], encoded [N, S, D], encoded_mask [N, S] -> states [N, L, D] or logits [N, L, V]."""
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
@@ -328,7 +328,7 @@ class Decoder(nn.Module):
     layer = nn.remat(DecoderLayer, static_argnums=(7,)) if cfg.remat and not cached else DecoderLayer
     for i in range(cfg.num_decoder_layers):
       x = layer(cfg, cached, cache_length, name=f'layers_{i}')(
-        x, encoded, bias, cross_bias, network.layer(prompt, i), network.layer(cross_prompt, i), deterministic
+        x, encoded, bias, cross_bias, network.layer(adapter, i), network.layer(cross_adapter, i), deterministic
       )
     x = layers.LayerNorm(cfg.dtype, name='decoder_norm')(x)
     x = drop(x, deterministic=deterministic)
@@ -365,25 +365,25 @@ class Embedder(nn.Module):
 
 
 class Transformer(nn.Module):
-  """T5 with optional trainable prompts.
+  """T5 with optional trainable adapters.
 
   Attributes:
     config: shape and numerics of the backbone.
-    prompt: what is prepended to it, or None for the plain network.
+    adapter: what is prepended to it, or None for the plain network.
   """
 
   config: T5Config
-  prompt: config_lib.PromptConfig | None = None
+  adapter: config_lib.AdapterConfig | None = None
 
   def setup(self):
     cfg = self.config
     self.token_embedder = Embedder(cfg)
     self.encoder = Encoder(cfg)
     self.decoder = Decoder(cfg)
-    if self.prompt is not None and not self.prompt.is_empty:
-      self.soft_prompt = network.SoftPrompt(self.prompt, cfg, name='prompt')
+    if self.adapter is not None and not self.adapter.is_empty:
+      self.adapter_module = network.Adapter(self.adapter, cfg, name='adapter')
     else:
-      self.soft_prompt = None
+      self.adapter_module = None
 
   def encode(self, encoder_input_tokens: jax.Array, *, deterministic: bool = True):
     """Encodes.
@@ -393,14 +393,14 @@ class Transformer(nn.Module):
       deterministic: no dropout.
 
     Returns:
-      (states [N, S, D], mask [N, S] with 1 for what may be attended to); the prompt takes the first P of S positions.
+      (states [N, S, D], mask [N, S] with 1 for what may be attended to); the adapter takes the first P of S positions.
     """
     x = self.token_embedder(encoder_input_tokens)
     mask = (encoder_input_tokens > 0).astype(jnp.int32)
-    prompt = self._layer_prompts('encoder', x, mask)
-    if self.soft_prompt is not None:
-      x, mask = self.soft_prompt.prepend(x, mask)
-    return self.encoder(x, mask, prompt, deterministic), mask
+    adapter = self._layer_adapters('encoder', x, mask)
+    if self.adapter_module is not None:
+      x, mask = self.adapter_module.prepend(x, mask)
+    return self.encoder(x, mask, adapter, deterministic), mask
 
   def decode(
     self,
@@ -431,12 +431,12 @@ class Transformer(nn.Module):
       float32 logits [N, L, V].
     """
     x = self.token_embedder(decoder_input_tokens)
-    own, cross = self._layer_prompts('decoder'), self._layer_prompts('cross')
+    own, cross = self._layer_adapters('decoder'), self._layer_adapters('cross')
     out = self.decoder(x, encoded, encoded_mask, own, cross, deterministic, cached, cache_length, branches)
     return self.token_embedder.attend(out) if self.config.logits_via_embedding else out
 
-  def _layer_prompts(self, stack: str, *inputs: jax.Array) -> network.LayerPrompt:
-    return network.NO_ADDITION if self.soft_prompt is None else self.soft_prompt.layers(stack, *inputs)
+  def _layer_adapters(self, stack: str, *inputs: jax.Array) -> network.LayerAdapter:
+    return network.NO_ADDITION if self.adapter_module is None else self.adapter_module.layers(stack, *inputs)
 
   def __call__(
     self,

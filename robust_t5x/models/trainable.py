@@ -23,7 +23,7 @@ class Trainable:
     freeze: regular expressions; a parameter whose whole path matches one of them keeps its value.
   """
 
-  def __init__(self, train: Sequence[str] = ('prompt/.*',), freeze: Sequence[str] = ('(?!prompt/).*',)):
+  def __init__(self, train: Sequence[str] = ('adapter/.*',), freeze: Sequence[str] = ('(?!adapter/).*',)):
     self.train = tuple(train)
     self.freeze = tuple(freeze)
 
@@ -54,7 +54,7 @@ class Trainable:
       parts[0 if self.is_trained(path) else 1][path] = value
     if not parts[0]:
       raise TrainableError(
-        f'no parameter trains: Trainable.train is {list(self.train)}; with a prompt, set PROMPT_LENGTH above 0'
+        f'no parameter trains: Trainable.train is {list(self.train)}; with an adapter, set ADAPTER_LENGTH above 0'
       )
     return unflatten(parts[0]), unflatten(parts[1])
 

@@ -44,7 +44,7 @@ class Branches(NamedTuple):
   encoded_mask: jax.Array  # int [B, K, S]
   decoded: jax.Array  # [B, K, L, D], the decoder's states before the output layer
   normalizers: Normalizers
-  reference: jax.Array | None = None  # [B, L, V], the backbone's logits under the canonical phrasing, without prompt
+  reference: jax.Array | None = None  # [B, L, V], the backbone's logits under the canonical phrasing, without adapter
   reference_decoded: jax.Array | None = None  # [B, L, D], its decoder's states likewise
 
 

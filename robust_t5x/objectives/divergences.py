@@ -124,9 +124,9 @@ def consensus(branches: Branches) -> jax.Array:
 def distil_reference(branches: Branches) -> jax.Array:
   """Mean KL(p_0 ‖ p_i) from the frozen model's answer to the canonical phrasing, in nats per target token.
 
-  p_0 is the frozen model's distribution under the canonical phrasing, without the prompt; i runs over all K phrasings
+  p_0 is the frozen model's distribution under the canonical phrasing, without the adapter; i runs over all K phrasings
   with it, the canonical one included. So the paraphrases are drawn to what the model answers where it knows the
-  instruction, and the prompt is held to change nothing there. Teacher-forced on the batch's targets; with
+  instruction, and the adapter is held to change nothing there. Teacher-forced on the batch's targets; with
   ALIGNMENT_WEIGHT = 1 their likelihood plays no part.
 
   Args:
@@ -143,7 +143,7 @@ def distil_reference(branches: Branches) -> jax.Array:
 
 @needs('reference')
 def anchor_to_reference(branches: Branches) -> jax.Array:
-  """Mean KL(p_0 ‖ p_r) on the canonical phrasing alone, in nats per target token: what the prompt changes there.
+  """Mean KL(p_0 ‖ p_r) on the canonical phrasing alone, in nats per target token: what the adapter changes there.
 
   The term of `distil_reference` for the canonical phrasing; for `weighted_sum`, beside an objective that moves the
   paraphrases.

@@ -1,6 +1,6 @@
 """Objectives over representations.
 
-Distances to the canonical phrasing's state, with the prompt or in the frozen model, and a contrast with other examples'.
+Distances to the canonical phrasing's state, with the adapter or in the frozen model, and a contrast with other examples'.
 """
 
 import jax
@@ -45,7 +45,7 @@ def decoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Arra
 def distil_states(branches: Branches) -> jax.Array:
   """Mean of ‖h_i − h_0‖² / ‖h_0‖² from the frozen model's decoder states under the canonical phrasing.
 
-  h are the decoder's states at the target's tokens, before the output layer; h_0 are those without the prompt, constant;
+  h are the decoder's states at the target's tokens, before the output layer; h_0 are those without the adapter, constant;
   i runs over all K phrasings with it, the canonical one included. As distil_reference, but it has a gradient in every
   direction of the state, also where the output distributions are close to one-hot and agree.
 

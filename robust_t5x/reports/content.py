@@ -397,10 +397,10 @@ def made_table(comparison: Any) -> Table:
     rows.append(
       (
         model, len(comparison.runs[model]), words.scorer_of(record), str(print_.get('split', '')), record.get('rows'),
-        str(print_.get('backbone') or '')[:12], str(print_.get('prompt') or 'none')[:12],
+        str(print_.get('backbone') or '')[:12], str(print_.get('adapter') or 'none')[:12],
         str(record.get('finished', '')), versions,
       )
     )  # fmt: skip
-  names = ('model', 'seeds', 'scorer', 'split', 'rows', 'backbone', 'prompt', 'finished', 'versions')
+  names = ('model', 'seeds', 'scorer', 'split', 'rows', 'backbone', 'adapter', 'finished', 'versions')
   kinds = {'seeds': 'count', 'rows': 'count'}
   return Table('made', 'Runs', tuple(Column(n, kinds.get(n, 'text')) for n in names), rows)

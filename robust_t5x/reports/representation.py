@@ -46,7 +46,7 @@ def tables(found: representation.Representation) -> list[Table]:
       for (place, measure), one in part.groupby(['place', 'measure'], sort=False)
     ]
     columns = (Column('place'), Column('measure'), *(Column(q, 'number') for q in changes))
-    shown.append(Table('distance_change', 'Change of the distances by the prompt, paired', columns, rows))
+    shown.append(Table('distance_change', 'Change of the distances by the adapter, paired', columns, rows))
   if len(found.correlations):
     rows = [
       (r.place, r.measure, r.model, r.group, r.phrasings, comparison.Interval(r.rho, r.low, r.high))
@@ -127,7 +127,7 @@ def map_note(found: representation.Representation) -> str:
   shares = {place: sum(values[:2]) for place, values in found.shares.items()}
   return (
     'Every point is a phrasing, the mean of its examples on the first two principal components of the model without '
-    f'prompt; they hold {100 * shares[representation.DECODER]:.0f}% of the variance at the first decoder step and '
+    f'adapter; they hold {100 * shares[representation.DECODER]:.0f}% of the variance at the first decoder step and '
     f'{100 * shares[representation.ENCODER]:.0f}% in the encoder. Outline: observed phrasings; filled: the others.'
   )
 

@@ -19,7 +19,7 @@ RULES: tuple[tuple[str, str | None], ...] = (
   ('embed', None),
   ('kv', None),
   ('layers', None),
-  ('prompt', None),
+  ('adapter', None),
   ('relpos_buckets', None),
 )
 

@@ -125,14 +125,14 @@ class CellRun:
     }
     model_dir = os.path.join(directory, 'train')
     evaluation = os.path.join(directory, f'eval-{grid.digest(eval_files, eval_bindings, 6)}')
-    whole, prompt = os.path.join(model_dir, 'model'), os.path.join(model_dir, 'prompt.safetensors')
+    whole, adapter = os.path.join(model_dir, 'model'), os.path.join(model_dir, 'adapter.safetensors')
     own = {
       'INITIAL_CHECKPOINT_PATH': whole if description['backbone'] else description['checkpoint'],
-      'PROMPT': prompt if description['prompt'] else 'none',
+      'ADAPTER': adapter if description['adapter'] else 'none',
       'LABEL': record['label'],
       'OUTPUT_DIR': evaluation,
     }
-    products = tuple(path for path in (whole, prompt) if path in own.values())
+    products = tuple(path for path in (whole, adapter) if path in own.values())
     own = {name: repr(value) for name, value in own.items()}
     train = grid.command('train', cell.files, {**cell.bindings, 'MODEL_DIR': repr(model_dir)}, flags)
     evaluate = grid.command('eval', eval_files, {**eval_bindings, **own}, flags)

@@ -31,7 +31,7 @@ def check(
 
   Returns:
     for each cell: `checkpoint` (backbone that training starts from), `steps`, `seed`, `parameters` (how many train),
-    `prompt` and `backbone` (whether a prompt and whether weights of the model train), `config` (the whole gin
+    `adapter` and `backbone` (whether an adapter and whether weights of the model train), `config` (the whole gin
     configuration).
 
   Raises:
@@ -122,20 +122,20 @@ def _describe_cell(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
     'steps': run['train_steps'],
     'seed': run.get('seed', 0),
     'parameters': sum(x.size for x in jax.tree.leaves(moving)),
-    'prompt': 'prompt' in moving,
-    'backbone': bool(set(moving) - {'prompt'}),
+    'adapter': 'adapter' in moving,
+    'backbone': bool(set(moving) - {'adapter'}),
     'config': gin.config_str(),
   }, model.input_vocabulary
 
 
 def _check_prompt_init(run: Mapping[str, Any], moving: Mapping[str, Any], model: Any) -> None:
-  """Raises PromptError for a PROMPT_INIT that is none, without reading the backbone."""
+  """Raises AdapterError for a PROMPT_INIT that is none, without reading the backbone."""
   import numpy as np
 
   from robust_t5x.adapters import initial
 
-  if 'embedding' in moving.get('prompt', {}):
-    shape = moving['prompt']['embedding'].shape
+  if 'embedding' in moving.get('adapter', {}):
+    shape = moving['adapter']['embedding'].shape
     words = np.broadcast_to(np.float32(0), (model.module.config.vocab_size, shape[1]))
     start = {'embedding': np.zeros(shape, np.float32)}
     initial.initialise(start, run.get('prompt_init', 'uniform'), words, model.input_vocabulary, run.get('seed', 0))
@@ -176,7 +176,7 @@ def _check_eval(arguments: Sequence[str], vocabulary: Any) -> None:
   import gin
   from seqio_tasks.pipeline import registration
 
-  own = ("OUTPUT_DIR='x'", "PROMPT='none'", "LABEL='x'", "INITIAL_CHECKPOINT_PATH='bundled'")
+  own = ("OUTPUT_DIR='x'", "ADAPTER='none'", "LABEL='x'", "INITIAL_CHECKPOINT_PATH='bundled'")
   _parse([*arguments, *(f'--gin.{binding}' for binding in own)])
   gin_files.configured('eval.evaluate')
   bindings = gin.get_bindings('eval.evaluate', resolve_references=False)

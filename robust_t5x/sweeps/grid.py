@@ -21,7 +21,7 @@ NO_FILE = 'none'  # a value of such an axis: no file
 SEED = 'SEED'
 # Macros that the sweep itself sets.
 TRAIN_OWN = ('MODEL_DIR',)
-EVAL_OWN = ('OUTPUT_DIR', 'LABEL', 'PROMPT', 'INITIAL_CHECKPOINT_PATH')
+EVAL_OWN = ('OUTPUT_DIR', 'LABEL', 'ADAPTER', 'INITIAL_CHECKPOINT_PATH')
 
 
 @dataclasses.dataclass(frozen=True)

@@ -165,7 +165,7 @@ def finding(cells: pd.DataFrame, settings: Sequence[Setting], baselines: pd.Data
   so_far = '' if finished == len(cells) else ' so far'
   text += f' The highest accuracy under development phrasings{so_far}, {percent(mean)}, is that of {chosen.label}'
   if len(baselines) == 1:
-    text += f' ({percent(baselines[SELECTION].iloc[0])} without prompt)'
+    text += f' ({percent(baselines[SELECTION].iloc[0])} without adapter)'
   return text + '. It is the highest of several, so a new measurement is likely to be a little lower.'
 
 

@@ -13,7 +13,7 @@ from robust_t5x.results import reading
 from robust_t5x.sweeps import cell
 
 BASELINE, CELL = 'baseline', 'cell'  # kinds of rows
-_UNTRAINED = 'without prompt'
+_UNTRAINED = 'without adapter'
 GAP = 'observed gap'
 _OBSERVED, _UNOBSERVED = 'observed', 'unobserved'
 
@@ -44,7 +44,7 @@ def measured_on(evaluation: str) -> str:
   Rows of the table can be compared where it is the same.
   """
   fingerprint = reading.read(evaluation)[1].get('fingerprint', {})
-  rest = {name: value for name, value in fingerprint.items() if name not in ('backbone', 'prompt')}
+  rest = {name: value for name, value in fingerprint.items() if name not in ('backbone', 'adapter')}
   return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:8]
 
 
@@ -55,7 +55,7 @@ def build(
 
   Args:
     runs: the cells, in the order of the grid.
-    baselines: backbone -> directory of its evaluation without a prompt.
+    baselines: backbone -> directory of its evaluation without an adapter.
     axes: names of the grid's axes.
     summaries: directory -> `summary`, of evaluations that were read before; filled.
 

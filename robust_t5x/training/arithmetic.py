@@ -22,7 +22,7 @@ class Floor:
 
   Attributes:
     forward: without gradient.
-    backward: besides, where the prompt trains and the backbone does not.
+    backward: besides, where the adapter trains and the backbone does not.
     participating: parameters that take part for an input token, for a target token.
   """
 
@@ -37,18 +37,18 @@ class Floor:
 
 
 def floor(
-  config: t5.T5Config, prompt: config_lib.PromptConfig, shapes: Mapping[str, Any], inputs: int, targets: int
+  config: t5.T5Config, adapter: config_lib.AdapterConfig, shapes: Mapping[str, Any], inputs: int, targets: int
 ) -> Floor:
   """The floor of a network and its lengths.
 
   Args:
     config: the network.
-    prompt: what is prepended to it.
-    shapes: the backbone's and the prompt's parameters, or their shapes, nested.
-    inputs: input tokens T of a phrasing; the P vectors of an input prompt are added.
+    adapter: what is prepended to it.
+    shapes: the backbone's and the adapter's parameters, or their shapes, nested.
+    inputs: input tokens T of a phrasing; the P vectors of a soft prompt are added.
     targets: target tokens L.
   """
-  positions = prompt.length + inputs
+  positions = adapter.length + inputs
   per_input = per_target = 0
   for path, x in trainable.flatten(shapes).items():
     if path.endswith('/kernel'):
@@ -62,7 +62,7 @@ def floor(
     per_target += config.vocab_size * config.emb_dim
   weights = 2 * (per_input * positions + per_target * targets)
   width = config.num_heads * config.head_dim
-  pairs = config.num_encoder_layers * positions * (positions + prompt.encoder_prefix_length)
-  pairs += config.num_decoder_layers * targets * (targets + positions + prompt.decoder_prefix_length)
+  pairs = config.num_encoder_layers * positions * (positions + adapter.encoder_prefix_length)
+  pairs += config.num_decoder_layers * targets * (targets + positions + adapter.decoder_prefix_length)
   attention = 4 * pairs * width
   return Floor(weights + attention, weights + 2 * attention, (per_input, per_target))

@@ -19,7 +19,7 @@ def initial_params(
   Args:
     model: the model.
     initial_checkpoint_path: backbone directory, 'bundled', or None for random weights.
-    prompt_init: see prompts.initialise.
+    prompt_init: see adapters.initialise.
     seed: of the random initialisation.
     placed: the parameters' shapes, with the sharding that each is to have.
     trainable: what trains.
@@ -39,19 +39,21 @@ def initial_params(
   else:
     params, report = backbones.load_backbone(initial_checkpoint_path, like)
     progress.log(f'backbone {backbones.resolve(initial_checkpoint_path)}: {report}')
-  if 'prompt' in placed:
-    prompt = initial_prompt(model, initial_checkpoint_path, prompt_init, seed)
-    params['prompt'] = {name: jax.device_put(value, placed['prompt'][name].sharding) for name, value in prompt.items()}
+  if 'adapter' in placed:
+    adapter = initial_adapter(model, initial_checkpoint_path, prompt_init, seed)
+    params['adapter'] = {
+      name: jax.device_put(value, placed['adapter'][name].sharding) for name, value in adapter.items()
+    }
   return params
 
 
-def initial_prompt(model: Any, checkpoint: str | None, method: str, seed: int) -> dict[str, Any]:
-  """The prompt's parameters that a run starts from, as numpy arrays; the same under both launchers.
+def initial_adapter(model: Any, checkpoint: str | None, method: str, seed: int) -> dict[str, Any]:
+  """The adapter's parameters that a run starts from, as numpy arrays; the same under both launchers.
 
   Args:
     model: the model.
     checkpoint: backbone that words are embedded by; None is enough for 'uniform'.
-    method: see prompts.initialise.
+    method: see adapters.initialise.
     seed: of the random initialisation.
   """
   import jax
@@ -61,7 +63,7 @@ def initial_prompt(model: Any, checkpoint: str | None, method: str, seed: int) -
   from robust_t5x.checkpoints import backbones
 
   # XLA drops the backbone's initialisation, which nothing depends on.
-  fresh = jax.jit(lambda key: model.initial_variables(key)['params']['prompt'])(jax.random.key(seed))
+  fresh = jax.jit(lambda key: model.initial_variables(key)['params']['adapter'])(jax.random.key(seed))
   fresh = {name: np.asarray(value) for name, value in fresh.items()}
   if 'embedding' not in fresh or method == 'uniform':
     return fresh

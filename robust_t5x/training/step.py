@@ -49,7 +49,7 @@ def state_shardings(state: TrainState, optimizer: optax.GradientTransformation, 
 
 
 def make_train_step(
-  model: robust.RobustT5, microbatches: int = 1, seed: int = 0, axis_name: str | None = None
+  model: robust.RobustModel, microbatches: int = 1, seed: int = 0, axis_name: str | None = None
 ) -> Callable[[TrainState, Any, Mapping[str, jax.Array]], tuple[TrainState, dict[str, Any]]]:
   """Builds the step.
 
@@ -111,11 +111,11 @@ def check_batch(batch_size: int, microbatches: int, mesh: Any) -> None:
     )
 
 
-def compiled_step(model: robust.RobustT5, mesh: Any, microbatches: int = 1, seed: int = 0) -> Any:
+def compiled_step(model: robust.RobustModel, mesh: Any, microbatches: int = 1, seed: int = 0) -> Any:
   """The step for a mesh, to call or to lower: state and frozen parameters by their logical axes, the batch split.
 
   Each replica computes its part of the batch and adds up its own microbatches; then one sum over the replicas moves the
-  prompt's gradient and some scalars, in float32, whatever the number of microbatches. Within a replica the compiler
+  adapter's gradient and some scalars, in float32, whatever the number of microbatches. Within a replica the compiler
   splits the weights over the axis 'model'.
 
   Args:

@@ -57,8 +57,8 @@ def register(name: str, register_tasks: Sequence[Callable[..., Any]], vocabulary
   return name
 
 
-def initial_prompt(checkpoint: str | None, method: str, seed: int) -> Callable[[Any], Mapping[str, np.ndarray]]:
-  """The prompt that our own runtime would start from with the same settings; see train.initial_prompt."""
+def initial_adapter(checkpoint: str | None, method: str, seed: int) -> Callable[[Any], Mapping[str, np.ndarray]]:
+  """The adapter that our own runtime would start from with the same settings; see train.initial_adapter."""
   from robust_t5x.training import start
 
-  return lambda model: start.initial_prompt(model, checkpoint, method, seed)
+  return lambda model: start.initial_adapter(model, checkpoint, method, seed)

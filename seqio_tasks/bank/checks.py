@@ -15,7 +15,7 @@ if TYPE_CHECKING:
   from seqio_tasks.bank.instruction import Instruction
 
 
-# Roles that a prompt, or the choice of its settings, may be fitted to: an evaluation phrasing that
+# Roles that an adapter, or the choice of its settings, may be fitted to: an evaluation phrasing that
 # also stands here would be measured on what was trained on.
 TRAINING_ROLES = ('alignment', 'development')
 

@@ -6,7 +6,7 @@ TensorFlow and seqio are imported by the functions, not with this module.
 
 Names of the mini suite, for each of its tasks:
   mini_<task>_tuning       observed phrasings, one for each example: instruction tuning
-  mini_<task>_alignment    an observed phrasing and paraphrases of it: training of the prompt
+  mini_<task>_alignment    an observed phrasing and paraphrases of it: training of the adapter
   mini_<task>_resampling   one of all these phrasings for each example, drawn anew in every epoch
   mini_<task>_eval_<group> every example under every phrasing of a group, see `MINI_GROUPS`
   mini_<task>__<key>       every example under one evaluation phrasing

@@ -13,12 +13,12 @@ from robust_t5x.results import reading, schema
 
 
 def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
-  before, prompt_dir, after = tmp_path / 'before', tmp_path / 'prompt', tmp_path / 'after'
+  before, adapter_dir, after = tmp_path / 'before', tmp_path / 'adapter', tmp_path / 'after'
   assert evaluate(tiny_checkpoint, before) == 0
-  assert align(tiny_checkpoint, prompt_dir) == 0
-  prompt = prompt_dir / 'prompt.safetensors'
-  assert prompt.stat().st_size < 300_000
-  assert evaluate(tiny_checkpoint, after, f"--gin.PROMPT='{prompt}'") == 0
+  assert align(tiny_checkpoint, adapter_dir) == 0
+  adapter = adapter_dir / 'adapter.safetensors'
+  assert adapter.stat().st_size < 300_000
+  assert evaluate(tiny_checkpoint, after, f"--gin.ADAPTER='{adapter}'") == 0
   assert run('report', before, after, '--out', tmp_path / 'report') == 0
   table, record = reading.read(str(before))
   assert len(table) == 2 * 20
@@ -26,10 +26,10 @@ def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
   assert 'register_mini_suite.num_eval_examples' in record['gin_config']
   assert record['model']['backbone']['sha256']
   assert os.path.getsize(before / 'report.html') > 10_000
-  made = json.loads((prompt_dir / 'run.json').read_text())
+  made = json.loads((adapter_dir / 'run.json').read_text())
   assert made['backbone']['sha256'] == record['model']['backbone']['sha256']
-  assert (prompt_dir / 'config.gin').read_text() == made['gin_config']
-  assert list((prompt_dir / 'tensorboard').glob('events*'))
+  assert (adapter_dir / 'config.gin').read_text() == made['gin_config']
+  assert list((adapter_dir / 'tensorboard').glob('events*'))
 
   # A finished evaluation is found.
   capsys.readouterr()
@@ -37,7 +37,7 @@ def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
   assert evaluate(tiny_checkpoint, before) == 0
   assert 'nothing to do' in capsys.readouterr().out
   assert os.stat(before / 'results.parquet').st_mtime_ns == shown
-  assert evaluate(tiny_checkpoint, before, f"--gin.PROMPT='{prompt}'") == 2
+  assert evaluate(tiny_checkpoint, before, f"--gin.ADAPTER='{adapter}'") == 2
   assert 'another evaluation' in capsys.readouterr().err
 
   inputs = tmp_path / 'in.jsonl'
@@ -109,12 +109,12 @@ def test_a_budget_of_cells(tiny_checkpoint, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-  ('prompt', 'objective'),
+  ('adapter', 'objective'),
   [('prefix', 'jensen_shannon'), ('input_and_prefix', 'encoder_cosine'), ('input', 'likelihood')],
 )
-def test_every_prompt_and_objective_trains(tiny_checkpoint, tmp_path, prompt, objective):
-  assert align(tiny_checkpoint, tmp_path, prompt=prompt, objective=objective, steps=2) == 0
-  arrays = safetensors.load_file(tmp_path / 'prompt.safetensors')
+def test_every_adapter_and_objective_trains(tiny_checkpoint, tmp_path, adapter, objective):
+  assert align(tiny_checkpoint, tmp_path, adapter=adapter, objective=objective, steps=2) == 0
+  arrays = safetensors.load_file(tmp_path / 'adapter.safetensors')
   assert all(np.isfinite(a).all() for a in arrays.values())
 
 
@@ -125,12 +125,12 @@ def test_resumes_at_the_exact_example(tiny_checkpoint, tmp_path):
   assert align(tiny_checkpoint, tmp_path / 'whole', stop, schedule, steps=6) == 0
   assert align(tiny_checkpoint, tmp_path / 'parts', stop, schedule, steps=3) == 0
   assert align(tiny_checkpoint, tmp_path / 'parts', stop, schedule, steps=6) == 0
-  whole, parts = (safetensors.load_file(tmp_path / d / 'prompt.safetensors') for d in ('whole', 'parts'))
+  whole, parts = (safetensors.load_file(tmp_path / d / 'adapter.safetensors') for d in ('whole', 'parts'))
   for name, value in whole.items():
     np.testing.assert_array_equal(parts[name], value, err_msg=name)
   other = tmp_path / 'other'
   assert align(tiny_checkpoint, other, stop, schedule, '--gin.SEED=1', steps=6) == 0
-  moved = safetensors.load_file(other / 'prompt.safetensors')
+  moved = safetensors.load_file(other / 'adapter.safetensors')
   assert any(np.abs(moved[name] - value).max() > 1e-3 for name, value in whole.items())
 
 
@@ -172,7 +172,7 @@ def test_cut_inputs_are_counted_and_reported(tiny_checkpoint, tmp_path, capsys):
   ('arguments', 'message'),
   [
     (['--gin.MODELDIR="x"'], 'did you mean MODEL_DIR?'),
-    (['--gin_file=gin/prompts/imput.gin'], 'did you mean gin/prompts/input.gin?'),
+    (['--gin_file=gin/adapters/imput.gin'], 'did you mean gin/adapters/soft_prompt.gin?'),
     (["--gin.INITIAL_CHECKPOINT_PATH='/nowhere'"], 'INITIAL_CHECKPOINT_PATH: no directory /nowhere'),
     (["--gin.MIXTURE_OR_TASK_NAME='mini_aligment'"], 'did you mean mini_alignment?'),
     (['--gin.BATCH_SIZE=7'], 'BATCH_SIZE is 7; it must be a multiple of MICROBATCHES (1) times the 8 replicas'),

@@ -14,7 +14,7 @@ from robust_t5x.runtime import topologies
 
 CONFIG = t5.T5Config(512, 128, 4, 32, 2, 2, 256, dtype='bfloat16', remat=True)
 ARGUMENTS = [
-  '--gin_file=gin/runs/align_mini.gin', '--gin_file=gin/prompts/prefix.gin', '--gin_file=gin/objectives/kl.gin',
+  '--gin_file=gin/runs/align_mini.gin', '--gin_file=gin/adapters/prefix.gin', '--gin_file=gin/objectives/kl.gin',
 ]  # fmt: skip
 
 
@@ -31,8 +31,8 @@ def libtpu():
 
 
 def settings(config=CONFIG, batch=32, microbatches=1, model_parallel=1, phrasings=4):
-  model = robust.RobustT5(
-    t5.Transformer(config, config_lib.PromptConfig(encoder_prefix_length=8)), Vocabulary, Vocabulary,
+  model = robust.RobustModel(
+    t5.Transformer(config, config_lib.AdapterConfig(encoder_prefix_length=8)), Vocabulary, Vocabulary,
     optax.adamw(0.1), objectives.kl_to_canonical,
   )  # fmt: skip
   return plan.Settings(
@@ -45,7 +45,7 @@ def test_a_training_step_compiles_for_each_generation(libtpu, name):
   (step,) = plan.plan(settings(), name, ['train'])
   replicas = topologies.TPUS[name].devices
   assert step.fits and step.total_bytes < step.capacity_bytes
-  # Weights in bfloat16 on every device; little more, since only the prompt has slots.
+  # Weights in bfloat16 on every device; little more, since only the adapter has slots.
   weights = 2 * sum(np.prod(x.shape) for x in trainable.flatten(settings().model.variable_shapes()[0]).values())
   assert weights <= step.parameter_bytes <= 1.2 * weights
   assert set(step.collectives) == {'all-reduce'}
@@ -105,7 +105,7 @@ def test_a_run_that_has_a_topology_takes_no_other(capsys):
 
 
 def test_the_command_prints_a_table(libtpu, tiny_vocabulary_path, capsys):
-  files = ['gin/runs/align.gin', 'gin/models/mini.gin', 'gin/tasks/mini.gin', 'gin/prompts/prefix.gin',
+  files = ['gin/runs/align.gin', 'gin/models/mini.gin', 'gin/tasks/mini.gin', 'gin/adapters/prefix.gin',
            'gin/objectives/kl.gin']  # fmt: skip
   more = [f"--gin.VOCABULARY='{tiny_vocabulary_path}'", '--gin.INITIAL_CHECKPOINT_PATH=None',
           "--gin.TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 8}"]  # fmt: skip

@@ -39,9 +39,9 @@ def test_a_run_is_written_once_and_found_again(tmp_path):
 
 
 def test_another_evaluation_does_not_overwrite(tmp_path):
-  runs.Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'prompt': 'a'})
-  with pytest.raises(schema.ResultsError, match=r'another evaluation \(it differs in prompt\)'):
-    runs.Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'prompt': 'b'})
+  runs.Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'adapter': 'a'})
+  with pytest.raises(schema.ResultsError, match=r'another evaluation \(it differs in adapter\)'):
+    runs.Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'adapter': 'b'})
 
 
 @pytest.mark.parametrize(
@@ -61,7 +61,7 @@ def test_unreadable_results(tmp_path, make, message):
 @pytest.fixture(scope='module')
 def evaluations(tmp_path_factory):
   base = tmp_path_factory.mktemp('evaluations')
-  before = helpers.write_evaluation(base / 'before', 'no prompt', {'observed': 0.95, 'unobserved': 0.5})
+  before = helpers.write_evaluation(base / 'before', 'no adapter', {'observed': 0.95, 'unobserved': 0.5})
   after = [
     helpers.write_evaluation(base / f'after{seed}', 'aligned', {'observed': 0.95, 'unobserved': 0.8}, seed)
     for seed in (1, 2)
@@ -78,7 +78,7 @@ def test_numbers_agree_with_the_table(evaluations):
     rows = table[directory].query('group == @group')
     return rows.groupby('dataset')['score'].mean().mean()
 
-  gap = comparison.gap('no prompt')
+  gap = comparison.gap('no adapter')
   assert gap.estimate == pytest.approx(mean(before, 'unobserved') - mean(before, 'observed'))
   assert gap.high < 0
   change = comparison.gap_change('aligned')
@@ -92,7 +92,7 @@ def test_report(evaluations, tmp_path, capsys):
   assert report.main([before, *after, '--out', str(tmp_path)]) == 0
   out = capsys.readouterr().out
   assert f'report: {tmp_path}/report.html' in out
-  assert 'Over 2 tasks, the model no prompt scores' in out
+  assert 'Over 2 tasks, the model no adapter scores' in out
   assert 'Aligned, accuracy changes under observed phrasings by ' in out
   page = (tmp_path / 'report.html').read_text()
   assert 'Do &lt;b&gt;u1&lt;/b&gt; | now' in page
@@ -131,7 +131,7 @@ def test_agreement_and_tests_of_a_pair(evaluations):
   cell = ['dataset', 'example_id']
   pairs = table.query('group == "unobserved"').groupby(cell)['prediction'].agg(list)
   expected = np.mean([(p[0] == p[1]) + (p[0] == p[2]) + (p[1] == p[2]) for p in pairs]) / 3
-  assert comparison.answer_agreement('no prompt', 'unobserved')['consistency'].estimate == pytest.approx(expected)
+  assert comparison.answer_agreement('no adapter', 'unobserved')['consistency'].estimate == pytest.approx(expected)
   tests = comparison.paired('unobserved').set_index('dataset')
   assert list(tests.index) == ['all', 'first', 'second']
   change = comparison.change('aligned', 'unobserved', 'AvgP')

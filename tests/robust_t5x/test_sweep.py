@@ -16,10 +16,10 @@ from robust_t5x.results import reading, schema
 from robust_t5x.sweeps import cell, check
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MINI = ['gin/runs/align_mini.gin', 'gin/prompts/prefix.gin', 'gin/objectives/kl.gin']
+MINI = ['gin/runs/align_mini.gin', 'gin/adapters/prefix.gin', 'gin/objectives/kl.gin']
 SCORES = {'0.1': [1.0, 0.0, 1.0, 1.0], '0.2': [1.0, 1.0, 1.0, 1.0], 'none': [1.0, 0.0, 0.0, 0.0]}
 
-# Stands in for `robust-t5x`: train leaves a prompt that holds its learning rate, eval the table of that learning rate.
+# Stands in for `robust-t5x`: train leaves an adapter that holds its learning rate, eval the table of that learning rate.
 PROGRAM = """
 import json, os, re, shutil, sys, time
 verb, *rest = sys.argv[1:]
@@ -35,11 +35,11 @@ if verb == 'train':
     sys.exit(2)
   if os.path.exists(f'{here}/hang'):
     time.sleep(60)
-  with open(os.path.join(values['MODEL_DIR'], 'prompt.safetensors'), 'w') as f:
+  with open(os.path.join(values['MODEL_DIR'], 'adapter.safetensors'), 'w') as f:
     f.write(values['LEARNING_RATE'])
 else:
-  prompt = values['PROMPT']
-  rate = 'none' if prompt == 'none' else open(prompt).read()
+  adapter = values['ADAPTER']
+  rate = 'none' if adapter == 'none' else open(adapter).read()
   os.makedirs(values['OUTPUT_DIR'], exist_ok=True)
   shutil.copyfile(f'{here}/{rate}.parquet', os.path.join(values['OUTPUT_DIR'], 'results.parquet'))
   with open(os.path.join(values['OUTPUT_DIR'], 'run.json'), 'w') as f:
@@ -67,7 +67,7 @@ def program(tmp_path, monkeypatch) -> pathlib.Path:
 
 def described(cells, eval_arguments, flags):
   return [
-    {'checkpoint': 'bundled', 'steps': 5, 'seed': int(c.bindings.get('SEED', 0)), 'parameters': 7, 'prompt': True,
+    {'checkpoint': 'bundled', 'steps': 5, 'seed': int(c.bindings.get('SEED', 0)), 'parameters': 7, 'adapter': True,
      'backbone': False, 'config': ''}
     for c in cells
   ]  # fmt: skip
@@ -96,7 +96,7 @@ def test_cells_run_once_and_make_one_table(program, tmp_path):
   ]  # fmt: skip
   table = pd.read_parquet(out / 'sweep.parquet')
   assert list(table['cell']) == [
-    'without prompt', 'LEARNING_RATE=0.1, SEED=0', 'LEARNING_RATE=0.1, SEED=1', 'LEARNING_RATE=0.2, SEED=0',
+    'without adapter', 'LEARNING_RATE=0.1, SEED=0', 'LEARNING_RATE=0.1, SEED=1', 'LEARNING_RATE=0.2, SEED=0',
     'LEARNING_RATE=0.2, SEED=1',
   ]  # fmt: skip
   assert set(table['status']) == {'finished'}
@@ -162,8 +162,8 @@ def test_stop_on_error_starts_nothing_more(program, tmp_path):
 def test_an_evaluation_is_not_kept_beside_another_training(program, tmp_path):
   out = tmp_path / 'out'
   assert run(out, '--no_baseline', rates='0.1') == 0
-  (prompt,) = out.glob('cells/*/train/prompt.safetensors')
-  prompt.unlink()
+  (adapter,) = out.glob('cells/*/train/adapter.safetensors')
+  adapter.unlink()
   calls(program)
   assert run(out, '--no_baseline', rates='0.1') == 0
   assert calls(program) == ['train 0.1 -', 'eval - -']
@@ -180,7 +180,7 @@ def test_a_baseline_that_fails_stops_the_sweep(program, tmp_path, capsys):
   assert run(tmp_path / 'out') == 2
   assert calls(program) == ['eval - -']
   assert (
-    'error: the evaluation without prompt failed, so nothing else was started: FileNotFound' in capsys.readouterr().err
+    'error: the evaluation without adapter failed, so nothing else was started: FileNotFound' in capsys.readouterr().err
   )
 
 
@@ -196,18 +196,18 @@ def test_a_dry_run_prints_commands_and_writes_nothing(program, tmp_path, capsys)
   assert lines[2].startswith(
     'robust-t5x train --gin_file=a.gin --gin.TRAIN_STEPS=9 --gin.LEARNING_RATE=0.1 --gin.MODEL_DIR='
   )
-  assert lines[3].startswith('robust-t5x eval --gin_file=e.gin') and '/train/prompt.safetensors' in lines[3]
+  assert lines[3].startswith('robust-t5x eval --gin_file=e.gin') and '/train/adapter.safetensors' in lines[3]
   assert len(lines) == 7
 
 
 def test_a_trained_backbone_is_evaluated_itself(program, tmp_path, monkeypatch, capsys):
   def whole(cells, *rest):
-    return [d | {'prompt': False, 'backbone': True} for d in described(cells, *rest)]
+    return [d | {'adapter': False, 'backbone': True} for d in described(cells, *rest)]
 
   monkeypatch.setattr(check, 'check', whole)
   assert run(tmp_path / 'out', '--dry_run', rates='0.1') == 0
   last = capsys.readouterr().out.splitlines()[-1]
-  assert '--gin.PROMPT="\'none\'"' in last
+  assert '--gin.ADAPTER="\'none\'"' in last
   assert '/train/model\'"' in last.split('--gin.INITIAL_CHECKPOINT_PATH=')[1].split(' ')[0]
 
 
@@ -217,7 +217,7 @@ def test_a_trained_backbone_is_evaluated_itself(program, tmp_path, monkeypatch, 
     (['--gin.LEARNING_RATE=1'], 'LEARNING_RATE is set by --gin.LEARNING_RATE and varies in the grid'),
     (['--grid', 'LEARNING_RATE=3'], '--grid LEARNING_RATE stands twice'),
     (['--gin.MODEL_DIR="x"'], '--gin.MODEL_DIR: the sweep sets it itself'),
-    (['--eval.PROMPT="x"'], '--eval.PROMPT: the sweep sets it itself'),
+    (['--eval.ADAPTER="x"'], '--eval.ADAPTER: the sweep sets it itself'),
     (['--seeds', '0,0'], '--seeds 0,0: write different whole numbers'),
     (['--seeds', '0,x'], '--seeds 0,x: write different whole numbers'),
     (['--out', 'gs://bucket/x'], 'give a local directory'),
@@ -292,7 +292,7 @@ def test_rows_that_cannot_be_compared_are_said(program, tmp_path, capsys):
   assert 'warning: The evaluations differ in examples, phrasings or scoring (2 measured_on' in capsys.readouterr().err
   table = pd.read_csv(out / 'sweep.csv')
   assert table['measured_on'].nunique() == 2
-  record.write_text(json.dumps(json.loads(record.read_text()) | {'fingerprint': {'prompt': 'x', 'backbone': 'y'}}))
+  record.write_text(json.dumps(json.loads(record.read_text()) | {'fingerprint': {'adapter': 'x', 'backbone': 'y'}}))
   assert run(out) == 0  # the model itself has no part in it
   assert 'warning' not in capsys.readouterr().err
 
@@ -302,21 +302,21 @@ def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
   monkeypatch.setenv('XLA_FLAGS', '')
   arguments = [
     'sweep', *(f'--gin_file={f}' for f in MINI), f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
-    '--gin.TRAIN_STEPS=2', '--gin.BATCH_SIZE=2', '--gin.NUM_TRAIN_EXAMPLES=20', '--grid', 'PROMPT_LENGTH=3',
+    '--gin.TRAIN_STEPS=2', '--gin.BATCH_SIZE=2', '--gin.NUM_TRAIN_EXAMPLES=20', '--grid', 'ADAPTER_LENGTH=3',
     '--seeds', '1', '--eval_gin_file=gin/runs/eval_mini.gin', '--eval.NUM_EXAMPLES=2', '--no_baseline',
     "--eval.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']",
     "--eval.TASK_FEATURE_LENGTHS={'inputs': 160, 'targets': 4}", '--out', str(tmp_path),
   ]  # fmt: skip
   assert command.main(arguments) == 0
   (row,) = pd.read_parquet(tmp_path / 'sweep.parquet').to_dict('records')
-  assert (row['status'], row['PROMPT_LENGTH'], row['seed'], row['steps']) == ('finished', 3, 1, 2)
+  assert (row['status'], row['ADAPTER_LENGTH'], row['seed'], row['steps']) == ('finished', 3, 1, 2)
   # Two layers: gates of two heads; keys and values of three vectors, width 16.
   assert row['parameters'] == 2 * 2 + 2 * 2 * 3 * 16
   table, record = reading.read(row['evaluation'])
   observed = table[table['group'] == 'observed']
   assert row['observed AvgP'] == pytest.approx(observed['score'].mean())
   assert record['model']['backbone']['path'] == str(tiny_checkpoint)
-  assert record['label'] == 'PROMPT_LENGTH=3'
+  assert record['label'] == 'ADAPTER_LENGTH=3'
   trained = json.loads((pathlib.Path(row['model_dir']) / 'run.json').read_text())
   assert trained['seed'] == 1 and row['train_command'].endswith(f'--gin.MODEL_DIR="\'{row["model_dir"]}\'"')
   monkeypatch.setattr(cell, 'PROGRAM', ('false',))

@@ -18,13 +18,13 @@ CONFIG = t5.T5Config(
 INPUTS = np.array([[5, 6, 7, 1], [8, 1, 0, 0]])
 OUTPUTS = np.array([[0, 9, 10], [0, 11, 0]])
 KINDS = {
-  'input': config.PromptConfig(length=3),
-  'prefix': config.PromptConfig(encoder_prefix_length=3, decoder_prefix_length=2),
-  'both': config.PromptConfig(length=3, encoder_prefix_length=2),
-  'cross': config.PromptConfig(cross_prefix_length=2),
-  'lora': config.PromptConfig(lora_rank=2),
-  'lora_all': config.PromptConfig(lora_rank=2, lora_projections=config.PROJECTIONS),
-  'generated': config.PromptConfig(encoder_prefix_length=3, generator_dim=2),
+  'input': config.AdapterConfig(length=3),
+  'prefix': config.AdapterConfig(encoder_prefix_length=3, decoder_prefix_length=2),
+  'both': config.AdapterConfig(length=3, encoder_prefix_length=2),
+  'cross': config.AdapterConfig(cross_prefix_length=2),
+  'lora': config.AdapterConfig(lora_rank=2),
+  'lora_all': config.AdapterConfig(lora_rank=2, lora_projections=config.PROJECTIONS),
+  'generated': config.AdapterConfig(encoder_prefix_length=3, generator_dim=2),
 }
 ATTENTION = ('query', 'key', 'value', 'out')
 # Stack -> the projections that all of LoRA adds to.
@@ -46,7 +46,7 @@ def _logits(module, params, inputs=INPUTS):
 
 
 def test_prepending_keeps_padding_hidden():
-  """The prompt is seen by every row; what stands in the padding and how much of it there is changes nothing."""
+  """The adapter is seen by every row; what stands in the padding and how much of it there is changes nothing."""
   module, params = _build('input')
   encoded, mask = module.apply({'params': params}, INPUTS, method=module.encode)
   assert encoded.shape == (2, 7, 8)
@@ -55,17 +55,17 @@ def test_prepending_keeps_padding_hidden():
   np.testing.assert_allclose(_logits(module, params, longer), _logits(module, params), atol=1e-5)
 
 
-def test_the_prompt_is_what_the_tokens_of_the_same_vectors_would_be():
-  """A prompt of the embeddings of three tokens acts as these tokens, its positions included."""
+def test_the_adapter_is_what_the_tokens_of_the_same_vectors_would_be():
+  """An adapter of the embeddings of three tokens acts as these tokens, its positions included."""
   module, params = _build('input')
   tokens = np.array([20, 21, 22])
   flat = trainable.flatten(params)
-  flat['prompt/embedding'] = flat['token_embedder/embedding'][tokens]
-  with_prompt = _logits(module, trainable.unflatten(flat))
+  flat['adapter/embedding'] = flat['token_embedder/embedding'][tokens]
+  with_adapter = _logits(module, trainable.unflatten(flat))
   plain = t5.Transformer(CONFIG)
-  del flat['prompt/embedding']
+  del flat['adapter/embedding']
   inputs = np.concatenate([np.tile(tokens, (2, 1)), INPUTS], axis=1)
-  np.testing.assert_allclose(with_prompt, _logits(plain, trainable.unflatten(flat), inputs), atol=1e-6)
+  np.testing.assert_allclose(with_adapter, _logits(plain, trainable.unflatten(flat), inputs), atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -81,18 +81,18 @@ def test_the_prompt_is_what_the_tokens_of_the_same_vectors_would_be():
 def test_what_is_added_to_attention_starts_without_effect_and_can_have_one(kind, closed):
   module, params = _build(kind)
   flat = trainable.flatten(params)
-  backbone = {k: v for k, v in flat.items() if not k.startswith('prompt/')}
+  backbone = {k: v for k, v in flat.items() if not k.startswith('adapter/')}
   plain = _logits(t5.Transformer(CONFIG), trainable.unflatten(backbone))
   np.testing.assert_array_equal(_logits(module, params), plain)
   gradient = trainable.flatten(jax.grad(lambda p: (_logits(module, p) ** 2).sum())(params))
   for name in closed:
-    assert np.abs(gradient[f'prompt/{name}']).max() > 0, name
-    opened = trainable.unflatten({**flat, f'prompt/{name}': jnp.ones_like(flat[f'prompt/{name}'])})
+    assert np.abs(gradient[f'adapter/{name}']).max() > 0, name
+    opened = trainable.unflatten({**flat, f'adapter/{name}': jnp.ones_like(flat[f'adapter/{name}'])})
     assert np.abs(_logits(module, opened) - plain).max() > 1e-4
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_cached_decoding_with_a_prompt(kind):
+def test_cached_decoding_with_a_adapter(kind):
   module, params = _build(kind)
   flat = trainable.flatten(params)
   params = trainable.unflatten({k: jnp.ones_like(v) if k.endswith(('gate', 'up')) else v for k, v in flat.items()})
@@ -109,24 +109,24 @@ def test_cached_decoding_with_a_prompt(kind):
 @pytest.mark.parametrize('kind', KINDS)
 def test_round_trip(kind, tmp_path):
   _, params = _build(kind)
-  path = str(tmp_path / 'new' / 'prompt.safetensors')
-  digest = adapter_files.save(path, params['prompt'], {'seed': 3})
+  path = str(tmp_path / 'new' / 'adapter.safetensors')
+  digest = adapter_files.save(path, params['adapter'], {'seed': 3})
   arrays, metadata = adapter_files.load(path)
   assert len(digest) == 64
   assert metadata == {'seed': 3}
   assert config.config_of(arrays) == KINDS[kind]
-  for name, value in params['prompt'].items():
+  for name, value in params['adapter'].items():
     np.testing.assert_array_equal(arrays[name], value)
   config.check_fits(arrays, CONFIG, path)
 
 
 def test_a_generated_prefix_depends_on_the_input_and_not_on_its_padding():
   module, params = _build('generated')
-  flat = {**trainable.flatten(params), 'prompt/encoder_gate': jnp.ones((2, 2))}
+  flat = {**trainable.flatten(params), 'adapter/encoder_gate': jnp.ones((2, 2))}
   fixed = _logits(module, trainable.unflatten(flat))
   rng = np.random.default_rng(0)
   for name in ('pool', 'up'):
-    flat[f'prompt/generator_{name}'] = rng.normal(size=flat[f'prompt/generator_{name}'].shape).astype(np.float32)
+    flat[f'adapter/generator_{name}'] = rng.normal(size=flat[f'adapter/generator_{name}'].shape).astype(np.float32)
   params = trainable.unflatten(flat)
   logits = _logits(module, params)
   assert np.abs(logits - fixed).max(axis=(1, 2)).min() > 1e-4  # in every row
@@ -135,19 +135,19 @@ def test_a_generated_prefix_depends_on_the_input_and_not_on_its_padding():
   def added(inputs):
     bound = module.bind({'params': params})
     embedded, mask = bound.token_embedder(inputs), (inputs > 0).astype(int)
-    return bound.soft_prompt.layers('encoder', embedded, mask).prefix.value - flat['prompt/encoder_value'][:, None]
+    return bound.soft_adapter.layers('encoder', embedded, mask).prefix.value - flat['adapter/encoder_value'][:, None]
 
   values = added(INPUTS)
   assert values.shape == (2, 2, 3, 2, 4)
   # By hand, in numpy: normalised embeddings, weighed by their match, through the two matrices.
   x = np.asarray(flat['token_embedder/embedding'])[INPUTS[1, :2]]
   x = x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + 1e-6)
-  weights = np.exp(x @ flat['prompt/generator_pool'])
-  inner = jax.nn.gelu(weights @ x / weights.sum() @ np.asarray(flat['prompt/generator_down']))
-  expected = np.einsum('r,lrphf->lphf', inner, flat['prompt/generator_up'])
+  weights = np.exp(x @ flat['adapter/generator_pool'])
+  inner = jax.nn.gelu(weights @ x / weights.sum() @ np.asarray(flat['adapter/generator_down']))
+  expected = np.einsum('r,lrphf->lphf', inner, flat['adapter/generator_up'])
   np.testing.assert_allclose(values[:, 1], expected, rtol=1e-4, atol=1e-5)
-  with pytest.raises(config.PromptError, match='without a prefix'):
-    config.PromptConfig(generator_dim=2)
+  with pytest.raises(config.AdapterError, match='without a prefix'):
+    config.AdapterConfig(generator_dim=2)
 
 
 @pytest.mark.parametrize('kind', ['lora', 'lora_all'])
@@ -158,13 +158,13 @@ def test_lora_is_what_adding_it_to_the_kernels_is(kind):
   flat = {
     k: rng.normal(size=v.shape).astype(np.float32) if '_up' in k else v for k, v in trainable.flatten(params).items()
   }
-  merged = {k: v for k, v in flat.items() if not k.startswith('prompt/')}
+  merged = {k: v for k, v in flat.items() if not k.startswith('adapter/')}
   attention = {'encoder': 'attention', 'decoder': 'self_attention', 'cross': 'encoder_decoder_attention'}
   for stack, names in PROJECTED.items():
     for name in names if kind == 'lora_all' else ('query', 'value'):
       block = attention[stack] if name in ATTENTION else 'mlp'
       for i in range(2):
-        down, up = (np.asarray(flat[f'prompt/{stack}_lora_{name}_{part}'][i]) for part in ('down', 'up'))
+        down, up = (np.asarray(flat[f'adapter/{stack}_lora_{name}_{part}'][i]) for part in ('down', 'up'))
         kernel = f'{"encoder" if stack == "encoder" else "decoder"}/layers_{i}/{block}/{name}/kernel'
         merged[kernel] = merged[kernel] + down.reshape(-1, 2) @ up.reshape(2, -1)
   assert len(flat) - len(merged) == sum(merged[k] is not flat[k] for k in merged)  # down and up, each of two layers
@@ -174,33 +174,33 @@ def test_lora_is_what_adding_it_to_the_kernels_is(kind):
 
 
 def test_lora_projections_are_named():
-  assert config.PromptConfig(lora_projections=['wo']).lora_projections == ('wo',)
+  assert config.AdapterConfig(lora_projections=['wo']).lora_projections == ('wo',)
   for wrong in (('query', 'values'), ()):
-    with pytest.raises(config.PromptError, match='at least one of query, key'):
-      config.PromptConfig(lora_projections=wrong)
+    with pytest.raises(config.AdapterError, match='at least one of query, key'):
+      config.AdapterConfig(lora_projections=wrong)
 
 
-def test_a_prompt_of_another_model_is_named(tmp_path):
+def test_a_adapter_of_another_model_is_named(tmp_path):
   _, params = _build('both')
   import dataclasses
 
   for change in ({'emb_dim': 16}, {'num_heads': 4}, {'num_encoder_layers': 3}):
-    with pytest.raises(config.PromptError, match='does not fit this model'):
-      config.check_fits(params['prompt'], dataclasses.replace(CONFIG, **change), 'p')
+    with pytest.raises(config.AdapterError, match='does not fit this model'):
+      config.check_fits(params['adapter'], dataclasses.replace(CONFIG, **change), 'p')
   for arrays, message in (
-    ({**params['prompt'], 'decoder_gate': np.zeros((2, 2))}, 'holds decoder_gate, which no prompt has'),
-    ({'encoder_key': params['prompt']['encoder_key']}, 'lacks encoder_gate'),
+    ({**params['adapter'], 'decoder_gate': np.zeros((2, 2))}, 'holds decoder_gate, which no adapter has'),
+    ({'encoder_key': params['adapter']['encoder_key']}, 'lacks encoder_gate'),
   ):
-    with pytest.raises(config.PromptError, match=message):
+    with pytest.raises(config.AdapterError, match=message):
       config.check_fits(arrays, CONFIG, 'p')
 
 
 @pytest.mark.parametrize(('content', 'message'), [(None, 'no file'), (b'not safetensors', 'not a safetensors file')])
 def test_unreadable_files(tmp_path, content, message):
-  path = tmp_path / 'prompt.safetensors'
+  path = tmp_path / 'adapter.safetensors'
   if content:
     path.write_bytes(content)
-  with pytest.raises(config.PromptError, match=message):
+  with pytest.raises(config.AdapterError, match=message):
     adapter_files.load(str(path))
 
 
@@ -209,14 +209,14 @@ def test_initialisation(tiny_vocabulary_path, tmp_path):
 
   vocabulary = seqio.SentencePieceVocabulary(tiny_vocabulary_path, extra_ids=100)
   table = np.random.default_rng(0).normal(size=(vocabulary.vocab_size, 8)).astype(np.float32)
-  prompt = {'embedding': np.zeros((6, 8), np.float32), 'encoder_gate': np.zeros((2, 2), np.float32)}
+  adapter = {'embedding': np.zeros((6, 8), np.float32), 'encoder_gate': np.zeros((2, 2), np.float32)}
 
   def start(method, seed=0):
-    out = initial.initialise(prompt, method, table, vocabulary, seed)
-    np.testing.assert_array_equal(out['encoder_gate'], prompt['encoder_gate'])
+    out = initial.initialise(adapter, method, table, vocabulary, seed)
+    np.testing.assert_array_equal(out['encoder_gate'], adapter['encoder_gate'])
     return out['embedding']
 
-  np.testing.assert_array_equal(start('uniform'), prompt['embedding'])
+  np.testing.assert_array_equal(start('uniform'), adapter['embedding'])
   sampled = start('vocabulary')
   rows = [int(np.flatnonzero((table == row).all(axis=1))[0]) for row in sampled]
   assert len(set(rows)) == 6
@@ -237,5 +237,5 @@ def test_initialisation(tiny_vocabulary_path, tmp_path):
     str(tmp_path / 'absent.npy'): 'no file',
     'zeros': 'unknown method',
   }.items():
-    with pytest.raises(config.PromptError, match=message):
+    with pytest.raises(config.AdapterError, match=message):
       start(method)

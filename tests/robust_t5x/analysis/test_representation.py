@@ -92,7 +92,7 @@ def test_principal_components_keep_distances_in_a_plane():
 
 @pytest.fixture(scope='module')
 def written(tiny_checkpoint, tmp_path_factory):
-  """A model with a random prompt: its evaluations and its representation."""
+  """A model with a random adapter: its evaluations and its representation."""
   base = tmp_path_factory.mktemp('represent')
   before, out = base / 'before', base / 'out'
   assert evaluate(tiny_checkpoint, before, examples=3) == 0
@@ -128,7 +128,7 @@ def test_files_and_report(written, tmp_path):
   assert report.main([str(before), '--represent', str(out), '--out', str(tmp_path)]) == 0
   page = (tmp_path / 'report.html').read_text()
   assert 'id="representation"' in page
-  assert page.count('map of the phrasings, without prompt') == 2
+  assert page.count('map of the phrasings, without adapter') == 2
   assert 'Where phrasings lie in the model' in (tmp_path / 'report.md').read_text()
 
 
@@ -136,7 +136,7 @@ def test_other_results_are_refused(written, tiny_checkpoint, tmp_path, capsys):
   before, _ = written
   record = json.loads((before / 'run.json').read_text())
   for name, value, message in (
-    ('backbone', 'x', 'is an evaluation of another backbone'), ('prompt', 'y', 'is an evaluation with another prompt'),
+    ('backbone', 'x', 'is an evaluation of another backbone'), ('adapter', 'y', 'is an evaluation with another adapter'),
   ):  # fmt: skip
     other = tmp_path / name
     other.mkdir()
@@ -173,20 +173,20 @@ def test_states_are_those_of_the_model(tiny_checkpoint):
   np.testing.assert_allclose(decoder @ embedding.T / math.sqrt(decoder.shape[1]), logits, atol=1e-4)
 
 
-def test_the_backbone_without_its_prompt(tiny_checkpoint):
+def test_the_backbone_without_its_adapter(tiny_checkpoint):
   from robust_t5x.adapters import config
   from robust_t5x.checkpoints import loading
   from robust_t5x.models import robust, t5
 
   model, params = loading.load(str(tiny_checkpoint))
-  prompted = robust.RobustT5(
-    t5.Transformer(model.module.config, config.PromptConfig(length=2)), model.input_vocabulary, model.output_vocabulary
+  adaptered = robust.RobustModel(
+    t5.Transformer(model.module.config, config.AdapterConfig(length=2)), model.input_vocabulary, model.output_vocabulary
   )  # fmt: skip
-  with_prompt = params | {'prompt': {'embedding': np.ones((2, model.module.config.emb_dim), np.float32)}}
-  plain, bare = states_lib.without_prompt(prompted, with_prompt)
+  with_adapter = params | {'adapter': {'embedding': np.ones((2, model.module.config.emb_dim), np.float32)}}
+  plain, bare = states_lib.without_adapter(adaptered, with_adapter)
   inputs = [np.array([5, 9, 1])]
   expected = states_lib.Runner(model, params, 1)(inputs)
   for a, b in zip(states_lib.Runner(plain, bare, 1)(inputs), expected, strict=True):
     np.testing.assert_allclose(a, b, atol=1e-6)
-  changed = states_lib.Runner(prompted, with_prompt, 1)(inputs)
+  changed = states_lib.Runner(adaptered, with_adapter, 1)(inputs)
   assert np.abs(changed[1] - expected[1]).max() > 1e-3

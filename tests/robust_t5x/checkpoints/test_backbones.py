@@ -1,4 +1,4 @@
-"""Reading backbones of every format, and converting them and prompts."""
+"""Reading backbones of every format, and converting them and adapters."""
 
 import json
 import os
@@ -138,7 +138,7 @@ def test_orbax_as_t5x_writes_it(tmp_path):
 
   from robust_t5x.models import trainable
 
-  flat = _params(CONFIG) | {'prompt/embedding': np.ones((3, 16), np.float32)}
+  flat = _params(CONFIG) | {'adapter/embedding': np.ones((3, 16), np.float32)}
   state = {'target': trainable.unflatten(flat), 'state': {'step': np.asarray(7), 'param_states': {'mu': np.ones(3)}}}
   path = tmp_path / 'checkpoint_7'
   ocp.PyTreeCheckpointer().save(path / 'state', jax.tree.map(jax.numpy.asarray, state))
@@ -147,8 +147,8 @@ def test_orbax_as_t5x_writes_it(tmp_path):
   arrays, metadata = adapter_files.read_any(str(path))
   np.testing.assert_array_equal(arrays['embedding'], np.ones((3, 16)))
   assert metadata['backbone']['sha256'] == backbones.backbone_hash(str(path))
-  # The prompt is no part of the backbone's identity.
-  without = _write(tmp_path / 'without', {n: x for n, x in flat.items() if not n.startswith('prompt/')})
+  # The adapter is no part of the backbone's identity.
+  without = _write(tmp_path / 'without', {n: x for n, x in flat.items() if not n.startswith('adapter/')})
   assert backbones.backbone_hash(without) == metadata['backbone']['sha256']
 
 
@@ -179,7 +179,7 @@ def test_another_architecture_is_refused(tmp_path):
   from robust_t5x.models import robust
   from robust_t5x.runtime import partitioning
 
-  other = robust.RobustT5(t5.Transformer(dataclasses.replace(CONFIG, mlp_dim=48)), None, None)
+  other = robust.RobustModel(t5.Transformer(dataclasses.replace(CONFIG, mlp_dim=48)), None, None)
   shapes, axes = other.variable_shapes()
   like = partitioning.placed(shapes, partitioning.param_shardings(axes, shapes, partitioning.make_mesh()))
   with pytest.raises(backbones.CheckpointError, match=r'wi_0/kernel: \[16, 24\] in the checkpoint, \[16, 48\]'):
@@ -220,33 +220,33 @@ def test_a_loaded_model_is_the_same_from_both_formats(tiny_checkpoint, tmp_path,
   np.testing.assert_array_equal(*scores)
 
 
-def test_prompts_to_npy_and_peft_and_back(tiny_checkpoint, tmp_path, capsys):
-  prompt = {'embedding': np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)}
+def test_adapters_to_npy_and_peft_and_back(tiny_checkpoint, tmp_path, capsys):
+  adapter = {'embedding': np.random.default_rng(0).normal(size=(5, 16)).astype(np.float32)}
   backbone = {'path': str(tiny_checkpoint), 'sha256': backbones.backbone_hash(str(tiny_checkpoint))}
-  first = str(tmp_path / 'prompt.safetensors')
-  adapter_files.save(first, prompt, {'backbone': backbone})
-  for form, name in (('npy', 'prompt.npy'), ('peft', 'peft')):
+  first = str(tmp_path / 'adapter.safetensors')
+  adapter_files.save(first, adapter, {'backbone': backbone})
+  for form, name in (('npy', 'adapter.npy'), ('peft', 'peft')):
     there, back = str(tmp_path / name), str(tmp_path / f'{form}.safetensors')
     assert command.main(['convert', first, there, '--to', form]) == 0
-    assert command.main(['convert', there, back, '--to', 'prompt']) == 2
+    assert command.main(['convert', there, back, '--to', 'adapter']) == 2
     assert 'does not say which backbone it belongs to; add --backbone' in capsys.readouterr().err
-    assert command.main(['convert', there, back, '--to', 'prompt', '--backbone', str(tiny_checkpoint)]) == 0
+    assert command.main(['convert', there, back, '--to', 'adapter', '--backbone', str(tiny_checkpoint)]) == 0
     arrays, metadata = adapter_files.load(back)
-    np.testing.assert_array_equal(arrays['embedding'], prompt['embedding'])
+    np.testing.assert_array_equal(arrays['embedding'], adapter['embedding'])
     assert metadata['backbone'] == backbone
-    loading.load(str(tiny_checkpoint), prompt=back)
+    loading.load(str(tiny_checkpoint), adapter=back)
   config = json.loads((tmp_path / 'peft' / 'adapter_config.json').read_text())
   assert (config['peft_type'], config['num_virtual_tokens'], config['num_transformer_submodules']) == (
     'PROMPT_TUNING', 5, 1,
   )  # fmt: skip
   theirs = safetensors.load_file(tmp_path / 'peft' / 'adapter_model.safetensors')
-  np.testing.assert_array_equal(theirs['prompt_embeddings'], prompt['embedding'])
+  np.testing.assert_array_equal(theirs['prompt_embeddings'], adapter['embedding'])
 
 
 def test_a_prefix_has_no_place_in_peft(tmp_path, capsys):
   adapter_files.save(str(tmp_path / 'p.safetensors'), {'encoder_key': np.zeros((1, 2, 2, 8))}, {})
   assert command.main(['convert', str(tmp_path / 'p.safetensors'), str(tmp_path / 'x'), '--to', 'peft']) == 2
-  assert 'peft has a place for an input prompt (embedding) only' in capsys.readouterr().err
+  assert 'peft has a place for a soft prompt (embedding) only' in capsys.readouterr().err
 
 
 def test_a_target_that_exists_is_left_alone(tiny_checkpoint, tmp_path, capsys):
@@ -262,7 +262,7 @@ def test_a_conversion_needs_memory_for_one_tensor_only(tmp_path):
   config = t5.T5Config(8192, 512, 8, 64, 8, 8, 4096)
   from robust_t5x.models import robust, trainable
 
-  shapes, _ = robust.RobustT5(t5.Transformer(config), None, None).variable_shapes()
+  shapes, _ = robust.RobustModel(t5.Transformer(config), None, None).variable_shapes()
 
   flat = {name: x.shape for name, x in trainable.flatten(shapes).items()}
   huggingface.write(str(tmp_path / 'a'), config, lambda name: np.zeros(flat[name], np.float32), flat, 'float32')
@@ -285,16 +285,16 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
     assert int(done.stdout) < 0.5 * size, to
 
 
-def test_logits_with_a_prompt_of_peft_are_those_of_peft():
+def test_logits_with_a_adapter_of_peft_are_those_of_peft():
   from robust_t5x.models import trainable
 
   data = pathlib.Path(__file__).parents[2] / 'data'
   backbone = huggingface.HuggingFaceBackbone(str(data / 'hf_t5' / 'v1_1'))
   params = trainable.unflatten({name: backbone.read(name) for name in backbone.shapes})
-  params['prompt'], _ = adapter_files.read_any(str(data / 'peft_prompt'))
-  module = t5.Transformer(backbone.config, config_lib.PromptConfig(length=4))
+  params['adapter'], _ = adapter_files.read_any(str(data / 'peft_adapter'))
+  module = t5.Transformer(backbone.config, config_lib.AdapterConfig(length=4))
   reference = np.load(data / 'hf_t5' / 'v1_1' / 'reference.npz')
   logits = module.apply({'params': params}, reference['inputs'], reference['decoder_inputs'])
-  expected = np.load(data / 'peft_prompt' / 'logits.npy')
+  expected = np.load(data / 'peft_adapter' / 'logits.npy')
   np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
-  assert np.abs(expected - reference['logits']).max() > 0.1  # the prompt makes a difference
+  assert np.abs(expected - reference['logits']).max() > 0.1  # the adapter makes a difference

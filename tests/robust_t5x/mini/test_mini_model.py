@@ -18,14 +18,14 @@ MINI = ROOT / 'robust_t5x/mini'
 
 @pytest.fixture(scope='module')
 def bundled():
-  return robust_t5x.load('bundled', prompt=None)
+  return robust_t5x.load('bundled', adapter=None)
 
 
 def test_what_is_shipped_is_small_and_has_its_hashes():
   files = list(MINI.iterdir())
   assert sum(path.stat().st_size for path in files) < 16e6
   recorded = json.loads((MINI / 'provenance.json').read_text())['sha256']
-  assert {'model.safetensors', 'spiece.model', 'prompt.safetensors', 'config.json'} <= {
+  assert {'model.safetensors', 'spiece.model', 'adapter.safetensors', 'config.json'} <= {
     pathlib.Path(name).name for name in recorded
   }
   for name, digest in recorded.items():
@@ -63,9 +63,9 @@ def test_scores_are_likelihoods_of_options(bundled):
   assert log_p[np.arange(len(target)), target].sum() == pytest.approx(scores[1], abs=1e-4)
 
 
-def test_the_bundled_prompt_loads_with_its_model_and_no_other(bundled, tiny_checkpoint):
-  model, params = robust_t5x.load('bundled', prompt='bundled')
-  assert 'prompt' in params
+def test_the_bundled_adapter_loads_with_its_model_and_no_other(bundled, tiny_checkpoint):
+  model, params = robust_t5x.load('bundled', adapter='bundled')
+  assert 'adapter' in params
   assert model.generate(params, ['What is the first letter of garden?']) == ['g']
   with pytest.raises(ValueError, match='does not fit this model|another backbone'):
-    robust_t5x.load(str(tiny_checkpoint), prompt='bundled')
+    robust_t5x.load(str(tiny_checkpoint), adapter='bundled')

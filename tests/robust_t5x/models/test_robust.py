@@ -28,14 +28,14 @@ class Vocabulary:
 @pytest.fixture
 def model():
   start = {'embedding': np.full((3, 8), 0.25, np.float32)}
-  return robust.RobustT5(
-    t5.Transformer(CONFIG, config.PromptConfig(length=3)),
+  return robust.RobustModel(
+    t5.Transformer(CONFIG, config.AdapterConfig(length=3)),
     Vocabulary,
     Vocabulary,
     optax.sgd(1.0),
     objectives.kl_to_canonical,
     trainable=trainable.Trainable(),
-    initial_prompt=lambda _: start,
+    initial_adapter=lambda _: start,
   )
 
 
@@ -70,8 +70,8 @@ def test_every_parameter_has_logical_axes(model, params):
   assert named == set(trainable.flatten(params))
 
 
-def test_the_prompt_starts_as_given(params):
-  np.testing.assert_array_equal(params['prompt']['embedding'], np.full((3, 8), 0.25))
+def test_the_adapter_starts_as_given(params):
+  np.testing.assert_array_equal(params['adapter']['embedding'], np.full((3, 8), 0.25))
 
 
 def test_training_moves_only_what_trains(model, params):
@@ -81,7 +81,7 @@ def test_training_moves_only_what_trains(model, params):
   assert loss.shape == () and np.isfinite(loss)
   assert metrics and all(isinstance(m, clu_metrics.Metric) for m in metrics.values())
   flat = trainable.flatten(gradient)
-  assert np.abs(flat.pop('prompt/embedding')).max() > 0
+  assert np.abs(flat.pop('adapter/embedding')).max() > 0
   assert all((np.asarray(g) == 0).all() for g in flat.values())
 
 
@@ -118,9 +118,9 @@ def test_masks_follow_the_trainable_set(params):
   assert isinstance(definition, optimizers.OptaxWrapper)
   state = definition.init_state(params)
   held = [x for x in jax.tree.leaves(state.param_states) if x.ndim]
-  assert sum(x.size for x in held) == 2 * params['prompt']['embedding'].size
+  assert sum(x.size for x in held) == 2 * params['adapter']['embedding'].size
   ones = jax.tree.map(jnp.ones_like, params)
   moved, _ = definition.apply_gradient(None, params, state, ones)
   for name, value in trainable.flatten(moved).items():
     same = np.array_equal(value, trainable.flatten(params)[name])
-    assert same == (name != 'prompt/embedding'), name
+    assert same == (name != 'adapter/embedding'), name

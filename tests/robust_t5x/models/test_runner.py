@@ -35,14 +35,14 @@ class Letters:
 
 @pytest.fixture(scope='module')
 def params():
-  return jax.jit(robust.RobustT5(t5.Transformer(CONFIG), Letters(), Letters()).initial_variables)(jax.random.key(0))[
+  return jax.jit(robust.RobustModel(t5.Transformer(CONFIG), Letters(), Letters()).initial_variables)(jax.random.key(0))[
     'params'
   ]
 
 
 @pytest.fixture
 def model():
-  return robust.RobustT5(t5.Transformer(CONFIG), Letters(), Letters())
+  return robust.RobustModel(t5.Transformer(CONFIG), Letters(), Letters())
 
 
 @pytest.mark.parametrize('kind', ['v1_1', 'v1_0'])
@@ -51,7 +51,7 @@ def test_free_running_scores_are_those_of_generate(kind):
   weights = trainable.unflatten({name: source.read(name) for name in source.shapes})
   expected = np.load(DATA / 'hf_generate' / f'{kind}.npz')
   vocabulary = Letters(int(expected['end']))
-  reader = robust.RobustT5(t5.Transformer(huggingface.load_config(DATA / 'hf_t5' / kind)), vocabulary, vocabulary)
+  reader = robust.RobustModel(t5.Transformer(huggingface.load_config(DATA / 'hf_t5' / kind)), vocabulary, vocabulary)
   found = reader.compiled_score_free_running()(weights, expected['inputs'], expected['options'])
   np.testing.assert_allclose(found, np.log(expected['products']), rtol=2e-4, atol=2e-4)
   # Options beyond those of an input, and longer padding, change nothing.

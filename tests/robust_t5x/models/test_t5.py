@@ -81,7 +81,7 @@ def test_cached_decoding_agrees_step_by_step(reference):
 
 def test_greedy_decoding_agrees_up_to_the_end_token(reference):
   module, params, expected = reference
-  model = robust.RobustT5(module, Vocabulary, Vocabulary)
+  model = robust.RobustModel(module, Vocabulary, Vocabulary)
   steps = expected['greedy'].shape[1]
   tokens, scores = jax.jit(model.decode_greedily, static_argnames='max_length')(
     params, expected['inputs'], max_length=steps

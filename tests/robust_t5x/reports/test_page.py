@@ -20,7 +20,7 @@ from robust_t5x.results import reading
 @pytest.fixture(scope='module')
 def evaluations(tmp_path_factory):
   base = tmp_path_factory.mktemp('evaluations')
-  before = helpers.write_evaluation(base / 'before', 'no prompt', {'observed': 0.95, 'unobserved': 0.5})
+  before = helpers.write_evaluation(base / 'before', 'no adapter', {'observed': 0.95, 'unobserved': 0.5})
   after = {'observed': 0.95, 'unobserved': 0.8}
   return before, [helpers.write_evaluation(base / f'after{seed}', 'aligned', after, seed) for seed in (1, 2)]
 
@@ -85,7 +85,7 @@ def test_every_phrasing_is_a_point_for_each_model(evaluations, tmp_path):
     assert len(found) == 1
     assert found[0][3] == row.template
     assert found[0][4] == pytest.approx(
-      [expected.loc[row.Index, 'no prompt'], expected.loc[row.Index, 'aligned']], abs=1e-4
+      [expected.loc[row.Index, 'no adapter'], expected.loc[row.Index, 'aligned']], abs=1e-4
     )
 
 
@@ -148,7 +148,7 @@ def test_sizes_told_by_names(name, family, size):
 
 def test_names_without_a_size():
   assert content.family_and_size('T0++') is None
-  assert content.family_and_size('with aligned prompt') is None
+  assert content.family_and_size('with aligned adapter') is None
 
 
 def test_accuracies_per_phrasing(tmp_path):
@@ -204,7 +204,7 @@ def test_sampled_cells_are_said_and_estimated(evaluations, tmp_path):
   (sampled / 'run.json').write_text(json.dumps(record))
   assert report.main([str(sampled), '--out', str(tmp_path / 'out')]) == 0
   text = (tmp_path / 'out/report.md').read_text()
-  assert 'Only a sample of the cells of no prompt was evaluated (CELL_BUDGET 0.5, seed 0)' in text
+  assert 'Only a sample of the cells of no adapter was evaluated (CELL_BUDGET 0.5, seed 0)' in text
   estimates = pd.read_csv(tmp_path / 'out/tables/estimates.csv')
   assert estimates['cells evaluated'].tolist() == ['40 of 80', '60 of 120'] * 2
   assert (estimates['mean low'] <= estimates['mean']).all()

@@ -22,11 +22,11 @@ class Vocabulary:
   eos_id = 1
 
 
-def _model(config=CONFIG, prompt=None, optimizer=None):
-  prompt = prompt or config_lib.PromptConfig(length=3, encoder_prefix_length=3)
+def _model(config=CONFIG, adapter=None, optimizer=None):
+  adapter = adapter or config_lib.AdapterConfig(length=3, encoder_prefix_length=3)
   # Plain descent, so that parameters tell gradients apart, which Adam's first steps do not.
-  return robust.RobustT5(
-    t5.Transformer(config, prompt), Vocabulary, Vocabulary, optimizer or optax.sgd(0.5), objectives.kl_to_canonical
+  return robust.RobustModel(
+    t5.Transformer(config, adapter), Vocabulary, Vocabulary, optimizer or optax.sgd(0.5), objectives.kl_to_canonical
   )
 
 
@@ -48,7 +48,7 @@ def _batch(examples=16):
 
 def _place(model, mesh):
   params = jax.jit(model.initial_variables)(jax.random.key(0))['params']
-  params['prompt']['encoder_gate'] += 0.3  # a closed gate has no gradient behind it
+  params['adapter']['encoder_gate'] += 0.3  # a closed gate has no gradient behind it
   shapes, axes = model.variable_shapes()
   shardings = partitioning.param_shardings(axes, shapes, mesh)
   moving, frozen = trainable.Trainable().split(jax.tree.map(jax.device_put, params, shardings))
@@ -134,16 +134,16 @@ def _sent(config=CONFIG, model_parallel=1, microbatches=1):
     for name, x in _batch().items()
   }
   compiled = step_lib.compiled_step(settings.model, mesh, microbatches).lower(state, frozen, batch).compile()
-  prompt = sum(x.size for x in jax.tree.leaves(moving))
-  return hlo.collectives(compiled.as_text(), mesh.size), frozen, prompt
+  adapter = sum(x.size for x in jax.tree.leaves(moving))
+  return hlo.collectives(compiled.as_text(), mesh.size), frozen, adapter
 
 
 @pytest.mark.parametrize('microbatches', [1, 2])
-def test_replicas_exchange_the_prompts_gradient_and_scalars_only(microbatches):
-  found, _, prompt = _sent(microbatches=microbatches)
+def test_replicas_exchange_the_adapters_gradient_and_scalars_only(microbatches):
+  found, _, adapter = _sent(microbatches=microbatches)
   assert {c.kind for c in found} == {'all-reduce'}
   moved = sum(c.result_bytes * c.times for c in found) / 4
-  assert prompt <= moved <= prompt + 32
+  assert adapter <= moved <= adapter + 32
 
 
 def test_the_exchange_does_not_grow_with_the_backbone():

@@ -51,15 +51,15 @@ def _alone(*arguments):
 
 
 def _align(checkpoint, where, steps=4):
-  return ['train', '--gin_file=gin/runs/align_mini.gin', '--gin_file=gin/prompts/input_and_prefix.gin',
+  return ['train', '--gin_file=gin/runs/align_mini.gin', '--gin_file=gin/adapters/soft_adapter_and_prefix.gin',
           '--gin_file=gin/objectives/kl.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.MODEL_DIR='{where}'",
-          f'--gin.TRAIN_STEPS={steps}', '--gin.BATCH_SIZE=8', '--gin.PROMPT_LENGTH=4', '--gin.NUM_TRAIN_EXAMPLES=64',
+          f'--gin.TRAIN_STEPS={steps}', '--gin.BATCH_SIZE=8', '--gin.ADAPTER_LENGTH=4', '--gin.NUM_TRAIN_EXAMPLES=64',
           '--gin.LEARNING_RATE=0.05', '--gin.optimizers.warmup_cosine.steps=4', '--gin.train.train.save_period=2']  # fmt: skip
 
 
-def _evaluate(checkpoint, where, prompt):
+def _evaluate(checkpoint, where, adapter):
   return ['eval', '--gin_file=gin/runs/eval_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
-          f"--gin.PROMPT='{prompt}'", f"--gin.OUTPUT_DIR='{where}'", '--gin.NUM_EXAMPLES=3', '--gin.EVAL_BATCH_SIZE=30',
+          f"--gin.ADAPTER='{adapter}'", f"--gin.OUTPUT_DIR='{where}'", '--gin.NUM_EXAMPLES=3', '--gin.EVAL_BATCH_SIZE=30',
           "--gin.MIXTURES=['mini_first_word_eval_unobserved', 'mini_odd_one_out_eval_observed']"]  # fmt: skip
 
 
@@ -71,14 +71,14 @@ def test_two_processes_train_and_evaluate_as_one_does(tiny_checkpoint, tmp_path)
   assert 'going on from step 2' in first_errors and 'wrote' in first_errors
   assert 'wrote' not in second_errors
   assert all(line.startswith('[Gloo]') for line in second_out.splitlines())  # CPU collectives report
-  ours, _ = adapter_files.load(str(one / 'prompt.safetensors'))
-  theirs, metadata = adapter_files.load(str(two / 'prompt.safetensors'))
+  ours, _ = adapter_files.load(str(one / 'adapter.safetensors'))
+  theirs, metadata = adapter_files.load(str(two / 'adapter.safetensors'))
   for name, value in ours.items():
     np.testing.assert_allclose(theirs[name], value, atol=2e-6, err_msg=name)
   assert metadata['backbone']
 
-  _alone(*_evaluate(tiny_checkpoint, tmp_path / 'results_one', one / 'prompt.safetensors'))
-  _together(*_evaluate(tiny_checkpoint, tmp_path / 'results_two', one / 'prompt.safetensors'))
+  _alone(*_evaluate(tiny_checkpoint, tmp_path / 'results_one', one / 'adapter.safetensors'))
+  _together(*_evaluate(tiny_checkpoint, tmp_path / 'results_two', one / 'adapter.safetensors'))
   table, again = (reading.read(str(tmp_path / f'results_{n}'))[0] for n in ('one', 'two'))
   assert len(table) == 60
   assert table.equals(again)

@@ -21,7 +21,7 @@ def sweep_rows(groups=('observed', 'unobserved'), lengths=(4, 16), seeds=3):
   """A table of a finished sweep, whose unobserved accuracy is best for 'kl' and development accuracy for 'js'."""
   base = {'observed': 0.9, 'unobserved': 0.2, 'development': 0.3}
   rows = [
-    {'kind': 'baseline', 'cell': 'without prompt', 'status': 'finished', **{f'{g} AvgP': base[g] for g in groups}}
+    {'kind': 'baseline', 'cell': 'without adapter', 'status': 'finished', **{f'{g} AvgP': base[g] for g in groups}}
   ]
   for objective in ('kl', 'js'):
     for length in lengths:
@@ -29,11 +29,11 @@ def sweep_rows(groups=('observed', 'unobserved'), lengths=(4, 16), seeds=3):
         gain = {'unobserved': 0.2 if objective == 'kl' else 0.1, 'development': 0.1 if objective == 'kl' else 0.2}
         rows.append(
           {'kind': 'cell', 'cell': f'{objective} {length} {seed}', 'status': 'finished', 'objectives': objective,
-           'PROMPT_LENGTH': length, 'seed': seed, 'measured_on': 'a', 'steps': 5, 'train_seconds': 2.0, 'parameters': 7, 'error': '',
+           'ADAPTER_LENGTH': length, 'seed': seed, 'measured_on': 'a', 'steps': 5, 'train_seconds': 2.0, 'parameters': 7, 'error': '',
            'train_command': 'robust-t5x train', 'eval_command': 'robust-t5x eval',
            **{f'{g} AvgP': base[g] + gain.get(g, 0) + 0.01 * seed + 0.001 * length for g in groups}}
         )  # fmt: skip
-  return pd.DataFrame(rows), {'objectives': ['kl', 'js'], 'PROMPT_LENGTH': list(lengths)}
+  return pd.DataFrame(rows), {'objectives': ['kl', 'js'], 'ADAPTER_LENGTH': list(lengths)}
 
 
 def test_best_is_chosen_by_development_phrasings_alone():
@@ -43,7 +43,7 @@ def test_best_is_chosen_by_development_phrasings_alone():
   table, axes = sweep_rows(('observed', 'unobserved', 'development'))
   content = page.contents(table, axes, '')
   assert (
-    'development phrasings, 52.6%, is that of objectives=js, PROMPT_LENGTH=16 (30.0% without prompt)'
+    'development phrasings, 52.6%, is that of objectives=js, ADAPTER_LENGTH=16 (30.0% without adapter)'
     in content['finding']
   )
   assert content['first'] == 'development AvgP'
@@ -52,7 +52,7 @@ def test_best_is_chosen_by_development_phrasings_alone():
   table['status'] = ['finished'] * 4 + ['not started'] * 9
   assert page.contents(table, axes, '')['finding'] == '3 of 12 cells are finished: 1 setting.'
   # Seeds 0, 1, 2 of kl with 4 vectors: 0.404, 0.414, 0.424.
-  (setting,) = (s for s in content['settings'] if s['at'] == {'objectives': 'kl', 'PROMPT_LENGTH': 4})
+  (setting,) = (s for s in content['settings'] if s['at'] == {'objectives': 'kl', 'ADAPTER_LENGTH': 4})
   assert setting['points']['unobserved AvgP'].mean == pytest.approx(0.414)
   assert setting['seeds'] == 3
 

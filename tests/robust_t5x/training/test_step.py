@@ -45,8 +45,8 @@ def _batch(examples=16, phrasings=3, seed=0):
 
 
 def _setup(objective='kl_to_canonical', config=CONFIG, **options):
-  model = robust.RobustT5(
-    t5.Transformer(config, config_lib.PromptConfig(length=3)),
+  model = robust.RobustModel(
+    t5.Transformer(config, config_lib.AdapterConfig(length=3)),
     Vocabulary,
     Vocabulary,
     optimizer_def=optax.adamw(0.1),
@@ -72,13 +72,13 @@ def _assert_same(step_a, step_b):
   assert values_a == pytest.approx(values_b, rel=1e-4)
 
 
-def test_only_the_prompt_is_differentiated():
+def test_only_the_adapter_is_differentiated():
   model, state, frozen = _setup()
-  assert set(trainable.flatten(state.params)) == {'prompt/embedding'}
+  assert set(trainable.flatten(state.params)) == {'adapter/embedding'}
   slots = [x.shape for x in jax.tree.leaves(state.opt_state) if x.ndim]
   assert set(slots) == {(3, 8)}
   new, metrics = jax.jit(step_lib.make_train_step(model))(state, frozen, _batch())
-  assert np.abs(new.params['prompt']['embedding'] - state.params['prompt']['embedding']).max() > 0.01
+  assert np.abs(new.params['adapter']['embedding'] - state.params['adapter']['embedding']).max() > 0.01
   assert set(metrics) == {'loss', 'cross_entropy', 'token_accuracy', 'alignment', 'agreement', 'gradient_norm'}
   values = _values(metrics)
   assert values['loss'] == pytest.approx(0.5 * values['cross_entropy'] + 0.5 * values['alignment'], rel=1e-5)
@@ -115,18 +115,18 @@ def test_a_step_that_is_not_finite_keeps_the_last_good_state():
   bad, _ = step(good, broken, _batch())
   assert not bad.finite
   assert int(bad.step) == int(good.step) == 1
-  np.testing.assert_array_equal(bad.params['prompt']['embedding'], good.params['prompt']['embedding'])
+  np.testing.assert_array_equal(bad.params['adapter']['embedding'], good.params['adapter']['embedding'])
   after, _ = step(bad, frozen, _batch())
   assert not after.finite  # stays off until somebody looks
 
 
 def test_rules_cover_every_parameter_once():
-  params = {'prompt': {'embedding': 1}, 'encoder': {'kernel': 2}}
+  params = {'adapter': {'embedding': 1}, 'encoder': {'kernel': 2}}
   moving, frozen = trainable.Trainable().split(params)
   assert trainable.merge(moving, frozen) == params
   for rules, message in {
-    (('prompt/.*',), ('.*',)): 'parameter prompt/embedding both trains',
-    (('prompt/.*',), ()): 'parameter encoder/kernel is in neither list',
+    (('adapter/.*',), ('.*',)): 'parameter adapter/embedding both trains',
+    (('adapter/.*',), ()): 'parameter encoder/kernel is in neither list',
     ((), ('.*',)): 'no parameter trains',
   }.items():
     with pytest.raises(trainable.TrainableError, match=message):
@@ -174,20 +174,20 @@ def test_options_are_scored_as_targets():
     np.testing.assert_allclose(together[:, c], model.score_batch(params, one), rtol=1e-5)
 
 
-def test_the_reference_is_the_model_without_prompt_under_the_canonical_phrasing():
+def test_the_reference_is_the_model_without_adapter_under_the_canonical_phrasing():
   model, state, frozen = _setup('distil_reference')
   params = trainable.merge(state.params, frozen)
   batch = _batch()
   made = model.branches(params, batch)
-  plain = robust.RobustT5(t5.Transformer(CONFIG), Vocabulary, Vocabulary)
+  plain = robust.RobustModel(t5.Transformer(CONFIG), Vocabulary, Vocabulary)
   canonical = batch['encoder_input_tokens'][:, 0]
   alone = plain.branches(frozen, {**batch, 'encoder_input_tokens': canonical})
   np.testing.assert_allclose(made.reference, alone.logits[:, 0], rtol=1e-6, atol=1e-6)
   np.testing.assert_allclose(made.reference_decoded, alone.decoded[:, 0], rtol=1e-6, atol=1e-6)
   assert _setup()[0].branches(params, batch).reference is None
   # A prefix starts without effect, so the anchor starts at nothing.
-  prefixed = robust.RobustT5(
-    t5.Transformer(CONFIG, config_lib.PromptConfig(encoder_prefix_length=2)), Vocabulary, Vocabulary,
+  prefixed = robust.RobustModel(
+    t5.Transformer(CONFIG, config_lib.AdapterConfig(encoder_prefix_length=2)), Vocabulary, Vocabulary,
     alignment_objective=objectives.anchor_to_reference, alignment_weight=1.0,
   )  # fmt: skip
   params = jax.jit(prefixed.initial_variables)(jax.random.key(0))['params']
@@ -207,9 +207,9 @@ def test_a_fixed_canonical_phrasing_is_only_what_the_others_are_drawn_to():
   value, gradient = loss(model, batch)
   parts = loss(likelihood, others), loss(divergence, batch)
   assert float(value) == pytest.approx(0.5 * sum(float(v) for v, _ in parts), rel=1e-5)
-  expected = 0.5 * sum(np.asarray(g['prompt']['embedding']) for _, g in parts)
+  expected = 0.5 * sum(np.asarray(g['adapter']['embedding']) for _, g in parts)
   assert np.abs(expected).max() > 1e-3
-  np.testing.assert_allclose(gradient['prompt']['embedding'], expected, atol=1e-6)
+  np.testing.assert_allclose(gradient['adapter']['embedding'], expected, atol=1e-6)
   _, metrics = model.loss_fn(trainable.merge(state.params, frozen), batch, None)
   assert _values(metrics)['alignment'] == pytest.approx(float(parts[1][0]), rel=1e-5)
 
@@ -227,7 +227,7 @@ def _compiled(phrasings, canonical_trains=True):
   batch = dict.fromkeys(('decoder_input_tokens', 'decoder_target_tokens', 'decoder_loss_weights'), targets)
   step = step_lib.compiled_step(model, partitioning.make_mesh(1, jax.devices()[:1]))
   compiled = step.lower(state, frozen, {**batch, 'encoder_input_tokens': tokens}).compile()
-  least = arithmetic.floor(WIDE, model.module.prompt, trainable.merge(state.params, frozen), 50, 10)
+  least = arithmetic.floor(WIDE, model.module.adapter, trainable.merge(state.params, frozen), 50, 10)
   return compiled, least.step(2, phrasings, canonical_trains), frozen
 
 
@@ -251,5 +251,5 @@ def test_a_step_holds_no_gradient_or_slot_of_the_backbone():
   products = {tuple(map(int, p.split(','))) for p in products}
   assert (2 * 2 * 53, 320) in products  # the pattern finds what there is: tokens by the MLP's width
   assert not products & kernels
-  prompt = 3 * 128 * 4
-  assert compiled.memory_analysis().output_size_in_bytes < 4 * prompt  # the prompt, two slots, scalars
+  adapter = 3 * 128 * 4
+  assert compiled.memory_analysis().output_size_in_bytes < 4 * adapter  # the adapter, two slots, scalars

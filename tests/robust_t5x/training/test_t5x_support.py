@@ -19,9 +19,9 @@ pytestmark = pytest.mark.usefixtures('as_started_anew')
 ROOT = pathlib.Path(__file__).parents[3]
 MODEL = ['--gin_file=gin/models/from_checkpoint.gin', '--gin_file=gin/topologies/cpu.gin']
 ALIGN = [
-  '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/prompts/input_and_prefix.gin', '--gin_file=gin/objectives/kl.gin',
+  '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/adapters/soft_adapter_and_prefix.gin', '--gin_file=gin/objectives/kl.gin',
   "--gin.MIXTURE_OR_TASK_NAME='mini_alignment'", "--gin.TASK_FEATURE_LENGTHS={'inputs': 40, 'targets': 8}",
-  '--gin.PROMPT_LENGTH=4', '--gin.BATCH_SIZE=4', '--gin.NUM_TRAIN_EXAMPLES=64',
+  '--gin.ADAPTER_LENGTH=4', '--gin.BATCH_SIZE=4', '--gin.NUM_TRAIN_EXAMPLES=64',
   # The schedule's length is fixed, so that a run in two parts is the run in one.
   '--gin.optimizers.warmup_cosine.steps=4', '--gin.LEARNING_RATE=0.05',
 ]  # fmt: skip
@@ -84,14 +84,14 @@ def test_the_loss_curves_are_the_same(trained):
   assert len(set(ours.values())) == 4
 
 
-def test_only_the_prompt_moved_and_it_is_our_prompt(trained, checkpoint):
+def test_only_the_adapter_moved_and_it_is_our_adapter(trained, checkpoint):
   before = t5x_format.T5XBackbone(str(checkpoint), 't5x')
   after = t5x_format.T5XBackbone(str(trained[0] / 'checkpoint_4'), 'orbax')
   fresh = set(after.shapes) - set(before.shapes)
-  assert fresh == {f'prompt/{name}' for name in ('embedding', 'encoder_key', 'encoder_value', 'encoder_gate')}
+  assert fresh == {f'adapter/{name}' for name in ('embedding', 'encoder_key', 'encoder_value', 'encoder_gate')}
   for name in before.shapes:
     assert after.read(name).tobytes() == before.read(name).astype(np.float32).tobytes(), name
-  ours, _ = adapter_files.load(str(trained[1] / 'prompt.safetensors'))
+  ours, _ = adapter_files.load(str(trained[1] / 'adapter.safetensors'))
   theirs, _ = adapter_files.read_any(str(trained[0] / 'checkpoint_4'))
   first, _ = adapter_files.read_any(str(trained[0] / 'checkpoint_2'))
   for name, value in ours.items():
@@ -110,21 +110,21 @@ def test_a_resumed_run_is_the_run_in_one(trained, checkpoint, tmp_path):
 
 
 @pytest.fixture(scope='module')
-def prompt(trained, checkpoint, tmp_path_factory):
-  """The prompt that T5X trained, as a prompt file."""
-  path = tmp_path_factory.mktemp('prompt') / 'prompt.safetensors'
-  convert.convert_prompt(str(trained[0] / 'checkpoint_4'), str(path), 'prompt', str(checkpoint))
+def adapter(trained, checkpoint, tmp_path_factory):
+  """The adapter that T5X trained, as an adapter file."""
+  path = tmp_path_factory.mktemp('adapter') / 'adapter.safetensors'
+  convert.convert_adapter(str(trained[0] / 'checkpoint_4'), str(path), 'adapter', str(checkpoint))
   return path
 
 
-def test_evaluation_by_decoding_is_the_same(trained, checkpoint, prompt, tmp_path):
+def test_evaluation_by_decoding_is_the_same(trained, checkpoint, adapter, tmp_path):
   small = ["--gin.TASK_FEATURE_LENGTHS={'inputs': 64, 'targets': 8}"]
-  t5x('eval', *small, '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/prompts/input_and_prefix.gin',
-      '--gin.PROMPT_LENGTH=4', '--gin.mini.register_mini_suite.num_eval_examples=3',
+  t5x('eval', *small, '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/adapters/soft_adapter_and_prefix.gin',
+      '--gin.ADAPTER_LENGTH=4', '--gin.mini.register_mini_suite.num_eval_examples=3',
       f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.CHECKPOINT_PATH='{trained[0]}/checkpoint_4'",
       f"--gin.EVAL_OUTPUT_DIR='{tmp_path}/t5x'", "--gin.MIXTURE_OR_TASK_NAME='mini_eval_unobserved'")  # fmt: skip
   ours = ['eval', *small, '--gin_file=gin/runs/eval_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
-          f"--gin.PROMPT='{prompt}'", f"--gin.OUTPUT_DIR='{tmp_path}/own'", '--gin.NUM_EXAMPLES=3',
+          f"--gin.ADAPTER='{adapter}'", f"--gin.OUTPUT_DIR='{tmp_path}/own'", '--gin.NUM_EXAMPLES=3',
           "--gin.MIXTURES=['mini_eval_unobserved']"]  # fmt: skip
   assert command.main(ours) == 0
   _assert_same_results(tmp_path, rows=13 * 10 * 3)
@@ -132,7 +132,7 @@ def test_evaluation_by_decoding_is_the_same(trained, checkpoint, prompt, tmp_pat
   assert 'unobserved' in (tmp_path / 'report' / 'report.md').read_text()
 
 
-def test_evaluation_by_likelihood_is_the_same(trained, checkpoint, prompt, tmp_path):
+def test_evaluation_by_likelihood_is_the_same(trained, checkpoint, adapter, tmp_path):
   rows = [
     f'which is the animal {a} or {b},{a}|{b},{a}' for a, b in (('dog', 'bed'), ('cat', 'bus'), ('horse', 'truck'))
   ]
@@ -140,10 +140,10 @@ def test_evaluation_by_likelihood_is_the_same(trained, checkpoint, prompt, tmp_p
   task = ['--gin_file=gin/tasks/table.gin', '--gin_file=gin/observed/none.gin', f"--gin.DATA_FILE='{tmp_path}/quiz.csv'",
           "--gin.DATASET='quiz'", "--gin.BANK_TASKS=['multiple_choice']", "--gin.OPTIONS_COLUMN='choices'",
           "--gin.COLLECTIONS=['general_evaluation']", "--gin.TASK_FEATURE_LENGTHS={'inputs': 128, 'targets': 16}"]  # fmt: skip
-  t5x('eval', *task, '--gin_file=gin/prompts/input_and_prefix.gin', '--gin.PROMPT_LENGTH=4',
+  t5x('eval', *task, '--gin_file=gin/adapters/soft_adapter_and_prefix.gin', '--gin.ADAPTER_LENGTH=4',
       f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.CHECKPOINT_PATH='{trained[0]}/checkpoint_4'",
       f"--gin.EVAL_OUTPUT_DIR='{tmp_path}/t5x'", "--gin.MIXTURE_OR_TASK_NAME='quiz_eval_unobserved__rank'")  # fmt: skip
-  ours = ['eval', *task, '--gin_file=gin/runs/eval.gin', '--gin_file=gin/topologies/cpu.gin', f"--gin.PROMPT='{prompt}'",
+  ours = ['eval', *task, '--gin_file=gin/runs/eval.gin', '--gin_file=gin/topologies/cpu.gin', f"--gin.ADAPTER='{adapter}'",
           f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.OUTPUT_DIR='{tmp_path}/own'",
           "--gin.MIXTURES=['quiz_eval_unobserved']"]  # fmt: skip
   assert command.main(ours) == 0
@@ -154,7 +154,7 @@ def test_evaluation_by_likelihood_is_the_same(trained, checkpoint, prompt, tmp_p
 
 def test_inference_writes_json_lines(trained, checkpoint, tmp_path):
   t5x('infer', "--gin.TASK_FEATURE_LENGTHS={'inputs': 64, 'targets': 8}", '--gin_file=gin/tasks/mini.gin',
-      '--gin_file=gin/prompts/input_and_prefix.gin', '--gin.PROMPT_LENGTH=4', '--gin.MODE=\'predict_with_aux\'',
+      '--gin_file=gin/adapters/soft_adapter_and_prefix.gin', '--gin.ADAPTER_LENGTH=4', '--gin.MODE=\'predict_with_aux\'',
       '--gin.mini.register_mini_suite.num_eval_examples=3', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
       f"--gin.CHECKPOINT_PATH='{trained[0]}/checkpoint_4'", f"--gin.INFER_OUTPUT_DIR='{tmp_path}'",
       "--gin.MIXTURE_OR_TASK_NAME='mini_first_word_eval_observed'")  # fmt: skip

@@ -14,7 +14,7 @@ from seqio_tasks.pipeline import registration
 from seqio_tasks.suites import lmentry
 
 COLUMNS = (
-  'prompt idx,default prompt,method,language style,prompt template,correct,prompt format,prompt length,samples'
+  'prompt idx,default adapter,method,language style,prompt template,correct,adapter format,adapter length,samples'
 ).split(',')
 
 
