@@ -11,6 +11,7 @@ import sys
 from typing import Any
 
 from robust_t5x.runtime import quiet
+from seqio_tasks.errors import UserError
 
 RULE = (
   'p: two-sided, two-way bootstrap over examples and phrasings, paired. Adjusted by Holm over the datasets of all '
@@ -29,7 +30,7 @@ EFFECTS_PHRASINGS = (
 )
 
 
-class NotComparableError(ValueError):
+class NotComparableError(UserError):
   """Two evaluations whose numbers must not be set against each other; the message has every reason."""
 
 

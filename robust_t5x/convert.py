@@ -16,12 +16,13 @@ import sys
 from typing import Any
 
 from robust_t5x.runtime import errors, quiet
+from seqio_tasks.errors import UserError
 
 BACKBONES = ('huggingface', 't5x')
 ADAPTERS = ('adapter', 'npy', 'peft')
 
 
-class ConversionError(ValueError):
+class ConversionError(UserError):
   """A conversion that cannot be made."""
 
 

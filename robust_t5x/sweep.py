@@ -24,6 +24,7 @@ from typing import Any
 from robust_t5x.runtime import errors, progress, quiet
 from robust_t5x.sweeps import cell as cell_lib
 from robust_t5x.sweeps import check, grid
+from seqio_tasks.errors import UserError
 
 
 def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
@@ -204,7 +205,7 @@ def _run_baseline(directory: str, command: Sequence[str], processes: cell_lib.Pr
   status = processes.run(command, log)
   if status:
     _show_tail(log)
-    raise RuntimeError(
+    raise UserError(
       f'the evaluation without adapter failed, so nothing else was started: {cell_lib.failure(log, status)}'
     )
 

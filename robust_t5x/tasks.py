@@ -16,6 +16,7 @@ import sys
 from typing import Any
 
 from robust_t5x.runtime import errors, gin_files, launcher, quiet
+from seqio_tasks.errors import UserError
 
 _EXAMPLES_TO_JUDGE = 20  # fewer tell nothing about the balance of labels
 _LENGTHS = {'inputs': 512, 'targets': 128}
@@ -91,7 +92,7 @@ def render(bank_paths: Sequence[str], requests: str, out: str) -> tuple[int, int
     try:
       value = json.loads(text)
       if not isinstance(value, dict):
-        raise ValueError('it is no JSON object')
+        raise UserError('it is no JSON object')
       request = {k: v for k, v in value.items() if k not in ('input_text', 'output_text', 'label_space', 'error')}
       rendered = _render(known, request)
       answer = request | rendered._asdict()
@@ -106,17 +107,17 @@ def render(bank_paths: Sequence[str], requests: str, out: str) -> tuple[int, int
 def _render(known: Mapping[tuple[str, str], Any], request: Mapping[str, Any]) -> Any:
   for key, kind in (('dataset', str), ('instruction_id', str), ('item', dict)):
     if not isinstance(request.get(key), kind):
-      raise ValueError(f'{key!r} is {request.get(key)!r}; it must be of the type {kind.__name__}')
+      raise UserError(f'{key!r} is {request.get(key)!r}; it must be of the type {kind.__name__}')
   instruction = known.get((request['dataset'], request['instruction_id']))
   if instruction is None:
     tasks = {task for task, _ in known}
     if request['dataset'] not in tasks:
-      raise ValueError(f'the bank has no dataset {request["dataset"]!r}; it has {", ".join(sorted(tasks))}')
-    raise ValueError(f'the bank has no instruction {request["instruction_id"]!r} for {request["dataset"]}')
+      raise UserError(f'the bank has no dataset {request["dataset"]!r}; it has {", ".join(sorted(tasks))}')
+    raise UserError(f'the bank has no instruction {request["instruction_id"]!r} for {request["dataset"]}')
   shots = request.get('shots', 0)
   examples = request.get('examples') or []
   if not isinstance(shots, int) or shots < 0 or len(examples) < shots:
-    raise ValueError(f"'shots' is {shots!r} and there are {len(examples)} examples; give as many examples")
+    raise UserError(f"'shots' is {shots!r} and there are {len(examples)} examples; give as many examples")
   return instruction.layout.render(request['item'], examples[:shots])
 
 

@@ -11,8 +11,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from seqio_tasks.errors import UserError
 
-class AdapterError(ValueError):
+
+class AdapterError(UserError):
   """An adapter that cannot be built, read or used with this model."""
 
 

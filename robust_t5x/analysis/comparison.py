@@ -9,6 +9,7 @@ import pandas as pd
 
 from robust_t5x.analysis import agreement, metrics, significance, statistics
 from robust_t5x.results import cells, reading, schema
+from seqio_tasks.errors import UserError
 
 OBSERVED, UNOBSERVED = 'observed', 'unobserved'
 Interval = statistics.Interval
@@ -214,7 +215,7 @@ class Comparison:
   def _name(self, metric: Metric) -> str:
     name = metric if isinstance(metric, str) else next(n for n, f in metrics.METRICS.items() if f is metric)
     if name not in metrics.METRICS:
-      raise ValueError(f'no metric {name!r}; use one of {", ".join(metrics.METRICS)}')
+      raise UserError(f'no metric {name!r}; use one of {", ".join(metrics.METRICS)}')
     if name in metrics.CASE_METRICS:
       self._check_examples(name)
     return name

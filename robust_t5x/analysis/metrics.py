@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from robust_t5x.results import cells
+from seqio_tasks.errors import UserError
 
 
 def _quiet(function, *args, **kwargs):
@@ -123,7 +124,7 @@ def phrasings_needed(
   """
   a = accuracies[~np.isnan(accuracies)]
   if not len(a):
-    raise ValueError('no accuracy given')
+    raise UserError('no accuracy given')
   orders = np.random.default_rng(seed).permuted(np.tile(a, (draws, 1)), axis=1)
   means = np.cumsum(orders, axis=1) / np.arange(1, len(a) + 1)
   close = (np.abs(means - a.mean()) <= epsilon + 1e-12).mean(0) >= 1 - delta

@@ -20,6 +20,7 @@ import scipy.special
 import scipy.stats
 
 from robust_t5x.analysis import metrics, statistics
+from seqio_tasks.errors import UserError
 
 if TYPE_CHECKING:
   from robust_t5x.analysis import comparison as comparison_lib
@@ -33,7 +34,7 @@ _SHARED = (-3.0, 3.0)  # logits of the share of the variance that goes with the 
 _ROUNDS = 50  # most evaluations of the evidence
 
 
-class CellsError(ValueError):
+class CellsError(UserError):
   """A budget of cells, or a table of sampled ones, from which nothing can be estimated."""
 
 
@@ -103,7 +104,7 @@ class Estimate:
       ValueError: if the metric is one of cases (metrics.CASE_METRICS), which accuracies do not give.
     """
     if metric not in metrics.METRICS or metric in metrics.CASE_METRICS:
-      raise ValueError(f'{metric!r} is no metric of accuracies; use another of {", ".join(metrics.METRICS)}')
+      raise UserError(f'{metric!r} is no metric of accuracies; use another of {", ".join(metrics.METRICS)}')
     everything = np.concatenate([self.accuracies[None], self.draws])
     return statistics.interval(metrics.METRICS[metric](everything[:, None, :]), level, bounds=(0, 1))
 

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 
 from robust_t5x.analysis import comparison, statistics
+from seqio_tasks.errors import UserError
 
 ENCODER, DECODER, OUTPUT = 'encoder', 'first decoder step', 'first output token'
 COSINE, EUCLIDEAN, JENSEN_SHANNON = 'cosine', 'euclidean', 'Jensen-Shannon'
@@ -16,7 +17,7 @@ MEASURES = (
 WITHOUT, WITH = 'without adapter', 'with adapter'
 
 
-class RepresentationError(ValueError):
+class RepresentationError(UserError):
   """A setting or result that representations cannot be set against; the message names it and the cure."""
 
 

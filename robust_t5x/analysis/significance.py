@@ -7,6 +7,8 @@ from jaxtyping import Float
 import numpy as np
 import scipy.stats
 
+from seqio_tasks.errors import UserError
+
 HOLM, BENJAMINI_HOCHBERG = 'holm', 'benjamini-hochberg'
 
 
@@ -42,7 +44,7 @@ def mcnemar(first: Float[np.ndarray, ' n'], second: Float[np.ndarray, ' n']) -> 
   there = ~(np.isnan(first) | np.isnan(second))
   first, second = first[there], second[there]
   if not np.isin(np.concatenate([first, second]), (0, 1)).all():
-    raise ValueError("McNemar's test needs scores of 0 and 1; use the paired bootstrap for scores between them")
+    raise UserError("McNemar's test needs scores of 0 and 1; use the paired bootstrap for scores between them")
   a, b = int(((first == 1) & (second == 0)).sum()), int(((first == 0) & (second == 1)).sum())
   return McNemar(a, b, scipy.stats.binomtest(a, a + b).pvalue if a + b else 1.0)
 
@@ -82,7 +84,7 @@ def adjust(p_values: Sequence[float], rule: str = HOLM) -> np.ndarray:
     adjusted[order] = np.minimum(stepped, 1)
     out[there] = adjusted
   else:
-    raise ValueError(f'no rule {rule!r}; use {HOLM} or {BENJAMINI_HOCHBERG}')
+    raise UserError(f'no rule {rule!r}; use {HOLM} or {BENJAMINI_HOCHBERG}')
   return out
 
 

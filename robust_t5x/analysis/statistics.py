@@ -6,6 +6,7 @@ import dataclasses
 import numpy as np
 
 from robust_t5x.analysis import weighted
+from seqio_tasks.errors import UserError
 
 REPLICATES = 1000
 
@@ -55,12 +56,12 @@ def resample(datasets: Sequence[Scores], replicates: int = REPLICATES, seed: int
   Source: Efron and Tibshirani 1993, chapter 13; Owen 2007 for two-way resampling.
   """
   if not datasets:
-    raise ValueError('no dataset to resample; give at least one')
+    raise UserError('no dataset to resample; give at least one')
   out = []
   for place, groups in enumerate(datasets):
     sizes = {group: scores.shape[-2] for group, scores in groups.items()}
     if len(set(sizes.values())) != 1:
-      raise ValueError(f'the groups of a dataset must have the same examples, not {sizes}')
+      raise UserError(f'the groups of a dataset must have the same examples, not {sizes}')
     rng = np.random.default_rng([seed, place])
     shapes = {group: scores.shape[-1] for group, scores in groups.items()}
     weights = weighted.draw(next(iter(sizes.values())), shapes, replicates, rng)

@@ -18,11 +18,12 @@ import numpy as np
 from robust_t5x.checkpoints import huggingface, t5x_format
 from robust_t5x.models import t5, trainable
 from robust_t5x.runtime import progress
+from seqio_tasks.errors import UserError
 
 BUNDLED = 'bundled'
 
 
-class CheckpointError(ValueError):
+class CheckpointError(UserError):
   """A checkpoint that is missing, unreadable, or does not fit the model."""
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from robust_t5x.checkpoints import tensorfile
 from robust_t5x.models import t5, trainable
+from seqio_tasks.errors import UserError
 
 # config.json's name of the MLP -> (flax activations); 'gated-gelu' is T5.1.1, 'relu' T5 1.0.
 _ACTIVATIONS = {'gated-gelu': ('gelu', 'linear'), 'relu': ('relu',), 'gated-relu': ('relu', 'linear')}
@@ -22,7 +23,7 @@ _OUTPUT = 'decoder/logits_dense/kernel'
 _INDEX = 'model.safetensors.index.json'
 
 
-class HuggingFaceError(ValueError):
+class HuggingFaceError(UserError):
   """A checkpoint directory that cannot be read as a T5 model."""
 
 

@@ -14,9 +14,10 @@ from flax import serialization, traverse_util
 import numpy as np
 
 from robust_t5x.models import t5
+from seqio_tasks.errors import UserError
 
 
-class T5XCheckpointError(ValueError):
+class T5XCheckpointError(UserError):
   """A checkpoint that cannot be read as T5X's."""
 
 

@@ -15,6 +15,8 @@ import fsspec
 import ml_dtypes
 import numpy as np
 
+from seqio_tasks.errors import UserError
+
 _DTYPES = {
   'F64': np.dtype('<f8'), 'F32': np.dtype('<f4'), 'F16': np.dtype('<f2'), 'BF16': np.dtype(ml_dtypes.bfloat16),
   'I64': np.dtype('<i8'), 'I32': np.dtype('<i4'),
@@ -22,7 +24,7 @@ _DTYPES = {
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 
-class TensorFileError(ValueError):
+class TensorFileError(UserError):
   """A file that is not a readable safetensors file."""
 
 
@@ -46,7 +48,7 @@ class TensorFile:
       try:
         size = struct.unpack('<Q', head)[0]
         if size > 100_000_000:
-          raise ValueError('its header would be larger than 100 MB')
+          raise UserError('its header would be larger than 100 MB')
         header = json.loads(f.read(size))
       except (ValueError, struct.error) as e:
         raise TensorFileError(f'{path}: not a safetensors file ({e}); fetch it again') from e
@@ -102,6 +104,6 @@ def write(
     f.write(text)
     for (name, array), (expected, (shape, dtype)) in zip(tensors, shapes.items(), strict=True):
       if name != expected or array.shape != tuple(shape):
-        raise ValueError(f'tensor {name} {array.shape} where {expected} {tuple(shape)} was announced')
+        raise UserError(f'tensor {name} {array.shape} where {expected} {tuple(shape)} was announced')
       f.write(np.ascontiguousarray(array.astype(dtype, copy=False)).tobytes())
   os.replace(temporary, path)

@@ -4,6 +4,7 @@ Sizes and places are those of T5X's own configurations (`t5x/examples/t5`) and o
 """
 
 from robust_t5x.models import t5
+from seqio_tasks.errors import UserError
 
 SIZES = ('small', 'base', 'large', 'xl', 'xxl')
 
@@ -44,7 +45,7 @@ FAMILIES = ('t5_1_0', 't5_1_1', 'flan_t5', 't0')
 _VOCABULARY_SIZE = 32128
 
 
-class FamilyError(ValueError):
+class FamilyError(UserError):
   """A family or size that was not published."""
 
 

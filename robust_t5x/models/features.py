@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import seqio
 import tensorflow as tf
 
+from seqio_tasks.errors import UserError
+
 
 class PhrasingFeatureConverter(seqio.EncDecFeatureConverter):
   """Turns `inputs` [T] or [K, T] and `targets` [L] into the model's features.
@@ -22,7 +24,7 @@ class PhrasingFeatureConverter(seqio.EncDecFeatureConverter):
   def __call__(self, ds: tf.data.Dataset, task_feature_lengths: Mapping[str, int]):
     """Converts a dataset; `task_feature_lengths` gives T for 'inputs' and L for 'targets'."""
     if self.pack:
-      raise ValueError('PhrasingFeatureConverter does not pack; set pack = False')
+      raise UserError('PhrasingFeatureConverter does not pack; set pack = False')
     rank = len(ds.element_spec['inputs'].shape)
     if rank == 1:
       return super().__call__(ds, task_feature_lengths)

@@ -17,6 +17,7 @@ from robust_t5x import objectives
 from robust_t5x.models import decoding, t5
 from robust_t5x.models import trainable as trainable_lib
 from robust_t5x.runtime import partitioning
+from seqio_tasks.errors import UserError
 
 Batch = Mapping[str, jax.Array]
 
@@ -63,7 +64,7 @@ class RobustModel:
         it only says what the others are drawn to, and saves a step its backward pass.
     """
     if not 0.0 <= alignment_weight <= 1.0:
-      raise ValueError(f'ALIGNMENT_WEIGHT is {alignment_weight}; it must lie between 0 and 1')
+      raise UserError(f'ALIGNMENT_WEIGHT is {alignment_weight}; it must lie between 0 and 1')
     self.module = module
     self.input_vocabulary = input_vocabulary
     self.output_vocabulary = output_vocabulary
@@ -354,7 +355,7 @@ class RobustModel:
   ) -> list[np.ndarray]:
     """Log-likelihood, in nats, of each option of each input text; one float32 array per input."""
     if len(options) != len(inputs) or any(isinstance(o, str) or not o for o in options):
-      raise ValueError('options: give a non-empty list of options for each input')
+      raise UserError('options: give a non-empty list of options for each input')
     return self._runner(params, len(inputs), 1).score(self._encode(inputs), options)
 
   def _runner(self, params, rows, max_output):

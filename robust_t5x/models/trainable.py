@@ -10,8 +10,10 @@ from typing import Any
 
 from flax import traverse_util
 
+from seqio_tasks.errors import UserError
 
-class TrainableError(ValueError):
+
+class TrainableError(UserError):
   """Rules that do not cover every parameter exactly once."""
 
 

@@ -12,6 +12,8 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 
+from seqio_tasks.errors import UserError
+
 EPSILON = 1e-9
 
 
@@ -99,7 +101,7 @@ def weighted_sum(terms: Sequence[Objective], weights: Sequence[float]) -> Object
     ValueError: unless there is one weight for each objective, and at least one.
   """
   if not terms or len(terms) != len(weights):
-    raise ValueError(f'weighted_sum: {len(terms)} terms and {len(weights)} weights; give a weight for each')
+    raise UserError(f'weighted_sum: {len(terms)} terms and {len(weights)} weights; give a weight for each')
 
   @needs(*frozenset().union(*(needed(term) for term in terms)))
   def total(branches):

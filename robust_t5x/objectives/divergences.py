@@ -5,6 +5,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from robust_t5x.objectives.branches import Branches, needs, token_mean
+from seqio_tasks.errors import UserError
 
 
 def cross_entropy(branches: Branches, label_smoothing: float = 0.0, z_loss: float = 0.0) -> jax.Array:
@@ -61,7 +62,7 @@ def kl_to_canonical(branches: Branches, direction: str = 'from_canonical', stop_
   elif direction == 'to_canonical':
     divergence = _kl(others, canonical)
   else:
-    raise ValueError(f"kl_to_canonical.direction is {direction!r}; use 'from_canonical' or 'to_canonical'")
+    raise UserError(f"kl_to_canonical.direction is {direction!r}; use 'from_canonical' or 'to_canonical'")
   return token_mean(divergence.mean(axis=1), branches)
 
 

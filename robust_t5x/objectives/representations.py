@@ -8,6 +8,7 @@ from jax import lax
 import jax.numpy as jnp
 
 from robust_t5x.objectives.branches import EPSILON, Branches, example_mean, is_real, needs, token_mean
+from seqio_tasks.errors import UserError
 
 # Logit of a state that is no negative; finite, so that an example without negatives has a gradient.
 _LEFT_OUT = -1e30
@@ -82,7 +83,7 @@ def info_nce(branches: Branches, temperature: float = 0.1) -> jax.Array:
     (Chen et al. 2020, arXiv 2002.05709).
   """
   if temperature <= 0:
-    raise ValueError(f'info_nce.temperature is {temperature}; it must be above 0')
+    raise UserError(f'info_nce.temperature is {temperature}; it must be above 0')
   unit = _unit(_mean_encoded(branches))
   examples, phrasings, _ = unit.shape
   everyone, real, first = unit, is_real(branches), 0

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 
 from robust_t5x.objectives.branches import EPSILON, Branches, example_mean
 from robust_t5x.objectives.divergences import target_logits
+from seqio_tasks.errors import UserError
 
 
 def group_dro(branches: Branches, step_size: float = 1.0) -> jax.Array:
@@ -31,7 +32,7 @@ def group_dro(branches: Branches, step_size: float = 1.0) -> jax.Array:
   Source: Sagawa et al. 2020 (arXiv 1911.08731), algorithm 1; the closed form is Li et al. 2021 (arXiv 2007.01162).
   """
   if step_size <= 0:
-    raise ValueError(f'group_dro.step_size is {step_size}; it must be above 0')
+    raise UserError(f'group_dro.step_size is {step_size}; it must be above 0')
   losses = _example_losses(branches)
   soft = jax.nn.logsumexp(step_size * losses, axis=1) - jnp.log(losses.shape[1])
   return example_mean(soft / step_size, branches)
@@ -52,7 +53,7 @@ def cvar(branches: Branches, alpha: float = 0.5) -> jax.Array:
   Source: Rockafellar & Uryasev 2000, Journal of Risk 2(3); over groups as in Levy et al. 2020 (arXiv 2010.05893).
   """
   if not 0 < alpha <= 1:
-    raise ValueError(f'cvar.alpha is {alpha}; it must be above 0 and at most 1')
+    raise UserError(f'cvar.alpha is {alpha}; it must be above 0 and at most 1')
   losses = _example_losses(branches)
   count = max(alpha * losses.shape[1], 1.0)
   counted = jnp.clip(count - jnp.arange(losses.shape[1]), 0.0, 1.0) / count

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from seqio_tasks.errors import UserError
+
 # Dataset -> group -> array.
 Arrays = Mapping[str, Mapping[str, np.ndarray]]
 
@@ -48,7 +50,7 @@ class Cells:
         counts = np.bincount(place)
         if counts.max() > 1:
           example, phrasing = divmod(int(counts.argmax()), len(ids))
-          raise ValueError(
+          raise UserError(
             f'the results have more than one score of example {self.examples[dataset][example]!r} under '
             f'{ids[phrasing]!r}; give one table for each model and scorer'
           )

@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from seqio_tasks.errors import UserError
+
 # Columns of a table of accuracies; num_examples is missing where the source does not say it.
 PHRASING_COLUMNS = ('model', 'dataset', 'instruction_id', 'group', 'scorer', 'score', 'num_examples')
 _INSTRUCTION_EVAL = (
@@ -27,7 +29,7 @@ _INDEX, _ACCURACY = 'paraphrase idx', '_acc'
 _GENERIC = ('dataset', 'instruction_id', 'score')
 
 
-class PublishedError(ValueError):
+class PublishedError(UserError):
   """A file that is no table of results; the message names file, field and cure."""
 
 

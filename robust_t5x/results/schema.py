@@ -6,6 +6,8 @@ from typing import Any
 
 import pandas as pd
 
+from seqio_tasks.errors import UserError
+
 COLUMNS = (
   'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'score',
   'option_scores', 'matched_option', 'truncated_tokens',
@@ -13,7 +15,7 @@ COLUMNS = (
 EXAMPLE, PHRASING = 'example', 'phrasing'  # grains
 
 
-class ResultsError(ValueError):
+class ResultsError(UserError):
   """Results that are missing, unfinished or of another evaluation; the message names the file and the cure."""
 
 

@@ -12,11 +12,13 @@ from typing import Any
 
 import pandas as pd
 
+from seqio_tasks.errors import UserError
+
 SUBDIRECTORY = 'inference_eval'
 RANK_SUFFIX = '__rank'
 
 
-class T5XResultsError(ValueError):
+class T5XResultsError(UserError):
   """Output of T5X's evaluator that cannot be read as results."""
 
 

@@ -1,13 +1,15 @@
 """Errors that a user can mend, and how they are shown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 import difflib
 import re
 import sys
 from typing import Any
 
+from seqio_tasks.errors import UserError
 
-class UsageError(ValueError):
+
+class UsageError(UserError):
   """A command line or configuration that cannot be used."""
 
 
@@ -20,8 +22,8 @@ def check_required(names: dict[str, Any]) -> None:
 
 
 def report_error(error: Exception) -> int:
-  """Prints one line for an error that this project raised about its input; raises any other again."""
-  if not (isinstance(error, ValueError | RuntimeError | OSError) and _raised_here(error)):
+  """Prints one line for an error that the user can mend, a file that cannot be used among them; raises any other again."""
+  if not isinstance(error, UserError | OSError):
     raise error
   # gin appends where in the configuration the call was made.
   text = re.split(r'\s*In call to configurable', str(error))[0]
@@ -29,14 +31,7 @@ def report_error(error: Exception) -> int:
   return 2
 
 
-def _raised_here(error: Exception) -> bool:
-  """Whether the innermost frame that raised is code of this project."""
-  frame = error.__traceback__
-  while frame.tb_next is not None:
-    frame = frame.tb_next
-  return frame.tb_frame.f_globals.get('__name__', '').partition('.')[0] in ('robust_t5x', 'seqio_tasks')
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
+def nearest(name: str, known: Iterable[str]) -> str:
+  """A half-sentence that suggests the known name most like this one; empty if none is."""
   close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
   return f'; did you mean {close[0]}?' if close else ''

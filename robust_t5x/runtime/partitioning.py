@@ -9,6 +9,8 @@ from jax.experimental import mesh_utils
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 import numpy as np
 
+from seqio_tasks.errors import UserError
+
 # Logical axis -> mesh axis; the first rule that fits is taken. T5X's names.
 RULES: tuple[tuple[str, str | None], ...] = (
   ('batch', 'data'),
@@ -33,7 +35,7 @@ def make_mesh(model_parallel: int = 1, devices: Sequence[jax.Device] | None = No
   """
   devices = list(jax.devices() if devices is None else devices)
   if len(devices) % model_parallel:
-    raise ValueError(f'MODEL_PARALLEL is {model_parallel}, which does not divide the {len(devices)} devices')
+    raise UserError(f'MODEL_PARALLEL is {model_parallel}, which does not divide the {len(devices)} devices')
   shape = (len(devices) // model_parallel, model_parallel)
   grid = mesh_utils.create_device_mesh(shape, devices, allow_split_physical_axes=True)
   return Mesh(grid, ('data', 'model'))
@@ -42,7 +44,7 @@ def make_mesh(model_parallel: int = 1, devices: Sequence[jax.Device] | None = No
 def check_model(config: Any, mesh: Mesh) -> None:
   """Raises ValueError unless a network's heads (network.T5Config) can be split over the axis 'model'."""
   if config.num_heads % mesh.shape['model']:
-    raise ValueError(
+    raise UserError(
       f'MODEL_PARALLEL is {mesh.shape["model"]}; it must divide the {config.num_heads} attention heads of the model'
     )
 

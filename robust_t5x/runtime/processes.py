@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from robust_t5x.runtime import quiet, topologies
+from seqio_tasks.errors import UserError
 
 
-class ProcessError(RuntimeError):
+class ProcessError(UserError):
   """Workers or devices that are not what the run expects."""
 
 

@@ -6,11 +6,12 @@ import os
 from typing import Any
 
 from robust_t5x.runtime import quiet
+from seqio_tasks.errors import UserError
 
 _GIB = 1 << 30
 
 
-class TopologyError(ValueError):
+class TopologyError(UserError):
   """A topology that is unknown, or that this machine cannot compile for."""
 
 

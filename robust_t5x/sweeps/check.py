@@ -15,6 +15,7 @@ from typing import Any
 
 from robust_t5x.runtime import errors, gin_files, launcher, progress, quiet
 from robust_t5x.sweeps import grid
+from seqio_tasks.errors import UserError
 
 
 def check(
@@ -43,7 +44,7 @@ def check(
     env=os.environ | {'JAX_PLATFORMS': 'cpu'},
   )  # fmt: skip
   if done.returncode:
-    raise RuntimeError(f'the check of the grid ended with status {done.returncode}; see above')
+    raise UserError(f'the check of the grid ended with status {done.returncode}; see above')
   answer = json.loads(done.stdout.splitlines()[-1])
   if 'error' in answer:
     raise errors.UsageError(answer['error'])

@@ -3,9 +3,10 @@
 import time
 
 from robust_t5x.runtime import processes, progress
+from seqio_tasks.errors import UserError
 
 
-class NonFiniteLossError(RuntimeError):
+class NonFiniteLossError(UserError):
   """The loss or a gradient became infinite or not a number."""
 
 

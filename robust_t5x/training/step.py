@@ -15,6 +15,7 @@ import optax
 
 from robust_t5x.models import robust, trainable
 from robust_t5x.runtime import partitioning
+from seqio_tasks.errors import UserError
 
 
 class TrainState(NamedTuple):
@@ -105,7 +106,7 @@ def check_batch(batch_size: int, microbatches: int, mesh: Any) -> None:
   """Raises ValueError unless every replica gets as many examples in every microbatch."""
   replicas = mesh.shape['data']
   if batch_size % (microbatches * replicas):
-    raise ValueError(
+    raise UserError(
       f'BATCH_SIZE is {batch_size}; it must be a multiple of MICROBATCHES ({microbatches}) times the {replicas} '
       'replicas (devices over MODEL_PARALLEL)'
     )

@@ -8,6 +8,7 @@ import re
 
 from seqio_tasks.bank.layouts import Layout
 from seqio_tasks.bank.templates import parse_template
+from seqio_tasks.errors import UserError
 
 ROLES = (
   'evaluation',
@@ -23,7 +24,7 @@ ROLES = (
 NAME = re.compile(r'[A-Za-z0-9_]+')
 
 
-class BankError(ValueError):
+class BankError(UserError):
   """Faults of an instruction bank; the message lists all of them, `problems` holds them apart."""
 
   def __init__(self, problems: Sequence[str]):

@@ -23,6 +23,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from seqio_tasks.bank.templates import parse_template
+from seqio_tasks.errors import UserError
 
 Item = Mapping[str, Any]
 
@@ -43,7 +44,7 @@ _BRACES = {'brace_open': '{', 'brace_close': '}'}
 OTHERWISE = '*'  # key of a mapping for whatever it does not name
 
 
-class LayoutError(ValueError):
+class LayoutError(UserError):
   """An item that a layout cannot be filled in with; the message names the field and the cure."""
 
 

@@ -33,6 +33,7 @@ from seqio_tasks.bank import checks, schema
 from seqio_tasks.bank import instruction as instruction_lib
 from seqio_tasks.bank.checks import Tokenizer
 from seqio_tasks.bank.templates import similarity
+from seqio_tasks.errors import UserError
 
 _FILE_KEYS = ('family', 'collection', 'role', 'instructions', 'verbatim', 'blocks', 'derived')
 _REQUIRED_KEYS = ('family', 'collection', 'role', 'instructions')
@@ -201,7 +202,7 @@ def near_duplicates(bank: Iterable[instruction_lib.Instruction], threshold: floa
     (id, id, similarity) of each pair.
   """
   if not 0 < threshold <= 1:
-    raise ValueError(f'threshold is {threshold}; give a similarity above 0 and at most 1')
+    raise UserError(f'threshold is {threshold}; give a similarity above 0 and at most 1')
   by_task = collections.defaultdict(list)
   for instruction in bank:
     by_task[instruction.task].append(instruction)

@@ -11,6 +11,8 @@ import difflib
 import re
 import unicodedata
 
+from seqio_tasks.errors import UserError
+
 _FIELD = re.compile(r'\{([A-Za-z_][A-Za-z0-9_]*)\}')
 
 
@@ -25,7 +27,7 @@ def parse_template(template: str) -> list[tuple[str, str]]:
   parts = _FIELD.split(template)  # literal, field, literal, ..., literal
   for literal in parts[::2]:
     if '{' in literal or '}' in literal:
-      raise ValueError(
+      raise UserError(
         f'a brace that is not part of a field in {literal!r}; write fields as {{name}} (letters, '
         'digits and _ only) and use no other braces'
       )
@@ -50,7 +52,7 @@ def render(template: str, fields: Mapping[str, str]) -> str:
     pieces.append(literal)
     if name:
       if name not in fields:
-        raise ValueError(
+        raise UserError(
           f'template {template!r} names the field {name!r}, which the example lacks; it has {sorted(fields)}'
         )
       pieces.append(str(fields[name]))

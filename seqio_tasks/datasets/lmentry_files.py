@@ -36,6 +36,7 @@ from typing import TYPE_CHECKING, Any
 from seqio_tasks import answers
 from seqio_tasks.bank import instruction as instruction_lib
 from seqio_tasks.bank import templates
+from seqio_tasks.errors import UserError
 
 if TYPE_CHECKING:
   pass
@@ -70,7 +71,7 @@ _COLUMNS = ('prompt idx', 'method', 'prompt template', 'correct')
 _PAIRS = (('word1', 'word2'), ('n1', 'n2'))
 
 
-class LmentryError(ValueError):
+class LmentryError(UserError):
   """LMentry's files are not as they should be; the message names file, field and cure."""
 
 

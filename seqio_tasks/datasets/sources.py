@@ -13,6 +13,7 @@ import pathlib
 from typing import Any
 
 from seqio_tasks.datasets import tables
+from seqio_tasks.errors import UserError
 
 
 def instance_files(directory: str | os.PathLike[str], tasks: Sequence[str] | None) -> dict[str, str]:
@@ -33,7 +34,7 @@ _logger = logging.getLogger(__name__)
 _WARNINGS_SHOWN = 3
 
 
-class DatasetError(ValueError):
+class DatasetError(UserError):
   """Data that cannot be used; the message names file, line or field, and the cure."""
 
 

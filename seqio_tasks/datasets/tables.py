@@ -10,8 +10,10 @@ import os
 import pathlib
 from typing import Any
 
+from seqio_tasks.errors import UserError
 
-class TableError(ValueError):
+
+class TableError(UserError):
   """A file that cannot be read; the message names file, line and cure."""
 
 

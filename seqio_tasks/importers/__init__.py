@@ -16,12 +16,13 @@ from typing import Any
 
 from seqio_tasks.bank import schema
 from seqio_tasks.bank.instruction import Instruction
+from seqio_tasks.errors import UserError
 
 REPORT = 'left_out.json'
 _BRACES = {'{': '{brace_open}', '}': '{brace_close}'}
 
 
-class SourceError(ValueError):
+class SourceError(UserError):
   """A source that cannot be imported; the message names the file and the cure."""
 
 
@@ -104,7 +105,7 @@ def format_template(text: str) -> str:
     pieces.append(literal_template(literal))
     if name is not None:
       if not name.isidentifier() or spec or conversion:
-        raise ValueError(f'the field {{{name}}} is more than a name')
+        raise UserError(f'the field {{{name}}} is more than a name')
       pieces.append(f'{{{name}}}')
   return ''.join(pieces)
 

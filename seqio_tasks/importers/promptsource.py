@@ -18,6 +18,7 @@ import yaml
 
 from seqio_tasks.bank.instruction import make_instruction
 from seqio_tasks.bank.layouts import Answer, Layout
+from seqio_tasks.errors import UserError
 from seqio_tasks.importers import LeftOut, Part, SourceError, literal_template
 
 
@@ -66,11 +67,11 @@ def _part(path: pathlib.Path, dataset: str) -> Part:
 def _layout(text: str, choices: str | None) -> Layout:
   question, separator, answer = text.partition('|||')
   if not separator:
-    raise ValueError('it has no answer')
+    raise UserError('it has no answer')
   space = None
   if choices:
     if '{{' in choices or '{%' in choices:
-      raise ValueError('its answer choices depend on the example')
+      raise UserError('its answer choices depend on the example')
     space = tuple(c.strip() for c in choices.split('|||'))
   output = _template(answer.strip())
   if output in ('{answer_choice}', '{answer}'):
@@ -83,7 +84,7 @@ def _template(text: str) -> str:
   pieces: list[str] = []
   for node in jinja2.Environment(autoescape=False).parse(text).body:
     if not isinstance(node, jinja2.nodes.Output):
-      raise ValueError(f'it computes something ({type(node).__name__.lower()})')
+      raise UserError(f'it computes something ({type(node).__name__.lower()})')
     pieces += [_piece(inner) for inner in node.nodes]
   return ''.join(pieces)
 
@@ -96,4 +97,4 @@ def _piece(node: Any) -> str:
       return '{' + node.name + '}'
     case jinja2.nodes.Getitem(node=jinja2.nodes.Name(name='answer_choices'), arg=jinja2.nodes.Name(name='label')):
       return '{answer_choice}'
-  raise ValueError(f'it computes something ({type(node).__name__.lower()})')
+  raise UserError(f'it computes something ({type(node).__name__.lower()})')

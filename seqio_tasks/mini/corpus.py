@@ -22,6 +22,7 @@ import random
 import re
 import sys
 
+from seqio_tasks.errors import UserError
 from seqio_tasks.mini.vocabulary import everyday_words
 
 _PARTS = {'noun': 'n', 'verb': 'v', 'adj': 'a', 'adv': 'r'}
@@ -54,7 +55,7 @@ class Synset:
   antonyms: tuple[str, ...]
 
 
-class CorpusError(ValueError):
+class CorpusError(UserError):
   """WordNet's files are missing or not as they should be."""
 
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from seqio_tasks.errors import UserError
 from seqio_tasks.mini.vocabulary import everyday_words
 
 Example = dict[str, Any]
@@ -68,9 +69,9 @@ def generate(task: str, split: str, num_examples: int, seed: int = 0, more_words
     ValueError: for an unknown task or split, or if the split has fewer different examples than asked for.
   """
   if task not in TASKS:
-    raise ValueError(f'unknown task {task!r} of the mini suite; choose among {", ".join(TASKS)}')
+    raise UserError(f'unknown task {task!r} of the mini suite; choose among {", ".join(TASKS)}')
   if split not in SPLITS:
-    raise ValueError(f'unknown split {split!r} of the mini suite; choose among {", ".join(SPLITS)}')
+    raise UserError(f'unknown split {split!r} of the mini suite; choose among {", ".join(SPLITS)}')
   rng = np.random.default_rng(_hash(task, split, str(seed)))
   if task in _LETTER_OF_WORD:
     return _of_words(task, split, num_examples, rng, more_words)
@@ -88,7 +89,7 @@ def generate(task: str, split: str, num_examples: int, seed: int = 0, more_words
     seen.add(key)
     examples.append(_example(task, split, len(examples), fields, gold, options))
   if len(examples) < num_examples:
-    raise ValueError(f'{task}:{split} has {len(examples)} different examples, not {num_examples}; ask for fewer')
+    raise UserError(f'{task}:{split} has {len(examples)} different examples, not {num_examples}; ask for fewer')
   return examples
 
 

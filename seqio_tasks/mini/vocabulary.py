@@ -18,6 +18,8 @@ import sys
 import tempfile
 from typing import TYPE_CHECKING
 
+from seqio_tasks.errors import UserError
+
 if TYPE_CHECKING:
   import seqio
 
@@ -59,7 +61,7 @@ def train(corpus: str, out: str, pieces: int = PIECES) -> None:
 
   text = os.path.join(corpus, 'train.txt')
   if not os.path.isfile(text):
-    raise FileNotFoundError(f'no {text}; make it with `python -m seqio_tasks.mini.corpus --out {corpus}`')
+    raise UserError(f'no {text}; make it with `python -m seqio_tasks.mini.corpus --out {corpus}`')
   words = everyday_words()
   os.makedirs(os.path.dirname(os.path.abspath(out)), exist_ok=True)
 

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from seqio_tasks.bank import instruction
 from seqio_tasks.bank import templates as templates_lib
+from seqio_tasks.errors import UserError
 from seqio_tasks.pipeline import flattening
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ class TemplateTable:
 def compile_templates(templates: Sequence[str]) -> TemplateTable:
   """Cuts templates into a table; ValueError if there is none or one is malformed."""
   if not templates:
-    raise ValueError('no template to compile; give at least one')
+    raise UserError('no template to compile; give at least one')
   parsed = [templates_lib.parse_template(template) for template in templates]
   names = tuple(dict.fromkeys(name for pairs in parsed for _, name in pairs if name))
   index = {'': 0} | {name: i + 1 for i, name in enumerate(names)}
@@ -97,7 +98,7 @@ class StackPhrasings:
 
     max_inputs = _length(self.sequence_length, 'inputs')
     if max_inputs is not None and self.num_phrasings > max_inputs:
-      raise ValueError(
+      raise UserError(
         f"num_phrasings is {self.num_phrasings} but sequence_length['inputs'] is {max_inputs}: "
         'seqio trims the first axis of inputs, the phrasings, to that length; raise '
         "sequence_length['inputs'] or lower num_phrasings"
@@ -284,9 +285,9 @@ def stack_phrasings(
   """
   canonical, paraphrases = tuple(canonical), tuple(paraphrases)
   if not canonical:
-    raise ValueError('there is no canonical instruction to draw from; give at least one')
+    raise UserError('there is no canonical instruction to draw from; give at least one')
   if not 1 <= num_phrasings <= 1 + len(paraphrases):
-    raise ValueError(
+    raise UserError(
       f'num_phrasings is {num_phrasings}, but task {canonical[0].task!r} has {len(paraphrases)} '
       f'paraphrases; choose 1 to {1 + len(paraphrases)}'
     )
@@ -294,7 +295,7 @@ def stack_phrasings(
   flat = flattening.flatten((*canonical, *paraphrases))
   if paraphrases and len(flat.answers) > 1:
     first = [flat.instructions[flat.answer_index.index(k)].id for k in (0, 1)]
-    raise ValueError(
+    raise UserError(
       f'{first[0]} and {first[1]} ask for the answer in two forms, so that they cannot be aligned with each other; '
       'give instructions of one form'
     )
@@ -338,7 +339,7 @@ def _checked(
 ) -> flattening.FlatPhrasings:
   instructions = tuple(instructions)
   if not instructions:
-    raise ValueError('there is no instruction to evaluate under; give at least one')
+    raise UserError('there is no instruction to evaluate under; give at least one')
   _check_unique(instructions)
   return flattening.flatten(instructions, examples)
 
@@ -347,14 +348,14 @@ def _check_unique(instructions: Sequence[instruction.Instruction]) -> None:
   counts = collections.Counter(i.id for i in instructions)
   repeated = sorted(id_ for id_, n in counts.items() if n > 1)
   if repeated:
-    raise ValueError(f'instructions that stand twice: {repeated}; keep each once')
+    raise UserError(f'instructions that stand twice: {repeated}; keep each once')
 
 
 def _length(sequence_length: Mapping[str, int] | None, feature: str) -> int | None:
   """A feature's maximal length in tokens, None for no limit."""
   length = (sequence_length or {}).get(feature)
   if length is not None and length < 1:
-    raise ValueError(f'sequence_length[{feature!r}] is {length}; it must be at least 1, for EOS')
+    raise UserError(f'sequence_length[{feature!r}] is {length}; it must be at least 1, for EOS')
   return length
 
 
@@ -363,7 +364,7 @@ def _field_reader(table: TemplateTable, dataset: tf.data.Dataset):
   present = [name.removeprefix(FIELD_PREFIX) for name in dataset.element_spec if name.startswith(FIELD_PREFIX)]
   missing = [name for name in table.field_names if name not in present]
   if missing:
-    raise ValueError(f'the templates name the fields {missing}, which the examples lack; they have {present}')
+    raise UserError(f'the templates name the fields {missing}, which the examples lack; they have {present}')
   return lambda example: {name: example[FIELD_PREFIX + name] for name in table.field_names}
 
 

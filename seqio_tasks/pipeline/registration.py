@@ -26,6 +26,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from seqio_tasks.bank import instruction, layouts
+from seqio_tasks.errors import UserError
 from seqio_tasks.pipeline import flattening, phrasings, seqio_metrics
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ Examples = Sequence[Example] | Callable[[], Sequence[Example]]
 _SHUFFLE_BUFFER_SIZE = 256
 
 
-class RegistrationError(ValueError):
+class RegistrationError(UserError):
   """A task or mixture cannot be registered; the message names it and the cure."""
 
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from seqio_tasks.errors import UserError
+
 if TYPE_CHECKING:
   import seqio
   import tensorflow as tf
@@ -47,7 +49,7 @@ def register_span_corruption(
 
   path = os.path.join(os.path.expanduser(directory), 'train.txt')
   if not os.path.isfile(path):
-    raise FileNotFoundError(f'CORPUS: no {path}; make it with `python -m seqio_tasks.mini.corpus --out {directory}`')
+    raise UserError(f'CORPUS: no {path}; make it with `python -m seqio_tasks.mini.corpus --out {directory}`')
   if name in seqio.TaskRegistry.names():
     return name
 

@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pytest
 
+from seqio_tasks.errors import UserError
 from seqio_tasks.mini import vocabulary
 from seqio_tasks.pipeline import span_corruption
 
@@ -81,7 +82,7 @@ def test_the_task(tiny_vocabulary_path, tmp_path):
 
 
 def test_missing_corpus(tiny_vocabulary_path, tmp_path):
-  with pytest.raises(FileNotFoundError, match='make it with `python -m seqio_tasks.mini.corpus'):
+  with pytest.raises(UserError, match='make it with `python -m seqio_tasks.mini.corpus'):
     span_corruption.register_span_corruption(None, str(tmp_path))
 
 
