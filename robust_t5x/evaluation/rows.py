@@ -1,26 +1,29 @@
-"""The rows of evaluation tasks."""
+"""The rows of evaluation tasks: every example under every phrasing, tokenised."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from robust_t5x.runtime import errors
+from robust_t5x.runtime.errors import UsageError
+
+# A row as the task's features have it: `inputs` is an array of tokens, texts are strings, lists are strings in JSON.
+Row = Mapping[str, Any]
 
 
-def read_task(name: str, task_feature_lengths: Mapping[str, int], split: str) -> list[dict[str, Any]]:
-  """The rows of a flat evaluation task, tokenised.
+def read_task(name: str, task_feature_lengths: Mapping[str, int], split: str) -> list[Row]:
+  """The rows of a flat evaluation task.
 
   Raises:
-    launcher.UsageError: if the task has no such split or no rows.
+    UsageError: if the task has no such split or no rows.
   """
   import seqio
 
   task = seqio.get_mixture_or_task(name)
   if split not in task.splits:
-    raise errors.UsageError(f'SPLIT: task {name} has no split {split!r}, only {", ".join(task.splits)}')
+    raise UsageError(f'SPLIT: task {name} has no split {split!r}, only {", ".join(task.splits)}')
   ds = task.get_dataset(dict(task_feature_lengths), split=split, shuffle=False)
-  rows = []
+  rows: list[Row] = []
   for row in ds.as_numpy_iterator():
     rows.append({k: v.decode() if isinstance(v, bytes) else v for k, v in row.items()})
   if not rows:
-    raise errors.UsageError(f'task {name} has no examples in split {split!r}')
+    raise UsageError(f'task {name} has no examples in split {split!r}')
   return rows

@@ -8,6 +8,7 @@ import numpy as np
 
 from robust_t5x.reports.tables import percent, points
 from robust_t5x.results import schema
+from robust_t5x.results.scorers import SCORERS
 
 
 def finding(comparison: Any, summary: Any) -> str:
@@ -137,17 +138,12 @@ def _left_out(record: Mapping[str, Any], model: str) -> list[str]:
 def methods(comparison: Any) -> list[str]:
   """How the numbers came about, in words."""
   scorers = sorted({scorer_of(r) for r in comparison.records.values()})
-  described = {
-    'exact_match': 'exact match of the greedy output with a right answer, case and punctuation folded',
-    'rank_likelihood': 'whether the option with the highest log-likelihood is right',
-    'lmentry': "LMentry's own rules on the greedy output",
-    'paper_logits': "InstructionEval's number, the options' pieces read off one greedy decode, which is not a likelihood",
-  }
+  described = {name: SCORERS[name].words if name in SCORERS else 'as published' for name in scorers}
   seeds = {model: len(runs) for model, runs in comparison.runs.items() if len(runs) > 1}
   return [
     'Every example was answered under every phrasing of its dataset. A phrasing is observed if it stems from a '
     'collection that the model was tuned on, unobserved if it is an equivalent that was not.',
-    'Score: ' + '; '.join(f'{s}: {described.get(s, "as published")}' for s in scorers) + '.',
+    'Score: ' + '; '.join(f'{name}: {said}' for name, said in described.items()) + '.',
     'A metric is computed for each dataset and then averaged over datasets. ' + intervals_note(comparison)
     + ' Drawn with replacement, phrasings within each group, 1,000 times, from seed 0; the datasets are taken as given.',
     ('Seeds: ' + ', '.join(f'{count} of {model}' for model, count in seeds.items()) + '; they are averaged, and the '
