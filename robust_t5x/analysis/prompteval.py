@@ -8,7 +8,6 @@ evaluation of all cells would have given, with the uncertainty of not having don
 from collections.abc import Sequence
 import dataclasses
 import re
-from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Float
 import numpy as np
@@ -19,12 +18,10 @@ import scipy.sparse
 import scipy.special
 import scipy.stats
 
-from robust_t5x.analysis import metrics, statistics
+from robust_t5x.analysis.comparison import Comparison
+from robust_t5x.analysis.metrics import CASE_METRICS, METRICS
+from robust_t5x.analysis.statistics import Interval, interval
 from seqio_tasks.errors import UserError
-
-if TYPE_CHECKING:
-  from robust_t5x.analysis import comparison as comparison_lib
-
 
 DRAWS = 200
 _SUMMARY = {'mean': 'AvgP', 'worst': 'worst phrasing', 'best': 'MaxP', 'sd': 'sd'}
@@ -94,24 +91,24 @@ class Estimate:
     """
     return np.sort(self.draws, axis=-1).mean(0)
 
-  def interval(self, metric: str, level: float = 0.95) -> statistics.Interval:
+  def interval(self, metric: str, level: float = 0.95) -> Interval:
     """A metric of `accuracies` (a name in metrics.METRICS), with the spread of the draws around it.
 
     The ends are the draws' quantiles, shifted so that their mean is the estimate. They hold the mean over phrasings (AvgP);
     those of extremes and spreads (MaxP, worst, spread, sd) rest on the model being right, and are a rough guide.
 
     Raises:
-      ValueError: if the metric is one of cases (metrics.CASE_METRICS), which accuracies do not give.
+      UserError: if the metric is one of cases (metrics.CASE_METRICS), which accuracies do not give.
     """
-    if metric not in metrics.METRICS or metric in metrics.CASE_METRICS:
-      raise UserError(f'{metric!r} is no metric of accuracies; use another of {", ".join(metrics.METRICS)}')
+    if metric not in METRICS or metric in CASE_METRICS:
+      raise UserError(f'{metric!r} is no metric of accuracies; use another of {", ".join(METRICS)}')
     everything = np.concatenate([self.accuracies[None], self.draws])
-    return statistics.interval(metrics.METRICS[metric](everything[:, None, :]), level, bounds=(0, 1))
+    return interval(METRICS[metric](everything[:, None, :]), level, bounds=(0, 1))
 
-  def quantile(self, share: float, level: float = 0.95) -> statistics.Interval:
+  def quantile(self, share: float, level: float = 0.95) -> Interval:
     """The accuracy that a share of the phrasings stay below, as `interval` gives it."""
     everything = np.concatenate([self.accuracies[None], self.draws])
-    return statistics.interval(np.quantile(everything, share, axis=-1), level, bounds=(0, 1))
+    return interval(np.quantile(everything, share, axis=-1), level, bounds=(0, 1))
 
 
 def estimate(
@@ -149,7 +146,7 @@ def estimate(
   return Estimate((known + expected) / n, possible / n, int(there.sum()), there.size)
 
 
-def estimates(comparison: 'comparison_lib.Comparison') -> pd.DataFrame:
+def estimates(comparison: Comparison) -> pd.DataFrame:
   """Estimates of every model, dataset and group of a comparison whose cells were sampled.
 
   The templates' words are covariates of the phrasings where the templates are known.

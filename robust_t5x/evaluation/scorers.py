@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 import json
-from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -10,21 +9,10 @@ import pandas as pd
 from robust_t5x.evaluation.rows import Row
 from robust_t5x.results.schema import COLUMNS
 from robust_t5x.results.scorers import Runner, Scored, Scorer
+from seqio_tasks.pipeline.registration import EvaluationTask
 
 
-class Task(Protocol):
-  """What a results table takes from an evaluation task: see registration.EvaluationTask."""
-
-  @property
-  def dataset(self) -> str:
-    """Name of the dataset."""
-
-  @property
-  def group(self) -> str:
-    """Group of its phrasings."""
-
-
-def score_task(runner: Runner, rows: Sequence[Row], task: Task, scorer: Scorer, label: str) -> pd.DataFrame:
+def score_task(runner: Runner, rows: Sequence[Row], task: EvaluationTask, scorer: Scorer, label: str) -> pd.DataFrame:
   """Scores the rows of one task.
 
   Args:

@@ -16,7 +16,7 @@ import os
 import numpy as np
 import pandas as pd
 
-from robust_t5x.results.schema import COLUMNS, LeftOut, Record
+from robust_t5x.results.schema import COLUMNS, OBSERVED, LeftOut, Record
 from seqio_tasks.errors import UserError
 
 # Columns of a table of accuracies; num_examples is missing where the source does not say it.
@@ -133,7 +133,7 @@ def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list
       # Examples of few-shot prompts make another measurement.
       'dataset': rows['Dataset'].str.strip().where(shots == '0', rows['Dataset'].str.strip() + ', shots: ' + shots),
       'instruction_id': rows['Collection'].str.strip() + '/' + types + '/' + rows['ID'].str.strip(),
-      'group': types.where(~types.isin(_OBSERVED_TYPES), 'observed').str.lower(),
+      'group': types.where(~types.isin(_OBSERVED_TYPES), OBSERVED).str.lower(),
       'scorer': rows['Metric'].str.strip(),
       'score': score,
       'num_examples': np.nan,

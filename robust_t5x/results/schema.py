@@ -17,6 +17,7 @@ COLUMNS = (
   'option_scores', 'matched_option', 'truncated_tokens',
 )  # fmt: skip
 EXAMPLE, PHRASING = 'example', 'phrasing'  # grains
+OBSERVED, UNOBSERVED = 'observed', 'unobserved'  # the groups of phrasings that the gap is between; there may be others
 
 
 class Sample(TypedDict):

@@ -5,6 +5,7 @@ import pytest
 import scipy.stats
 
 from robust_t5x.analysis import significance, statistics
+from robust_t5x.analysis.metrics import average_performance
 
 NAN = np.nan
 
@@ -39,7 +40,9 @@ def test_bootstrap_p_is_the_t_tests_for_a_mean():
     pair = rng.random((2, 300, 1))
     pair[1] += shift
     resamples = statistics.resample([{'a': pair}], replicates=4000)
-    values = statistics.over_datasets(resamples, lambda g: g['a'].metric('AvgP')[:, 1] - g['a'].metric('AvgP')[:, 0])
+    values = statistics.over_datasets(
+      resamples, lambda g: average_performance(g['a'])[:, 1] - average_performance(g['a'])[:, 0]
+    )
     expected = scipy.stats.ttest_rel(pair[1, :, 0], pair[0, :, 0]).pvalue
     assert significance.bootstrap_p(values) == pytest.approx(expected, abs=0.03)
   assert significance.bootstrap_p(np.r_[1.0, np.full(99, 1.0)]) == pytest.approx(0.01)
