@@ -75,7 +75,7 @@ def dataset_table(inputs: Inputs) -> Table:
 def metric_table(inputs: Inputs, summary: Summary) -> Table:
   """A row for each model and group: every metric."""
   names = inputs.metric_names
-  rows = [
+  rows: list[Sequence[Cell]] = [
     (model, group, *(summary.values[model, group, name] for name in names))
     for model in inputs.models
     for group in inputs.groups

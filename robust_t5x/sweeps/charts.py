@@ -20,6 +20,8 @@ _ROW, _STEP = 22, 13  # of dot plots: height of a value's name and of each serie
 _LOG = 8  # a ratio of largest to smallest value from which on an axis is logarithmic
 _SHAPES = tuple(SHAPES.values())
 
+Place = Callable[[float], tuple[float, float]]  # of a metric's value: x and y
+
 
 @dataclasses.dataclass(frozen=True)
 class Point:
@@ -121,6 +123,9 @@ def _curves(
   def down(metric: float) -> float:
     return scale.place(metric, bottom, _TOP)
 
+  def above(x: float) -> Place:
+    return lambda metric: (x, down(metric))
+
   parts = []
   for tick in scale.ticks:
     y = down(tick)
@@ -143,7 +148,7 @@ def _curves(
       path = 'L'.join(f'{x:.1f},{down(point.mean)}' for x, point in at)
       parts.append(element('path', class_='line', data_s=look.colour, d=f'M{path}'))
     for x, point in at:
-      parts += _marks(one.label, point, look, lambda metric, x=x: (x, down(metric)))
+      parts += _marks(one.label, point, look, above(x))
   return _HEIGHT, parts
 
 
@@ -163,6 +168,9 @@ def _rows(
   def across(metric: float) -> float:
     return scale.place(metric, left, _WIDTH - _RIGHT)
 
+  def beside(y: float) -> Place:
+    return lambda metric: (across(metric), y)
+
   parts = []
   for tick in scale.ticks:
     x = across(tick)
@@ -175,11 +183,11 @@ def _rows(
     for one, look in zip(series, looks, strict=True):
       if value in one.points:
         y = top + _ROW + _STEP * (look.lane + 0.5) - 2
-        parts += _marks(one.label, one.points[value], look, lambda metric, y=y: (across(metric), y))
+        parts += _marks(one.label, one.points[value], look, beside(y))
   return bottom + 26, parts
 
 
-def _marks(name: str, point: Point, look: _Look, at: Callable[[float], tuple[float, float]]) -> list[Markup]:
+def _marks(name: str, point: Point, look: _Look, at: Place) -> list[Markup]:
   """Seeds as dots, the interval as a bar, the mean as a mark; `at` gives a value's x and y."""
   parts = []
   if point.low is not None and point.high is not None:
