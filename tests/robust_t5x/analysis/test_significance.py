@@ -1,5 +1,7 @@
 """Tests of one model against another: known values, scipy, and how often a test is wrong."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -53,3 +55,21 @@ def test_cohens_h():
   assert significance.cohens_h(1, 0) == pytest.approx(np.pi)
   assert significance.cohens_h(0.5, 0.5) == 0
   assert significance.cohens_h(0.6, 0.5) == pytest.approx(0.2014, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+  ('a', 'b', 'expected'),
+  [
+    # Means of the examples over phrasings: differences 1, 0.5, 0 and -0.5: mean 0.25, sample sd sqrt(1.25 / 3).
+    ([[0, 0], [0, 1], [1, 1], [1, 0]], [[1, 1], [1, 1], [1, 1], [0, 0]], 0.25 / math.sqrt(1.25 / 3)),
+    ([[1, 1], [0, 0]], [[1, 1], [0, 0]], math.nan),
+    ([[0.0, np.nan], [0, 0], [1, 0]], [[1, 1], [0, 0], [1, 0]], (1 / 3) / math.sqrt(1 / 3)),
+  ],
+)
+def test_cohens_d(a, b, expected):
+  pair = (np.asarray(a, float), np.asarray(b, float))
+  assert significance.cohens_d([pair]) == pytest.approx(expected, nan_ok=True)
+
+
+def test_odds_ratio():
+  assert significance.odds_ratio(1 + 0, 3 + 6) == pytest.approx(9.5 / 1.5)
