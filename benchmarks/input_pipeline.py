@@ -78,7 +78,7 @@ def main():
 
   quiet.import_tensorflow()
 
-  from robust_t5x.evaluation import rows as rows_lib
+  from robust_t5x.evaluation.rows import read_task
   from robust_t5x.models import robust
   from robust_t5x.training import data as data_lib
 
@@ -91,7 +91,7 @@ def main():
     return sum(len(b['encoder_input_tokens']) for b in itertools.islice(batches, arguments.items // 64))
 
   def evaluation():
-    return len(rows_lib.read_task(flat, LENGTHS, 'test'))
+    return len(read_task(flat, LENGTHS, 'test'))
 
   measured = {'training': [], 'evaluation': []}
   for n in range(1 + arguments.rounds):

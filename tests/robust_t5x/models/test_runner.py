@@ -14,9 +14,10 @@ import scipy.special
 from robust_t5x import objectives
 from robust_t5x.analysis import representation
 from robust_t5x.checkpoints import huggingface, vocabularies
-from robust_t5x.evaluation import scorers
+from robust_t5x.evaluation.scorers import score_task
 from robust_t5x.models import robust, t5, trainable
 from robust_t5x.models import runner as runner_lib
+from robust_t5x.results.scorers import SCORERS
 
 DATA = pathlib.Path(__file__).parents[2] / 'data'
 CONFIG = t5.T5Config(
@@ -112,7 +113,7 @@ def test_paper_logits_fill_the_results_table(model, params):
   ]  # fmt: skip
   runner = runner_lib.Runner(model, params, batch_size=4, max_input=96)
   task = types.SimpleNamespace(dataset='letters', group='unobserved')
-  table = scorers.score_task(runner, rows, task, 'paper_logits', 'tiny')
+  table = score_task(runner, rows, task, SCORERS['paper_logits'], 'tiny')
   expected = runner.score_free_running(inputs, [['A', 'B']] * 3)
   assert set(table['scorer']) == {'paper_logits'} and table['matched_option'].all()
   for found, scores, prediction, score in zip(
