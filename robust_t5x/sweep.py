@@ -1,8 +1,7 @@
 """Trains and evaluates every cell of a grid of settings, into one table of results.
 
-`robust-t5x sweep --gin_file=gin/runs/align_mini.gin --gin_file=gin/adapters/prefix.gin --grid LEARNING_RATE=0.03,0.1 \\
-  --grid gin_file=gin/objectives/kl.gin,gin/objectives/likelihood.gin --seeds 0,1,2 \\
-  --eval_gin_file=gin/runs/eval_mini.gin --out out/sweep`
+`robust-t5x sweep align_mini --gin_file=gin/adapters/prefix.gin --grid LEARNING_RATE=0.03,0.1 \\
+  --grid gin_file=gin/objectives/kl.gin,gin/objectives/likelihood.gin --seeds 0,1,2 --eval mini --out out/sweep`
 
 A finished cell is found and not run again, whatever the grid that it stems from; see docs/sweeps.md.
 """
@@ -21,7 +20,7 @@ import sys
 import threading
 from typing import Any
 
-from robust_t5x.runtime import errors, progress, quiet
+from robust_t5x.runtime import errors, launcher, progress, quiet, recipes
 from robust_t5x.sweeps import cell as cell_lib
 from robust_t5x.sweeps import check, grid
 from seqio_tasks.errors import UserError
@@ -31,18 +30,21 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
   """Parses the command line.
 
   Returns:
-    Namespace with command (as typed), gin_file, bindings (name -> value), axes (list of sweep_grid.Axis), eval_gin_file, eval_bindings,
+    Namespace with command (as typed), gin_file (the recipe's first), bindings (name -> value), axes (list of sweep_grid.Axis), eval_gin_file, eval_bindings,
     passed (flags for all runs), out, baseline, dry_run, stop_on_error, jobs.
 
   Raises:
     UsageError: for what cannot be used, with the cure.
   """
   parser = argparse.ArgumentParser(
-    prog='robust-t5x sweep', description=__doc__.splitlines()[0], allow_abbrev=False,
-    epilog='Settings of all training runs are given with --gin.NAME=VALUE, those of all evaluations with '
-    '--eval.NAME=VALUE, where VALUE is a Python literal.',
+    prog='robust-t5x sweep', usage='%(prog)s RECIPE [--MACRO=VALUE ...] [--eval RECIPE] [--eval.MACRO=VALUE ...] --out DIR [...]',
+    description=__doc__.splitlines()[0], allow_abbrev=False, add_help=False,
+    epilog='Settings of all training runs are given as those of robust-t5x train are, those of all evaluations with '
+    '--eval.NAME=VALUE, where VALUE is a Python literal or else a string.',
   )  # fmt: skip
   add = parser.add_argument
+  add('-h', '--help', action='store_true', help='behind a recipe: its macros, what they are and are for')
+  add('--eval', metavar='RECIPE', help='recipe of the evaluations')
   add('--gin_file', action='append', default=[], metavar='FILE', help='gin file of the training runs; repeatable')
   add('--eval_gin_file', action='append', default=[], metavar='FILE', help='gin file of the evaluations; repeatable')
   add(
@@ -57,18 +59,13 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
   add('--jobs', type=int, default=1, metavar='N', help='cells run together')
   for name in ('gin_search_paths', 'tfds_data_dir', 'seqio_additional_cache_dirs'):
     add(f'--{name}', metavar='DIRS', help='as for robust-t5x train')
-  rest: list[str] = []
-  bindings: dict[str, dict[str, str]] = {'gin': {}, 'eval': {}}
-  for argument in argv:
-    match = re.fullmatch(r'--(gin|eval)\.([^=\s]+)=(.*)', argument, re.DOTALL)
-    if match:
-      bindings[match[1]][match[2]] = grid.normalised(match[3])
-    elif re.match(r'--(gin|eval)\.', argument):
-      raise errors.UsageError(f'{argument}: write --gin.NAME=VALUE in one argument, such as --gin.TRAIN_STEPS=100')
-    else:
-      rest.append(argument)
-  flags = parser.parse_args(rest)
-  flags.bindings, flags.eval_bindings = bindings['gin'], bindings['eval']
+  recipe, bindings, rest = launcher.read_settings(argv, 'train')
+  eval_bindings, rest = _eval_settings(rest)
+  flags = launcher.parse_rest(parser, rest, recipe, 'train')
+  if flags.eval:
+    flags.eval_gin_file.insert(0, recipes.find('eval', flags.eval).file)
+  flags.bindings = {name: grid.normalised(value) for name, value in bindings}
+  flags.eval_bindings = eval_bindings
   for kind, given, own in (
     ('gin', flags.bindings, grid.TRAIN_OWN),
     ('eval', flags.eval_bindings, grid.EVAL_OWN),
@@ -77,9 +74,9 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
       if name in given:
         raise errors.UsageError(f'--{kind}.{name}: the sweep sets it itself; leave it out')
   if not flags.gin_file:
-    raise errors.UsageError('no --gin_file; give those of a robust-t5x train, such as gin/runs/align_mini.gin')
+    raise errors.UsageError('no recipe and no --gin_file; give those of a robust-t5x train, such as align_mini')
   if not flags.eval_gin_file:
-    raise errors.UsageError('no --eval_gin_file; give those of a robust-t5x eval, such as gin/runs/eval_mini.gin')
+    raise errors.UsageError('no --eval and no --eval_gin_file; give those of a robust-t5x eval, such as --eval mini')
   if '://' in flags.out:
     raise errors.UsageError(f'--out {flags.out}: a sweep keeps its records on disk; give a local directory')
   if flags.jobs < 1:
@@ -91,6 +88,20 @@ def parse_flags(argv: Sequence[str]) -> argparse.Namespace:
   names = ('gin_search_paths', 'tfds_data_dir', 'seqio_additional_cache_dirs')
   flags.passed = [f'--{name}={getattr(flags, name)}' for name in names if getattr(flags, name)]
   return flags
+
+
+def _eval_settings(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+  """Takes the --eval.NAME=VALUE out of a command line: name -> value in gin's writing, and the other arguments."""
+  settings, others = {}, []
+  for argument in argv:
+    match = re.fullmatch(r'--eval\.([^=\s]+)=(.*)', argument, re.DOTALL)
+    if match:
+      settings[match[1]] = match[2] if match[2][:1] in ('@', '%') else recipes.literal(match[2], f'--eval.{match[1]}')
+    elif argument.startswith('--eval.'):
+      raise errors.UsageError(f'{argument}: write --eval.NAME=VALUE in one argument, such as --eval.NUM_EXAMPLES=10')
+    else:
+      others.append(argument)
+  return settings, others
 
 
 def plan(flags: argparse.Namespace) -> tuple[list[cell_lib.CellRun], dict[str, tuple[str, list[str]]]]:

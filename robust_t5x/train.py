@@ -1,6 +1,6 @@
 """Trains: an adapter on a frozen backbone, or a whole model, as the gin files say.
 
-`python -m robust_t5x.train --gin_file=gin/runs/align_mini.gin --gin.MODEL_DIR="'out/run'"`
+`robust-t5x train quickstart --MODEL_DIR=out/adapter`; `robust-t5x train --help` lists the recipes.
 """
 
 from collections.abc import Callable, Mapping, Sequence

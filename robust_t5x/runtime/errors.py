@@ -17,7 +17,7 @@ def check_required(names: dict[str, Any]) -> None:
   """Raises UsageError naming each macro of `names` that is None."""
   missing = [name for name, value in names.items() if value is None]
   if missing:
-    flags = ' '.join(f'--gin.{name}=...' for name in missing)
+    flags = ' '.join(f'--{name}=...' for name in missing)
     raise UsageError(f'not set: {", ".join(missing)}; add {flags} or a gin file that sets them')
 
 

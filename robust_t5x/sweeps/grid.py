@@ -11,10 +11,9 @@ import itertools
 import json
 import os
 import re
-import shlex
 from typing import Any
 
-from robust_t5x.runtime import errors
+from robust_t5x.runtime import errors, recipes
 
 FILES = 'gin_file'  # the name that makes gin files an axis
 NO_FILE = 'none'  # a value of such an axis: no file
@@ -181,10 +180,8 @@ def shell(arguments: Sequence[str]) -> str:
 
 
 def _quoted(argument: str) -> str:
-  match = re.fullmatch(r'(--(?:gin|eval)\.[\w./]+=)(.*)', argument, re.DOTALL)
-  if match and "'" in match[2] and not re.search(r'["$`\\!]', match[2]):
-    return f'{match[1]}"{match[2]}"'
-  return shlex.quote(argument)
+  match = re.fullmatch(r'(--[\w./]+=)(.*)', argument, re.DOTALL)
+  return match[1] + recipes.quoted(match[2]) if match else recipes.quoted(argument)
 
 
 def _short(name: str) -> str:
