@@ -164,14 +164,14 @@ def help_text(recipe: Recipe) -> str:
     here = [m for m in known if m.value is not None and m.file is file]
     if here:
       about = 'the recipe itself' if file.name == recipe.file else _purpose(file)
-      lines += ['', *_wrapped(f'{file.name}: {about}', 0)]
+      lines += ['', *_wrapped(f'{file.name}: {about}', 0, 2)]
     for macro in here:
-      if not _is_part(macro):
+      if not is_part(macro):
         lines += _entry(_flag(macro), macro.words)
   return '\n'.join(lines)
 
 
-def _is_part(macro: Macro) -> bool:
+def is_part(macro: Macro) -> bool:
   """Whether another file is needed for another value, as for a model or an objective."""
   return bool(re.match(r'\[?@', macro.value or '')) and (not macro.words or bool(_folder(macro)))
 
@@ -216,9 +216,10 @@ def _entry(flag: str, words: str) -> list[str]:
   return [f'  {flag:<{column - 2}}{lines[0].lstrip() if lines else ""}'.rstrip(), *lines[1:]]
 
 
-def _wrapped(text: str, indent: int) -> list[str]:
+def _wrapped(text: str, indent: int, further: int = 0) -> list[str]:
+  """Lines of a text, each after an indent, those after the first after a further one."""
   width = min(shutil.get_terminal_size((120, 24)).columns, 120)
   return textwrap.wrap(
-    text, width, initial_indent=' ' * indent, subsequent_indent=' ' * (indent or 2), break_long_words=False,
+    text, width, initial_indent=' ' * indent, subsequent_indent=' ' * (indent + further), break_long_words=False,
     break_on_hyphens=False,
   )  # fmt: skip
