@@ -71,7 +71,7 @@ def programs(size, tokens, rows):
   from robust_t5x.models import families, robust, t5
 
   class Vocabulary:
-    eos_id = 1
+    pad_id, eos_id = 0, 1
 
   config = families.config('t5_1_1', size)
   model = robust.RobustModel(t5.Transformer(config), Vocabulary, Vocabulary)

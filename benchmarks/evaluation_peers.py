@@ -48,7 +48,7 @@ def prepare(directory, data, weights, items, phrasings):
   else:
     config = families.config('t5_1_1', weights)
     tokens = np.ones((1, 4), np.int32)
-    params = jax.jit(t5.Transformer(config).init)(jax.random.key(0), tokens, tokens)['params']
+    params = jax.jit(t5.Transformer(config).init)(jax.random.key(0), *[tokens] * 3)['params']
     huggingface.save(str(directory / 'model'), config, params)
     shutil.copyfile(data / 'vocab' / 't5.sentencepiece.model', directory / 'model' / 'spiece.model')
   vocabulary = vocabularies.vocabulary(None, checkpoint=str(directory / 'model'))

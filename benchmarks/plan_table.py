@@ -16,8 +16,7 @@ import os
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
-from robust_t5x import objectives, plan
-from robust_t5x.adapters import config as config_lib
+from robust_t5x import adapters, objectives, plan
 from robust_t5x.models import families, robust, t5, trainable
 from robust_t5x.runtime import quiet, topologies
 from robust_t5x.training import optimizers
@@ -31,13 +30,13 @@ WEIGHTS = {'small': 0.15, 'base': 0.5, 'large': 1.5, 'xl': 5.3, 'xxl': 20.8}  # 
 class Vocabulary:
   """What a step needs of a vocabulary."""
 
-  eos_id = 1
+  pad_id, eos_id = 0, 1
 
 
 def settings(size, model_parallel, microbatches):
   """The run in question."""
   config = families.config('flan_t5', size, 'bfloat16', remat=True)
-  module = t5.Transformer(config, config_lib.AdapterConfig(encoder_prefix_length=16))
+  module = t5.Transformer(config, adapters.AdapterConfig(prefix_lengths={'encoder': 16}))
   model = robust.RobustModel(
     module, Vocabulary, Vocabulary, optimizers.adamw(optimizers.warmup_cosine(0.1, 400)), objectives.kl_to_canonical
   )

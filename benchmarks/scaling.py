@@ -27,19 +27,18 @@ def build(width):
   import jax
   import optax
 
-  from robust_t5x import objectives
-  from robust_t5x.adapters import config as config_lib
+  from robust_t5x import adapters, objectives
   from robust_t5x.models import robust, t5, trainable
 
   class Vocabulary:
-    eos_id = 1
+    pad_id, eos_id = 0, 1
 
   config = t5.T5Config(
     vocab_size=512, emb_dim=32, num_heads=4, head_dim=8, num_encoder_layers=1, num_decoder_layers=1, mlp_dim=width
   )
   # Plain descent, so that parameters tell gradients apart, which Adam's first steps do not.
   model = robust.RobustModel(
-    t5.Transformer(config, config_lib.AdapterConfig(length=8)), Vocabulary, Vocabulary, optax.sgd(0.5),
+    t5.Transformer(config, adapters.AdapterConfig(length=8)), Vocabulary, Vocabulary, optax.sgd(0.5),
     objectives.kl_to_canonical,
   )  # fmt: skip
   return model, jax.jit(model.initial_variables)(jax.random.key(0))['params'], trainable.Trainable()

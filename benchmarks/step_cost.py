@@ -18,13 +18,15 @@ import os
 
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
-from robust_t5x import objectives, plan
-from robust_t5x.adapters import config
+from robust_t5x import adapters, objectives, plan
 from robust_t5x.models import families, robust, t5, trainable
 from robust_t5x.runtime import quiet
 from robust_t5x.training import arithmetic, optimizers
 
-ADAPTERS = {'input': config.AdapterConfig(length=16), 'prefix': config.AdapterConfig(encoder_prefix_length=16)}
+ADAPTERS = {
+  'input': adapters.AdapterConfig(length=16),
+  'prefix': adapters.AdapterConfig(prefix_lengths={'encoder': 16}),
+}
 REPLICAS = {'cpu': 1, 'v5p-8': 4}
 INPUTS, TARGETS, EXAMPLES = 256, 16, 2  # examples of a replica
 
@@ -32,7 +34,7 @@ INPUTS, TARGETS, EXAMPLES = 256, 16, 2  # examples of a replica
 class Vocabulary:
   """What a step needs of a vocabulary."""
 
-  eos_id = 1
+  pad_id, eos_id = 0, 1
 
 
 def settings(

@@ -66,14 +66,13 @@ def make_model(optimizer, **options):
   """Our model, and its parameters from a fixed key."""
   import jax
 
-  from robust_t5x import objectives
-  from robust_t5x.adapters import config as config_lib
+  from robust_t5x import adapters, objectives
   from robust_t5x.models import robust, t5
 
   class Vocabulary:
-    eos_id = 1
+    pad_id, eos_id = 0, 1
 
-  module = t5.Transformer(t5.T5Config(**SHAPE), config_lib.AdapterConfig(length=ADAPTER))
+  module = t5.Transformer(t5.T5Config(**SHAPE), adapters.AdapterConfig(length=ADAPTER))
   model = robust.RobustModel(module, Vocabulary, Vocabulary, optimizer, objectives.kl_to_canonical, **options)
   return model, jax.jit(model.initial_variables)(jax.random.key(0))['params']
 

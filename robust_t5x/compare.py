@@ -304,7 +304,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     write(comparison, args.out)
     print(f'\nwrote {os.path.join(args.out, "compare.md")}')
   return 0
-
-
-if __name__ == '__main__':
-  sys.exit(main())

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 import json
 import os
 import shutil
-import sys
 from typing import Any
 
 from robust_t5x.runtime import errors, quiet
@@ -166,9 +165,3 @@ def main(argv: Sequence[str] | None = None) -> int:
   except Exception as e:
     return errors.report_error(e)
   return 0
-
-
-if __name__ == '__main__':
-  from robust_t5x import convert as _convert
-
-  sys.exit(_convert.main())

@@ -159,7 +159,3 @@ def fingerprint(loaded, tasks, task_feature_lengths, split, scorer) -> dict[str,
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
   return launcher.run_configured('eval.evaluate', argv, __doc__.splitlines()[0])
-
-
-if __name__ == '__main__':
-  sys.exit(main())

@@ -6,7 +6,6 @@
 from collections.abc import Sequence
 import json
 import os
-import sys
 from typing import Any
 
 from robust_t5x.runtime import errors, launcher, processes
@@ -89,9 +88,3 @@ def read_rows(path: str) -> list[dict[str, Any]]:
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
   return launcher.run_configured('infer.infer', argv, __doc__.splitlines()[0])
-
-
-if __name__ == '__main__':
-  from robust_t5x import infer as _infer
-
-  sys.exit(_infer.main())

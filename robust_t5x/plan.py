@@ -109,30 +109,29 @@ def plan(settings: Settings, topology: str, steps: Sequence[str] = ('train', 'ev
     ValueError: if the batch does not divide by the replicas and microbatches.
     OutOfMemory: if a step does not fit.
   """
-  from robust_t5x.runtime import partitioning
+  from robust_t5x.models import placement as placement_lib
   from robust_t5x.training import step as step_lib
 
   devices = topologies.devices(topology)
-  mesh = partitioning.make_mesh(settings.model_parallel, devices)
-  step_lib.check_batch(settings.batch_size, settings.microbatches, mesh)
-  partitioning.check_model(settings.model.module.config, mesh)
-  shapes, axes = settings.model.variable_shapes()
+  placement = placement_lib.place(settings.model, settings.model_parallel, devices)
+  step_lib.check_batch(settings.batch_size, settings.microbatches, placement.mesh)
   device = topologies.TPUS[topology].device if topology in topologies.TPUS else None
   programs = {'train': _train_program, 'eval': _eval_program, 'infer': _infer_program}
-  return [programs[name](settings, shapes, axes, mesh, device) for name in steps]
+  return [programs[name](settings, placement, device) for name in steps]
 
 
-def _train_program(settings, shapes, axes, mesh, device) -> Step:
+def _train_program(settings, placement, device) -> Step:
   import jax
 
   from robust_t5x.runtime import partitioning
   from robust_t5x.training import step as step_lib
 
   model = settings.model
-  moving, frozen = settings.trainable.split(shapes)
+  mesh = placement.mesh
+  moving, frozen = settings.trainable.split(placement.shapes)
   state = jax.eval_shape(lambda p: step_lib.initial_state(p, model.optimizer_def), moving)
-  state = partitioning.placed(state, step_lib.state_shardings(state, model.optimizer_def, axes, mesh))
-  frozen = partitioning.placed(frozen, partitioning.param_shardings(axes, frozen, mesh), settings.backbone_dtype)
+  state = partitioning.placed(state, step_lib.state_shardings(state, model.optimizer_def, placement))
+  frozen = placement.placed(frozen, settings.backbone_dtype)
   rows = settings.batch_size
   batch = {
     'encoder_input_tokens': _rows(mesh, rows, settings.phrasings, settings.inputs),
@@ -147,10 +146,10 @@ def _train_program(settings, shapes, axes, mesh, device) -> Step:
   return _step('train', rows, (state, frozen), compiled, cost, mesh, device, seconds)
 
 
-def _eval_program(settings, shapes, axes, mesh, device) -> Step:
+def _eval_program(settings, placement, device) -> Step:
   from robust_t5x.runtime import partitioning
 
-  params = _all_params(settings, shapes, axes, mesh)
+  mesh, params = placement.mesh, _all_params(settings, placement)
   rows = partitioning.round_up(settings.eval_batch_size, mesh)
   step = settings.model.compiled_score(mesh)
   options = _rows(mesh, rows, OPTIONS, settings.targets)
@@ -158,30 +157,27 @@ def _eval_program(settings, shapes, axes, mesh, device) -> Step:
   return _step('eval', rows, params, compiled, _cost(compiled), mesh, device, seconds)
 
 
-def _infer_program(settings, shapes, axes, mesh, device) -> Step:
+def _infer_program(settings, placement, device) -> Step:
   import jax
 
-  from robust_t5x.models import t5
+  from robust_t5x.models import protocol
   from robust_t5x.runtime import partitioning
 
   model = settings.model
-  params = _all_params(settings, shapes, axes, mesh)
+  mesh, params = placement.mesh, _all_params(settings, placement)
   rows = partitioning.round_up(settings.eval_batch_size, mesh)
   tokens = _rows(mesh, rows, settings.inputs)
   compiled, seconds = _compile(model.compiled_decode(mesh), params, tokens, max_length=settings.targets)
-  encode = jax.jit(lambda p, t: model.module.apply({'params': p}, t, method=t5.Transformer.encode))
-  encoder, more = _compile(encode, params, tokens)
-  # Counted are the encoder, the call that makes the cache, and one turn of the loop; a whole output has L turns.
-  whole, first = _cost(compiled), _cost(encoder)
+  read = jax.jit(lambda p, t: protocol.read(model.module, p, t, model.ids.pad))
+  reader, more = _compile(read, params, tokens)
+  # Counted are the pass over the input, the call that makes the cache, and one turn of the loop; a whole output has L turns.
+  whole, first = _cost(compiled), _cost(reader)
   cost = tuple(e + (w - e) / 2 * (1 + settings.targets) for w, e in zip(whole, first, strict=True))
   return _step('infer', rows, params, compiled, cost, mesh, device, seconds + more)
 
 
-def _all_params(settings, shapes, axes, mesh):
-  from robust_t5x.runtime import partitioning
-
-  shardings = partitioning.param_shardings(axes, shapes, mesh)
-  return partitioning.placed(shapes, shardings, settings.model.module.config.dtype)
+def _all_params(settings, placement):
+  return placement.placed(placement.shapes, settings.model.module.config.dtype)
 
 
 def _rows(mesh, *shape):
@@ -363,9 +359,3 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
   parser.add_argument('--topology', help=f'one of {", ".join(topologies.NAMES)}; adds its file of gin/topologies/')
   parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
   parser.add_argument('--steps', default='train,eval,infer', help='which steps to compile, comma-separated')
-
-
-if __name__ == '__main__':
-  from robust_t5x import plan as _plan
-
-  sys.exit(_plan.main())

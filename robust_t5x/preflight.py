@@ -5,7 +5,6 @@
 
 import argparse
 from collections.abc import Sequence
-import sys
 
 from robust_t5x.runtime import errors, launcher, processes, quiet, topologies
 
@@ -23,9 +22,3 @@ def main(argv: Sequence[str] | None = None) -> int:
   except Exception as e:
     return errors.report_error(e)
   return 0
-
-
-if __name__ == '__main__':
-  from robust_t5x import preflight as _preflight
-
-  sys.exit(_preflight.main())

@@ -5,7 +5,6 @@
 
 import argparse
 from collections.abc import Sequence
-import sys
 
 from robust_t5x.runtime import recipes as recipes_lib
 
@@ -17,7 +16,3 @@ def main(argv: Sequence[str] | None = None) -> int:
   listed = '\n\n'.join(f'{verb}\n{recipes_lib.list_text(verb)}' for verb in recipes_lib.VERBS)
   print(f'{listed}\n\nrobust-t5x VERB RECIPE --help says what can be set; --NAME=VALUE sets it.')
   return 0
-
-
-if __name__ == '__main__':
-  sys.exit(main())

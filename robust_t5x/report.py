@@ -34,7 +34,3 @@ def main(argv: Sequence[str] | None = None) -> int:
   print(f'report: {os.path.join(args.out, "report.html")}')
   print(f'finding: {text}')
   return 0
-
-
-if __name__ == '__main__':
-  sys.exit(main())

@@ -17,7 +17,6 @@ from typing import Any
 import numpy as np
 
 from robust_t5x.analysis import representation as analysis_representation
-from robust_t5x.evaluation import states as states_lib
 from robust_t5x.runtime import errors, launcher, processes
 
 
@@ -53,6 +52,7 @@ def represent(
     RepresentationError: naming what does not fit, before long work.
   """
   from robust_t5x.analysis import representation as analysis_representation
+  from robust_t5x.models.runner import Runner
   from robust_t5x.reports import representation as reports_representation
   from robust_t5x.runtime import progress, versions
   from seqio_tasks.pipeline import registration
@@ -66,11 +66,11 @@ def represent(
   models = {analysis_representation.WITHOUT: (loaded.model, loaded.params)}
   if loaded.identity['adapter']:
     models = {
-      analysis_representation.WITHOUT: states_lib.without_adapter(loaded.model, loaded.params),
+      analysis_representation.WITHOUT: loaded.model.without_adapter(loaded.params),
       analysis_representation.WITH: (loaded.model, loaded.params),
     }
   accuracies = read_accuracies(results_dirs, loaded.identity, tuple(models))
-  runners = {label: states_lib.Runner(model, params, batch_size) for label, (model, params) in models.items()}
+  runners = {label: Runner(model, params, batch_size) for label, (model, params) in models.items()}
   datasets: dict[str, list[Any]] = {}
   for task in tasks:
     datasets.setdefault(task.dataset, []).append(task)
@@ -80,7 +80,7 @@ def represent(
       frame, inputs = _rows(members, task_feature_lengths, split, max_examples)
       states = {}
       for label, runner in runners.items():
-        found = runner(inputs)
+        found = runner.states(inputs)
         shape = (frame['example_id'].nunique(), -1)
         states[label] = analysis_representation.States(*(x.reshape(*shape, x.shape[-1]) for x in found))
       phrasings = frame.drop_duplicates('instruction_id')[['group', 'instruction_id', 'template']]
@@ -172,9 +172,3 @@ def _rows(tasks, task_feature_lengths, split, max_examples) -> tuple[Any, list[n
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
   return launcher.run_configured('represent.represent', argv, __doc__.splitlines()[0])
-
-
-if __name__ == '__main__':
-  import sys
-
-  sys.exit(main())

@@ -302,9 +302,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 130
   except Exception as e:
     return errors.report_error(e)
-
-
-if __name__ == '__main__':
-  from robust_t5x import sweep as _sweep
-
-  sys.exit(_sweep.main())

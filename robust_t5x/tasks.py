@@ -390,9 +390,3 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _no_more(rest: Sequence[str]) -> None:
   if rest:
     raise errors.UsageError(f'unknown arguments: {" ".join(rest)}')
-
-
-if __name__ == '__main__':
-  from robust_t5x import tasks as _tasks
-
-  sys.exit(_tasks.main())

@@ -1,17 +1,20 @@
 """Where an adapter sits, and the arrays that follow from it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import math
 import re
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
 from flax import linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 
+from robust_t5x.adapters.sites import PROJECTIONS, Projection, Site
 from seqio_tasks.errors import UserError
+
+READING, ALL = 'reading', 'all'  # sites by what they are for, whatever a family calls them
 
 
 class AdapterError(UserError):
@@ -23,30 +26,33 @@ class AdapterConfig:
   """Where trainable values sit.
 
   Attributes:
-    length: vectors P before the encoder's input; 0 for none.
-    encoder_prefix_length: key-value pairs per encoder layer; 0 for none.
-    decoder_prefix_length: key-value pairs per decoder self-attention layer; 0 for none.
-    cross_prefix_length: key-value pairs per attention of the decoder to the encoding; 0 for none.
+    length: vectors P of the soft prompt before the input; 0 for none.
+    prefix_lengths: key-value pairs per layer for each site: a mapping from a site's name, READING (where the network
+      reads its input) or ALL, to a length; kept as sorted pairs.
     lora_rank: rank R of the additions to projections; 0 for none. They are not scaled: α of the source is R.
-    lora_projections: which projections, of all layers: names of PROJECTIONS.
-    generator_dim: width R of the network that makes additions to the values of the encoder's prefix from each input; 0
-      for none.
+    lora_projections: which projections, of all sites: names of PROJECTIONS.
+    generator_dim: width R of the network that makes additions to the values of the reading site's prefix from each
+      input; 0 for none.
     init_range: the random initialisation of vectors, keys and values is uniform in [-init_range, init_range].
   """
 
   length: int = 0
-  encoder_prefix_length: int = 0
-  decoder_prefix_length: int = 0
-  cross_prefix_length: int = 0
+  prefix_lengths: Mapping[str, int] | tuple[tuple[str, int], ...] = ()
   lora_rank: int = 0
-  lora_projections: tuple[str, ...] = ('query', 'value')
+  lora_projections: Sequence[str] = ('query', 'value')
   generator_dim: int = 0
   init_range: float = 0.5
 
   def __post_init__(self):
-    if self.generator_dim and not self.encoder_prefix_length:
-      raise AdapterError('AdapterConfig.generator_dim is set without a prefix; set encoder_prefix_length above 0 too')
-    object.__setattr__(self, 'lora_projections', tuple(self.lora_projections))  # gin also gives lists
+    # A network that holds this must be hashable, and gin gives lists for tuples.
+    lengths = tuple(sorted((site, length) for site, length in dict(self.prefix_lengths).items() if length))
+    object.__setattr__(self, 'prefix_lengths', lengths)
+    object.__setattr__(self, 'lora_projections', tuple(self.lora_projections))
+    if self.generator_dim and not lengths:
+      raise AdapterError(
+        'AdapterConfig.generator_dim is set without a prefix where the input is read; add '
+        f'prefix_lengths={{{READING!r}: LENGTH}}'
+      )
     unknown = [name for name in self.lora_projections if name not in PROJECTIONS]
     if unknown or not self.lora_projections:
       raise AdapterError(
@@ -55,18 +61,18 @@ class AdapterConfig:
 
   @property
   def is_empty(self) -> bool:
-    return not (self.length or self.lora_rank or any(self.prefix_lengths.values()))
+    """Whether there is nothing to train."""
+    return not (self.length or self.lora_rank or self.prefix_lengths)
 
-  @property
-  def prefix_lengths(self) -> dict[str, int]:
-    """Length of each stack's prefix."""
-    return {stack: getattr(self, f'{stack}_prefix_length') for stack in STACKS}
+  def prefix_length(self, site: Site) -> int:
+    """Key-value pairs in each layer of a site."""
+    lengths = dict(self.prefix_lengths)
+    own = lengths.get(site.name, lengths.get(READING, 0) if site.reads else 0)
+    return own or lengths.get(ALL, 0)
 
-
-# The attentions of a network: the encoder's, the decoder's to itself, and the decoder's to the encoding.
-STACKS = ('encoder', 'decoder', 'cross')
-# What low-rank additions can be made to: an attention's projections, and an MLP's to its inner width and back.
-PROJECTIONS = ('query', 'key', 'value', 'out', 'wi', 'wo')
+  def projections(self, site: Site) -> tuple[Projection, ...]:
+    """The projections of a site that have low-rank additions."""
+    return tuple(p for p in site.projections if self.lora_rank and p.kind in self.lora_projections)
 
 
 class Parameter(NamedTuple):
@@ -77,105 +83,105 @@ class Parameter(NamedTuple):
   init: Callable[..., jax.Array]
 
 
-def parameters(config: AdapterConfig, network: Any) -> dict[str, Parameter]:
+class Network(Protocol):
+  """What an adapter must know of a network: its sites, and its width D; see models.protocol for the rest."""
+
+  @property
+  def sites(self) -> tuple[Site, ...]: ...
+
+  @property
+  def emb_dim(self) -> int: ...
+
+
+def parameters(config: AdapterConfig, network: Network) -> dict[str, Parameter]:
   """All arrays of an adapter by name: what the network makes, a file holds and a model must fit.
 
-  They are `embedding`, `{encoder,decoder,cross}_{key,value,gate}`, `generator_{pool,down,up}`,
-  `{encoder,decoder,cross}_lora_{query,key,value,out}_{down,up}` and `{encoder,decoder}_lora_{wi,wi_0,wi_1,wo}_{down,up}`.
+  They are `embedding`, `SITE_{key,value,gate}`, `generator_{pool,down,up}` and `SITE_lora_PROJECTION_{down,up}`.
 
   Args:
     config: where trainable values sit.
-    network: a network.T5Config; untyped, since network.py imports this module.
+    network: the configuration of a network.
+
+  Raises:
+    AdapterError: if the configuration names a site that the network does not have.
   """
-  net, random = network, _uniform(config.init_range)
+  names = [site.name for site in network.sites]
+  for name, _ in config.prefix_lengths:
+    if name not in (*names, READING, ALL):
+      raise AdapterError(f'AdapterConfig.prefix_lengths: this model has no site {name!r}; it has {", ".join(names)}')
+  random = _uniform(config.init_range)
   made = {}
   if config.length:
-    made['embedding'] = Parameter((config.length, net.emb_dim), ('adapter', 'embed'), random)
-  layers = {'encoder': net.num_encoder_layers, 'decoder': net.num_decoder_layers, 'cross': net.num_decoder_layers}
-  heads = (net.num_heads, net.head_dim)
-  for stack, length in config.prefix_lengths.items():
+    made['embedding'] = Parameter((config.length, network.emb_dim), ('adapter', 'embed'), random)
+  for site in network.sites:
+    length = config.prefix_length(site)
     if length:
       for name in ('key', 'value'):
         axes = ('layers', 'adapter', 'heads', 'kv')
-        made[f'{stack}_{name}'] = Parameter((layers[stack], length, *heads), axes, random)
-      made[f'{stack}_gate'] = Parameter((layers[stack], net.num_heads), ('layers', 'heads'), nn.initializers.zeros)
+        made[f'{site.name}_{name}'] = Parameter((site.layers, length, site.heads, site.head_dim), axes, random)
+      gate = Parameter((site.layers, site.heads), ('layers', 'heads'), nn.initializers.zeros)
+      made[f'{site.name}_gate'] = gate
   if config.generator_dim:
-    width, shape = config.generator_dim, made['encoder_value'].shape
-    made['generator_pool'] = Parameter((net.emb_dim,), ('embed',), nn.initializers.zeros)
-    made['generator_down'] = Parameter(
-      (net.emb_dim, width), ('embed', 'adapter'), nn.initializers.normal(net.emb_dim**-0.5)
-    )
-    made['generator_up'] = Parameter(
-      (shape[0], width, *shape[1:]), ('layers', None, 'adapter', 'heads', 'kv'), nn.initializers.zeros
-    )
-  if config.lora_rank:
-    for stack in STACKS:
-      for name, (source, target) in projections(config.lora_projections, net, stack).items():
-        lora, rank = f'{stack}_lora_{name}', config.lora_rank
-        made[f'{lora}_down'] = Parameter(
-          (layers[stack], *source.shape, rank),
-          ('layers', *source.axes, 'adapter'),
-          nn.initializers.normal(math.prod(source.shape) ** -0.5),
-        )
-        made[f'{lora}_up'] = Parameter(
-          (layers[stack], rank, *target.shape), ('layers', 'adapter', *target.axes), nn.initializers.zeros
-        )
+    made |= _generator(config, network)
+  for site in network.sites:
+    for name, source, target in config.projections(site):
+      lora, rank = f'{site.name}_lora_{name}', config.lora_rank
+      made[f'{lora}_down'] = Parameter(
+        (site.layers, *source.shape, rank),
+        ('layers', *source.axes, 'adapter'),
+        nn.initializers.normal(math.prod(source.shape) ** -0.5),
+      )
+      made[f'{lora}_up'] = Parameter(
+        (site.layers, rank, *target.shape), ('layers', 'adapter', *target.axes), nn.initializers.zeros
+      )
   return made
 
 
-class _Side(NamedTuple):
-  """What a projection reads or gives."""
-
-  shape: tuple[int, ...]
-  axes: tuple[str, ...]
-
-
-def projections(kinds: tuple[str, ...], net: Any, stack: str) -> dict[str, tuple[_Side, _Side]]:
-  """The projections of one of STACKS by name, as (what it reads, what it gives); `kinds` are of PROJECTIONS."""
-  width, heads = _Side((net.emb_dim,), ('embed',)), _Side((net.num_heads, net.head_dim), ('heads', 'kv'))
-  made = {name: (width, heads) for name in ('query', 'key', 'value') if name in kinds}
-  if 'out' in kinds:
-    made['out'] = (heads, width)
-  if stack != 'cross':  # the decoder's MLP is counted with its attention to itself
-    inner = _Side((net.mlp_dim,), ('mlp',))
-    if 'wi' in kinds:
-      made |= {name: (width, inner) for name in net.mlp_inputs}
-    if 'wo' in kinds:
-      made['wo'] = (inner, width)
-  return made
+def _generator(config: AdapterConfig, network: Network) -> dict[str, Parameter]:
+  """The arrays of the network that makes additions to the reading site's prefix."""
+  site = next(site for site in network.sites if site.reads)
+  length = config.prefix_length(site)
+  if not length:
+    raise AdapterError(
+      f'AdapterConfig.generator_dim is set without a prefix in the site {site.name!r}; add '
+      f'prefix_lengths={{{READING!r}: LENGTH}}'
+    )
+  width, emb_dim = config.generator_dim, network.emb_dim
+  axes = ('layers', None, 'adapter', 'heads', 'kv')
+  shape = (site.layers, width, length, site.heads, site.head_dim)
+  return {
+    'generator_pool': Parameter((emb_dim,), ('embed',), nn.initializers.zeros),
+    'generator_down': Parameter((emb_dim, width), ('embed', 'adapter'), nn.initializers.normal(emb_dim**-0.5)),
+    'generator_up': Parameter(shape, axes, nn.initializers.zeros),
+  }
 
 
-def _uniform(scale: float):
-  def init(key, shape, dtype=jnp.float32):
-    return jax.random.uniform(key, shape, dtype, -scale, scale)
-
-  return init
+_PREFIX = re.compile('(.+)_gate')
+_LOW_RANK = re.compile(f'.+_lora_({"|".join(PROJECTIONS)})(_[0-9])?_down')
 
 
-_LOW_RANK = re.compile(f'({"|".join(STACKS)})_lora_({"|".join(PROJECTIONS)})(_[01])?_down')
-
-
-def config_of(adapter: dict[str, np.ndarray]) -> AdapterConfig:
+def config_of(adapter: Mapping[str, np.ndarray]) -> AdapterConfig:
   """The configuration that an adapter's arrays imply."""
-
-  def size(name, axis):
-    return adapter[name].shape[axis] if name in adapter else 0
-
-  prefixes = {f'{stack}_prefix_length': size(f'{stack}_key', 1) for stack in STACKS}
+  prefixes = {m[1]: adapter[f'{m[1]}_key'].shape[1] for m in map(_PREFIX.fullmatch, adapter) if m}
   # 'encoder_lora_wi_0_down' is an addition to a projection of the kind 'wi'.
-  low_rank = {name.split('_')[2]: array.shape[-1] for name, array in adapter.items() if _LOW_RANK.fullmatch(name)}
+  ranks = {m[1]: adapter[m[0]].shape[-1] for m in map(_LOW_RANK.fullmatch, adapter) if m}
   return AdapterConfig(
-    size('embedding', 0),
-    **prefixes,
-    lora_rank=max(low_rank.values(), default=0),
-    lora_projections=tuple(p for p in PROJECTIONS if p in low_rank) or AdapterConfig.lora_projections,
-    generator_dim=size('generator_down', 1),
+    adapter['embedding'].shape[0] if 'embedding' in adapter else 0,
+    prefixes,
+    lora_rank=max(ranks.values(), default=0),
+    lora_projections=tuple(p for p in PROJECTIONS if p in ranks) or AdapterConfig.lora_projections,
+    generator_dim=adapter['generator_down'].shape[1] if 'generator_down' in adapter else 0,
   )
 
 
-def check_fits(adapter: dict[str, np.ndarray], network: Any, path: str) -> None:
+def check_fits(adapter: Mapping[str, np.ndarray], network: Network, path: str) -> None:
   """Raises AdapterError unless an adapter's arrays are those that a network needs."""
-  needed = {name: p.shape for name, p in parameters(config_of(adapter), network).items()}
+  try:
+    needed = {name: p.shape for name, p in parameters(config_of(adapter), network).items()}
+  except (AdapterError, KeyError) as e:
+    raise AdapterError(
+      f'ADAPTER: {path}: does not fit this model ({e}); use an adapter trained on this backbone'
+    ) from e
   unknown, missing = sorted(set(adapter) - set(needed)), sorted(set(needed) - set(adapter))
   if unknown or missing:
     raise AdapterError(
@@ -188,3 +194,10 @@ def check_fits(adapter: dict[str, np.ndarray], network: Any, path: str) -> None:
         f'ADAPTER: {path}: {name} has shape {list(array.shape)}, which does not fit this model '
         f'({list(needed[name])}); use an adapter trained on this backbone'
       )
+
+
+def _uniform(scale: float) -> Callable[..., jax.Array]:
+  def init(key, shape, dtype=jnp.float32):
+    return jax.random.uniform(key, shape, dtype, -scale, scale)
+
+  return init

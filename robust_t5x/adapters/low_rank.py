@@ -1,4 +1,4 @@
-"""Low-rank additions to projections."""
+"""Low-rank additions to projections (LoRA, Hu et al. 2021)."""
 
 from typing import NamedTuple
 
@@ -7,7 +7,7 @@ import jax.numpy as jnp
 
 
 class LowRank(NamedTuple):
-  """A low-rank addition to a projection; of one layer, or stacked as above. Inputs and outputs are D, M or [H, F]."""
+  """A low-rank addition to a projection; of one layer, or stacked for all layers with a leading axis. Inputs and outputs are D, M or [H, F]."""
 
   down: jax.Array  # [inputs..., R]
   up: jax.Array  # [R, outputs...]

@@ -1,9 +1,10 @@
-"""Key-value pairs that every query of an attention may attend to besides."""
+"""Prefixes: trainable key-value pairs of a layer that every query may attend to besides (Li & Liang 2021)."""
 
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 
 class Prefix(NamedTuple):
@@ -14,15 +15,15 @@ class Prefix(NamedTuple):
   gate: jax.Array  # [H]
 
 
-def attend_to_prefix(query: jax.Array, prefix: Prefix) -> jax.Array:
+def attend_to_prefix(query: Float[jax.Array, 'N Q H F'], prefix: Prefix) -> Float[jax.Array, 'N Q H F']:
   """Gated attention of every query to the prefix alone.
 
   Args:
-    query: [N, Q, H, F].
+    query: the attention's own queries.
     prefix: the layer's key-value pairs.
 
   Returns:
-    [N, Q, H, F], zero where the gate is zero.
+    What is to be added to the attention's output; zero where the gate is zero.
   """
   logits = jnp.einsum('nqhf,phf->nhqp', query, prefix.key.astype(query.dtype))
   probabilities = jax.nn.softmax(logits.astype(jnp.float32), axis=-1).astype(query.dtype)

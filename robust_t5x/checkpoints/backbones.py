@@ -16,7 +16,8 @@ import jax
 import numpy as np
 
 from robust_t5x.checkpoints import huggingface, t5x_format
-from robust_t5x.models import t5, trainable
+from robust_t5x.models import trainable
+from robust_t5x.models.protocol import ADAPTER, NetworkConfig
 from robust_t5x.runtime import progress
 from seqio_tasks.errors import UserError
 
@@ -131,7 +132,7 @@ def sha256(path: str) -> str:
   return digest.hexdigest()
 
 
-def network_config(path: str, dtype: str = 'float32', dropout_rate: float = 0.0, remat: bool = False) -> t5.T5Config:
+def network_config(path: str, dtype: str = 'float32', dropout_rate: float = 0.0, remat: bool = False) -> NetworkConfig:
   """The network's configuration, as a checkpoint tells it.
 
   Args:
@@ -159,7 +160,7 @@ def load_backbone(path: str, like: Mapping[str, Any]) -> tuple[dict[str, Any], R
     CheckpointError: if a parameter is missing from the checkpoint, or has another shape; before anything is read.
   """
   source = open_backbone(path)
-  target = {name: value for name, value in trainable.flatten(like).items() if not name.startswith('adapter/')}
+  target = {name: value for name, value in trainable.flatten(like).items() if not name.startswith(f'{ADAPTER}/')}
   wrong = [
     f'{name}: not in the checkpoint'
     if name not in source.shapes
@@ -167,7 +168,7 @@ def load_backbone(path: str, like: Mapping[str, Any]) -> tuple[dict[str, Any], R
     for name, value in target.items()
     if name not in source.shapes or source.shapes[name][0] != tuple(value.shape)
   ]
-  unused = tuple(sorted(name for name in source.shapes if name not in target and not name.startswith('adapter/')))
+  unused = tuple(sorted(name for name in source.shapes if name not in target and not name.startswith(f'{ADAPTER}/')))
   if wrong:
     more = f' and {len(wrong) - 8} more' if len(wrong) > 8 else ''
     raise CheckpointError(
@@ -192,7 +193,7 @@ def backbone_hash(path: str) -> str:
   Values are hashed as float32, in the order of T5X's names.
   """
   source = open_backbone(path)
-  names = sorted(name for name in source.shapes if not name.startswith('adapter/'))
+  names = sorted(name for name in source.shapes if not name.startswith(f'{ADAPTER}/'))
   digest = hashlib.sha256()
   with progress.Progress(f'hashing {source.path}', len(names)) as bar:
     for name in names:

@@ -4,10 +4,13 @@ import dataclasses
 import hashlib
 from typing import Any
 
-from robust_t5x.adapters import config as config_lib
+import jax
+
+from robust_t5x import adapters
 from robust_t5x.checkpoints import adapter_files, backbones, vocabularies
-from robust_t5x.models import robust, t5
-from robust_t5x.runtime import partitioning
+from robust_t5x.models.placement import place
+from robust_t5x.models.protocol import ADAPTER
+from robust_t5x.models.robust import RobustModel
 
 BUNDLED_ADAPTER = 'adapter.safetensors'
 
@@ -22,14 +25,14 @@ class Loaded:
     identity: path and hash of backbone and adapter, and hash of the vocabulary, for run metadata.
   """
 
-  model: robust.RobustModel
+  model: RobustModel
   params: Any
   identity: dict[str, Any]
 
 
 def load(
   checkpoint: str, adapter: str | None = None, dtype: str = 'float32', vocabulary: str | None = None
-) -> tuple[robust.RobustModel, Any]:
+) -> tuple[RobustModel, Any]:
   """Loads a checkpoint, with or without a trained adapter.
 
   Args:
@@ -66,8 +69,6 @@ def load_with_identity(
     vocabulary: see `load`.
     model_parallel: devices that share one copy of the weights.
   """
-  import jax
-
   config = backbones.network_config(checkpoint, dtype)
   backbone_hash = backbones.backbone_hash(checkpoint)
   identity = {'backbone': {'path': checkpoint, 'sha256': backbone_hash}, 'adapter': None}
@@ -75,27 +76,25 @@ def load_with_identity(
   if adapter not in (None, 'none'):
     path = f'{backbones.bundled_path()}/{BUNDLED_ADAPTER}' if adapter == backbones.BUNDLED else adapter
     arrays, metadata = adapter_files.load(path)
-    config_lib.check_fits(arrays, config, path)
+    adapters.check_fits(arrays, config, path)
     trained_on = (metadata.get('backbone') or {}).get('sha256')
     if trained_on != backbone_hash:
-      raise config_lib.AdapterError(
+      raise adapters.AdapterError(
         f'ADAPTER: {path} was trained on another backbone (hash {str(trained_on)[:12]}, not {backbone_hash[:12]}); '
         'use the checkpoint that it was trained on'
       )
-    adapter_config = config_lib.config_of(arrays)
+    adapter_config = adapters.config_of(arrays)
     identity['adapter'] = {'path': adapter, 'sha256': backbones.sha256(path)}
   pieces = vocabularies.vocabulary(vocabulary, checkpoint=checkpoint)
   vocabularies.check_vocabulary(config, pieces)
   identity['vocabulary'] = vocabulary_hash(pieces)
-  model = robust.RobustModel(t5.Transformer(config, adapter_config), pieces, pieces)
-  shapes, axes = model.variable_shapes()
-  mesh = partitioning.make_mesh(model_parallel)
-  partitioning.check_model(config, mesh)
-  shardings = partitioning.param_shardings(axes, shapes, mesh)
-  params, _ = backbones.load_backbone(checkpoint, partitioning.placed(shapes, shardings, dtype))
+  model = RobustModel(config.network(adapter_config), pieces, pieces)
+  placed = place(model, model_parallel)
+  like = placed.placed(placed.shapes, dtype)
+  params, _ = backbones.load_backbone(checkpoint, like)
   if arrays:
-    params['adapter'] = {
-      name: jax.device_put(array.astype(dtype), shardings['adapter'][name]) for name, array in arrays.items()
+    params[ADAPTER] = {
+      name: jax.device_put(array.astype(dtype), like[ADAPTER][name].sharding) for name, array in arrays.items()
     }
   return Loaded(model, params, identity)
 

@@ -5,7 +5,7 @@ import os
 from typing import Any
 
 from robust_t5x.checkpoints import backbones
-from robust_t5x.models import t5
+from robust_t5x.models.protocol import NetworkConfig
 from robust_t5x.runtime import quiet
 
 
@@ -40,7 +40,7 @@ def vocabulary(path: str | None = None, extra_ids: int = 100, checkpoint: str | 
   return seqio.SentencePieceVocabulary(file, extra_ids=extra_ids)
 
 
-def check_vocabulary(config: t5.T5Config, vocab: Any) -> None:
+def check_vocabulary(config: NetworkConfig, vocab: Any) -> None:
   """Raises CheckpointError unless every id of the vocabulary has a row in the embedding table."""
   if vocab.vocab_size > config.vocab_size or vocab.vocab_size < config.vocab_size - 256:
     raise backbones.CheckpointError(

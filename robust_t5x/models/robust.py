@@ -14,8 +14,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from robust_t5x import objectives
-from robust_t5x.models import decoding, t5
+from robust_t5x.models import decoding, protocol, runner
 from robust_t5x.models import trainable as trainable_lib
+from robust_t5x.models.protocol import ADAPTER, Network, Params, Vocabulary
 from robust_t5x.runtime import partitioning
 from seqio_tasks.errors import UserError
 
@@ -23,7 +24,7 @@ Batch = Mapping[str, jax.Array]
 
 
 class RobustModel:
-  """An encoder-decoder whose loss compares K phrasings of each example.
+  """A network with an adapter whose loss compares K phrasings of each example.
 
   `encoder_input_tokens` is [B, K, T] in alignment training (phrasing 0 is the canonical one) and [B, T] everywhere
   else; the decoder's features are shared by all phrasings of an example.
@@ -31,9 +32,9 @@ class RobustModel:
 
   def __init__(
     self,
-    module: t5.Transformer,
-    input_vocabulary: Any,
-    output_vocabulary: Any,
+    module: Network,
+    input_vocabulary: Vocabulary,
+    output_vocabulary: Vocabulary,
     optimizer_def: Any = None,
     alignment_objective: Callable[[objectives.Branches], jax.Array] | None = None,
     alignment_weight: float = 0.5,
@@ -47,7 +48,7 @@ class RobustModel:
     """Builds the model.
 
     Args:
-      module: the network.
+      module: the network, of any family that keeps to models.protocol.
       input_vocabulary: seqio vocabulary of the inputs.
       output_vocabulary: seqio vocabulary of the targets.
       optimizer_def: an optax transformation (own runtime) or a T5X optimizer definition (T5X).
@@ -77,14 +78,15 @@ class RobustModel:
     self.initial_adapter = initial_adapter
     self.summed_parts = summed_parts
     self.canonical_trains = canonical_trains
+    self.ids = protocol.special_ids(output_vocabulary)
     self._programs: dict[tuple[str, Any], Callable[..., Any]] = {}
 
   @property
   def FEATURE_CONVERTER_CLS(self):  # noqa: N802 (the name is T5X's)
-    """The seqio feature converter; imports TensorFlow."""
+    """The seqio feature converter for the model's special ids; imports TensorFlow."""
     from robust_t5x.models import features
 
-    return features.PhrasingFeatureConverter
+    return features.converter(self.ids)
 
   def get_initial_variables(
     self,
@@ -101,16 +103,16 @@ class RobustModel:
     """
     del input_shapes, input_types  # parameters depend on neither
     variables = self.initial_variables(rng)
-    if self.initial_adapter is not None and 'adapter' in variables['params']:
+    if self.initial_adapter is not None and ADAPTER in variables['params']:
       with jax.ensure_compile_time_eval():  # a trainer may call this while it traces
         adapter = self.initial_adapter(self)
-      variables['params']['adapter'] = {name: jnp.asarray(value) for name, value in adapter.items()}
+      variables['params'][ADAPTER] = {name: jnp.asarray(value) for name, value in adapter.items()}
     return variables
 
   def initial_variables(self, rng: jax.Array) -> dict[str, Any]:
     """As get_initial_variables, with the network's own initialisation of the adapter."""
     tokens = jnp.ones((1, 8), jnp.int32)
-    return self.module.init(rng, tokens, tokens)
+    return self.module.init(rng, tokens, protocol.mask_of(tokens, self.ids.pad), tokens)
 
   def variable_shapes(self) -> tuple[dict[str, Any], Any]:
     """(shapes of the parameters, their logical axes), without computing anything."""
@@ -125,7 +127,7 @@ class RobustModel:
 
   def branches(
     self,
-    params: Mapping[str, Any],
+    params: Params,
     batch: Batch,
     dropout_rng: jax.Array | None = None,
     normalizers: objectives.Normalizers | None = None,
@@ -144,7 +146,7 @@ class RobustModel:
     else:
       logits, encoded, mask, decoded = self._run(params, tokens, targets, dropout_rng)
     needed = objectives.needed(self.alignment_objective) if tokens.shape[1] > 1 else ()
-    weights = _weights(batch)
+    weights = self._weights(batch)
     reference, reference_decoded = (
       self._reference(params, tokens[:, :1], targets) if 'reference' in needed else (None, None)
     )
@@ -165,48 +167,39 @@ class RobustModel:
     return phrasings > 1 and self.alignment_objective is not None and not self.canonical_trains
 
   def _run(self, params, tokens, targets, dropout_rng, module=None):
-    """Phrasings [B, K, T], decoder inputs [B, L] -> [B, K, ...]: logits, encoding, its mask, the decoder's states."""
+    """Phrasings [B, K, T], answer tokens [B, L] -> [B, K, ...]: logits, states read, their mask, the answer's states."""
     module = self.module if module is None else module
     examples, phrasings, length = tokens.shape
-    variables = {'params': params}
-    deterministic = dropout_rng is None
-    rngs = [{}, {}] if deterministic else [{'dropout': k} for k in jax.random.split(dropout_rng)]
-    encoded, mask = module.apply(
-      variables,
-      tokens.reshape(examples * phrasings, length),
-      deterministic=deterministic,
-      rngs=rngs[0],
-      method=module.encode,
-    )
-    logits, states = module.apply(
-      variables,
-      encoded,
-      mask,
-      jnp.repeat(targets, phrasings, axis=0),
-      deterministic=deterministic,
-      rngs=rngs[1],
-      mutable=['intermediates'],
-      method=module.decode,
-    )
-    decoded = states['intermediates']['decoder']['states'][0]
-    return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in (logits, encoded, mask, decoded))
+    read_rng, answer_rng = (None, None) if dropout_rng is None else jax.random.split(dropout_rng)
+    context = protocol.read(module, params, tokens.reshape(examples * phrasings, length), self.ids.pad, read_rng)
+    repeated = jnp.repeat(targets, phrasings, axis=0)
+    answer = protocol.answer(module, params, context, repeated, dropout_rng=answer_rng)
+    parts = (answer.logits, context.states, context.mask, answer.states)
+    return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in parts)
 
   def _reference(self, params, tokens, targets):
     """Of the backbone without adapter and dropout, as constants: logits [B, L, V], the decoder's states [B, L, D].
 
     Tokens [B, 1, T] are the canonical phrasing's.
     """
-    backbone = {name: value for name, value in params.items() if name != 'adapter'}
+    backbone = {name: value for name, value in params.items() if name != ADAPTER}
     logits, _, _, decoded = self._run(backbone, tokens, targets, None, self.module.clone(adapter=None))
     return jax.lax.stop_gradient((logits[:, 0], decoded[:, 0]))
 
   def normalizers(self, batch: Batch, axis_name: str | None = None) -> objectives.Normalizers:
     """Totals of a whole batch, for losses computed on its parts (microbatches, devices of `axis_name`)."""
-    return objectives.normalizers(_weights(batch), axis_name)
+    return objectives.normalizers(self._weights(batch), axis_name)
+
+  def _weights(self, batch: Batch) -> jax.Array:
+    """Target weights [B, L], float32; 0 for padding by default."""
+    weights = batch.get('decoder_loss_weights')
+    if weights is None:
+      weights = batch['decoder_target_tokens'] != self.ids.pad
+    return weights.astype(jnp.float32)
 
   def loss_fn(
     self,
-    params: Mapping[str, Any],
+    params: Params,
     batch: Batch,
     dropout_rng: jax.Array | None,
     normalizers: objectives.Normalizers | None = None,
@@ -247,11 +240,11 @@ class RobustModel:
     metrics['loss'] = _share(loss, branches.normalizers.tokens, tokens)
     return loss / self.summed_parts, metrics
 
-  def eval_fn(self, params: Mapping[str, Any], batch: Batch):
+  def eval_fn(self, params: Params, batch: Batch):
     """As loss_fn, without dropout."""
     return self.loss_fn(params, batch, None)
 
-  def score_batch(self, params: Mapping[str, Any], batch: Batch, return_intermediates: bool = False) -> jax.Array:
+  def score_batch(self, params: Params, batch: Batch, return_intermediates: bool = False) -> jax.Array:
     """Log-likelihood of each target, teacher-forced, summed over its tokens.
 
     Args:
@@ -274,23 +267,20 @@ class RobustModel:
       return scores, {'decoder': decoder}
     return scores
 
-  def score_options(self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, options: jax.Array) -> jax.Array:
+  def score_options(self, params: Params, encoder_input_tokens: jax.Array, options: jax.Array) -> jax.Array:
     """Log-likelihood, in nats, of every option [B, C, L] of every input [B, T]; see decoding.score_options."""
-    return decoding.score_options(self.module, params, encoder_input_tokens, options)
+    return decoding.score_options(self.module, params, encoder_input_tokens, options, self.ids)
 
-  def score_free_running(
-    self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, options: jax.Array
-  ) -> jax.Array:
+  def score_free_running(self, params: Params, encoder_input_tokens: jax.Array, options: jax.Array) -> jax.Array:
     """The scorer `paper_logits` of every option [B, C, L] of every input [B, T]; see decoding.score_free_running."""
-    eos = self.output_vocabulary.eos_id
-    return decoding.score_free_running(self.module, params, encoder_input_tokens, options, eos)
+    return decoding.score_free_running(self.module, params, encoder_input_tokens, options, self.ids)
 
-  def predict_batch(self, params: Mapping[str, Any], batch: Batch, rng: jax.Array | None = None) -> jax.Array:
-    """Greedy decodes, int [B, L]; 0 after the end token."""
+  def predict_batch(self, params: Params, batch: Batch, rng: jax.Array | None = None) -> jax.Array:
+    """Greedy decodes, int [B, L]; padding after the end token."""
     return self.predict_batch_with_aux(params, batch, rng)[0]
 
   def predict_batch_with_aux(
-    self, params: Mapping[str, Any], batch: Batch, rng: jax.Array | None = None
+    self, params: Params, batch: Batch, rng: jax.Array | None = None
   ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Greedy decodes and their log-likelihood.
 
@@ -307,11 +297,10 @@ class RobustModel:
     return tokens, {'scores': scores}
 
   def decode_greedily(
-    self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, max_length: int
+    self, params: Params, encoder_input_tokens: jax.Array, max_length: int
   ) -> tuple[jax.Array, jax.Array]:
     """Greedy outputs [B, max_length] of inputs [B, T] and their log-likelihood; see decoding.decode_greedily."""
-    eos = self.output_vocabulary.eos_id
-    return decoding.decode_greedily(self.module, params, encoder_input_tokens, max_length, eos)
+    return decoding.decode_greedily(self.module, params, encoder_input_tokens, max_length, self.ids)
 
   def compiled_decode(self, mesh: Any = None) -> Callable[..., Any]:
     """`decode_greedily`, compiled once per shape for the life of the model; its results are whole on every device."""
@@ -325,55 +314,54 @@ class RobustModel:
     """`score_free_running`, likewise."""
     return self._compiled('score_free_running', self.score_free_running, mesh)
 
+  def read_states(self, params: Params, encoder_input_tokens: jax.Array) -> tuple[jax.Array, ...]:
+    """What the network makes of inputs [B, T]; see decoding.read_states."""
+    return decoding.read_states(self.module, params, encoder_input_tokens, self.ids)
+
+  def compiled_states(self, mesh: Any = None) -> Callable[..., Any]:
+    """`read_states`, likewise."""
+    return self._compiled('states', self.read_states, mesh)
+
+  def without_adapter(self, params: Params) -> tuple['RobustModel', Params]:
+    """The same backbone with no adapter, and its parameters."""
+    plain = RobustModel(self.module.clone(adapter=None), self.input_vocabulary, self.output_vocabulary)
+    return plain, {name: value for name, value in params.items() if name != ADAPTER}
+
   def _compiled(self, name, function, mesh, **options):
     if (name, mesh) not in self._programs:
       out = None if mesh is None else partitioning.replicated(mesh)
       self._programs[name, mesh] = jax.jit(function, out_shardings=out, **options)
     return self._programs[name, mesh]
 
-  def logits(
-    self, params: Mapping[str, Any], encoder_input_tokens: jax.Array, decoder_input_tokens: jax.Array
-  ) -> jax.Array:
+  def logits(self, params: Params, encoder_input_tokens: jax.Array, decoder_input_tokens: jax.Array) -> jax.Array:
     """Teacher-forced logits.
 
     Args:
       params: all parameters.
-      encoder_input_tokens: int [B, T], 0 is padding.
-      decoder_input_tokens: int [B, L], the targets shifted right behind a 0.
+      encoder_input_tokens: int [B, T], padded with the vocabulary's padding id.
+      decoder_input_tokens: int [B, L], the targets shifted right behind a padding id.
 
     Returns:
       float32 [B, L, V].
     """
-    return self.module.apply({'params': params}, encoder_input_tokens, decoder_input_tokens)
+    return protocol.logits(self.module, params, encoder_input_tokens, decoder_input_tokens, self.ids.pad)
 
-  def generate(self, params: Mapping[str, Any], inputs: Sequence[str], max_output: int = 32) -> list[str]:
+  def generate(self, params: Params, inputs: Sequence[str], max_output: int = 32) -> list[str]:
     """Greedy outputs for texts, of at most `max_output` tokens."""
     return self._runner(params, len(inputs), max_output).generate(self._encode(inputs))
 
-  def score(
-    self, params: Mapping[str, Any], inputs: Sequence[str], options: Sequence[Sequence[str]]
-  ) -> list[np.ndarray]:
+  def score(self, params: Params, inputs: Sequence[str], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """Log-likelihood, in nats, of each option of each input text; one float32 array per input."""
     if len(options) != len(inputs) or any(isinstance(o, str) or not o for o in options):
       raise UserError('options: give a non-empty list of options for each input')
     return self._runner(params, len(inputs), 1).score(self._encode(inputs), options)
 
   def _runner(self, params, rows, max_output):
-    from robust_t5x.models import runner
-
     return runner.Runner(self, params, min(rows, 64), max_output)
 
   def _encode(self, inputs: Sequence[str]) -> list[np.ndarray]:
     vocabulary = self.input_vocabulary
     return [np.asarray([*vocabulary.encode(text), vocabulary.eos_id]) for text in inputs]
-
-
-def _weights(batch: Batch) -> jax.Array:
-  """Target weights [B, L], float32; padding by default."""
-  weights = batch.get('decoder_loss_weights')
-  if weights is None:
-    weights = batch['decoder_target_tokens'] > 0
-  return weights.astype(jnp.float32)
 
 
 def _share(value: jax.Array, whole: jax.Array, part: jax.Array) -> clu_metrics.Average:

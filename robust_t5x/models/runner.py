@@ -1,4 +1,4 @@
-"""Runs a model over many inputs of different lengths: greedy outputs, and scores of given options.
+"""Runs a model over many inputs of different lengths: greedy outputs, scores of given options, states.
 
 Inputs are sorted by length and cut into batches of few shapes (`plan_batches`), so little is computed on padding and a
 program is compiled once per shape.
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 from typing import Any
 
+import jax
 import numpy as np
 
 from robust_t5x.runtime import partitioning
@@ -88,6 +89,7 @@ class Runner:
       max_output: most tokens of a generated output, the end token included.
       max_input: the greatest length of an input; by default that of the longest of each call.
     """
+    self._ids = model.ids
     self._model, self._params, self._max_output, self._max_input = model, params, max_output, max_input
     self._mesh = partitioning.mesh_of(params)
     self._unit = self._mesh.shape['data'] if self._mesh else 1
@@ -139,6 +141,23 @@ class Runner:
     """As `score`, with the number of decoding.score_free_running."""
     return self._score_options(self._model.compiled_score_free_running(self._mesh), inputs, options, on_batch)
 
+  def states(
+    self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None
+  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What the model makes of inputs: mean states read [n, D], first answer states [n, D], log-probabilities [n, V].
+
+    Args:
+      inputs: token ids of each input, end token included, unpadded.
+      on_batch: called with the number of inputs done after each batch.
+    """
+    program = self._model.compiled_states(self._mesh)
+    out: list[Any] = [None] * len(inputs)
+    for members, found in self._run(inputs, lambda tokens, _: program(self._params, tokens), on_batch):
+      for row, member in enumerate(members):
+        out[member] = tuple(x[row] for x in found)
+    mean, state, log_probabilities = (np.stack(x) for x in zip(*out, strict=True))
+    return mean, state, log_probabilities
+
   def _score_options(self, program, inputs, options, on_batch):
     vocabulary = self._model.output_vocabulary
     cache: dict[str, list[int]] = {}
@@ -155,7 +174,7 @@ class Runner:
       chosen = [i for i, s in enumerate(shapes) if s == shape]
 
       def start(tokens, members, chosen=chosen, shape=shape):
-        targets = np.zeros((len(tokens), *shape), np.int32)
+        targets = np.full((len(tokens), *shape), self._ids.pad, np.int32)
         for row, member in enumerate(members):
           for c, ids in enumerate(encoded[chosen[member]]):
             targets[row, c, : len(ids)] = ids
@@ -168,13 +187,13 @@ class Runner:
 
   def _run(
     self, inputs: Sequence[np.ndarray], start: Callable[[Any, np.ndarray], Any], on_batch: Callable[[int], None]
-  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """(indices of the inputs, result) of each batch; `start(tokens, indices)` computes on tokens [rows, length]."""
+  ) -> Iterator[tuple[np.ndarray, Any]]:
+    """(indices of the inputs, result or results) of each batch; `start(tokens, indices)` computes on tokens [rows, length]."""
     for batch in plan_batches([len(x) for x in inputs], self._batch_size, self._max_input, self._unit):
-      tokens = np.zeros((batch.rows, batch.length), np.int32)
+      tokens = np.full((batch.rows, batch.length), self._ids.pad, np.int32)
       for row, i in enumerate(batch.members):
         tokens[row, : len(inputs[i])] = inputs[i]
-      yield batch.members, np.asarray(start(self._place(tokens), batch.members))
+      yield batch.members, jax.tree.map(np.asarray, start(self._place(tokens), batch.members))
       on_batch(len(batch.members))
 
   def _place(self, rows: np.ndarray) -> Any:
@@ -184,7 +203,7 @@ class Runner:
     vocabulary = self._model.output_vocabulary
     kept = []
     for token in ids.tolist():
-      if token in (0, vocabulary.eos_id):
+      if token in self._ids:
         break
       kept.append(token)
     return vocabulary.decode(kept)

@@ -10,18 +10,21 @@ H heads, F head width, V vocabulary.
 
 from collections.abc import Mapping
 import dataclasses
+import math
 
 from flax import linen as nn
+from flax import traverse_util
 from flax.linen import partitioning
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 import numpy as np
 
-from robust_t5x.adapters import config as config_lib
-from robust_t5x.adapters import low_rank as low_rank_lib
-from robust_t5x.adapters import network, prefix
-from robust_t5x.models import layers
+from robust_t5x import adapters
+from robust_t5x.adapters import AdapterConfig, LayerAdapter, Projection, Side, Site
+from robust_t5x.models.layers import MASKED, Dense, LayerNorm, branch_layout, mask_bias
+from robust_t5x.models.protocol import ADAPTER, Answer, Context, Params, Work
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,6 +68,43 @@ class T5Config:
     """Names of the MLP's projections to its inner width."""
     gated = len(self.mlp_activations) > 1
     return tuple(f'wi_{i}' if gated else 'wi' for i in range(len(self.mlp_activations)))
+
+  @property
+  def sites(self) -> tuple[Site, ...]:
+    """The encoder's attention, the decoder's to itself, and the decoder's to the encoding; MLPs go with the first two."""
+    width, heads = Side((self.emb_dim,), ('embed',)), Side((self.num_heads, self.head_dim), ('heads', 'kv'))
+    inner = Side((self.mlp_dim,), ('mlp',))
+    attention = tuple(Projection(name, width, heads) for name in ('query', 'key', 'value'))
+    attention += (Projection('out', heads, width),)
+    mlp = (*(Projection(name, width, inner) for name in self.mlp_inputs), Projection('wo', inner, width))
+    shape = (self.num_heads, self.head_dim)
+    return (
+      Site('encoder', self.num_encoder_layers, *shape, attention + mlp, reads=True),
+      Site('decoder', self.num_decoder_layers, *shape, attention + mlp),
+      Site('cross', self.num_decoder_layers, *shape, attention),
+    )
+
+  def network(self, adapter: AdapterConfig | None = None) -> 'Transformer':
+    """See protocol.NetworkConfig."""
+    return Transformer(self, adapter)
+
+  def work(self, shapes: Params, positions: int, targets: int, adapter: AdapterConfig) -> Work:
+    """See protocol.NetworkConfig."""
+    per_input = per_target = 0
+    for path, x in traverse_util.flatten_dict(dict(shapes), sep='/').items():
+      if path.endswith('/kernel'):
+        # The decoder computes the keys and values of the encoding once for every encoder position.
+        of_encoding = path.startswith('encoder/') or path.endswith(
+          ('encoder_decoder_attention/key/kernel', 'encoder_decoder_attention/value/kernel')
+        )
+        per_input += math.prod(x.shape) * of_encoding
+        per_target += math.prod(x.shape) * (not of_encoding)
+    if self.logits_via_embedding:
+      per_target += self.vocab_size * self.emb_dim
+    prefix = {site.name: adapter.prefix_length(site) for site in self.sites}
+    pairs = self.num_encoder_layers * positions * (positions + prefix['encoder'])
+    pairs += self.num_decoder_layers * targets * (targets + positions + prefix['decoder'])
+    return Work(per_input, per_target, 4 * pairs * self.num_heads * self.head_dim)
 
 
 def relative_position_buckets(
@@ -139,7 +179,7 @@ class Attention(nn.Module):
     keys: jax.Array,
     bias: jax.Array | None,
     *,
-    adapter: network.LayerAdapter = network.NO_ADDITION,
+    adapter: LayerAdapter = adapters.NO_ADDITION,
     cache: str | None = None,
     cache_length: int = 0,
     deterministic: bool = True,
@@ -163,9 +203,9 @@ class Attention(nn.Module):
 
     def project(inputs, name, scale=1.0):
       width = cfg.num_heads * cfg.head_dim
-      out = layers.Dense(width, ('embed', 'joined_kv'), cfg.dtype, scale, name=name)(inputs)
+      out = Dense(width, ('embed', 'joined_kv'), cfg.dtype, scale, name=name)(inputs)
       out = out.reshape(*out.shape[:-1], cfg.num_heads, cfg.head_dim)
-      return low_rank_lib.add_low_rank(out, inputs, adapter.low_rank.get(name))
+      return adapters.add_low_rank(out, inputs, adapter.low_rank.get(name))
 
     # T5 folds the division by sqrt(F) into the initialisation of the query projection.
     query = project(queries, 'query', 1.0 / cfg.head_dim)
@@ -192,10 +232,10 @@ class Attention(nn.Module):
     raised = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(raised.astype(cfg.dtype), deterministic=deterministic)
     out = (jnp.einsum('nhqk,nkhf->nqhf', raised, value) / total).astype(cfg.dtype)
     if adapter.prefix is not None:
-      out = out + prefix.attend_to_prefix(query, adapter.prefix)
+      out = out + adapters.attend_to_prefix(query, adapter.prefix)
     joined = out.reshape(*out.shape[:-2], cfg.num_heads * cfg.head_dim)
-    projected = layers.Dense(queries.shape[-1], ('joined_kv', 'embed'), cfg.dtype, name='out')(joined)
-    return low_rank_lib.add_low_rank(projected, out, adapter.low_rank.get('out'))
+    projected = Dense(queries.shape[-1], ('joined_kv', 'embed'), cfg.dtype, name='out')(joined)
+    return adapters.add_low_rank(projected, out, adapter.low_rank.get('out'))
 
   def _append_to_cache(self, key, value, bias, length):
     """Writes one position into the cache; returns all cached keys, values, and the bias of this position's row."""
@@ -220,18 +260,18 @@ class MLP(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, inputs: jax.Array, low_rank: Mapping[str, low_rank_lib.LowRank], deterministic: bool) -> jax.Array:
+  def __call__(self, inputs: jax.Array, low_rank: Mapping[str, adapters.LowRank], deterministic: bool) -> jax.Array:
     """[N, L, D] -> [N, L, D]."""
     cfg = self.config
     hidden = None
     for name, activation in zip(cfg.mlp_inputs, cfg.mlp_activations, strict=True):
-      x = layers.Dense(cfg.mlp_dim, ('embed', 'mlp'), cfg.dtype, name=name)(inputs)
-      x = low_rank_lib.add_low_rank(x, inputs, low_rank.get(name))
+      x = Dense(cfg.mlp_dim, ('embed', 'mlp'), cfg.dtype, name=name)(inputs)
+      x = adapters.add_low_rank(x, inputs, low_rank.get(name))
       x = x if activation == 'linear' else getattr(nn, activation)(x)
       hidden = x if hidden is None else hidden * x
     hidden = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(hidden, deterministic=deterministic)
-    out = layers.Dense(inputs.shape[-1], ('mlp', 'embed'), cfg.dtype, name='wo')(hidden)
-    return low_rank_lib.add_low_rank(out, hidden, low_rank.get('wo'))
+    out = Dense(inputs.shape[-1], ('mlp', 'embed'), cfg.dtype, name='wo')(hidden)
+    return adapters.add_low_rank(out, hidden, low_rank.get('wo'))
 
 
 class EncoderLayer(nn.Module):
@@ -243,10 +283,10 @@ class EncoderLayer(nn.Module):
   def __call__(self, x, bias, adapter, deterministic):
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
-    y = layers.LayerNorm(cfg.dtype, name='pre_attention_layer_norm')(x)
+    y = LayerNorm(cfg.dtype, name='pre_attention_layer_norm')(x)
     y = Attention(cfg, name='attention')(y, y, bias, adapter=adapter, deterministic=deterministic)
     x = x + drop(y, deterministic=deterministic)
-    y = layers.LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
+    y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
     y = MLP(cfg, name='mlp')(y, adapter.low_rank, deterministic)
     return x + drop(y, deterministic=deterministic)
 
@@ -262,7 +302,7 @@ class DecoderLayer(nn.Module):
   def __call__(self, x, encoded, self_bias, cross_bias, adapter, cross_adapter, deterministic):
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
-    y = layers.LayerNorm(cfg.dtype, name='pre_self_attention_layer_norm')(x)
+    y = LayerNorm(cfg.dtype, name='pre_self_attention_layer_norm')(x)
     y = Attention(cfg, name='self_attention')(
       y,
       y,
@@ -273,7 +313,7 @@ class DecoderLayer(nn.Module):
       deterministic=deterministic,
     )
     x = x + drop(y, deterministic=deterministic)
-    y = layers.LayerNorm(cfg.dtype, name='pre_cross_attention_layer_norm')(x)
+    y = LayerNorm(cfg.dtype, name='pre_cross_attention_layer_norm')(x)
     y = Attention(cfg, name='encoder_decoder_attention')(
       y,
       encoded,
@@ -283,7 +323,7 @@ class DecoderLayer(nn.Module):
       deterministic=deterministic,
     )
     x = x + drop(y, deterministic=deterministic)
-    y = layers.LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
+    y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
     y = MLP(cfg, name='mlp')(y, adapter.low_rank, deterministic)
     return x + drop(y, deterministic=deterministic)
 
@@ -300,12 +340,12 @@ class Encoder(nn.Module):
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     length = x.shape[1]
     bias = RelativePositionBias(cfg, True, name='relpos_bias')(length, length)
-    bias = bias + layers.mask_bias(mask, cfg.dtype)
+    bias = bias + mask_bias(mask, cfg.dtype)
     x = drop(x, deterministic=deterministic)
     layer = nn.remat(EncoderLayer, static_argnums=(4,)) if cfg.remat else EncoderLayer
     for i in range(cfg.num_encoder_layers):
-      x = layer(cfg, name=f'layers_{i}')(x, bias, network.layer(adapter, i), deterministic)
-    x = layers.LayerNorm(cfg.dtype, name='encoder_norm')(x)
+      x = layer(cfg, name=f'layers_{i}')(x, bias, adapters.layer(adapter, i), deterministic)
+    x = LayerNorm(cfg.dtype, name='encoder_norm')(x)
     return drop(x, deterministic=deterministic)
 
 
@@ -316,27 +356,26 @@ class Decoder(nn.Module):
 
   @nn.compact
   def __call__(self, x, encoded, encoded_mask, adapter, cross_adapter, deterministic, cached, cache_length, branches=1):
-    """x [N, L, D], encoded [N, S, D], encoded_mask [N, S] -> states [N, L, D] or logits [N, L, V]."""
+    """x [N, L, D], encoded [N, S, D], encoded_mask [N, S] -> logits [N, L, V], None where tied, and states [N, L, D]."""
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     length = cache_length if cached else 1 + (x.shape[1] - 1) // branches
-    positions, visible = layers.branch_layout(branches, length)
+    positions, visible = branch_layout(branches, length)
     bias = RelativePositionBias(cfg, False, name='relpos_bias')(length, length, positions)
-    bias = bias + jnp.where(visible, 0.0, layers.MASKED).astype(cfg.dtype)
-    cross_bias = layers.mask_bias(encoded_mask, cfg.dtype)
+    bias = bias + jnp.where(visible, 0.0, MASKED).astype(cfg.dtype)
+    cross_bias = mask_bias(encoded_mask, cfg.dtype)
     x = drop(x, deterministic=deterministic)
     layer = nn.remat(DecoderLayer, static_argnums=(7,)) if cfg.remat and not cached else DecoderLayer
     for i in range(cfg.num_decoder_layers):
       x = layer(cfg, cached, cache_length, name=f'layers_{i}')(
-        x, encoded, bias, cross_bias, network.layer(adapter, i), network.layer(cross_adapter, i), deterministic
+        x, encoded, bias, cross_bias, adapters.layer(adapter, i), adapters.layer(cross_adapter, i), deterministic
       )
-    x = layers.LayerNorm(cfg.dtype, name='decoder_norm')(x)
+    x = LayerNorm(cfg.dtype, name='decoder_norm')(x)
     x = drop(x, deterministic=deterministic)
-    self.sow('intermediates', 'states', x)  # for objectives on representations; costs nothing where nobody asks
     if cfg.logits_via_embedding:
-      return x
+      return None, x
     # float32 logits whatever the activations' dtype, for a stable softmax.
-    return layers.Dense(cfg.vocab_size, ('embed', 'vocab'), jnp.float32, name='logits_dense')(x)
+    return Dense(cfg.vocab_size, ('embed', 'vocab'), jnp.float32, name='logits_dense')(x), x
 
 
 class Embedder(nn.Module):
@@ -365,15 +404,15 @@ class Embedder(nn.Module):
 
 
 class Transformer(nn.Module):
-  """T5 with optional trainable adapters.
+  """T5 with an optional adapter, as models.protocol asks for it.
 
   Attributes:
     config: shape and numerics of the backbone.
-    adapter: what is prepended to it, or None for the plain network.
+    adapter: what trains beside it, or None for the plain network.
   """
 
   config: T5Config
-  adapter: config_lib.AdapterConfig | None = None
+  adapter: AdapterConfig | None = None
 
   def setup(self):
     cfg = self.config
@@ -381,70 +420,44 @@ class Transformer(nn.Module):
     self.encoder = Encoder(cfg)
     self.decoder = Decoder(cfg)
     if self.adapter is not None and not self.adapter.is_empty:
-      self.adapter_module = network.Adapter(self.adapter, cfg, name='adapter')
+      self.adapter_module = adapters.Adapter(self.adapter, cfg, name=ADAPTER)
     else:
       self.adapter_module = None
 
-  def encode(self, encoder_input_tokens: jax.Array, *, deterministic: bool = True):
-    """Encodes.
-
-    Args:
-      encoder_input_tokens: int [N, T], 0 is padding.
-      deterministic: no dropout.
-
-    Returns:
-      (states [N, S, D], mask [N, S] with 1 for what may be attended to); the adapter takes the first P of S positions.
-    """
-    x = self.token_embedder(encoder_input_tokens)
-    mask = (encoder_input_tokens > 0).astype(jnp.int32)
-    adapter = self._layer_adapters('encoder', x, mask)
+  def read(self, tokens: Int[jax.Array, 'N T'], mask: Int[jax.Array, 'N T'], *, deterministic: bool = True) -> Context:
+    """Encodes; a soft prompt takes the first P of the context's S positions."""
+    x = self.token_embedder(tokens)
+    added = self._added('encoder', x, mask)
     if self.adapter_module is not None:
       x, mask = self.adapter_module.prepend(x, mask)
-    return self.encoder(x, mask, adapter, deterministic), mask
+    return Context(self.encoder(x, mask, added, deterministic), mask)
 
-  def decode(
+  def answer(
     self,
-    encoded: jax.Array,
-    encoded_mask: jax.Array,
-    decoder_input_tokens: jax.Array,
+    context: Context,
+    tokens: Int[jax.Array, 'N L'],
     *,
     deterministic: bool = True,
-    cached: bool = False,
-    cache_length: int = 0,
     branches: int = 1,
-  ) -> jax.Array:
-    """Decodes, teacher-forced or one cached position at a time.
+  ) -> Answer:
+    """Decodes teacher-forced: logits and states at every token."""
+    return self._decode(context, tokens, deterministic, branches=branches)
 
-    The first cached call creates the cache (mutable collection 'cache') and its logits mean nothing; every further
-    one consumes one token.
+  def step(self, context: Context, token: Int[jax.Array, 'N 1'], *, cache_length: int) -> Float[jax.Array, 'N 1 V']:
+    """Decodes one cached position."""
+    return self._decode(context, token, True, cached=True, cache_length=cache_length).logits
 
-    Args:
-      encoded: [N, S, D].
-      encoded_mask: [N, S].
-      decoder_input_tokens: int [N, L]; [N, 1] when cached.
-      deterministic: no dropout.
-      cached: use the cache.
-      cache_length: the most positions that the cache will hold.
-      branches: continuations that the tokens hold, as `branch_layout` lays them out; teacher-forced only.
+  def _decode(self, context, tokens, deterministic, cached=False, cache_length=0, branches=1) -> Answer:
+    x = self.token_embedder(tokens)
+    own, cross = self._added('decoder'), self._added('cross')
+    logits, states = self.decoder(
+      x, context.states, context.mask, own, cross, deterministic, cached, cache_length, branches
+    )
+    return Answer(self.token_embedder.attend(states) if logits is None else logits, states)
 
-    Returns:
-      float32 logits [N, L, V].
-    """
-    x = self.token_embedder(decoder_input_tokens)
-    own, cross = self._layer_adapters('decoder'), self._layer_adapters('cross')
-    out = self.decoder(x, encoded, encoded_mask, own, cross, deterministic, cached, cache_length, branches)
-    return self.token_embedder.attend(out) if self.config.logits_via_embedding else out
+  def _added(self, site: str, *inputs: jax.Array) -> LayerAdapter:
+    return adapters.NO_ADDITION if self.adapter_module is None else self.adapter_module.layers(site, *inputs)
 
-  def _layer_adapters(self, stack: str, *inputs: jax.Array) -> network.LayerAdapter:
-    return network.NO_ADDITION if self.adapter_module is None else self.adapter_module.layers(stack, *inputs)
-
-  def __call__(
-    self,
-    encoder_input_tokens: jax.Array,
-    decoder_input_tokens: jax.Array,
-    *,
-    deterministic: bool = True,
-  ) -> jax.Array:
-    """int [N, T], int [N, L] -> float32 logits [N, L, V]."""
-    encoded, mask = self.encode(encoder_input_tokens, deterministic=deterministic)
-    return self.decode(encoded, mask, decoder_input_tokens, deterministic=deterministic)
+  def __call__(self, tokens: jax.Array, mask: jax.Array, answer_tokens: jax.Array) -> Answer:
+    """Reads and answers; makes the parameters."""
+    return self.answer(self.read(tokens, mask), answer_tokens)

@@ -10,6 +10,7 @@ from typing import Any
 
 from flax import traverse_util
 
+from robust_t5x.models.protocol import ADAPTER, Params
 from seqio_tasks.errors import UserError
 
 
@@ -25,7 +26,7 @@ class Trainable:
     freeze: regular expressions; a parameter whose whole path matches one of them keeps its value.
   """
 
-  def __init__(self, train: Sequence[str] = ('adapter/.*',), freeze: Sequence[str] = ('(?!adapter/).*',)):
+  def __init__(self, train: Sequence[str] = (f'{ADAPTER}/.*',), freeze: Sequence[str] = (f'(?!{ADAPTER}/).*',)):
     self.train = tuple(train)
     self.freeze = tuple(freeze)
 
@@ -44,7 +45,7 @@ class Trainable:
       )
     return bool(train)
 
-  def split(self, params: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+  def split(self, params: Params) -> tuple[dict[str, Any], dict[str, Any]]:
     """Nested parameters -> (those that train, those that are frozen), both nested.
 
     Raises:
@@ -56,9 +57,20 @@ class Trainable:
       parts[0 if self.is_trained(path) else 1][path] = value
     if not parts[0]:
       raise TrainableError(
-        f'no parameter trains: Trainable.train is {list(self.train)}; with an adapter, set ADAPTER_LENGTH above 0'
+        f'no parameter trains: Trainable.train is {list(self.train)}; give a file of gin/adapters/, with ADAPTER_LENGTH above 0'
       )
     return unflatten(parts[0]), unflatten(parts[1])
+
+  def trains_backbone(self, params: Params) -> bool:
+    """Whether more than the adapter trains."""
+    return bool(set(self.split(params)[0]) - {ADAPTER})
+
+  def describe(self, params: Params) -> str:
+    """One line that says what trains."""
+    moving, frozen = map(flatten, self.split(params))
+    count, rest = (sum(x.size for x in part.values()) for part in (moving, frozen))
+    names = ', '.join(list(moving)[:6]) + (', ...' if len(moving) > 6 else '')
+    return f'training {count:,} of {count + rest:,} parameters: {names}'
 
 
 def merge(*parts: Mapping[str, Any]) -> dict[str, Any]:

@@ -41,11 +41,11 @@ def make_mesh(model_parallel: int = 1, devices: Sequence[jax.Device] | None = No
   return Mesh(grid, ('data', 'model'))
 
 
-def check_model(config: Any, mesh: Mesh) -> None:
-  """Raises ValueError unless a network's heads (network.T5Config) can be split over the axis 'model'."""
-  if config.num_heads % mesh.shape['model']:
+def check_heads(num_heads: int, mesh: Mesh) -> None:
+  """Raises UserError unless a network's attention heads can be split over the axis 'model'."""
+  if num_heads % mesh.shape['model']:
     raise UserError(
-      f'MODEL_PARALLEL is {mesh.shape["model"]}; it must divide the {config.num_heads} attention heads of the model'
+      f'MODEL_PARALLEL is {mesh.shape["model"]}; it must divide the {num_heads} attention heads of the model'
     )
 
 

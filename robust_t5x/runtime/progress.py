@@ -67,5 +67,6 @@ class Progress:
 
 
 def log(text: str) -> None:
+  """Prints a line on standard error, on the main process."""
   if processes.is_main():
     print(text, file=sys.stderr, flush=True)

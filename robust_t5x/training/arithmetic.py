@@ -7,13 +7,10 @@ squared forwards, four backwards. Norms, softmax and look-ups are not counted.
 Source of 2PT: Kaplan et al. 2020 (arXiv 2001.08361), section 2.1.
 """
 
-from collections.abc import Mapping
 import dataclasses
-import math
-from typing import Any
 
-from robust_t5x.adapters import config as config_lib
-from robust_t5x.models import t5, trainable
+from robust_t5x.adapters import AdapterConfig
+from robust_t5x.models.protocol import NetworkConfig, Params
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,33 +33,18 @@ class Floor:
     return examples * (phrasings * self.forward + trained * self.backward)
 
 
-def floor(
-  config: t5.T5Config, adapter: config_lib.AdapterConfig, shapes: Mapping[str, Any], inputs: int, targets: int
-) -> Floor:
+def floor(config: NetworkConfig, adapter: AdapterConfig, shapes: Params, inputs: int, targets: int) -> Floor:
   """The floor of a network and its lengths.
 
   Args:
     config: the network.
-    adapter: what is prepended to it.
+    adapter: what trains beside it.
     shapes: the backbone's and the adapter's parameters, or their shapes, nested.
     inputs: input tokens T of a phrasing; the P vectors of a soft prompt are added.
     targets: target tokens L.
   """
   positions = adapter.length + inputs
-  per_input = per_target = 0
-  for path, x in trainable.flatten(shapes).items():
-    if path.endswith('/kernel'):
-      # The decoder computes the keys and values of the encoding once for every encoder position.
-      of_encoding = path.startswith('encoder/') or path.endswith(
-        ('encoder_decoder_attention/key/kernel', 'encoder_decoder_attention/value/kernel')
-      )
-      per_input += math.prod(x.shape) * of_encoding
-      per_target += math.prod(x.shape) * (not of_encoding)
-  if config.logits_via_embedding:
-    per_target += config.vocab_size * config.emb_dim
-  weights = 2 * (per_input * positions + per_target * targets)
-  width = config.num_heads * config.head_dim
-  pairs = config.num_encoder_layers * positions * (positions + adapter.encoder_prefix_length)
-  pairs += config.num_decoder_layers * targets * (targets + positions + adapter.decoder_prefix_length)
-  attention = 4 * pairs * width
-  return Floor(weights + attention, weights + 2 * attention, (per_input, per_target))
+  work = config.work(shapes, positions, targets, adapter)
+  weights = 2 * (work.per_input * positions + work.per_target * targets)
+  attention = work.attention
+  return Floor(weights + attention, weights + 2 * attention, (work.per_input, work.per_target))

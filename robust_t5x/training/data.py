@@ -1,24 +1,25 @@
 """Training batches."""
 
 from collections.abc import Mapping
-from typing import Any
 
+from clu.data import dataset_iterator
+
+from robust_t5x.models.robust import RobustModel
 from robust_t5x.runtime import errors
 
 
 def data_iterator(
-  model: Any,
+  model: RobustModel,
   name: str,
   task_feature_lengths: Mapping[str, int],
   batch_size: int,
   seed: int,
   use_cached: bool,
-) -> Any:
+) -> dataset_iterator.DatasetIterator:
   """An endless, checkpointable iterator over the training batches.
 
   Every process reads whole batches, of which it uses its part: so a run does not depend on the number of processes.
   """
-  from clu.data import dataset_iterator
   import seqio
 
   known = set(seqio.TaskRegistry.names()) | set(seqio.MixtureRegistry.names())

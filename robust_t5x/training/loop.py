@@ -1,8 +1,17 @@
 """The loop of steps, logs and checkpoints."""
 
+from collections.abc import Callable
+import dataclasses
 import time
+from typing import Any
 
-from robust_t5x.runtime import processes, progress
+from clu.data import dataset_iterator
+import jax
+
+from robust_t5x.checkpoints.runs import RunCheckpoints
+from robust_t5x.models.protocol import Params
+from robust_t5x.runtime import partitioning, processes, progress
+from robust_t5x.training.step import TrainState
 from seqio_tasks.errors import UserError
 
 
@@ -10,13 +19,45 @@ class NonFiniteLossError(UserError):
   """The loss or a gradient became infinite or not a number."""
 
 
-def run(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_steps, save_period, log_period):
-  """Steps, logs and saves until `train_steps`."""
-  from clu import metric_writers
-  import jax
+@dataclasses.dataclass(frozen=True)
+class Periods:
+  """How long a run is, and how often it saves and logs, in steps."""
 
-  from robust_t5x.runtime import partitioning
+  train_steps: int
+  save_period: int
+  log_period: int
 
+
+def run(
+  step_fn: Callable[..., Any],
+  state: TrainState,
+  frozen: Params,
+  data: dataset_iterator.DatasetIterator,
+  mesh: jax.sharding.Mesh,
+  saved: RunCheckpoints,
+  model_dir: str,
+  step: int,
+  periods: Periods,
+) -> None:
+  """Steps, logs and saves until `train_steps`.
+
+  Args:
+    step_fn: see step.compiled_step.
+    state: what trains, after `step` steps.
+    frozen: the other parameters.
+    data: batches.
+    mesh: that they are split over.
+    saved: where the state goes.
+    model_dir: where the log goes.
+    step: steps taken before.
+    periods: steps in all, between checkpoints, between log entries.
+
+  Raises:
+    NonFiniteLossError: when the loss or a gradient is not finite; the last good state has been saved.
+  """
+  from clu import metric_writers  # imports TensorFlow
+
+  train_steps = periods.train_steps
   main = processes.is_main()
   writer = metric_writers.SummaryWriter(processes.join(model_dir, 'tensorboard')) if main else None
   totals, since, began = None, step, time.monotonic()
@@ -32,8 +73,8 @@ def run(step_fn, state, frozen, data, mesh, saved, model_dir, step, train_steps,
       state, metrics = step_fn(state, frozen, batch)
       totals = metrics if totals is None else merge(totals, metrics)
       step += 1
-      log_now = step % log_period == 0 or step == train_steps
-      save_now = step % save_period == 0 or step == train_steps
+      log_now = step % periods.log_period == 0 or step == train_steps
+      save_now = step % periods.save_period == 0 or step == train_steps
       if log_now or save_now:
         if not bool(state.finite):
           last = int(state.step)

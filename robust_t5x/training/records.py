@@ -4,15 +4,15 @@ from collections.abc import Mapping
 import json
 from typing import Any
 
-from robust_t5x.runtime import errors, launcher, processes
+from etils import epath
+
+import gin
+from robust_t5x.checkpoints import backbones
+from robust_t5x.runtime import errors, files, launcher, processes, versions
 
 
 def run_record(seed: int, initial_checkpoint_path: str | None) -> dict[str, Any]:
   """What a run must be told by: configuration, seed, backbone, versions."""
-  import gin
-  from robust_t5x.checkpoints import backbones
-  from robust_t5x.runtime import versions
-
   record = {
     'gin_config': gin.config_str(),
     'seed': seed,
@@ -30,8 +30,6 @@ def run_record(seed: int, initial_checkpoint_path: str | None) -> dict[str, Any]
 
 def write_record(model_dir: str, record: Mapping[str, Any]) -> None:
   """Writes `run.json` and `config.gin`, atomically."""
-  from robust_t5x.runtime import files
-
   for name, text in (
     ('run.json', json.dumps(record, indent=2) + '\n'),
     ('config.gin', record['gin_config']),
@@ -40,8 +38,7 @@ def write_record(model_dir: str, record: Mapping[str, Any]) -> None:
 
 
 def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
-  from etils import epath
-
+  """Raises UsageError if a directory holds a run on another backbone or with another seed."""
   path = epath.Path(processes.join(model_dir, 'run.json'))
   if not path.exists():
     return

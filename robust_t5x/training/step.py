@@ -14,6 +14,7 @@ from jax.sharding import PartitionSpec
 import optax
 
 from robust_t5x.models import robust, trainable
+from robust_t5x.models.placement import Placement
 from robust_t5x.runtime import partitioning
 from seqio_tasks.errors import UserError
 
@@ -32,17 +33,16 @@ def initial_state(params: Any, optimizer: optax.GradientTransformation) -> Train
   return TrainState(jnp.zeros((), jnp.int32), params, optimizer.init(params), jnp.array(True))
 
 
-def state_shardings(state: TrainState, optimizer: optax.GradientTransformation, axes: Any, mesh: Any) -> TrainState:
+def state_shardings(state: TrainState, optimizer: optax.GradientTransformation, placement: Placement) -> TrainState:
   """Shardings of a state: the optimiser's slots lie where their parameters do, all else is on every device.
 
   Args:
     state: the state, or its shapes.
     optimizer: whose state it holds.
-    axes: the 'params_axes' collection of the model's initial variables.
-    mesh: the mesh.
+    placement: where the model's parameters lie.
   """
-  params = partitioning.param_shardings(axes, state.params, mesh)
-  whole = partitioning.replicated(mesh)
+  params = placement.shardings(state.params)
+  whole = partitioning.replicated(placement.mesh)
   slots = optax.tree_map_params(
     optimizer, lambda _, x: x, state.opt_state, params, transform_non_params=lambda _: whole
   )

@@ -10,10 +10,13 @@ import jax
 import numpy as np
 import optax
 
-from robust_t5x.models import trainable as trainable_lib
+from robust_t5x.models.protocol import Vocabulary
+from robust_t5x.models.trainable import Trainable
+from robust_t5x.runtime import errors
+from robust_t5x.training import start
 
 
-def frozen_optimizer(optimizer: optax.GradientTransformation, trainable: trainable_lib.Trainable) -> Any:
+def frozen_optimizer(optimizer: optax.GradientTransformation, trainable: Trainable) -> Any:
   """An optax optimiser as T5X's optimizer definition; it holds slots for what trains and leaves all else as it is.
 
   Args:
@@ -32,7 +35,7 @@ def frozen_optimizer(optimizer: optax.GradientTransformation, trainable: trainab
   return optimizers.OptaxWrapper(transformation)
 
 
-def register(name: str, register_tasks: Sequence[Callable[..., Any]], vocabulary: Any) -> str:
+def register(name: str, register_tasks: Sequence[Callable[..., Any]], vocabulary: Vocabulary) -> str:
   """Registers tasks and returns `name`, for T5X's dataset configurations, which take no more than a name.
 
   Args:
@@ -45,8 +48,6 @@ def register(name: str, register_tasks: Sequence[Callable[..., Any]], vocabulary
   """
   import seqio
 
-  from robust_t5x.runtime import errors
-
   for call in register_tasks:
     call(vocabulary=vocabulary)
   known = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
@@ -58,7 +59,5 @@ def register(name: str, register_tasks: Sequence[Callable[..., Any]], vocabulary
 
 
 def initial_adapter(checkpoint: str | None, method: str, seed: int) -> Callable[[Any], Mapping[str, np.ndarray]]:
-  """The adapter that our own runtime would start from with the same settings; see train.initial_adapter."""
-  from robust_t5x.training import start
-
+  """The adapter that our own runtime would start from with the same settings; see start.initial_adapter."""
   return lambda model: start.initial_adapter(model, checkpoint, method, seed)

@@ -21,7 +21,7 @@ def tiny_checkpoint(tiny_vocabulary_path, tmp_path_factory) -> pathlib.Path:
     mlp_dim=32, mlp_activations=('gelu', 'linear'), logits_via_embedding=True, dropout_rate=0.0, dtype='float32',
   )  # fmt: skip
   tokens = np.ones((1, 4), np.int32)
-  params = jax.jit(t5.Transformer(config, None).init)(jax.random.key(0), tokens, tokens)['params']
+  params = jax.jit(t5.Transformer(config, None).init)(jax.random.key(0), *[tokens] * 3)['params']
   path = tmp_path_factory.mktemp('checkpoint') / 'tiny'
   huggingface.save(str(path), config, params)
   shutil.copyfile(tiny_vocabulary_path, path / 'spiece.model')

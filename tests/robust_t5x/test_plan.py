@@ -7,8 +7,7 @@ import optax
 import pytest
 
 from robust_t5x import __main__ as command
-from robust_t5x import objectives, plan
-from robust_t5x.adapters import config as config_lib
+from robust_t5x import adapters, objectives, plan
 from robust_t5x.models import families, robust, t5, trainable
 from robust_t5x.runtime import topologies
 
@@ -22,7 +21,7 @@ pytestmark = pytest.mark.usefixtures('as_started_anew')
 
 
 class Vocabulary:
-  eos_id = 1
+  pad_id, eos_id = 0, 1
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def libtpu():
 
 def settings(config=CONFIG, batch=32, microbatches=1, model_parallel=1, phrasings=4):
   model = robust.RobustModel(
-    t5.Transformer(config, config_lib.AdapterConfig(encoder_prefix_length=8)), Vocabulary, Vocabulary,
+    t5.Transformer(config, adapters.AdapterConfig(prefix_lengths={'encoder': 8})), Vocabulary, Vocabulary,
     optax.adamw(0.1), objectives.kl_to_canonical,
   )  # fmt: skip
   return plan.Settings(

@@ -1,15 +1,13 @@
 """Soft prompts: where they go, how they start, and how they are saved."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from robust_t5x.adapters import config, initial
+from robust_t5x import adapters
 from robust_t5x.checkpoints import adapter_files
-from robust_t5x.models import t5, trainable
+from robust_t5x.models import protocol, t5, trainable
 
 CONFIG = t5.T5Config(
   vocab_size=40, emb_dim=8, num_heads=2, head_dim=4, num_encoder_layers=2, num_decoder_layers=2, mlp_dim=16,
@@ -18,13 +16,13 @@ CONFIG = t5.T5Config(
 INPUTS = np.array([[5, 6, 7, 1], [8, 1, 0, 0]])
 OUTPUTS = np.array([[0, 9, 10], [0, 11, 0]])
 KINDS = {
-  'input': config.AdapterConfig(length=3),
-  'prefix': config.AdapterConfig(encoder_prefix_length=3, decoder_prefix_length=2),
-  'both': config.AdapterConfig(length=3, encoder_prefix_length=2),
-  'cross': config.AdapterConfig(cross_prefix_length=2),
-  'lora': config.AdapterConfig(lora_rank=2),
-  'lora_all': config.AdapterConfig(lora_rank=2, lora_projections=config.PROJECTIONS),
-  'generated': config.AdapterConfig(encoder_prefix_length=3, generator_dim=2),
+  'input': adapters.AdapterConfig(length=3),
+  'prefix': adapters.AdapterConfig(prefix_lengths={'encoder': 3, 'decoder': 2}),
+  'both': adapters.AdapterConfig(length=3, prefix_lengths={'encoder': 2}),
+  'cross': adapters.AdapterConfig(prefix_lengths={'cross': 2}),
+  'lora': adapters.AdapterConfig(lora_rank=2),
+  'lora_all': adapters.AdapterConfig(lora_rank=2, lora_projections=adapters.PROJECTIONS),
+  'generated': adapters.AdapterConfig(prefix_lengths={'encoder': 3}, generator_dim=2),
 }
 ATTENTION = ('query', 'key', 'value', 'out')
 # Stack -> the projections that all of LoRA adds to.
@@ -37,18 +35,19 @@ PROJECTED = {
 
 def _build(kind):
   module = t5.Transformer(CONFIG, KINDS[kind])
-  params = jax.jit(module.init)(jax.random.key(0), INPUTS, OUTPUTS)['params']
+  params = jax.jit(module.init)(jax.random.key(0), INPUTS, protocol.mask_of(INPUTS, 0), OUTPUTS)['params']
   return module, params
 
 
+@functools.partial(jax.jit, static_argnums=0)
 def _logits(module, params, inputs=INPUTS):
-  return jax.jit(module.apply)({'params': params}, inputs, OUTPUTS)
+  return protocol.logits(module, params, inputs, OUTPUTS, 0)
 
 
 def test_prepending_keeps_padding_hidden():
   """The adapter is seen by every row; what stands in the padding and how much of it there is changes nothing."""
   module, params = _build('input')
-  encoded, mask = module.apply({'params': params}, INPUTS, method=module.encode)
+  encoded, mask, _ = protocol.read(module, params, INPUTS, 0)
   assert encoded.shape == (2, 7, 8)
   np.testing.assert_array_equal(mask, [[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 0]])
   longer = np.pad(INPUTS, [(0, 0), (0, 5)])
@@ -74,7 +73,7 @@ def test_the_adapter_is_what_the_tokens_of_the_same_vectors_would_be():
     ('prefix', ['encoder_gate', 'decoder_gate']),
     ('cross', ['cross_gate']),
     ('generated', ['encoder_gate']),
-    ('lora', [f'{stack}_lora_{name}_up' for stack in config.STACKS for name in ('query', 'value')]),
+    ('lora', [f'{stack}_lora_{name}_up' for stack in PROJECTED for name in ('query', 'value')]),
     ('lora_all', [f'{stack}_lora_{name}_up' for stack, names in PROJECTED.items() for name in names]),
   ],
 )
@@ -92,18 +91,17 @@ def test_what_is_added_to_attention_starts_without_effect_and_can_have_one(kind,
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_cached_decoding_with_a_adapter(kind):
+def test_cached_decoding_with_an_adapter(kind):
   module, params = _build(kind)
   flat = trainable.flatten(params)
   params = trainable.unflatten({k: jnp.ones_like(v) if k.endswith(('gate', 'up')) else v for k, v in flat.items()})
-  encoded, mask = jax.jit(functools.partial(module.apply, method=module.encode))({'params': params}, INPUTS)
+  context = jax.jit(lambda p: protocol.read(module, p, INPUTS, 0))(params)
   whole = _logits(module, params)
-  arguments = {'cached': True, 'cache_length': 3, 'mutable': ['cache'], 'method': module.decode}
-  step = jax.jit(functools.partial(module.apply, **arguments))
-  _, cache = step({'params': params}, encoded, mask, OUTPUTS[:, :1])
+  step = jax.jit(lambda cache, token: protocol.step(module, params, context, cache, token, 3))
+  cache = protocol.begin(module, params, context, 3, protocol.SpecialIds(pad=0, end=1))
   for i in range(3):
-    logits, cache = step({'params': params, **cache}, encoded, mask, OUTPUTS[:, i : i + 1])
-    np.testing.assert_allclose(logits[:, 0], whole[:, i], atol=1e-5)
+    logits, cache = step(cache, OUTPUTS[:, i : i + 1])
+    np.testing.assert_allclose(logits, whole[:, i], atol=1e-5)
 
 
 @pytest.mark.parametrize('kind', KINDS)
@@ -114,10 +112,10 @@ def test_round_trip(kind, tmp_path):
   arrays, metadata = adapter_files.load(path)
   assert len(digest) == 64
   assert metadata == {'seed': 3}
-  assert config.config_of(arrays) == KINDS[kind]
+  assert adapters.config_of(arrays) == KINDS[kind]
   for name, value in params['adapter'].items():
     np.testing.assert_array_equal(arrays[name], value)
-  config.check_fits(arrays, CONFIG, path)
+  adapters.check_fits(arrays, CONFIG, path)
 
 
 def test_a_generated_prefix_depends_on_the_input_and_not_on_its_padding():
@@ -135,7 +133,7 @@ def test_a_generated_prefix_depends_on_the_input_and_not_on_its_padding():
   def added(inputs):
     bound = module.bind({'params': params})
     embedded, mask = bound.token_embedder(inputs), (inputs > 0).astype(int)
-    return bound.soft_adapter.layers('encoder', embedded, mask).prefix.value - flat['adapter/encoder_value'][:, None]
+    return bound.adapter_module.layers('encoder', embedded, mask).prefix.value - flat['adapter/encoder_value'][:, None]
 
   values = added(INPUTS)
   assert values.shape == (2, 2, 3, 2, 4)
@@ -146,8 +144,8 @@ def test_a_generated_prefix_depends_on_the_input_and_not_on_its_padding():
   inner = jax.nn.gelu(weights @ x / weights.sum() @ np.asarray(flat['adapter/generator_down']))
   expected = np.einsum('r,lrphf->lphf', inner, flat['adapter/generator_up'])
   np.testing.assert_allclose(values[:, 1], expected, rtol=1e-4, atol=1e-5)
-  with pytest.raises(config.AdapterError, match='without a prefix'):
-    config.AdapterConfig(generator_dim=2)
+  with pytest.raises(adapters.AdapterError, match='without a prefix'):
+    adapters.AdapterConfig(generator_dim=2)
 
 
 @pytest.mark.parametrize('kind', ['lora', 'lora_all'])
@@ -174,25 +172,25 @@ def test_lora_is_what_adding_it_to_the_kernels_is(kind):
 
 
 def test_lora_projections_are_named():
-  assert config.AdapterConfig(lora_projections=['wo']).lora_projections == ('wo',)
+  assert adapters.AdapterConfig(lora_projections=['wo']).lora_projections == ('wo',)
   for wrong in (('query', 'values'), ()):
-    with pytest.raises(config.AdapterError, match='at least one of query, key'):
-      config.AdapterConfig(lora_projections=wrong)
+    with pytest.raises(adapters.AdapterError, match='at least one of query, key'):
+      adapters.AdapterConfig(lora_projections=wrong)
 
 
-def test_a_adapter_of_another_model_is_named(tmp_path):
+def test_an_adapter_of_another_model_is_named(tmp_path):
   _, params = _build('both')
   import dataclasses
 
   for change in ({'emb_dim': 16}, {'num_heads': 4}, {'num_encoder_layers': 3}):
-    with pytest.raises(config.AdapterError, match='does not fit this model'):
-      config.check_fits(params['adapter'], dataclasses.replace(CONFIG, **change), 'p')
+    with pytest.raises(adapters.AdapterError, match='does not fit this model'):
+      adapters.check_fits(params['adapter'], dataclasses.replace(CONFIG, **change), 'p')
   for arrays, message in (
     ({**params['adapter'], 'decoder_gate': np.zeros((2, 2))}, 'holds decoder_gate, which no adapter has'),
     ({'encoder_key': params['adapter']['encoder_key']}, 'lacks encoder_gate'),
   ):
-    with pytest.raises(config.AdapterError, match=message):
-      config.check_fits(arrays, CONFIG, 'p')
+    with pytest.raises(adapters.AdapterError, match=message):
+      adapters.check_fits(arrays, CONFIG, 'p')
 
 
 @pytest.mark.parametrize(('content', 'message'), [(None, 'no file'), (b'not safetensors', 'not a safetensors file')])
@@ -200,7 +198,7 @@ def test_unreadable_files(tmp_path, content, message):
   path = tmp_path / 'adapter.safetensors'
   if content:
     path.write_bytes(content)
-  with pytest.raises(config.AdapterError, match=message):
+  with pytest.raises(adapters.AdapterError, match=message):
     adapter_files.load(str(path))
 
 
@@ -212,7 +210,7 @@ def test_initialisation(tiny_vocabulary_path, tmp_path):
   adapter = {'embedding': np.zeros((6, 8), np.float32), 'encoder_gate': np.zeros((2, 2), np.float32)}
 
   def start(method, seed=0):
-    out = initial.initialise(adapter, method, table, vocabulary, seed)
+    out = adapters.initialise(adapter, method, table, vocabulary, seed)
     np.testing.assert_array_equal(out['encoder_gate'], adapter['encoder_gate'])
     return out['embedding']
 
@@ -237,5 +235,5 @@ def test_initialisation(tiny_vocabulary_path, tmp_path):
     str(tmp_path / 'absent.npy'): 'no file',
     'zeros': 'unknown method',
   }.items():
-    with pytest.raises(config.AdapterError, match=message):
+    with pytest.raises(adapters.AdapterError, match=message):
       start(method)

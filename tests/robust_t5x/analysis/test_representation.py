@@ -1,18 +1,12 @@
-"""Distances between phrasings: against hand-computed cases, the network, and from end to end."""
+"""Distances between phrasings: against hand-computed cases."""
 
-import json
 import math
 
-from helpers import evaluate, run
 import numpy as np
 import pytest
 import scipy.stats
 
-from robust_t5x import objectives, report
 from robust_t5x.analysis import representation as analysis_representation
-from robust_t5x.evaluation import states as states_lib
-from robust_t5x.reports import representation as reports_representation
-from robust_t5x.results import reading
 
 
 @pytest.mark.parametrize(
@@ -88,105 +82,3 @@ def test_principal_components_keep_distances_in_a_plane():
   assert shares[0] > shares[1]
   before, after = (np.linalg.norm(x[:, None] - x[None], axis=-1) for x in (plane, points))
   np.testing.assert_allclose(after, before, atol=1e-9)
-
-
-@pytest.fixture(scope='module')
-def written(tiny_checkpoint, tmp_path_factory):
-  """A model with a random adapter: its evaluations and its representation."""
-  base = tmp_path_factory.mktemp('represent')
-  before, out = base / 'before', base / 'out'
-  assert evaluate(tiny_checkpoint, before, examples=3) == 0
-  status = represent(tiny_checkpoint, out, f"--gin.RESULTS=['{before}']")
-  assert status == 0
-  return before, out
-
-
-def represent(checkpoint, out, *more):
-  return run(
-    'represent', '--gin_file=gin/runs/represent.gin', '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/topologies/cpu.gin',
-    f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.OUTPUT_DIR='{out}'", '--gin.MAX_EXAMPLES=3',
-    "--gin.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']", *more,
-  )  # fmt: skip
-
-
-def test_files_and_report(written, tmp_path):
-  before, out = written
-  found = reports_representation.read(str(out))
-  table = reading.read(str(before))[0]
-  accuracy = table.groupby('instruction_id')['score'].mean()
-  rows = found.phrasings.set_index('instruction_id')
-  assert len(rows) == 20
-  np.testing.assert_allclose(rows['accuracy'], accuracy[rows.index])
-  observed = rows['group'] == 'observed'
-  np.testing.assert_allclose(rows['lost'], rows.loc[observed, 'accuracy'].mean() - rows['accuracy'])
-  mean = found.distances.query('quantity == "unobserved to canonical" and place == "encoder" and measure == "cosine"')
-  assert mean['estimate'].iloc[0] == pytest.approx(rows.loc[~observed, 'encoder, cosine'].mean())
-  assert mean['low'].iloc[0] <= mean['estimate'].iloc[0] <= mean['high'].iloc[0]
-  record = json.loads((out / 'represent.json').read_text())
-  assert record['model']['vocabulary']
-  assert (out / 'map.pdf').read_bytes().startswith(b'%PDF')
-  assert report.main([str(before), '--represent', str(out), '--out', str(tmp_path)]) == 0
-  page = (tmp_path / 'report.html').read_text()
-  assert 'id="representation"' in page
-  assert page.count('map of the phrasings, without adapter') == 2
-  assert 'Where phrasings lie in the model' in (tmp_path / 'report.md').read_text()
-
-
-def test_other_results_are_refused(written, tiny_checkpoint, tmp_path, capsys):
-  before, _ = written
-  record = json.loads((before / 'run.json').read_text())
-  for name, value, message in (
-    ('backbone', 'x', 'is an evaluation of another backbone'), ('adapter', 'y', 'is an evaluation with another adapter'),
-  ):  # fmt: skip
-    other = tmp_path / name
-    other.mkdir()
-    changed = record | {'fingerprint': record['fingerprint'] | {name: value}}
-    (other / 'run.json').write_text(json.dumps(changed))
-    (other / 'results.parquet').write_bytes((before / 'results.parquet').read_bytes())
-    assert represent(tiny_checkpoint, tmp_path / 'out', f"--gin.RESULTS=['{other}']") == 2
-    assert message in capsys.readouterr().err
-  assert report.main([str(before), '--represent', str(tmp_path), '--out', str(tmp_path / 'out')]) == 2
-  assert 'has no represent.json' in capsys.readouterr().err
-
-
-def test_states_are_those_of_the_model(tiny_checkpoint):
-  from robust_t5x.checkpoints import loading
-
-  model, params = loading.load(str(tiny_checkpoint))
-  inputs = [np.array([5, 9, 1]), np.array([7, 8, 6, 4, 1])]
-  encoder, decoder, output = states_lib.Runner(model, params, 4)(inputs)
-  tokens = np.zeros((1, 2, 5), np.int32)
-  for row, ids in zip(tokens[0], inputs, strict=True):
-    row[: len(ids)] = ids
-  batch = {
-    'encoder_input_tokens': tokens,
-    'decoder_input_tokens': np.zeros((1, 1), np.int32),
-    'decoder_target_tokens': np.ones((1, 1), np.int32),
-  }
-  branches = model.branches(params, batch)
-  expected = float(objectives.encoder_cosine(branches))
-  assert analysis_representation.distance(encoder[0], encoder[1], 'cosine') == pytest.approx(expected, abs=1e-5)
-  logits = np.asarray(branches.logits[0, :, 0])
-  np.testing.assert_allclose(output, logits - scipy.special.logsumexp(logits, axis=-1, keepdims=True), atol=1e-4)
-  # The output layer is tied: logits are the states by the embedding, divided by the root of the width.
-  embedding = np.asarray(params['token_embedder']['embedding'])
-  np.testing.assert_allclose(decoder @ embedding.T / math.sqrt(decoder.shape[1]), logits, atol=1e-4)
-
-
-def test_the_backbone_without_its_adapter(tiny_checkpoint):
-  from robust_t5x.adapters import config
-  from robust_t5x.checkpoints import loading
-  from robust_t5x.models import robust, t5
-
-  model, params = loading.load(str(tiny_checkpoint))
-  adaptered = robust.RobustModel(
-    t5.Transformer(model.module.config, config.AdapterConfig(length=2)), model.input_vocabulary, model.output_vocabulary
-  )  # fmt: skip
-  with_adapter = params | {'adapter': {'embedding': np.ones((2, model.module.config.emb_dim), np.float32)}}
-  plain, bare = states_lib.without_adapter(adaptered, with_adapter)
-  inputs = [np.array([5, 9, 1])]
-  expected = states_lib.Runner(model, params, 1)(inputs)
-  for a, b in zip(states_lib.Runner(plain, bare, 1)(inputs), expected, strict=True):
-    np.testing.assert_allclose(a, b, atol=1e-6)
-  changed = states_lib.Runner(adaptered, with_adapter, 1)(inputs)
-  assert np.abs(changed[1] - expected[1]).max() > 1e-3

@@ -13,8 +13,7 @@ import pytest
 from safetensors import numpy as safetensors
 
 from robust_t5x import __main__ as command
-from robust_t5x import convert
-from robust_t5x.adapters import config as config_lib
+from robust_t5x import adapters, convert
 from robust_t5x.checkpoints import adapter_files, backbones, huggingface, loading, t5x_format, tensorfile
 from robust_t5x.models import t5
 
@@ -37,7 +36,7 @@ def _params(config, seed=0):
   from robust_t5x.models import trainable
 
   tokens = np.ones((1, 4), np.int32)
-  params = jax.jit(t5.Transformer(config).init)(jax.random.key(seed), tokens, tokens)['params']
+  params = jax.jit(t5.Transformer(config).init)(jax.random.key(seed), *[tokens] * 3)['params']
   return {name: np.asarray(x) for name, x in trainable.flatten(params).items()}
 
 
@@ -285,16 +284,16 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
     assert int(done.stdout) < 0.5 * size, to
 
 
-def test_logits_with_a_adapter_of_peft_are_those_of_peft():
-  from robust_t5x.models import trainable
+def test_logits_with_an_adapter_of_peft_are_those_of_peft():
+  from robust_t5x.models import protocol, trainable
 
   data = pathlib.Path(__file__).parents[2] / 'data'
   backbone = huggingface.HuggingFaceBackbone(str(data / 'hf_t5' / 'v1_1'))
   params = trainable.unflatten({name: backbone.read(name) for name in backbone.shapes})
   params['adapter'], _ = adapter_files.read_any(str(data / 'peft_adapter'))
-  module = t5.Transformer(backbone.config, config_lib.AdapterConfig(length=4))
+  module = t5.Transformer(backbone.config, adapters.AdapterConfig(length=4))
   reference = np.load(data / 'hf_t5' / 'v1_1' / 'reference.npz')
-  logits = module.apply({'params': params}, reference['inputs'], reference['decoder_inputs'])
+  logits = protocol.logits(module, params, reference['inputs'], reference['decoder_inputs'], 0)
   expected = np.load(data / 'peft_adapter' / 'logits.npy')
   np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
   assert np.abs(expected - reference['logits']).max() > 0.1  # the adapter makes a difference

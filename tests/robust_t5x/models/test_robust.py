@@ -10,8 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from robust_t5x import objectives
-from robust_t5x.adapters import config
+from robust_t5x import adapters, objectives
 from robust_t5x.models import robust, t5, trainable
 from robust_t5x.training import t5x_support
 
@@ -22,14 +21,14 @@ SHAPES = {'encoder_input_tokens': (4, 6), 'decoder_input_tokens': (4, 5)}
 
 
 class Vocabulary:
-  eos_id = 1
+  pad_id, eos_id = 0, 1
 
 
 @pytest.fixture
 def model():
   start = {'embedding': np.full((3, 8), 0.25, np.float32)}
   return robust.RobustModel(
-    t5.Transformer(CONFIG, config.AdapterConfig(length=3)),
+    t5.Transformer(CONFIG, adapters.AdapterConfig(length=3)),
     Vocabulary,
     Vocabulary,
     optax.sgd(1.0),

@@ -1,6 +1,7 @@
 """Scores of options against Hugging Face's `generate` and one by one; batches, padding and compilations counted."""
 
 import json
+import math
 import pathlib
 import types
 
@@ -8,7 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.special
 
+from robust_t5x import objectives
+from robust_t5x.analysis import representation
 from robust_t5x.checkpoints import huggingface, vocabularies
 from robust_t5x.evaluation import scorers
 from robust_t5x.models import robust, t5, trainable
@@ -22,6 +26,8 @@ CONFIG = t5.T5Config(
 
 class Letters:
   """A vocabulary of letters."""
+
+  pad_id = 0
 
   def __init__(self, eos_id=1):
     self.eos_id = eos_id
@@ -193,3 +199,46 @@ def test_options_cost_one_encoding_and_one_first_step(model, params):
   needed = 2 * examples * (encoder + keys_and_values + decoder + positions * width * vocabulary)
   # XLA also counts softmax, norms and the like, which weigh much at this size.
   assert needed < compiled.cost_analysis()['flops'] < 1.25 * needed
+
+
+def test_states_are_those_of_the_model(tiny_checkpoint):
+  from robust_t5x.checkpoints import loading
+
+  model, params = loading.load(str(tiny_checkpoint))
+  inputs = [np.array([5, 9, 1]), np.array([7, 8, 6, 4, 1])]
+  encoder, decoder, output = runner_lib.Runner(model, params, 4).states(inputs)
+  tokens = np.zeros((1, 2, 5), np.int32)
+  for row, ids in zip(tokens[0], inputs, strict=True):
+    row[: len(ids)] = ids
+  batch = {
+    'encoder_input_tokens': tokens,
+    'decoder_input_tokens': np.zeros((1, 1), np.int32),
+    'decoder_target_tokens': np.ones((1, 1), np.int32),
+  }
+  branches = model.branches(params, batch)
+  expected = float(objectives.encoder_cosine(branches))
+  assert representation.distance(encoder[0], encoder[1], 'cosine') == pytest.approx(expected, abs=1e-5)
+  logits = np.asarray(branches.logits[0, :, 0])
+  np.testing.assert_allclose(output, logits - scipy.special.logsumexp(logits, axis=-1, keepdims=True), atol=1e-4)
+  # The output layer is tied: logits are the states by the embedding, divided by the root of the width.
+  embedding = np.asarray(params['token_embedder']['embedding'])
+  np.testing.assert_allclose(decoder @ embedding.T / math.sqrt(decoder.shape[1]), logits, atol=1e-4)
+
+
+def test_the_backbone_without_its_adapter(tiny_checkpoint):
+  from robust_t5x import adapters
+  from robust_t5x.checkpoints import loading
+  from robust_t5x.models import robust, t5
+
+  model, params = loading.load(str(tiny_checkpoint))
+  adapted = robust.RobustModel(
+    t5.Transformer(model.module.config, adapters.AdapterConfig(length=2)), model.input_vocabulary, model.output_vocabulary
+  )  # fmt: skip
+  with_adapter = params | {'adapter': {'embedding': np.ones((2, model.module.config.emb_dim), np.float32)}}
+  plain, bare = adapted.without_adapter(with_adapter)
+  inputs = [np.array([5, 9, 1])]
+  expected = runner_lib.Runner(model, params, 1).states(inputs)
+  for a, b in zip(runner_lib.Runner(plain, bare, 1).states(inputs), expected, strict=True):
+    np.testing.assert_allclose(a, b, atol=1e-6)
+  changed = runner_lib.Runner(adapted, with_adapter, 1).states(inputs)
+  assert np.abs(changed[1] - expected[1]).max() > 1e-3

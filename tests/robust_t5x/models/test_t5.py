@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 
 from robust_t5x.checkpoints import huggingface
-from robust_t5x.models import robust, t5, trainable
+from robust_t5x.models import protocol, robust, t5, trainable
 
 HF = pathlib.Path(__file__).parents[2] / 'data' / 'hf_t5'
 KINDS = ('v1_1', 'v1_0')
 
 
 class Vocabulary:
-  eos_id = 1
+  pad_id, eos_id = 0, 1
 
 
 def _read(directory):
@@ -42,16 +42,14 @@ def test_configuration_is_read():
 
 def test_every_weight_has_a_place(reference):
   module, params, _ = reference
-  shapes = jax.eval_shape(
-    lambda: module.init(jax.random.key(0), jnp.ones((1, 4), int), jnp.ones((1, 4), int))['params']
-  )
+  shapes = jax.eval_shape(lambda: module.init(jax.random.key(0), *[jnp.ones((1, 4), int)] * 3)['params'])
   ours = {k: v.shape for k, v in trainable.flatten(shapes).items()}
   assert ours == {k: v.shape for k, v in trainable.flatten(params).items()}
 
 
 def test_encoder_agrees(reference):
   module, params, expected = reference
-  encoded, mask = module.apply({'params': params}, expected['inputs'], method=module.encode)
+  encoded, mask, _ = protocol.read(module, params, expected['inputs'], 0)
   real = expected['inputs'] > 0
   np.testing.assert_array_equal(mask, real)
   scale = np.abs(expected['encoded'][real]).max()
@@ -60,22 +58,21 @@ def test_encoder_agrees(reference):
 
 def test_teacher_forced_logits_agree(reference):
   module, params, expected = reference
-  logits = module.apply({'params': params}, expected['inputs'], expected['decoder_inputs'])
+  logits = protocol.logits(module, params, expected['inputs'], expected['decoder_inputs'], 0)
   scale = np.abs(expected['logits']).max()
   np.testing.assert_allclose(logits, expected['logits'], atol=1e-5 * max(scale, 1), rtol=1e-5)
 
 
 def test_cached_decoding_agrees_step_by_step(reference):
   module, params, expected = reference
-  encoded, mask = module.apply({'params': params}, expected['inputs'], method=module.encode)
+  context = protocol.read(module, params, expected['inputs'], 0)
   steps = expected['greedy'].shape[1]
-  kwargs = {'cached': True, 'cache_length': steps, 'mutable': ['cache'], 'method': module.decode}
   token = np.zeros((4, 1), np.int32)
-  _, cache = module.apply({'params': params}, encoded, mask, token, **kwargs)
+  cache = protocol.begin(module, params, context, steps, protocol.SpecialIds(pad=0, end=1))
   scale = np.abs(expected['step_logits']).max()
   for i in range(steps):
-    logits, cache = module.apply({'params': params, **cache}, encoded, mask, token, **kwargs)
-    np.testing.assert_allclose(logits[:, 0], expected['step_logits'][:, i], atol=1e-5 * max(scale, 1), rtol=1e-5)
+    logits, cache = protocol.step(module, params, context, cache, token, steps)
+    np.testing.assert_allclose(logits, expected['step_logits'][:, i], atol=1e-5 * max(scale, 1), rtol=1e-5)
     token = expected['greedy'][:, i : i + 1]
 
 
@@ -122,7 +119,7 @@ def test_rematerialisation_changes_nothing(reference):
   remat = t5.Transformer(dataclasses.replace(module.config, remat=True))
 
   def loss(m, p):
-    return m.apply({'params': p}, expected['inputs'], expected['decoder_inputs']).var()
+    return protocol.logits(m, p, expected['inputs'], expected['decoder_inputs'], 0).var()
 
   a, b = (jax.jit(jax.value_and_grad(lambda p, m=m: loss(m, p)))(params) for m in (module, remat))
   jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), a, b)
@@ -131,7 +128,7 @@ def test_rematerialisation_changes_nothing(reference):
 def test_bfloat16_stays_close(reference):
   module, params, expected = reference
   low = t5.Transformer(dataclasses.replace(module.config, dtype='bfloat16'))
-  logits = low.apply({'params': params}, expected['inputs'], expected['decoder_inputs'])
+  logits = protocol.logits(low, params, expected['inputs'], expected['decoder_inputs'], 0)
   assert logits.dtype == jnp.float32
   correlation = np.corrcoef(np.ravel(logits), np.ravel(expected['logits']))[0, 1]
   assert correlation > 0.99
@@ -141,9 +138,10 @@ def test_dropout_is_random_only_when_asked_for(reference):
   module, params, expected = reference
   noisy = t5.Transformer(dataclasses.replace(module.config, dropout_rate=0.5))
 
-  def run(**kwargs):
-    return noisy.apply({'params': params}, expected['inputs'], expected['decoder_inputs'], **kwargs)
+  def run(seed):
+    context = protocol.read(noisy, params, expected['inputs'], 0, jax.random.key(seed))
+    return protocol.answer(noisy, params, context, expected['decoder_inputs']).logits
 
-  a, b = (run(deterministic=False, rngs={'dropout': jax.random.key(i)}) for i in range(2))
+  a, b = run(0), run(1)
   assert not np.allclose(a, b)
   np.testing.assert_allclose(run(), expected['logits'], atol=1e-3)

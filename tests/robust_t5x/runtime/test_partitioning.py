@@ -6,8 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from robust_t5x import objectives, plan
-from robust_t5x.adapters import config as config_lib
+from robust_t5x import adapters, objectives, plan
 from robust_t5x.models import robust, t5, trainable
 from robust_t5x.runtime import hlo, partitioning
 from robust_t5x.training import step as step_lib
@@ -19,11 +18,11 @@ INPUTS, TARGETS, PHRASINGS = 12, 4, 3
 
 
 class Vocabulary:
-  eos_id = 1
+  pad_id, eos_id = 0, 1
 
 
 def _model(config=CONFIG, adapter=None, optimizer=None):
-  adapter = adapter or config_lib.AdapterConfig(length=3, encoder_prefix_length=3)
+  adapter = adapter or adapters.AdapterConfig(length=3, prefix_lengths={'encoder': 3})
   # Plain descent, so that parameters tell gradients apart, which Adam's first steps do not.
   return robust.RobustModel(
     t5.Transformer(config, adapter), Vocabulary, Vocabulary, optimizer or optax.sgd(0.5), objectives.kl_to_canonical

@@ -10,8 +10,7 @@ import numpy as np
 import optax
 import pytest
 
-from robust_t5x import objectives
-from robust_t5x.adapters import config as config_lib
+from robust_t5x import adapters, objectives
 from robust_t5x.models import robust, t5, trainable
 from robust_t5x.runtime import partitioning
 from robust_t5x.training import arithmetic
@@ -26,7 +25,7 @@ OBJECTIVES = ['kl_to_canonical', 'encoder_cosine', 'decoder_distance', 'distil_r
 
 
 class Vocabulary:
-  eos_id = 1
+  pad_id, eos_id = 0, 1
 
 
 def _batch(examples=16, phrasings=3, seed=0):
@@ -46,7 +45,7 @@ def _batch(examples=16, phrasings=3, seed=0):
 
 def _setup(objective='kl_to_canonical', config=CONFIG, **options):
   model = robust.RobustModel(
-    t5.Transformer(config, config_lib.AdapterConfig(length=3)),
+    t5.Transformer(config, adapters.AdapterConfig(length=3)),
     Vocabulary,
     Vocabulary,
     optimizer_def=optax.adamw(0.1),
@@ -187,7 +186,7 @@ def test_the_reference_is_the_model_without_adapter_under_the_canonical_phrasing
   assert _setup()[0].branches(params, batch).reference is None
   # A prefix starts without effect, so the anchor starts at nothing.
   prefixed = robust.RobustModel(
-    t5.Transformer(CONFIG, config_lib.AdapterConfig(encoder_prefix_length=2)), Vocabulary, Vocabulary,
+    t5.Transformer(CONFIG, adapters.AdapterConfig(prefix_lengths={'encoder': 2})), Vocabulary, Vocabulary,
     alignment_objective=objectives.anchor_to_reference, alignment_weight=1.0,
   )  # fmt: skip
   params = jax.jit(prefixed.initial_variables)(jax.random.key(0))['params']

@@ -1,0 +1,43 @@
+"""What a finished run leaves: an adapter file, and a whole checkpoint where more than the adapter trained."""
+
+from collections.abc import Mapping
+import os
+import shutil
+from typing import Any
+
+from robust_t5x.checkpoints import adapter_files, huggingface
+from robust_t5x.models import trainable
+from robust_t5x.models.protocol import ADAPTER, Params
+from robust_t5x.models.robust import RobustModel
+from robust_t5x.runtime import partitioning, processes, progress
+
+
+def write(model: RobustModel, model_dir: str, moving: Params, frozen: Params, record: Mapping[str, Any]) -> str:
+  """Writes what was trained, by the main process.
+
+  Args:
+    model: the model.
+    model_dir: the run's directory.
+    moving: the parameters that trained, nested, on the devices.
+    frozen: the others.
+    record: of the run; see records.run_record.
+
+  Returns:
+    Path of `adapter.safetensors`, or of the directory `model` where the backbone trained.
+  """
+  moving = partitioning.whole_on_host(moving)
+  path = processes.join(model_dir, 'adapter.safetensors')
+  if ADAPTER in moving and processes.is_main():
+    metadata = {k: record[k] for k in ('gin_config', 'seed', 'versions', 'backbone')}
+    adapter_files.save(path, moving[ADAPTER], metadata)
+    progress.log(f'wrote {path}')
+  if set(moving) - {ADAPTER}:
+    path = processes.join(model_dir, 'model')
+    params = trainable.merge(moving, partitioning.whole_on_host(frozen))
+    if not processes.is_main():
+      return path
+    huggingface.save(path, model.module.config, params)
+    vocabulary = model.input_vocabulary.sentencepiece_model_file
+    shutil.copyfile(vocabulary, os.path.join(path, 'spiece.model'))
+    progress.log(f'wrote {path}')
+  return path
