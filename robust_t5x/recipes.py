@@ -6,6 +6,7 @@
 import argparse
 from collections.abc import Sequence
 
+from robust_t5x.runtime import errors
 from robust_t5x.runtime import recipes as recipes_lib
 
 
@@ -14,5 +15,8 @@ def main(argv: Sequence[str] | None = None) -> int:
   parser = argparse.ArgumentParser(prog='robust-t5x recipes', description=__doc__.splitlines()[0], allow_abbrev=False)
   parser.parse_args(argv)
   listed = '\n\n'.join(f'{verb}\n{recipes_lib.list_text(verb)}' for verb in recipes_lib.VERBS)
-  print(f'{listed}\n\nrobust-t5x VERB RECIPE --help says what can be set; --NAME=VALUE sets it.')
+  try:
+    print(f'{listed}\n\nrobust-t5x VERB RECIPE --help says what can be set; --NAME=VALUE sets it.')
+  except OSError as e:
+    return errors.report_error(e)
   return 0

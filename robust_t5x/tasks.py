@@ -375,8 +375,6 @@ def main(argv: Sequence[str] | None = None) -> int:
       print('\n'.join(lines))
       for warning in warnings:
         print(f'warning: {warning}')
-  except BrokenPipeError:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
   except Exception as e:
     from seqio_tasks.bank import instruction as instruction_lib
 

@@ -241,9 +241,9 @@ def test_interrupted_it_ends_its_runs_and_can_go_on(program, tmp_path):
     'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
     f'sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests/robust_t5x")!r}]\n'
     'import test_sweep\n'
-    'from robust_t5x import sweep_cell, sweep_check\n'
-    f'sweep_cell.PROGRAM = (sys.executable, {str(program / "program.py")!r})\n'
-    'sweep_check.check = test_sweep.described\n'
+    'from robust_t5x.sweeps import cell, check\n'
+    f'cell.PROGRAM = (sys.executable, {str(program / "program.py")!r})\n'
+    'check.check = test_sweep.described\n'
     f'sys.exit(test_sweep.run({str(tmp_path / "out")!r}))\n'
   )
   process = subprocess.Popen([sys.executable, str(driver)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
