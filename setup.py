@@ -9,9 +9,6 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 with open(os.path.join(HERE, 'README.md'), encoding='utf-8') as f:
   README = f.read()
 
-# The gin files stand at the top of the repository and are installed inside the package.
-GIN_FOLDERS = ['', 'ablations', 'models', 'objectives', 'observed', 'adapters', 'runs', 't5x', 'tasks', 'topologies']
-
 setuptools.setup(
   name='robust-t5x',
   version='0.1.0',
@@ -20,10 +17,11 @@ setuptools.setup(
   long_description_content_type='text/markdown',
   license='Apache-2.0',
   python_requires='>=3.11',
-  packages=['robust_t5x.configs', *setuptools.find_namespace_packages(include=['robust_t5x*', 'seqio_tasks*'])],
-  package_dir={'robust_t5x.configs': 'gin'},
+  # The gin files stand at the top of the repository and are installed inside the package.
+  packages=['robust_t5x.configs.gin', *setuptools.find_namespace_packages(include=['robust_t5x*', 'seqio_tasks*'])],
+  package_dir={'robust_t5x.configs.gin': 'gin'},
   package_data={
-    'robust_t5x.configs': [os.path.join(folder, '*.gin') for folder in GIN_FOLDERS],
+    'robust_t5x.configs.gin': ['**/*.gin'],
     'robust_t5x.mini': ['*'],
     'robust_t5x.reports.templates': ['*.j2'],
     'robust_t5x.sweeps.templates': ['*.j2'],

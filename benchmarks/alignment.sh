@@ -7,35 +7,35 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out="${1:?name a directory for the results}"
 objectives=gin/objectives
-sweep=(robust-t5x sweep --gin_file=gin/runs/align_mini.gin --eval_gin_file=gin/runs/eval_mini.gin)
-# The settings of gin/runs/quickstart.gin.
-lora=(--gin_file=gin/adapters/lora_all.gin --gin.LORA_RANK=32 --gin.LEARNING_RATE=0.004 --gin.ALIGNMENT_WEIGHT=1.0
-  --gin.TRAIN_STEPS=2500)
+sweep=(robust-t5x sweep align_mini --eval mini)
+# The settings of gin/recipes/train/quickstart.gin.
+lora=(--gin_file=gin/adapters/lora_all.gin --LORA_RANK=32 --LEARNING_RATE=0.004 --ALIGNMENT_WEIGHT=1.0
+  --TRAIN_STEPS=2500)
 aligned=("${lora[@]}" --no_baseline --grid gin_file=$objectives/distil_states.gin)
-two_hundred=(--gin.ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']")
+two_hundred=(--ALIGNMENT_COLLECTIONS="['mini_alignment', 'mini_paraphrases']")
 seven="['first_word', 'word_after', 'first_letter', 'more_letters', 'bigger_number', 'count_words', 'odd_one_out']"
 others="['last_word', 'word_before', 'last_letter', 'less_letters', 'smaller_number', 'first_alphabetically']"
 
 "${sweep[@]}" --out "$out/main" "${lora[@]}" --seeds "${SEEDS:-0,1,2}" \
   --grid gin_file=$objectives/distil_states.gin,$objectives/likelihood.gin
-"${sweep[@]}" --out "$out/long" "${aligned[@]}" --gin.TRAIN_STEPS=5000
+"${sweep[@]}" --out "$out/long" "${aligned[@]}" --TRAIN_STEPS=5000
 "${sweep[@]}" --out "$out/fewer" "${aligned[@]}" "${two_hundred[@]}"
-"${sweep[@]}" --out "$out/transfer" "${aligned[@]}" --gin.TRAIN_STEPS=1250 --gin.ALIGNMENT_TASKS="$seven"
-"${sweep[@]}" --out "$out/transfer_held" "${aligned[@]}" --gin.TRAIN_STEPS=1250 --gin.ALIGNMENT_TASKS="$seven" --gin.HELD_TASKS="$others"
+"${sweep[@]}" --out "$out/transfer" "${aligned[@]}" --TRAIN_STEPS=1250 --ALIGNMENT_TASKS="$seven"
+"${sweep[@]}" --out "$out/transfer_held" "${aligned[@]}" --TRAIN_STEPS=1250 --ALIGNMENT_TASKS="$seven" --HELD_TASKS="$others"
 
 # The first settings: fewer paraphrases, additions to queries and values only, fewer steps, distillation of distributions.
 first=("${sweep[@]}" --no_baseline)
-narrow=(--gin_file=gin/adapters/lora.gin --gin.LEARNING_RATE=0.01 --gin.TRAIN_STEPS=1200)
+narrow=(--gin_file=gin/adapters/lora.gin --LEARNING_RATE=0.01 --TRAIN_STEPS=1200)
 "${first[@]}" --out "$out/first" "${two_hundred[@]}" "${narrow[@]}" --seeds "${SEEDS:-0,1,2}" \
   --grid gin_file=$objectives/distil_reference.gin,$objectives/likelihood.gin
-"${first[@]}" --out "$out/full" "${two_hundred[@]}" --gin_file=gin/adapters/full.gin --gin.LEARNING_RATE=0.001 \
-  --gin.TRAIN_STEPS=1200 --grid gin_file=$objectives/kl.gin
-"${first[@]}" --out "$out/few" "${narrow[@]}" --gin.ALIGNMENT_COLLECTIONS="['mini_alignment']" \
+"${first[@]}" --out "$out/full" "${two_hundred[@]}" --gin_file=gin/adapters/full.gin --LEARNING_RATE=0.001 \
+  --TRAIN_STEPS=1200 --grid gin_file=$objectives/kl.gin
+"${first[@]}" --out "$out/few" "${narrow[@]}" --ALIGNMENT_COLLECTIONS="['mini_alignment']" \
   --grid gin_file=$objectives/distil_reference.gin
-"${first[@]}" --out "$out/prefix" "${two_hundred[@]}" --gin_file=gin/adapters/prefix.gin --gin.LEARNING_RATE=0.1 \
-  --gin.TRAIN_STEPS=1200 --grid gin_file=$objectives/distil_reference.gin
+"${first[@]}" --out "$out/prefix" "${two_hundred[@]}" --gin_file=gin/adapters/prefix.gin --LEARNING_RATE=0.1 \
+  --TRAIN_STEPS=1200 --grid gin_file=$objectives/distil_reference.gin
 "${first[@]}" --out "$out/objectives" "${two_hundred[@]}" --gin_file=gin/adapters/prefix.gin \
-  --eval.MIXTURES="['mini_eval_observed', 'mini_eval_development']" --eval.SPLIT="'validation'" --eval.NUM_EXAMPLES=10 \
+  --eval.MIXTURES="['mini_eval_observed', 'mini_eval_development']" --eval.SPLIT=validation --eval.NUM_EXAMPLES=10 \
   --grid gin_file=$objectives/likelihood.gin,$objectives/kl.gin,$objectives/distil_reference.gin,$objectives/jensen_shannon.gin,$objectives/info_nce.gin,$objectives/group_dro.gin
 
 before=("$out"/main/baseline-*/)
@@ -51,11 +51,11 @@ robust-t5x report "$out"/objectives/cells/objectives={likelihood,kl,distil_refer
   --out "$out/report/objectives"
 
 [ -n "${2:-}" ] || exit 0
-lmentry=(robust-t5x eval --gin_file=gin/runs/eval_lmentry.gin --gin.LMENTRY_DIR="'$2'")
-"${lmentry[@]}" --gin.LABEL="'without adapter'" --gin.OUTPUT_DIR="'$out/lmentry/before'"
+lmentry=(robust-t5x eval lmentry --LMENTRY_DIR="$2")
+"${lmentry[@]}" --LABEL='without adapter' --OUTPUT_DIR="$out/lmentry/before"
 for cell in "$out"/main/cells/objectives=distil_states,* "$out"/long/cells/*; do
-  "${lmentry[@]}" --gin.LABEL="'with aligned adapter'" --gin.ADAPTER="'$cell/train/adapter.safetensors'" \
-    --gin.OUTPUT_DIR="'$out/lmentry/$(basename "$cell")'"
+  "${lmentry[@]}" --LABEL='with aligned adapter' --ADAPTER="$cell/train/adapter.safetensors" \
+    --OUTPUT_DIR="$out/lmentry/$(basename "$cell")"
 done
 robust-t5x report "$out/lmentry/before" "$out"/lmentry/objectives=distil_states,* --out "$out/report/lmentry"
 robust-t5x report "$out/lmentry/before" "$out"/lmentry/objectives=distil_states-* --out "$out/report/lmentry_long"

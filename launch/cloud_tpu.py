@@ -3,7 +3,7 @@
 
   python launch/cloud_tpu.py up    --name N --zone Z --topology v4-32 [--spot]   create or reuse it, install
   python launch/cloud_tpu.py check --name N --zone Z --topology v4-32            count workers and devices
-  python launch/cloud_tpu.py run   --name N --zone Z --topology v4-32 [--spot] -- train --gin_file=...
+  python launch/cloud_tpu.py run   --name N --zone Z --topology v4-32 [--spot] -- train RECIPE --NAME=VALUE ...
   python launch/cloud_tpu.py logs|stop|down --name N --zone Z
   python launch/cloud_tpu.py fetch --name N --zone Z REMOTE LOCAL
 
@@ -230,7 +230,7 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
   options = parser.parse_args(argv)
   options.arguments = arguments
   if (options.verb == 'run') != bool(arguments):
-    parser.error('run, and only run, takes a command after --, such as: -- train --gin_file=gin/runs/align.gin')
+    parser.error('run, and only run, takes a command after --, such as: -- train align_flan_t5_tpu --MODEL_DIR=...')
   return options
 
 

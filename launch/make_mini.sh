@@ -9,23 +9,21 @@ out=out/mini
 [ -f "$out/corpus/manifest.json" ] ||
   python -m seqio_tasks.mini.corpus --wordnet "${WORDNET:-/usr/share/wordnet}" --out "$out/corpus"
 [ -f "$out/spiece.model" ] || python -m seqio_tasks.mini.vocabulary --corpus "$out/corpus" --out "$out/spiece.model"
-robust-t5x train --gin_file=gin/runs/pretrain_mini.gin --gin.CORPUS="'$out/corpus'" \
-  --gin.VOCABULARY="'$out/spiece.model'" --gin.MODEL_DIR="'$out/pretrain'"
+robust-t5x train pretrain_mini --CORPUS="$out/corpus" --VOCABULARY="$out/spiece.model" --MODEL_DIR="$out/pretrain"
 tune() { # FROM TO SEED STEPS RATE [more arguments]
-  robust-t5x train --gin_file=gin/runs/tune_mini.gin --gin.INITIAL_CHECKPOINT_PATH="'$out/$1/model'" \
-    --gin.MODEL_DIR="'$out/$2'" --gin.SEED="$3" --gin.mini.register_mini_suite.seed="$3" \
-    --gin.TRAIN_STEPS="$4" --gin.LEARNING_RATE="$5" "${@:6}"
+  robust-t5x train tune_mini --INITIAL_CHECKPOINT_PATH="$out/$1/model" --MODEL_DIR="$out/$2" --SEED="$3" \
+    --gin.mini.register_mini_suite.seed="$3" --TRAIN_STEPS="$4" --LEARNING_RATE="$5" "${@:6}"
 }
 # First the suite's own words, then all words of the vocabulary.
-tune pretrain tune 0 6500 0.01 --gin.VOCABULARY_WORDS=False
-tune tune tune2 1 3500 0.006 --gin.VOCABULARY_WORDS=False
+tune pretrain tune 0 6500 0.01 --VOCABULARY_WORDS=False
+tune tune tune2 1 3500 0.006 --VOCABULARY_WORDS=False
 tune tune2 tune3 0 3000 0.006
-tune tune3 tune4 3 5000 0.008 --gin.TUNING_RATES="{'word_after': 3, 'word_before': 3, 'first_alphabetically': 2,
+tune tune3 tune4 3 5000 0.008 --TUNING_RATES="{'word_after': 3, 'word_before': 3, 'first_alphabetically': 2,
   'last_word': 1.5, 'more_letters': 1.5, 'less_letters': 1.5, 'bigger_number': 0.5, 'smaller_number': 0.5}"
 [ -z "${INSTALL:-}" ] || cp "$out"/tune4/model/* robust_t5x/mini/
 # The adapter is trained on the package's model, whose hash it carries.
 [ -z "${INSTALL:-}" ] || {
-  robust-t5x train --gin_file=gin/runs/quickstart.gin --gin.MODEL_DIR="'$out/adapter'"
+  robust-t5x train quickstart --MODEL_DIR="$out/adapter"
   cp "$out/adapter/adapter.safetensors" robust_t5x/mini/
   python - "$out" > "$out/provenance.json" <<'EOF'
 import hashlib, json, pathlib, sys

@@ -10,6 +10,7 @@ VERBS = {
   'eval': ('robust_t5x.eval', 'evaluate a model under every phrasing of every task'),
   'infer': ('robust_t5x.infer', 'write outputs for the inputs of a file'),
   'sweep': ('robust_t5x.sweep', 'train and evaluate every cell of a grid of settings'),
+  'recipes': ('robust_t5x.recipes', 'list the recipes: what runs with one command, everything chosen'),
   'tasks': ('robust_t5x.tasks', 'list, show, check and render tasks and instruction banks'),
   'import': ('robust_t5x.importing', 'make bank files of published instruction sets'),
   'convert': ('robust_t5x.convert', 'convert checkpoints and adapters between formats'),
@@ -26,7 +27,7 @@ def usage() -> str:
   verbs = '\n'.join(f'  {name:<11}{about}' for name, (_, about) in VERBS.items())
   return (
     'Measure, and mend, how instruction-tuned T5 models react to rephrased instructions.\n\n'
-    f'usage: robust-t5x VERB [arguments]\n\n{verbs}\n\nrobust-t5x VERB --help tells more.'
+    f'usage: robust-t5x VERB [arguments]\n\n{verbs}\n\nrobust-t5x VERB --help tells more, robust-t5x VERB RECIPE --help what a recipe sets.'
   )
 
 

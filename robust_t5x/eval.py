@@ -1,6 +1,6 @@
 """Evaluates a model under every phrasing of every task of some mixtures.
 
-`python -m robust_t5x.eval --gin_file=gin/runs/eval_mini.gin --gin.OUTPUT_DIR="'out/before'"`
+`robust-t5x eval mini --OUTPUT_DIR=out/before`; `robust-t5x eval --help` lists the recipes.
 
 The results are one row per example and phrasing (see results). A finished evaluation is found and not repeated,
 an interrupted one goes on with the task at which it stopped.

@@ -1,6 +1,6 @@
 """Writes a model's outputs for the inputs of a JSONL file.
 
-`robust-t5x infer --gin_file=gin/runs/infer.gin --gin.INPUT_FILE="'in.jsonl'" --gin.OUTPUT_FILE="'out.jsonl'"`
+`robust-t5x infer mini --INPUT_FILE=in.jsonl --OUTPUT_FILE=out.jsonl`
 """
 
 from collections.abc import Sequence

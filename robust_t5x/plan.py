@@ -1,11 +1,12 @@
 """Compiles a run for a topology, attached or not, and says what it needs and what it can reach there.
 
-`robust-t5x plan ARGUMENTS OF robust-t5x train [--topology v4-32] [--json]`
+`robust-t5x plan RECIPE OR ARGUMENTS OF robust-t5x train [--topology v4-32] [--json]`
 
 The steps are those that would run: training, scoring of options and greedy decoding, compiled by the compiler of that
 machine (libtpu's for a TPU) with the shardings of the run.
 """
 
+import argparse
 from collections.abc import Sequence
 import dataclasses
 import json
@@ -330,15 +331,14 @@ def main(argv: Sequence[str] | None = None) -> int:
   quiet.set_up()
   argv = list(sys.argv[1:] if argv is None else argv)
   try:
-    arguments, rest = _parse(argv)
-    if arguments.topology:
-      if arguments.topology not in topologies.NAMES:
-        near = errors.nearest(arguments.topology, topologies.NAMES) or f'; use one of {", ".join(topologies.NAMES)}'
-        raise topologies.TopologyError(f'--topology: unknown topology {arguments.topology!r}{near}')
-      rest.append(f'--gin_file=gin/topologies/{arguments.topology}.gin')
-    flags = launcher.parse_flags(rest, __doc__.splitlines()[0])
+    flags = launcher.parse_flags(argv, __doc__.splitlines()[0], 'train', 'robust-t5x plan', _add_flags)
+    if flags.topology:
+      if flags.topology not in topologies.NAMES:
+        near = errors.nearest(flags.topology, topologies.NAMES) or f'; use one of {", ".join(topologies.NAMES)}'
+        raise topologies.TopologyError(f'--topology: unknown topology {flags.topology!r}{near}')
+      flags.gin_file.append(f'gin/topologies/{flags.topology}.gin')
     quiet.import_tensorflow()
-    gin_files.parse_gin(flags)
+    gin_files.parse_gin(flags, all_set=False)
     settings, topology = configured_settings()
     if topology in topologies.TPUS:
       import jax
@@ -348,23 +348,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
       launcher.enable_compilation_cache()
     print(f'compiling for {topology}; minutes for a large model', file=sys.stderr)
-    steps = plan(settings, topology, arguments.steps.split(','))
+    steps = plan(settings, topology, flags.steps.split(','))
   except Exception as e:
     return errors.report_error(e)
-  print((as_json if arguments.json else as_text)(steps, topology, settings))
+  print((as_json if flags.json else as_text)(steps, topology, settings))
   return 0 if all(s.fits is not False for s in steps) else 1
 
 
-def _parse(argv):
-  import argparse
-
-  parser = argparse.ArgumentParser(
-    prog='robust-t5x plan',
-    description=__doc__.splitlines()[0],
-    epilog='All other arguments are those of robust-t5x train.',
-    allow_abbrev=False,
-  )
+def _add_flags(parser: argparse.ArgumentParser) -> None:
   parser.add_argument('--topology', help=f'one of {", ".join(topologies.NAMES)}; adds its file of gin/topologies/')
   parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
   parser.add_argument('--steps', default='train,eval,infer', help='which steps to compile, comma-separated')
-  return parser.parse_known_args(argv)

@@ -1,6 +1,6 @@
 """Where phrasings lie inside a model: distances between phrasings of the same example, and what they cost.
 
-`robust-t5x represent --gin_file=gin/runs/represent.gin ...`, whose first lines have the whole command
+`robust-t5x represent mini --OUTPUT_DIR=out/represent`
 
 Three places are looked at, without the adapter and, where there is one, with it: the encoder's states, averaged over the
 positions that can be attended to (those of the adapter among them, as in objectives.encoder_cosine); the decoder's state at

@@ -1,6 +1,6 @@
 """Looks at tasks and instruction banks.
 
-`robust-t5x tasks list --gin_file=gin/tasks/mmlu.gin --gin.MMLU_DIR="'DIR'"` lists tasks and mixtures, `show TASK` prints
+`robust-t5x tasks list --gin_file=gin/tasks/mmlu.gin --MMLU_DIR=DIR` lists tasks and mixtures, `show TASK` prints
 examples as a model sees them, `stats TASK` warns of what would spoil an evaluation, `validate PATH` checks bank files
 and `render` fills a bank's layouts in with items from a file.
 """
@@ -293,7 +293,7 @@ def _as_list(value: Any) -> list[int]:
 def _parser() -> argparse.ArgumentParser:
   parser = argparse.ArgumentParser(
     prog='robust-t5x tasks', description=__doc__.splitlines()[0], allow_abbrev=False,
-    epilog='list, show, stats and cache take --gin_file and --gin.NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files; without one, the mini suite is looked at.',
+    epilog='list, show, stats and cache take --gin_file and --NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files; without one, the mini suite is looked at.',
   )  # fmt: skip
   actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
 
@@ -354,7 +354,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     quiet.set_up()
     if not any(argument.startswith('--gin_file') for argument in rest):
       rest = ['--gin_file=gin/tasks/mini.gin', *rest]
-    flags = launcher.parse_flags(rest, __doc__.splitlines()[0])
+    flags = launcher.parse_flags(rest, __doc__.splitlines()[0], prog='robust-t5x tasks')
     launcher.set_environment(flags)
     quiet.import_tensorflow()
     gin_files.parse_gin(flags)
@@ -375,8 +375,6 @@ def main(argv: Sequence[str] | None = None) -> int:
       print('\n'.join(lines))
       for warning in warnings:
         print(f'warning: {warning}')
-  except BrokenPipeError:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader has seen enough
   except Exception as e:
     from seqio_tasks.bank import instruction as instruction_lib
 

@@ -1,6 +1,6 @@
 """Trains: an adapter on a frozen backbone, or a whole model, as the gin files say.
 
-`robust-t5x train --gin_file=gin/runs/align_mini.gin --gin.MODEL_DIR="'out/run'"`
+`robust-t5x train quickstart --MODEL_DIR=out/adapter`; `robust-t5x train --help` lists the recipes.
 
 What JAX and TensorFlow are needed for is imported when a run starts, so that the command line answers at once.
 """

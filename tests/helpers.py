@@ -25,9 +25,9 @@ def run(*arguments) -> int:
   return command.main([str(a) for a in arguments])
 
 
-def align(checkpoint, where, *more, adapter='input', objective='kl', steps=4):
+def align(checkpoint, where, *more, adapter='soft_prompt', objective='kl', steps=4):
   return run(
-    'train', '--gin_file=gin/runs/align_mini.gin', f'--gin_file=gin/adapters/{adapter}.gin',
+    'train', '--gin_file=gin/recipes/train/align_mini.gin', f'--gin_file=gin/adapters/{adapter}.gin',
     f'--gin_file=gin/objectives/{objective}.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
     f"--gin.MODEL_DIR='{where}'", f'--gin.TRAIN_STEPS={steps}',
     '--gin.mini.register_mini_suite.num_train_examples=40', *SMALL, *more,
@@ -36,7 +36,7 @@ def align(checkpoint, where, *more, adapter='input', objective='kl', steps=4):
 
 def evaluate(checkpoint, where, *more, examples=2):
   return run(
-    'eval', '--gin_file=gin/runs/eval_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
+    'eval', '--gin_file=gin/recipes/eval/mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
     f"--gin.OUTPUT_DIR='{where}'", f'--gin.NUM_EXAMPLES={examples}', '--gin.EVAL_BATCH_SIZE=64',
     "--gin.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']",
     "--gin.TASK_FEATURE_LENGTHS={'inputs': 160, 'targets': 4}", *more,

@@ -19,7 +19,7 @@ def vocabulary(path: str | None = None, extra_ids: int = 100, checkpoint: str | 
     checkpoint: checkpoint directory or 'bundled'.
   """
   if path is None and checkpoint is None:
-    raise backbones.CheckpointError('not set: VOCABULARY; add --gin.VOCABULARY="\'FILE.model\'"')
+    raise backbones.CheckpointError('not set: VOCABULARY; add --VOCABULARY=FILE.model')
   file = path or f'{backbones.resolve(checkpoint)}/spiece.model'
   if '://' not in file and not os.path.isfile(file):
     where = (

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 import difflib
+import os
 import re
 import sys
 from typing import Any
@@ -17,12 +18,19 @@ def check_required(names: dict[str, Any]) -> None:
   """Raises UsageError naming each macro of `names` that is None."""
   missing = [name for name, value in names.items() if value is None]
   if missing:
-    flags = ' '.join(f'--gin.{name}=...' for name in missing)
+    flags = ' '.join(f'--{name}=...' for name in missing)
     raise UsageError(f'not set: {", ".join(missing)}; add {flags} or a gin file that sets them')
 
 
 def report_error(error: Exception) -> int:
-  """Prints one line for an error that the user can mend, a file that cannot be used among them; raises any other again."""
+  """Prints one line for an error that the user can mend, a file that cannot be used among them; raises any other again.
+
+  Returns:
+    The exit status.
+  """
+  if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has seen enough
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
   if not isinstance(error, UserError | OSError):
     raise error
   # gin appends where in the configuration the call was made.

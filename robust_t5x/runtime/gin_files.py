@@ -1,49 +1,165 @@
-"""The project's gin files: where they are, how several are read as one configuration."""
+"""The project's gin files: where they are, what they set, how several are read as one configuration."""
 
 import argparse
-from collections.abc import Callable, Sequence
+import ast
+from collections.abc import Callable, Iterable, Sequence
+import dataclasses
+import functools
 import os
 import re
 from typing import Any
 
 from robust_t5x.runtime import errors
 
+REQUIRED = '%gin.REQUIRED'  # how gin's own files say that a value must be given
+MACRO = r'[A-Z][A-Z0-9_]*'
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GinFile:
+  """A gin file as text.
+
+  Attributes:
+    name: as it was asked for.
+    path: where it is.
+    head: lines of the comment that it opens with, without their '#'.
+    includes: names of the files that it includes, in its order.
+    values: name -> value, on one line, that it sets itself.
+    used: macros that it uses.
+    comments: macro -> the comment beside the line that sets it, or above.
+  """
+
+  name: str
+  path: str
+  head: tuple[str, ...]
+  includes: tuple[str, ...]
+  values: dict[str, str]
+  used: frozenset[str]
+  comments: dict[str, str]
+
+
+@dataclasses.dataclass(frozen=True)
+class Setting:
+  """A value, and the file that it stands in."""
+
+  value: str
+  file: GinFile
+
 
 def gin_directory() -> str:
   """The project's gin files: beside the package in a checkout, inside it when installed."""
   package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
   checkout = os.path.join(os.path.dirname(package), 'gin')
-  return checkout if os.path.isdir(os.path.join(checkout, 'runs')) else os.path.join(package, 'configs')
+  return checkout if os.path.isdir(os.path.join(checkout, 'runs')) else os.path.join(package, 'configs', 'gin')
 
 
-def parse_gin(flags: argparse.Namespace) -> None:
+def roots(search_paths: str = '') -> list[str]:
+  """Where gin files are looked for: here, in the given places (comma-separated), in the project."""
+  paths = [p for p in search_paths.split(',') if p]
+  return ['.', *paths, os.path.dirname(gin_directory()), gin_directory()]
+
+
+def names(folder: str = '') -> list[str]:
+  """The project's gin files below a folder of gin/, as gin/FOLDER/NAME.gin."""
+  top = os.path.dirname(gin_directory())
+  found = (os.path.join(at, n) for at, _, there in os.walk(os.path.join(gin_directory(), folder)) for n in there)
+  return sorted(os.path.relpath(path, top) for path in found if path.endswith('.gin'))
+
+
+def tree(name: str, where: Sequence[str]) -> list[GinFile]:
+  """A file and all that it includes, what counts for more first; what is not found is left out.
+
+  A file's own settings count for more than those of the files that it includes, and of these the later ones for more.
+  """
+  path = _find(name, where)
+  if path is None:
+    return []
+  file = _read(name, path, os.stat(path).st_mtime_ns)
+  return [file, *(below for included in reversed(file.includes) for below in tree(included, where))]
+
+
+def settings(files: Iterable[GinFile]) -> dict[str, Setting]:
+  """Name -> what is set, from the files of a tree."""
+  found: dict[str, Setting] = {}
+  for file in files:
+    for name, value in file.values.items():
+      found.setdefault(name, Setting(value, file))
+  return found
+
+
+def merged(of_files: Iterable[dict[str, Setting]]) -> dict[str, Setting]:
+  """What several files set together, those that count for more first; one that requires a value takes it from another."""
+  found: dict[str, Setting] = {}
+  for values in of_files:
+    for name, setting in values.items():
+      if name not in found or found[name].value == REQUIRED:
+        found[name] = setting
+  return found
+
+
+def words(name: str, files: Sequence[GinFile]) -> str:
+  """What a macro is for: as said where it is set, or else behind its name at the top of a file."""
+  for file in files:
+    if name in file.comments:
+      return _in_a_sentence(file.comments[name])
+  for file in files:
+    behind = re.search(rf'\b{name} \(((?:[^()]|\([^()]*\))*)\)', ' '.join(line.strip() for line in file.head))
+    if behind:
+      return f'a file of {behind[1]}' if re.fullmatch(r'gin/\w+/', behind[1]) else behind[1]
+  return ''
+
+
+def _in_a_sentence(text: str) -> str:
+  """A comment without the capital and the full stop of a sentence of its own."""
+  first = text.split(' ')[0]
+  text = text if text.endswith('...') else text.removesuffix('.')
+  return text[0].lower() + text[1:] if first[1:].islower() or first == 'A' else text
+
+
+def parse_gin(flags: argparse.Namespace, all_set: bool = True) -> None:
   """Reads the gin files and bindings, and checks that every macro is known and set.
 
+  Args:
+    flags: see launcher.parse_flags.
+    all_set: whether macros that the files require must have a value; where not, they become None.
+
   Raises:
-    UsageError: for a missing file, an unknown or unset macro (with the nearest name), or a line that gin cannot read.
+    UsageError: for a missing file, an unknown or unset macro (with the nearest name), a value of another kind than the
+      files have, or a line that gin cannot read.
   """
   import gin
 
-  paths = [p for p in flags.gin_search_paths.split(',') if p]
-  for path in ['.', *paths, os.path.dirname(gin_directory()), gin_directory()]:
+  where = roots(flags.gin_search_paths)
+  for path in where:
     gin.add_config_file_search_path(path)
-  roots = ['', *paths, os.path.dirname(gin_directory()), gin_directory()]
   for file in flags.gin_file:
-    _check_exists(file, roots)
+    _check_exists(file, where)
   files = _in_order(flags.gin_file)
-  settings = {file: _settings(file, roots) for file in files}
-  _check_agreement(settings)
-  defined = {name for values in settings.values() for name in values}
-  for binding in flags.gin_bindings:
-    name = binding.split(' = ')[0]
-    if re.fullmatch(r'[A-Z][A-Z0-9_]*', name) and name not in defined:
-      raise errors.UsageError(f'--gin.{name}: no gin file has a macro of this name{errors.nearest(name, defined)}')
+  trees = [tree(file, where) for file in files]
+  each = [settings(files) for files in trees]
+  given = dict(binding.split(' = ', 1) for binding in flags.gin_bindings)
+  _check_agreement(dict(zip(files, each, strict=True)), given)
+  found = merged(reversed(each))
+  known = {*found, *(macro for files in trees for file in files for macro in file.used)}
+  for name, value in given.items():
+    if re.fullmatch(MACRO, name):
+      if name not in known:
+        raise errors.UsageError(f'--{name}: no gin file has a macro of this name{errors.nearest(name, known)}')
+      _check_kind(name, value, found.get(name))
+  required = {name for values in each for name, setting in values.items() if setting.value == REQUIRED}
+  values = {name: found[name].value for name in sorted(required)} | given
+  unset = [name for name, value in values.items() if value == REQUIRED]
+  if unset and all_set:
+    everything = [file for files in trees for file in files]
+    said = ', '.join(f'{name} ({about})' if (about := words(name, everything)) else name for name in unset)
+    raise errors.UsageError(f'not set: {said}; add {" ".join(f"--{name}=..." for name in unset)}')
+  values |= dict.fromkeys(unset, 'None')
   try:
-    gin.parse_config_files_and_bindings(files, flags.gin_bindings)
+    gin.parse_config_files_and_bindings(files, [f'{name} = {value}' for name, value in values.items()])
   except Exception as e:
-    unset = re.search(r"No bindings specified for '(\w+)/gin\.macro'", str(e))
-    if unset:
-      raise errors.UsageError(_unset_macro(unset[1])) from e
+    undefined = re.search(r"No bindings specified for '(\w+)/gin\.macro'", str(e))
+    if undefined:
+      raise errors.UsageError(_undefined_macro(undefined[1])) from e
     raise errors.UsageError(f'the gin configuration cannot be read: {e}') from e
 
 
@@ -69,32 +185,53 @@ def configured(name: str) -> Callable[..., Any]:
     ) from e
 
 
-def _unset_macro(name: str) -> str:
+def kind(value: Any) -> str | None:
+  """The kind of a value, for comparison; None where anything may stand in its place."""
+  kinds = {
+    bool: 'truth value', int: 'whole number', float: 'number', str: 'string', list: 'list', tuple: 'list', dict: 'mapping'
+  }  # fmt: skip
+  return kinds.get(type(value))
+
+
+def fits(value: Any, before: Any) -> bool:
+  """Whether a value may stand where there is another: of its kind, a whole number for a number, or None."""
+  return (
+    value is None or kind(before) in (None, kind(value)) or (kind(before), kind(value)) == ('number', 'whole number')
+  )
+
+
+def _check_kind(name: str, value: str, setting: Setting | None) -> None:
+  try:
+    now, before = ast.literal_eval(value), ast.literal_eval(setting.value if setting else 'None')
+  except (ValueError, SyntaxError):
+    return  # a reference, or for gin to complain about
+  if not fits(now, before):
+    raise errors.UsageError(f'--{name}: {value} is no {kind(before)}; {setting.file.name} has {setting.value} there')
+
+
+def _undefined_macro(name: str) -> str:
   """What to do about a macro that no file sets."""
-  files = []
-  for root, _, names in os.walk(gin_directory()):
-    for file in names:
-      with open(os.path.join(root, file), encoding='utf-8') as f:
-        if re.search(rf'^{name}\s*=', f.read(), re.MULTILINE):
-          files.append(os.path.relpath(os.path.join(root, file), os.path.dirname(gin_directory())))
-  cure = f'add --gin.{name}=...'
-  if files:
-    cure += f', or --gin_file with a file that sets it ({", ".join(sorted(files)[:5])})'
-  return f'not set: {name}; {cure}'
+  folders: dict[str, list[str]] = {}
+  values = []
+  for file in names():
+    folder, stem = os.path.split(file)
+    own = tree(file, roots())[0].values.get(name, REQUIRED)
+    if own != REQUIRED and not folder.startswith('gin/recipes'):
+      folders.setdefault(folder, []).append(stem.removesuffix('.gin'))
+      values.append(own)
+  cures = [f'--gin_file with a file of {folder}/ ({", ".join(stems)})' for folder, stems in folders.items()]
+  if not values or not all(value.startswith('@') for value in values):  # references are for files to make
+    cures.insert(0, f'--{name}=...')
+  return f'not set: {name}; add {", or ".join(cures)}'
 
 
-def _check_exists(file: str, roots: Sequence[str]) -> None:
-  if _find(file, roots):
-    return
-  known = []
-  for root, _, names in os.walk(gin_directory()):
-    relative = os.path.relpath(root, os.path.dirname(gin_directory()))
-    known += [os.path.join(relative, n) for n in names if n.endswith('.gin')]
-  raise errors.UsageError(f'--gin_file: no file {file}{errors.nearest(file, known)}')
+def _check_exists(file: str, where: Sequence[str]) -> None:
+  if _find(file, where) is None:
+    raise errors.UsageError(f'--gin_file: no file {file}{errors.nearest(file, names())}')
 
 
-def _find(file: str, roots: Sequence[str]) -> str | None:
-  return next((os.path.join(r, file) for r in roots if os.path.isfile(os.path.join(r, file))), None)
+def _find(name: str, where: Sequence[str]) -> str | None:
+  return next((p for p in (os.path.join(root, name) for root in where) if os.path.isfile(p)), None)
 
 
 def _in_order(files: Sequence[str]) -> list[str]:
@@ -106,36 +243,66 @@ def _is_ablation(file: str) -> bool:
   return os.path.basename(os.path.dirname(file)) == 'ablations'
 
 
-def _settings(file: str, roots: Sequence[str]) -> dict[str, str | None]:
-  """What a file and the files that it includes set, as text; None for macros that they only use.
+@functools.lru_cache(maxsize=512)
+def _read(name: str, path: str, changed: int) -> GinFile:
+  del changed  # part of the key, so that a changed file is read anew
+  with open(path, encoding='utf-8') as f:
+    lines = f.read().splitlines()
+  head = next((i for i, line in enumerate(lines) if not line.startswith('#')), len(lines))
+  text = '\n'.join(_parts(line)[0] for line in lines)
+  settings = re.findall(r'^([\w./]+)\s*=\s*(.*(?:\n(?:[ \t].*|[\])}].*))*)', text, re.MULTILINE)
+  return GinFile(
+    name,
+    os.path.realpath(path),
+    head=tuple(line[1:].removeprefix(' ') for line in lines[:head]),
+    includes=tuple(re.findall(r"""^include\s+['"](.+?)['"]""", text, re.MULTILINE)),
+    values={key: ' '.join(value.split()) for key, value in settings},
+    used=frozenset(re.findall(rf'%({MACRO})', text)),
+    comments=_comments(lines[head:]),
+  )
 
-  A file's own settings count for more than those of the files that it includes.
+
+def _comments(lines: Sequence[str]) -> dict[str, str]:
+  found, above = {}, []
+  for line in lines:
+    code, comment = _parts(line)
+    set_here = re.match(rf'({MACRO})\s*=', code)
+    if set_here and (comment or above):
+      found[set_here[1]] = comment or ' '.join(above)
+    above = [*above, comment] if comment and not code else []
+  return found
+
+
+def _parts(line: str) -> tuple[str, str]:
+  """A line without its comment, and the comment."""
+  code, comment = re.fullmatch(r"""((?:[^'"#]|'[^']*'|"[^"]*"|['"])*?)(?:#\s*(.*))?""", line).groups()
+  return code.rstrip(), (comment or '').strip()
+
+
+def _check_agreement(trees: dict[str, dict[str, Setting]], decided: Iterable[str]) -> None:
+  """Raises UsageError if two files that may stand in any order set a name to different values.
+
+  Args:
+    trees: file -> what it and the files that it includes set.
+    decided: names that the command line sets itself.
   """
-  found = _find(file, roots)
-  if found is None:
-    return {}
-  with open(found, encoding='utf-8') as f:
-    text = re.sub(r'#.*', '', f.read())
-  values: dict[str, str | None] = dict.fromkeys(re.findall(r'%([A-Z][A-Z0-9_]*)', text))
-  for included in re.findall(r"""^include\s+['"](.+?)['"]""", text, re.MULTILINE):
-    values |= {k: v for k, v in _settings(included, roots).items() if v is not None or k not in values}
-  for name, value in re.findall(r'^([\w./]+)\s*=\s*(.*(?:\n(?:[ \t].*|[\])}].*))*)', text, re.MULTILINE):
-    values[name] = ' '.join(value.split())
-  return values
-
-
-def _check_agreement(settings: dict[str, dict[str, str | None]]) -> None:
-  """Raises UsageError if two files that may stand in any order set a name to different values."""
-  seen: dict[str, tuple[str, str]] = {}
-  for file, values in settings.items():
+  seen: dict[str, tuple[str, Setting]] = {}
+  for file, values in trees.items():
     if _is_ablation(file):
       continue
-    for name, value in values.items():
-      if value is None:
+    for name, setting in values.items():
+      if name in decided or setting.value == REQUIRED:
         continue
-      other, before = seen.setdefault(name, (file, value))
-      if before != value:
+      other, before = seen.setdefault(name, (file, setting))
+      # Two files that each make a thing of a kind, such as an adapter, may do so in the same words.
+      made_twice = name.isupper() and setting.value.startswith('@') and setting.file.path != before.file.path
+      if setting.value != before.value or made_twice:
+        choice = f', or say which with --{name if name.isupper() else "gin." + name}=...' if not made_twice else ''
         raise errors.UsageError(
-          f'{name} is {before} in {other} and {value} in {file}; give only one of these files'
-          + (f', or neither and --gin.{name}=...' if name.isupper() else '')
+          f'{name} is {before.value} in {_place(other, before)} and {setting.value} in {_place(file, setting)}; give only '
+          f'one of these files{choice}'
         )
+
+
+def _place(file: str, setting: Setting) -> str:
+  return file if file == setting.file.name else f'{setting.file.name} (which {file} includes)'

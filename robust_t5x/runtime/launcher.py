@@ -1,30 +1,52 @@
-"""Command lines of train, eval and infer: T5X's flags, gin files, and errors that a person can act on."""
+"""Command lines of the verbs that read gin files: recipes, macros as plain flags, T5X's flags, and errors that help."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 import os
 import re
 import sys
 
 from robust_t5x.runtime import errors, gin_files, processes, quiet
+from robust_t5x.runtime import recipes as recipes_lib
 
 
-def parse_flags(argv: Sequence[str], description: str) -> argparse.Namespace:
-  """Parses T5X's flags.
+def parse_flags(
+  argv: Sequence[str],
+  description: str,
+  recipes: str | None = None,
+  prog: str | None = None,
+  add_flags: Callable[[argparse.ArgumentParser], None] | None = None,
+) -> argparse.Namespace:
+  """Parses a recipe's name, macros as plain flags (`--NAME=VALUE`), T5X's flags and a verb's own.
 
   Args:
-    argv: arguments without the program's name.
+    argv: arguments without the program's name and the verb.
     description: first line of the help text.
+    recipes: the verb whose recipes may be named; None for none.
+    prog: name of the command in its help text; `robust-t5x` and that verb by default.
+    add_flags: adds the flags that only this command has.
 
   Returns:
-    Namespace with gin_file (list), gin_bindings (list of 'NAME = VALUE'), gin_search_paths, tfds_data_dir,
-    seqio_additional_cache_dirs.
+    Namespace with gin_file (list, the recipe's first), gin_bindings (list of 'NAME = VALUE'), gin_search_paths,
+    tfds_data_dir, seqio_additional_cache_dirs, and the verb's own.
+
+  Raises:
+    UsageError: for what cannot be used, with the cure.
   """
   parser = argparse.ArgumentParser(
+    prog=prog or f'robust-t5x {recipes}',
+    usage=f'%(prog)s {"RECIPE " if recipes else ""}[--MACRO=VALUE ...] [--gin_file=FILE ...] [...]',
     description=description,
-    epilog='Macros are set with --gin.NAME=VALUE, where VALUE is a Python literal: --gin.MODEL_DIR="\'/tmp/run\'".',
+    epilog='A macro is set with --NAME=VALUE, where VALUE is a Python literal or else a string; any parameter that gin knows '
+    "with --gin.NAME=VALUE, in gin's own writing.",
     allow_abbrev=False,
+    add_help=False,
   )
+  parser.add_argument(
+    '-h', '--help', action='store_true', help='behind a recipe: its macros, what they are and are for'
+  )
+  if add_flags:
+    add_flags(parser)
   parser.add_argument('--gin_file', action='append', default=[], metavar='FILE', help='gin file; repeatable')
   parser.add_argument(
     '--gin_search_paths', default='', metavar='DIRS', help='where gin files are looked for, comma-separated'
@@ -34,20 +56,100 @@ def parse_flags(argv: Sequence[str], description: str) -> argparse.Namespace:
     '--seqio_additional_cache_dirs', default='', metavar='DIRS', help='cached SeqIO tasks, comma-separated'
   )
   add_process_flags(parser)
-  rest, bindings = [], []
-  for argument in argv:
-    match = re.fullmatch(r'--gin\.([^=\s]+)=(.*)', argument, re.DOTALL)
-    if match:
-      bindings.append(f'{match[1]} = {match[2]}')
+  recipe, bindings, rest = read_settings(argv, recipes)
+  flags = parse_rest(parser, rest, recipe, recipes)
+  flags.gin_bindings = [f'{name} = {value}' for name, value in bindings]
+  if not flags.gin_file:
+    raise errors.UsageError(
+      f'no recipe and no --gin_file; recipes are {_named(recipes)}' if recipes else 'no --gin_file'
+    )
+  return flags
+
+
+def read_settings(
+  argv: Sequence[str], recipes: str | None
+) -> tuple[recipes_lib.Recipe | None, list[tuple[str, str]], list[str]]:
+  """Takes the recipe's name and the settings out of a command line.
+
+  Args:
+    argv: arguments.
+    recipes: the verb whose recipes may be named, as the first argument; None for none.
+
+  Returns:
+    (recipe, settings as gin name and value in gin's writing, all other arguments).
+
+  Raises:
+    UsageError: for a recipe that there is not, or a setting that cannot be read.
+  """
+  rest = list(argv)
+  recipe = recipes_lib.find(recipes, rest.pop(0)) if recipes and rest and not rest[0].startswith('-') else None
+  settings, others = [], []
+  while rest:
+    argument = rest.pop(0)
+    in_gin = re.fullmatch(r'--gin\.([^=\s]+)=(.*)', argument, re.DOTALL)
+    plain = re.fullmatch(rf'--({gin_files.MACRO})(=(.*))?', argument, re.DOTALL)
+    if in_gin:
+      settings.append((in_gin[1], in_gin[2]))
     elif argument.startswith('--gin.'):
       raise errors.UsageError(f'{argument}: write --gin.NAME=VALUE in one argument, such as --gin.TRAIN_STEPS=100')
+    elif plain:
+      if plain[2] is None and not rest:
+        raise errors.UsageError(f'{argument}: has no value; write {argument}=VALUE')
+      text = plain[3] if plain[2] else rest.pop(0)
+      settings.append((plain[1], recipes_lib.literal(text, f'--{plain[1]}')))
     else:
-      rest.append(argument)
-  flags = parser.parse_args(rest)
-  flags.gin_bindings = bindings
-  if not flags.gin_file:
-    raise errors.UsageError('no --gin_file; the runs that come with the project are in gin/runs/')
+      others.append(argument)
+  return recipe, settings, others
+
+
+def parse_rest(
+  parser: argparse.ArgumentParser, argv: Sequence[str], recipe: recipes_lib.Recipe | None, recipes: str | None
+) -> argparse.Namespace:
+  """Parses what `read_settings` leaves; prints the help text and exits if that is asked for.
+
+  Args:
+    parser: with --help and --gin_file.
+    argv: the arguments left.
+    recipe: what was named; its file becomes the first.
+    recipes: the verb whose recipes the help text lists.
+
+  Raises:
+    UsageError: for an argument that is unknown, with the nearest.
+  """
+  if {'-h', '--help'} & {*argv}:  # whatever else is lacking
+    print(_help(parser, recipe, recipes))
+    sys.exit(0)
+  flags, unknown = parser.parse_known_args(argv)
+  flags.gin_file = [*([recipe.file] if recipe else []), *flags.gin_file]
+  if unknown:
+    known = [option for action in parser._actions for option in action.option_strings]
+    raise errors.UsageError(_unknown(unknown[0], known, flags.gin_file))
   return flags
+
+
+def _help(parser: argparse.ArgumentParser, recipe: recipes_lib.Recipe | None, recipes: str | None) -> str:
+  if recipe:
+    return f'{recipes_lib.help_text(recipe)}\n\n`{parser.prog} --help` has the other flags.'
+  listed = f'\nrecipes of {recipes}:\n{recipes_lib.list_text(recipes)}\n' if recipes else ''
+  return parser.format_help() + listed
+
+
+def _unknown(argument: str, known: Iterable[str], files: Sequence[str]) -> str:
+  """What to say of an argument that nothing knows."""
+  if not argument.startswith('-'):
+    return f'{argument!r} is not expected there; the name of a recipe comes first, a macro is set with --NAME=VALUE'
+  name = argument.split('=')[0]
+  everything = [file for name in files for file in gin_files.tree(name, gin_files.roots())]
+  macros = {f'--{macro.name}'.lower(): f'--{macro.name}' for macro in recipes_lib.macros(everything)}
+  near = errors.nearest(name.lower(), [*known, *macros])
+  for lower, macro in macros.items():
+    near = near.replace(f' {lower}?', f' {macro}?')
+  return f'there is no flag {name}{near}'
+
+
+def _named(recipes: str) -> str:
+  names = ', '.join(recipe.name for recipe in recipes_lib.recipes(recipes))
+  return f'{names}; `robust-t5x recipes` says what each is for'
 
 
 def add_process_flags(parser: argparse.ArgumentParser) -> None:
@@ -80,7 +182,7 @@ def run_configured(name: str, argv: Sequence[str] | None, description: str) -> i
   An error that the user can mend becomes one line on standard error and exit status 2.
 
   Args:
-    name: such as 'train.train'; the gin files must bind it.
+    name: such as 'train.train', of which the verb is the first part; the gin files must bind it.
     argv: arguments without the program's name; the process's own by default.
     description: first line of the help text.
 
@@ -89,7 +191,7 @@ def run_configured(name: str, argv: Sequence[str] | None, description: str) -> i
   """
   quiet.set_up()
   try:
-    flags = parse_flags(sys.argv[1:] if argv is None else argv, description)
+    flags = parse_flags(sys.argv[1:] if argv is None else argv, description, recipes=name.split('.')[0])
     set_environment(flags)
     start_processes(flags)
     quiet.import_tensorflow()

@@ -101,7 +101,8 @@ def answer(request: Request) -> Answer:
   try:
     _check_eval(request['eval'], vocabulary)
   except (ValueError, RuntimeError, OSError, TypeError) as e:
-    return {'error': f'evaluation: {_one_line(e).replace("--gin.", "--eval.")}'}
+    message = re.sub(r'--(gin\.)?(?=[A-Z])', '--eval.', _one_line(e))
+    return {'error': f'evaluation: {message}'}
   return {'cells': found}
 
 
@@ -117,6 +118,11 @@ def _parse(arguments: Sequence[str]) -> None:
   gin_files.parse_gin(launcher.parse_flags(arguments, ''))
 
 
+def _parse_cell(arguments: Sequence[str]) -> None:
+  """As `_parse`, for a training run, which the sweep itself gives a place."""
+  _parse([*arguments, "--gin.MODEL_DIR='x'"])
+
+
 def _describe_cell(arguments: Sequence[str]) -> tuple[Description, 'seqio.Vocabulary']:
   """The description of a cell, and the model's vocabulary."""
   import jax
@@ -125,7 +131,7 @@ def _describe_cell(arguments: Sequence[str]) -> tuple[Description, 'seqio.Vocabu
   import gin
   from robust_t5x.models.trainable import Trainable
 
-  _parse(arguments)
+  _parse_cell(arguments)
   gin_files.configured('train.train')
   run = gin.get_bindings('train.train')
   model = run['model']
@@ -176,29 +182,20 @@ def _check_types(request: Request) -> None:
   arguments = request['cells'][0]['arguments']
   for name in request['axes']:
     try:
-      _parse([a for a in arguments if not a.startswith(f'--gin.{name}=')])
+      _parse_cell([a for a in arguments if not a.startswith(f'--gin.{name}=')])
     except errors.UsageError:
       continue  # nothing else sets it
     before = gin_files.macro(name)
-    expected = _kind(before)
     for cell in request['cells']:
       text = next(a.split('=', 1)[1] for a in cell['arguments'] if a.startswith(f'--gin.{name}='))
       if text.startswith(('@', '%')):
         continue
       value = ast.literal_eval(text)
-      kind = _kind(value)
-      if (
-        expected and value is not None and kind not in (expected, 'whole number' if expected == 'number' else expected)
-      ):
+      if not gin_files.fits(value, before):
+        expected = gin_files.kind(before)
         raise errors.UsageError(
           f'{name}: {text} is no {expected}, and the gin files have a {expected} there ({before!r})'
         )
-
-
-def _kind(value: object) -> str | None:
-  """The kind of a value, for comparison; None where anything may stand in its place."""
-  kinds = {bool: 'truth value', int: 'whole number', float: 'number', str: 'string'}
-  return kinds.get(type(value))
 
 
 def _check_eval(arguments: Sequence[str], vocabulary: 'seqio.Vocabulary') -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import re
 
+from robust_t5x.runtime import launcher, recipes
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.sweeps import grid
 
@@ -55,11 +56,14 @@ def parse(argv: Sequence[str], description: str) -> Flags:
     UsageError: for what cannot be used, with the cure.
   """
   parser = argparse.ArgumentParser(
-    prog='robust-t5x sweep', description=description, allow_abbrev=False,
-    epilog='Settings of all training runs are given with --gin.NAME=VALUE, those of all evaluations with '
-    '--eval.NAME=VALUE, where VALUE is a Python literal.',
+    prog='robust-t5x sweep', usage='%(prog)s RECIPE [--MACRO=VALUE ...] [--eval RECIPE] [--eval.MACRO=VALUE ...] --out DIR [...]',
+    description=description, allow_abbrev=False, add_help=False,
+    epilog='Settings of all training runs are given as those of robust-t5x train are, those of all evaluations with '
+    '--eval.NAME=VALUE, where VALUE is a Python literal or else a string.',
   )  # fmt: skip
   add = parser.add_argument
+  add('-h', '--help', action='store_true', help='behind a recipe: its macros, what they are and are for')
+  add('--eval', metavar='RECIPE', help='recipe of the evaluations')
   add('--gin_file', action='append', default=[], metavar='FILE', help='gin file of the training runs; repeatable')
   add('--eval_gin_file', action='append', default=[], metavar='FILE', help='gin file of the evaluations; repeatable')
   add(
@@ -74,25 +78,20 @@ def parse(argv: Sequence[str], description: str) -> Flags:
   add('--jobs', type=int, default=1, metavar='N', help='cells run together')
   for name in _PASSED:
     add(f'--{name}', metavar='DIRS', help='as for robust-t5x train')
-  rest: list[str] = []
-  bindings: dict[str, dict[str, str]] = {'gin': {}, 'eval': {}}
-  for argument in argv:
-    match = re.fullmatch(r'--(gin|eval)\.([^=\s]+)=(.*)', argument, re.DOTALL)
-    if match:
-      bindings[match[1]][match[2]] = grid.normalised(match[3])
-    elif re.match(r'--(gin|eval)\.', argument):
-      raise UsageError(f'{argument}: write --gin.NAME=VALUE in one argument, such as --gin.TRAIN_STEPS=100')
-    else:
-      rest.append(argument)
-  given = parser.parse_args(rest)
+  recipe, settings, rest = launcher.read_settings(argv, 'train')
+  eval_bindings, rest = _eval_settings(rest)
+  given = launcher.parse_rest(parser, rest, recipe, 'train')
+  if given.eval:
+    given.eval_gin_file.insert(0, recipes.find('eval', given.eval).file)
+  bindings = {'gin': {name: grid.normalised(value) for name, value in settings}, 'eval': eval_bindings}
   for kind, own in (('gin', grid.TRAIN_OWN), ('eval', grid.EVAL_OWN)):
     for name in own:
       if name in bindings[kind]:
         raise UsageError(f'--{kind}.{name}: the sweep sets it itself; leave it out')
   if not given.gin_file:
-    raise UsageError('no --gin_file; give those of a robust-t5x train, such as gin/runs/align_mini.gin')
+    raise UsageError('no recipe and no --gin_file; give those of a robust-t5x train, such as align_mini')
   if not given.eval_gin_file:
-    raise UsageError('no --eval_gin_file; give those of a robust-t5x eval, such as gin/runs/eval_mini.gin')
+    raise UsageError('no --eval and no --eval_gin_file; give those of a robust-t5x eval, such as --eval mini')
   if '://' in given.out:
     raise UsageError(f'--out {given.out}: a sweep keeps its records on disk; give a local directory')
   if given.jobs < 1:
@@ -114,3 +113,17 @@ def parse(argv: Sequence[str], description: str) -> Flags:
     stop_on_error=given.stop_on_error,
     jobs=given.jobs,
   )
+
+
+def _eval_settings(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
+  """Takes the --eval.NAME=VALUE out of a command line: name -> value in gin's writing, and the other arguments."""
+  settings, others = {}, []
+  for argument in argv:
+    match = re.fullmatch(r'--eval\.([^=\s]+)=(.*)', argument, re.DOTALL)
+    if match:
+      settings[match[1]] = match[2] if match[2][:1] in ('@', '%') else recipes.literal(match[2], f'--eval.{match[1]}')
+    elif argument.startswith('--eval.'):
+      raise UsageError(f'{argument}: write --eval.NAME=VALUE in one argument, such as --eval.NUM_EXAMPLES=10')
+    else:
+      others.append(argument)
+  return settings, others

@@ -11,8 +11,8 @@ import itertools
 import json
 import os
 import re
-import shlex
 
+from robust_t5x.runtime import recipes
 from robust_t5x.runtime.errors import UsageError
 
 FILES = 'gin_file'  # the name that makes gin files an axis
@@ -183,10 +183,8 @@ def shell(arguments: Sequence[str]) -> str:
 
 
 def _quoted(argument: str) -> str:
-  match = re.fullmatch(r'(--(?:gin|eval)\.[\w./]+=)(.*)', argument, re.DOTALL)
-  if match and "'" in match[2] and not re.search(r'["$`\\!]', match[2]):
-    return f'{match[1]}"{match[2]}"'
-  return shlex.quote(argument)
+  match = re.fullmatch(r'(--[\w./]+=)(.*)', argument, re.DOTALL)
+  return match[1] + recipes.quoted(match[2]) if match else recipes.quoted(argument)
 
 
 def _short(name: str) -> str:

@@ -13,7 +13,7 @@ from robust_t5x.runtime import topologies
 
 CONFIG = t5.T5Config(512, 128, 4, 32, 2, 2, 256, dtype='bfloat16', remat=True)
 ARGUMENTS = [
-  '--gin_file=gin/runs/align_mini.gin', '--gin_file=gin/adapters/prefix.gin', '--gin_file=gin/objectives/kl.gin',
+  '--gin_file=gin/recipes/train/align_mini.gin', '--gin_file=gin/adapters/prefix.gin', '--gin_file=gin/objectives/kl.gin',
 ]  # fmt: skip
 
 
@@ -100,14 +100,16 @@ def test_what_does_not_fit_is_said(libtpu):
 
 def test_a_run_that_has_a_topology_takes_no_other(capsys):
   assert command.main(['plan', *ARGUMENTS, '--topology=v5e-4', '--steps=train']) == 2
-  assert "is 'cpu' in gin/runs/align_mini.gin and 'v5e-4' in gin/topologies/v5e-4.gin" in capsys.readouterr().err
+  assert (
+    "(which gin/recipes/train/align_mini.gin includes) and 'v5e-4' in gin/topologies/v5e-4.gin"
+    in capsys.readouterr().err
+  )
 
 
 def test_the_command_prints_a_table(libtpu, tiny_vocabulary_path, capsys):
   files = ['gin/runs/align.gin', 'gin/models/mini.gin', 'gin/tasks/mini.gin', 'gin/adapters/prefix.gin',
            'gin/objectives/kl.gin']  # fmt: skip
-  more = [f"--gin.VOCABULARY='{tiny_vocabulary_path}'", '--gin.INITIAL_CHECKPOINT_PATH=None',
-          "--gin.TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 8}"]  # fmt: skip
+  more = [f'--VOCABULARY={tiny_vocabulary_path}', "--TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 8}"]
   assert command.main(['plan', *(f'--gin_file={f}' for f in files), *more, '--topology=v5e-4']) == 0
   out = capsys.readouterr().out
   for line in ('v5e-4: 4 devices', 'of 16 GiB', 'all-reduce: number', 'examples per second by it'):

@@ -16,7 +16,7 @@ from robust_t5x.results import reading, schema
 from robust_t5x.sweeps import cell, check
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-MINI = ['gin/runs/align_mini.gin', 'gin/adapters/prefix.gin', 'gin/objectives/kl.gin']
+MINI = ['gin/recipes/train/align_mini.gin', 'gin/adapters/prefix.gin', 'gin/objectives/kl.gin']
 SCORES = {'0.1': [1.0, 0.0, 1.0, 1.0], '0.2': [1.0, 1.0, 1.0, 1.0], 'none': [1.0, 0.0, 0.0, 0.0]}
 
 # Stands in for `robust-t5x`: train leaves an adapter that holds its learning rate, eval the table of that learning rate.
@@ -222,7 +222,7 @@ def test_a_trained_backbone_is_evaluated_itself(program, tmp_path, monkeypatch, 
     (['--seeds', '0,x'], '--seeds 0,x: write different whole numbers'),
     (['--out', 'gs://bucket/x'], 'give a local directory'),
     (['--jobs', '0'], '--jobs 0: give 1 or more'),
-    (['--eval.SPLIT'], 'write --gin.NAME=VALUE in one argument'),
+    (['--eval.SPLIT'], 'write --eval.NAME=VALUE in one argument'),
   ],
 )
 def test_bad_flags_are_one_clear_line(program, tmp_path, capsys, arguments, message):
@@ -303,7 +303,7 @@ def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
   arguments = [
     'sweep', *(f'--gin_file={f}' for f in MINI), f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
     '--gin.TRAIN_STEPS=2', '--gin.BATCH_SIZE=2', '--gin.NUM_TRAIN_EXAMPLES=20', '--grid', 'ADAPTER_LENGTH=3',
-    '--seeds', '1', '--eval_gin_file=gin/runs/eval_mini.gin', '--eval.NUM_EXAMPLES=2', '--no_baseline',
+    '--seeds', '1', '--eval_gin_file=gin/recipes/eval/mini.gin', '--eval.NUM_EXAMPLES=2', '--no_baseline',
     "--eval.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']",
     "--eval.TASK_FEATURE_LENGTHS={'inputs': 160, 'targets': 4}", '--out', str(tmp_path),
   ]  # fmt: skip

@@ -51,14 +51,14 @@ def _alone(*arguments):
 
 
 def _align(checkpoint, where, steps=4):
-  return ['train', '--gin_file=gin/runs/align_mini.gin', '--gin_file=gin/adapters/soft_adapter_and_prefix.gin',
+  return ['train', '--gin_file=gin/recipes/train/align_mini.gin', '--gin_file=gin/adapters/soft_prompt_and_prefix.gin',
           '--gin_file=gin/objectives/kl.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.MODEL_DIR='{where}'",
           f'--gin.TRAIN_STEPS={steps}', '--gin.BATCH_SIZE=8', '--gin.ADAPTER_LENGTH=4', '--gin.NUM_TRAIN_EXAMPLES=64',
           '--gin.LEARNING_RATE=0.05', '--gin.optimizers.warmup_cosine.steps=4', '--gin.train.train.save_period=2']  # fmt: skip
 
 
 def _evaluate(checkpoint, where, adapter):
-  return ['eval', '--gin_file=gin/runs/eval_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
+  return ['eval', '--gin_file=gin/recipes/eval/mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
           f"--gin.ADAPTER='{adapter}'", f"--gin.OUTPUT_DIR='{where}'", '--gin.NUM_EXAMPLES=3', '--gin.EVAL_BATCH_SIZE=30',
           "--gin.MIXTURES=['mini_first_word_eval_unobserved', 'mini_odd_one_out_eval_observed']"]  # fmt: skip
 

@@ -2,13 +2,13 @@
 
 from robust_t5x.sweeps import check, grid
 
-MINI = ['gin/runs/align_mini.gin', 'gin/adapters/prefix.gin', 'gin/objectives/kl.gin']
+MINI = ['gin/recipes/train/align_mini.gin', 'gin/adapters/prefix.gin', 'gin/objectives/kl.gin']
 
 
 def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
   """What the process of `check.check` answers, one request after another."""
 
-  def answer(*axes, evaluate=('--gin_file=gin/runs/eval_mini.gin',), files=MINI):
+  def answer(*axes, evaluate=('--gin_file=gin/recipes/eval/mini.gin',), files=MINI):
     cells = grid.cells(files, {}, [grid.parse_axis(a) for a in axes])
     return check.answer(check.request(cells, evaluate, ()))
 
@@ -29,5 +29,5 @@ def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
     assert message in answer(*axes)['error'], axes
   vectors = ['gin/adapters/soft_prompt.gin' if f.startswith('gin/adapters') else f for f in MINI]
   assert 'PROMPT_INIT' in answer('PROMPT_INIT=vocabulary,vocabulry', files=vectors)['error']
-  missing = answer('LEARNING_RATE=1', evaluate=['--gin_file=gin/runs/eval_mini.gin', "--gin.MIXTURES=['nothing']"])
+  missing = answer('LEARNING_RATE=1', evaluate=['--gin_file=gin/recipes/eval/mini.gin', "--gin.MIXTURES=['nothing']"])
   assert missing['error'].startswith('evaluation: ') and 'nothing' in missing['error']

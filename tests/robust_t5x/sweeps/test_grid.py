@@ -7,7 +7,7 @@ import pytest
 from robust_t5x.runtime import errors
 from robust_t5x.sweeps import grid
 
-MINI = ['gin/runs/align_mini.gin', 'gin/adapters/prefix.gin', 'gin/objectives/kl.gin']
+MINI = ['gin/recipes/train/align_mini.gin', 'gin/adapters/prefix.gin', 'gin/objectives/kl.gin']
 
 
 def cell_names(*axes):

@@ -1,0 +1,130 @@
+"""Gin files as text and together: comments, precedence, conflicts, what must be set."""
+
+import pytest
+
+from robust_t5x.runtime import errors, gin_files, launcher
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, as_started_anew):
+  """Where a test writes gin files, and runs."""
+  monkeypatch.chdir(tmp_path)
+  return tmp_path
+
+
+def write(folder, **files):
+  for name, text in files.items():
+    (folder / f'{name}.gin').write_text(text)
+
+
+def parsed(*arguments, **options):
+  """The macros that a command line sets."""
+  import gin
+
+  gin.clear_config(clear_constants=True)
+  gin_files.parse_gin(launcher.parse_flags(arguments, ''), **options)
+  return {name: gin_files.macro(name, 'nothing') for name in 'ABC'}
+
+
+TEXT = """# What it is for.
+#   robust-t5x train NAME
+# Provides: A (an a (of sorts), over
+#   two lines). Requires: B.
+include 'other.gin'  # shared
+
+# Above,
+# in two lines.
+A = [
+  'x#y',  # within
+]
+C = 'it # is'  # beside
+
+# Of something else.
+
+D = %B
+"""
+
+
+def test_a_file_as_text(folder):
+  write(folder, one=TEXT, other="# Other.\nC = 2  # theirs\nE = 3  # Own sentence.\nF = 'a'\n")
+  one, other = gin_files.tree('one.gin', ['.'])
+  assert one.head[:2] == ('What it is for.', '  robust-t5x train NAME')
+  assert one.values == {'A': "[ 'x#y', ]", 'C': "'it # is'", 'D': '%B'} and one.used == {'B'}
+  assert one.comments == {'A': 'Above, in two lines.', 'C': 'beside'}
+  found = gin_files.settings([one, other])
+  assert {name: (s.value, s.file.name) for name, s in found.items() if name in 'CE'} == {
+    'C': ("'it # is'", 'one.gin'), 'E': ('3', 'other.gin')
+  }  # fmt: skip
+  words = {name: gin_files.words(name, [one, other]) for name in 'ABCDEF'}
+  assert words == {'A': 'above, in two lines', 'B': '', 'C': 'beside', 'D': '', 'E': 'own sentence', 'F': ''}
+  assert gin_files.words('A', [other, gin_files.GinFile('', '', one.head, (), {}, frozenset(), {})]) == (
+    'an a (of sorts), over two lines'
+  )
+
+
+def test_the_file_that_includes_counts_for_more_and_of_two_the_later(folder):
+  write(folder, one="include 'two.gin'\ninclude 'three.gin'\nC = 1\n", two='A = 2\nB = 2\nC = 2\n', three='A = 3\n')
+  assert parsed('--gin_file=one.gin') == {'A': 3, 'B': 2, 'C': 1}
+  found = gin_files.settings(gin_files.tree('one.gin', ['.']))
+  assert [found[name].value for name in 'ABC'] == ['3', '2', '1']
+
+
+def test_what_must_be_set(folder):
+  write(folder, run='A = %gin.REQUIRED  # the first\nB = %gin.REQUIRED\nC = 1\n', own='A = 5\n')
+  with pytest.raises(errors.UsageError, match=r'not set: A \(the first\), B; add --A=... --B=...'):
+    parsed('--gin_file=run.gin')
+  assert parsed('--gin_file=run.gin', all_set=False) == {'A': None, 'B': None, 'C': 1}
+  for order in (['run', 'own'], ['own', 'run']):
+    assert parsed(*(f'--gin_file={f}.gin' for f in order), '--B=x') == {'A': 5, 'B': 'x', 'C': 1}
+
+
+def test_files_that_disagree(folder):
+  write(folder, one='A = 1\n', two='A = 2\n', three="include 'two.gin'\nB = 1\n")
+  with pytest.raises(errors.UsageError, match=r'A is 1 in one.gin and 2 in two.gin; give only one .* or .* --A='):
+    parsed('--gin_file=one.gin', '--gin_file=two.gin')
+  with pytest.raises(errors.UsageError, match=r'A is 2 in two.gin \(which three.gin includes\) and 1 in one.gin'):
+    parsed('--gin_file=three.gin', '--gin_file=one.gin')
+  assert parsed('--gin_file=two.gin', '--gin_file=three.gin')['A'] == 2
+  assert parsed('--gin_file=one.gin', '--gin_file=two.gin', '--A=3')['A'] == 3
+  (folder / 'ablations').mkdir()
+  write(folder / 'ablations', less='A = 0\n')
+  for order in (['one', 'ablations/less'], ['ablations/less', 'one']):
+    assert parsed(*(f'--gin_file={f}.gin' for f in order))['A'] == 0
+
+
+@pytest.mark.parametrize(
+  ('before', 'given', 'message'),
+  [
+    ('1', 'x', "--A: 'x' is no whole number; one.gin has 1 there"),
+    ('1', '1.5', 'no whole number'),
+    ('True', '1', 'no truth value'),
+    ("['x']", 'x', 'no list'),
+    ("'x'", '1', 'no string'),
+    ('{}', '[]', 'no mapping'),
+    ('1.0', '1', None),
+    ("('x',)", '[]', None),
+    ('1', 'None', None),
+    ('None', 'x', None),
+    ('%gin.REQUIRED', 'x', None),
+  ],
+)
+def test_a_value_of_another_kind(folder, before, given, message):
+  write(folder, one=f'A = {before}\n')
+  if message is None:
+    parsed('--gin_file=one.gin', f'--A={given}')
+  else:
+    with pytest.raises(errors.UsageError, match=message):
+      parsed('--gin_file=one.gin', f'--A={given}')
+
+
+def test_a_macro_that_no_file_has(folder):
+  write(folder, one='TRAIN_STEPS = 1\n')
+  for flag in ('--TRAIN_STEP=2', '--gin.TRAIN_STEP=2'):
+    with pytest.raises(errors.UsageError, match=r'--TRAIN_STEP: no gin file .*; did you mean TRAIN_STEPS\?'):
+      parsed('--gin_file=one.gin', flag)
+
+
+def test_what_makes_a_thing_is_not_offered_as_a_flag(folder):
+  write(folder, one='A = %ADAPTER\nB = %LEARNING_RATE\n')
+  with pytest.raises(errors.UsageError, match=r'not set: ADAPTER; add .*--gin_file with a file of gin/adapters/ \('):
+    parsed('--gin_file=one.gin')
