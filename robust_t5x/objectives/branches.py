@@ -56,7 +56,7 @@ Objective = Callable[[Branches], jax.Array]
 def needs(*fields: str) -> Callable[[Objective], Objective]:
   """Decorator: what an objective reads of Branches that is computed for those that ask only; there is 'reference'.
 
-  Example:
+  Examples:
     >>> from robust_t5x import objectives
     >>> @objectives.needs('reference')
     ... def agreement(branches):
@@ -75,7 +75,7 @@ def needs(*fields: str) -> Callable[[Objective], Objective]:
 def needed(objective: Any) -> frozenset[str]:
   """What an objective, or None, asks for by `needs`.
 
-  Example:
+  Examples:
     >>> from robust_t5x import objectives
     >>> objectives.needed(objectives.distil_states), objectives.needed(objectives.kl_to_canonical)
     (frozenset({'reference'}), frozenset())
@@ -88,7 +88,7 @@ def needed(objective: Any) -> frozenset[str]:
 def normalizers(weights: jax.Array, axis_name: str | None = None) -> Normalizers:
   """Totals of a batch's target weights [B, L], summed over the devices of `axis_name` if given.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> totals = objectives.normalizers(jnp.array([[1, 1, 0], [1, 0, 0], [0, 0, 0]]))  # the last is padding
@@ -105,7 +105,7 @@ def normalizers(weights: jax.Array, axis_name: str | None = None) -> Normalizers
 def token_mean(values: jax.Array, branches: Branches) -> jax.Array:
   """Share of the mean over target tokens; values [B, L].
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.array([[1.0, 1.0], [1.0, 0.0]])
@@ -119,7 +119,7 @@ def token_mean(values: jax.Array, branches: Branches) -> jax.Array:
 def example_mean(values: jax.Array, branches: Branches) -> jax.Array:
   """Share of the mean over examples; values [B].
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.array([[1.0, 1.0], [1.0, 0.0]])
@@ -141,7 +141,7 @@ def weighted_sum(terms: Sequence[Objective], weights: Sequence[float]) -> Object
   Raises:
     ValueError: unless there is one weight for each objective, and at least one.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])

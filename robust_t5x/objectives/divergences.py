@@ -20,7 +20,7 @@ def cross_entropy(branches: Branches, label_smoothing: float = 0.0, z_loss: floa
   Returns:
     Scalar share.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -64,7 +64,7 @@ def kl_to_canonical(branches: Branches, direction: str = 'from_canonical', stop_
 
   Source: Sun, Shaib & Wallace 2024 (arXiv 2306.11270), section 5.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -105,7 +105,7 @@ def symmetric_kl(branches: Branches) -> jax.Array:
 
   Source: R-Drop (Liang et al. 2021, arXiv 2106.14448), with phrasings in the place of dropout masks.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -135,7 +135,7 @@ def jensen_shannon(branches: Branches) -> jax.Array:
   Returns:
     Scalar share.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -166,7 +166,7 @@ def consensus(branches: Branches) -> jax.Array:
 
   Source: swarm distillation (Zhou et al. 2022, arXiv 2205.00049).
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -200,7 +200,7 @@ def distil_reference(branches: Branches) -> jax.Array:
 
   Source: knowledge distillation (Hinton, Vinyals & Dean 2015, arXiv 1503.02531), from the model to itself.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -229,7 +229,7 @@ def anchor_to_reference(branches: Branches) -> jax.Array:
   Returns:
     Scalar share.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])

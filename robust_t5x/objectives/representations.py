@@ -24,7 +24,7 @@ def encoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
   Returns:
     Scalar share, averaged over the K − 1 other phrasings and the examples; between 0 and 2.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -42,7 +42,7 @@ def encoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
 def encoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Array:
   """As encoder_cosine, with the squared distance ‖h_i − h_r‖² / D, which sees lengths too; 0 or more.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -60,7 +60,7 @@ def encoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Arra
 def decoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
   """As encoder_cosine, on the decoder's last state at the first step, from which the answer's first token is read.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -78,7 +78,7 @@ def decoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
 def decoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Array:
   """As encoder_distance, on the decoder's last state at the first step.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -109,7 +109,7 @@ def distil_states(branches: Branches) -> jax.Array:
 
   Source: hints (Romero et al. 2015, arXiv 1412.6550), from the model to itself, on the last layer.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -146,7 +146,7 @@ def info_nce(branches: Branches, temperature: float = 0.1) -> jax.Array:
   Source: van den Oord, Li & Vinyals 2018 (arXiv 1807.03748); the symmetric form and τ as in SimCLR
     (Chen et al. 2020, arXiv 2002.05709).
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([2, 1])

@@ -31,7 +31,7 @@ def group_dro(branches: Branches, step_size: float = 1.0) -> jax.Array:
 
   Source: Sagawa et al. 2020 (arXiv 1911.08731), algorithm 1; the closed form is Li et al. 2021 (arXiv 2007.01162).
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -64,7 +64,7 @@ def cvar(branches: Branches, alpha: float = 0.5) -> jax.Array:
 
   Source: Rockafellar & Uryasev 2000, Journal of Risk 2(3); over groups as in Levy et al. 2020 (arXiv 2010.05893).
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
@@ -89,7 +89,7 @@ def cvar(branches: Branches, alpha: float = 0.5) -> jax.Array:
 def worst_phrasing(branches: Branches) -> jax.Array:
   """Mean over examples of max_i L_i, in nats per target token; scalar share.
 
-  Example:
+  Examples:
     >>> import jax.numpy as jnp
     >>> from robust_t5x import objectives
     >>> weights = jnp.ones([1, 1])
