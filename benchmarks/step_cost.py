@@ -115,7 +115,7 @@ def main():
   parser.add_argument('--sizes', default='small,base,large,xl')
   parser.add_argument('--topologies', default='cpu,v5p-8')
   parser.add_argument('--phrasings', default='1,2,4,8')
-  parser.add_argument('--adapters', default='input,prefix')
+  parser.add_argument('--adapters', default='soft_prompt,prefix')
   parser.add_argument('--print', action='store_true', help='compile nothing')
   parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
   arguments = parser.parse_args()
