@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import contextlib
 import io
 import json
+import os
 import pathlib
 import re
 from typing import Any
@@ -27,15 +28,20 @@ def on_files(files: Any, config: Any) -> Any:
   return files
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
-  """Turns links between files of the repository into links between pages."""
-  pages = {source: page for page, source in PAGES.items()} | {'tutorial.ipynb': 'tutorial.md'}
+def on_page_markdown(markdown: str, page: Any, **_: Any) -> str:
+  """Turns links between files of the repository into links between pages; one to a file that is no page becomes text."""
+  pages = {source: target for target, source in PAGES.items()} | {'docs/tutorial.ipynb': 'tutorial.md'}
+  here = pathlib.PurePosixPath('.' if page.file.src_uri in PAGES else 'docs', page.file.src_uri).parent
 
   def link(match: re.Match[str]) -> str:
-    path = re.sub(r'^(\.\./|docs/)', '', match[1])
-    return f']({pages.get(path, path)}{match[2] or ""})'
+    text, path, anchor = match.groups()
+    target = os.path.normpath(here / path)
+    if target not in pages and not target.startswith('docs/'):
+      return text
+    target = pages.get(target, target.removeprefix('docs/'))
+    return f'[{text}]({os.path.relpath(target, os.path.dirname(page.file.src_uri) or ".")}{anchor or ""})'
 
-  return re.sub(r'\]\((?!https?:)([^)#\s]+)(#[^)\s]*)?\)', link, markdown)
+  return re.sub(r'\[([^\]]*)\]\((?!https?:)([^)#\s]+)(#[^)\s]*)?\)', link, markdown)
 
 
 def read() -> dict[str, Any]:
