@@ -24,7 +24,7 @@ from robust_t5x.runtime import quiet
 from robust_t5x.training import arithmetic, optimizers
 
 ADAPTERS = {
-  'input': adapters.AdapterConfig(length=16),
+  'soft_prompt': adapters.AdapterConfig(length=16),
   'prefix': adapters.AdapterConfig(prefix_lengths={'encoder': 16}),
 }
 REPLICAS = {'cpu': 1, 'v5p-8': 4}
