@@ -143,7 +143,7 @@ def page(data: pathlib.Path) -> str:
     '# Published numbers, recomputed',
     '',
     'Made by `python benchmarks/published_numbers.py --data DIR --out docs/published.md` from the results of single',
-    'phrasings that the authors of two papers publish. `tests/robust_t5x/test_published_numbers.py` checks it.',
+    'phrasings that the authors of two papers publish. `tests/robust_t5x/results/test_published_numbers.py` checks it.',
     '',
     '## Observed and unobserved instructions (Sun et al. 2024, arXiv 2306.11270)',
     '',
