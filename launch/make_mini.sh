@@ -13,7 +13,7 @@ robust-t5x train --gin_file=gin/runs/pretrain_mini.gin --gin.CORPUS="'$out/corpu
   --gin.VOCABULARY="'$out/spiece.model'" --gin.MODEL_DIR="'$out/pretrain'"
 tune() { # FROM TO SEED STEPS RATE [more arguments]
   robust-t5x train --gin_file=gin/runs/tune_mini.gin --gin.INITIAL_CHECKPOINT_PATH="'$out/$1/model'" \
-    --gin.MODEL_DIR="'$out/$2'" --gin.SEED="$3" --gin.mini.register_mini_suite.seed="$3" \
+    --gin.MODEL_DIR="'$out/$2'" --gin.SEED="$3" --gin.DATA_SEED="$3" \
     --gin.TRAIN_STEPS="$4" --gin.LEARNING_RATE="$5" "${@:6}"
 }
 # First the suite's own words, then all words of the vocabulary.

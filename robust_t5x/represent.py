@@ -18,6 +18,7 @@ import numpy as np
 
 from robust_t5x.analysis import representation as analysis_representation
 from robust_t5x.runtime import errors, launcher, processes
+from seqio_tasks import suites
 
 
 def represent(
@@ -55,14 +56,11 @@ def represent(
   from robust_t5x.models.runner import Runner
   from robust_t5x.reports import representation as reports_representation
   from robust_t5x.runtime import progress, versions
-  from seqio_tasks.pipeline import registration
 
   errors.check_required({'OUTPUT_DIR': output_dir, 'MIXTURES': mixtures})
   if max_examples < 1:
     raise analysis_representation.RepresentationError(f'MAX_EXAMPLES is {max_examples}; it must be at least 1')
-  for register in register_tasks:
-    register(vocabulary=loaded.model.input_vocabulary)
-  tasks = [registration.evaluation_task(n) for mixture in mixtures for n in registration.evaluation_tasks(mixture)]
+  tasks = suites.evaluation_tasks(register_tasks, loaded.model.input_vocabulary, mixtures)
   models = {analysis_representation.WITHOUT: (loaded.model, loaded.params)}
   if loaded.identity['adapter']:
     models = {

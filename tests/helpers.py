@@ -27,7 +27,7 @@ def align(checkpoint, where, *more, adapter='input', objective='kl', steps=4):
     'train', '--gin_file=gin/runs/align_mini.gin', f'--gin_file=gin/adapters/{adapter}.gin',
     f'--gin_file=gin/objectives/{objective}.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
     f"--gin.MODEL_DIR='{where}'", f'--gin.TRAIN_STEPS={steps}',
-    '--gin.mini.register_mini_suite.num_train_examples=40', *SMALL, *more,
+    '--gin.NUM_TRAIN_EXAMPLES=40', *SMALL, *more,
   )  # fmt: skip
 
 

@@ -116,7 +116,15 @@ def test_every_run_file_parses():
 @pytest.mark.parametrize('topology', names('topologies'))
 @pytest.mark.parametrize('model', [*FAMILIES, 'from_checkpoint', 'mini'])
 def test_every_model_on_every_topology_in_any_order(model, topology):
-  files = ['runs/align', f'models/{model}', f'topologies/{topology}', 'tasks/mini', 'adapters/prefix', 'objectives/kl']
+  files = [
+    'runs/align',
+    f'models/{model}',
+    f'topologies/{topology}',
+    'tasks/mini',
+    'observed/none',
+    'adapters/prefix',
+    'objectives/kl',
+  ]
   values = [f"--gin.SIZE='{size}'" for size in ('small', 'xxl')] if model in FAMILIES else ['--gin.SEED=1']
   required = [] if model in ('flan_t5', 't5_1_0', 't5_1_1') else ["--gin.INITIAL_CHECKPOINT_PATH='x'"]
   required += ["--gin.VOCABULARY='x'"] if model == 'mini' else []
@@ -153,7 +161,7 @@ def test_ablations_override_wherever_they_stand(ablation):
 def test_files_that_disagree_are_named(files, message):
   from robust_t5x.runtime import errors
 
-  common = ['runs/align', 'tasks/mini', 'objectives/kl', 'adapters/input']
+  common = ['runs/align', 'tasks/mini', 'observed/none', 'objectives/kl', 'adapters/input']
   with pytest.raises(errors.UsageError, match=re.escape(message)):
     parsed([f'--gin_file=gin/{f}.gin' for f in (*common, *files)])
 
@@ -166,9 +174,15 @@ def test_files_that_disagree_are_named(files, message):
 def test_a_file_that_is_missing_is_named(missing, cure):
   from robust_t5x.runtime import errors
 
-  files = {'runs/align', 'topologies/cpu', 'adapters/input', 'objectives/kl', 'tasks/mini', 'models/flan_t5'} - {
-    missing
-  }
+  files = {
+    'runs/align',
+    'topologies/cpu',
+    'adapters/input',
+    'objectives/kl',
+    'tasks/mini',
+    'observed/none',
+    'models/flan_t5',
+  } - {missing}
   with pytest.raises(errors.UsageError, match=f'not set: .*{cure}'):
     size = [] if missing.startswith('models/') else ["--gin.SIZE='small'"]
     parsed([*(f'--gin_file=gin/{f}.gin' for f in sorted(files)), *size])
@@ -225,4 +239,4 @@ def test_task_files_parse_in_any_order(tasks):
     with pytest.raises(errors.UsageError, match=f'not set: {name}; add --gin.{name}='):
       gin_files.parse_gin(launcher.parse_flags([*(f'--gin_file={f}' for f in files), *fewer], ''))
   gin.clear_config(clear_constants=True)
-  assert len(configurations) == 1 and 'register_benchmark' in configurations.pop()
+  assert len(configurations) == 1 and 'suites.register' in configurations.pop()

@@ -15,6 +15,7 @@ from typing import Any
 
 from robust_t5x.runtime import errors, gin_files, launcher, progress, quiet
 from robust_t5x.sweeps import grid
+from seqio_tasks import suites
 from seqio_tasks.errors import UserError
 
 
@@ -98,10 +99,10 @@ def _parse(arguments: Sequence[str]) -> None:
 def _describe_cell(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
   """The description of a cell, and the model's vocabulary."""
   import jax
-  import seqio
 
   import gin
   from robust_t5x.models import trainable
+  from robust_t5x.training import data
 
   _parse(arguments)
   gin_files.configured('train.train')
@@ -112,12 +113,7 @@ def _describe_cell(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
   )
   moving, _ = (run.get('trainable') or trainable.Trainable()).split(model.variable_shapes()[0])
   _check_prompt_init(run, moving, model)
-  for register in run.get('register_tasks', ()):
-    register(vocabulary=model.input_vocabulary)
-  name = run['mixture_or_task_name']
-  known = set(seqio.TaskRegistry.names()) | set(seqio.MixtureRegistry.names())
-  if name not in known:
-    raise errors.UsageError(f'MIXTURE_OR_TASK_NAME: no task or mixture {name!r}{errors.nearest(name, known)}')
+  data.register(run['mixture_or_task_name'], run.get('register_tasks', ()), model.input_vocabulary)
   return {
     'checkpoint': run.get('initial_checkpoint_path'),
     'steps': run['train_steps'],
@@ -175,7 +171,6 @@ def _kind(value: Any) -> str | None:
 def _check_eval(arguments: Sequence[str], vocabulary: Any) -> None:
   """Raises what is wrong with the settings of the evaluation, as far as can be told without a model."""
   import gin
-  from seqio_tasks.pipeline import registration
 
   own = ("OUTPUT_DIR='x'", "ADAPTER='none'", "LABEL='x'", "INITIAL_CHECKPOINT_PATH='bundled'")
   _parse([*arguments, *(f'--gin.{binding}' for binding in own)])
@@ -183,10 +178,7 @@ def _check_eval(arguments: Sequence[str], vocabulary: Any) -> None:
   bindings = gin.get_bindings('eval.evaluate', resolve_references=False)
   run = {k: copy.deepcopy(v) for k, v in bindings.items() if k in ('mixtures', 'register_tasks')}
   errors.check_required({'MIXTURES': run.get('mixtures')})
-  for register in run.get('register_tasks', ()):
-    register(vocabulary=vocabulary)
-  for mixture in run['mixtures']:
-    registration.evaluation_tasks(mixture)
+  suites.evaluation_tasks(run.get('register_tasks', ()), vocabulary, run['mixtures'])
 
 
 def _one_line(error: Exception) -> str:

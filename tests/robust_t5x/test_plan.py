@@ -104,7 +104,7 @@ def test_a_run_that_has_a_topology_takes_no_other(capsys):
 
 
 def test_the_command_prints_a_table(libtpu, tiny_vocabulary_path, capsys):
-  files = ['gin/runs/align.gin', 'gin/models/mini.gin', 'gin/tasks/mini.gin', 'gin/adapters/prefix.gin',
+  files = ['gin/runs/align.gin', 'gin/models/mini.gin', 'gin/tasks/mini.gin', 'gin/observed/mini.gin', 'gin/adapters/prefix.gin',
            'gin/objectives/kl.gin']  # fmt: skip
   more = [f"--gin.VOCABULARY='{tiny_vocabulary_path}'", '--gin.INITIAL_CHECKPOINT_PATH=None',
           "--gin.TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 8}"]  # fmt: skip
