@@ -22,7 +22,7 @@ def run(*arguments) -> int:
   return command.main([str(a) for a in arguments])
 
 
-def align(checkpoint, where, *more, adapter='input', objective='kl', steps=4):
+def align(checkpoint, where, *more, adapter='soft_prompt', objective='kl', steps=4):
   return run(
     'train', '--gin_file=gin/runs/align_mini.gin', f'--gin_file=gin/adapters/{adapter}.gin',
     f'--gin_file=gin/objectives/{objective}.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",

@@ -161,14 +161,14 @@ def test_ablations_override_wherever_they_stand(ablation):
 def test_files_that_disagree_are_named(files, message):
   from robust_t5x.runtime import errors
 
-  common = ['runs/align', 'tasks/mini', 'observed/none', 'objectives/kl', 'adapters/input']
+  common = ['runs/align', 'tasks/mini', 'observed/none', 'objectives/kl', 'adapters/soft_prompt']
   with pytest.raises(errors.UsageError, match=re.escape(message)):
     parsed([f'--gin_file=gin/{f}.gin' for f in (*common, *files)])
 
 
 @pytest.mark.parametrize(
   ('missing', 'cure'),
-  [('topologies/cpu', 'gin/topologies/cpu.gin'), ('adapters/input', 'gin/adapters/soft_prompt.gin'),
+  [('topologies/cpu', 'gin/topologies/cpu.gin'), ('adapters/soft_prompt', 'gin/adapters/soft_prompt.gin'),
    ('objectives/kl', 'gin/objectives/'), ('tasks/mini', 'gin/tasks/'), ('models/flan_t5', 'gin/models/')],
 )  # fmt: skip
 def test_a_file_that_is_missing_is_named(missing, cure):
@@ -177,7 +177,7 @@ def test_a_file_that_is_missing_is_named(missing, cure):
   files = {
     'runs/align',
     'topologies/cpu',
-    'adapters/input',
+    'adapters/soft_prompt',
     'objectives/kl',
     'tasks/mini',
     'observed/none',

@@ -110,7 +110,7 @@ def test_a_budget_of_cells(tiny_checkpoint, tmp_path, capsys):
 
 @pytest.mark.parametrize(
   ('adapter', 'objective'),
-  [('prefix', 'jensen_shannon'), ('input_and_prefix', 'encoder_cosine'), ('input', 'likelihood')],
+  [('prefix', 'jensen_shannon'), ('soft_prompt_and_prefix', 'encoder_cosine'), ('soft_prompt', 'likelihood')],
 )
 def test_every_adapter_and_objective_trains(tiny_checkpoint, tmp_path, adapter, objective):
   assert align(tiny_checkpoint, tmp_path, adapter=adapter, objective=objective, steps=2) == 0
@@ -172,7 +172,7 @@ def test_cut_inputs_are_counted_and_reported(tiny_checkpoint, tmp_path, capsys):
   ('arguments', 'message'),
   [
     (['--gin.MODELDIR="x"'], 'did you mean MODEL_DIR?'),
-    (['--gin_file=gin/adapters/imput.gin'], 'did you mean gin/adapters/soft_prompt.gin?'),
+    (['--gin_file=gin/adapters/soft_promt.gin'], 'did you mean gin/adapters/soft_prompt.gin?'),
     (["--gin.INITIAL_CHECKPOINT_PATH='/nowhere'"], 'INITIAL_CHECKPOINT_PATH: no directory /nowhere'),
     (["--gin.MIXTURE_OR_TASK_NAME='mini_aligment'"], 'did you mean mini_alignment?'),
     (['--gin.BATCH_SIZE=7'], 'BATCH_SIZE is 7; it must be a multiple of MICROBATCHES (1) times the 8 replicas'),

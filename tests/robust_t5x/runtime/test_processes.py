@@ -51,7 +51,7 @@ def _alone(*arguments):
 
 
 def _align(checkpoint, where, steps=4):
-  return ['train', '--gin_file=gin/runs/align_mini.gin', '--gin_file=gin/adapters/soft_adapter_and_prefix.gin',
+  return ['train', '--gin_file=gin/runs/align_mini.gin', '--gin_file=gin/adapters/soft_prompt_and_prefix.gin',
           '--gin_file=gin/objectives/kl.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.MODEL_DIR='{where}'",
           f'--gin.TRAIN_STEPS={steps}', '--gin.BATCH_SIZE=8', '--gin.ADAPTER_LENGTH=4', '--gin.NUM_TRAIN_EXAMPLES=64',
           '--gin.LEARNING_RATE=0.05', '--gin.optimizers.warmup_cosine.steps=4', '--gin.train.train.save_period=2']  # fmt: skip
