@@ -12,6 +12,7 @@ import sys
 from typing import Any
 
 from robust_t5x.runtime import errors, launcher, processes
+from seqio_tasks import suites
 
 
 def evaluate(
@@ -32,7 +33,7 @@ def evaluate(
   Args:
     loaded: a loading.Loaded.
     output_dir: where the results go.
-    mixtures: evaluation mixtures or tasks (seqio_tasks.registration).
+    mixtures: evaluation mixtures or tasks; `seqio_tasks.suites.registrar` names them.
     task_feature_lengths: tokens of 'inputs' and 'targets'; longer inputs are cut, counted and reported.
     register_tasks: calls that register the tasks, each given `vocabulary`.
     split: split of the tasks.
@@ -60,20 +61,15 @@ def evaluate(
   from robust_t5x.results.runs import Run
   from robust_t5x.results.scorers import SCORERS
   from robust_t5x.runtime import progress
-  from seqio_tasks.pipeline import registration
 
   errors.check_required({'OUTPUT_DIR': output_dir, 'MIXTURES': mixtures})
   if scorer not in SCORERS:
     raise errors.UsageError(f'SCORER: unknown scorer {scorer!r}; use one of {", ".join(SCORERS)}')
-  for register in register_tasks:
-    register(vocabulary=loaded.model.input_vocabulary)
-  tasks = [
-    registration.evaluation_task(name) for mixture in mixtures for name in registration.evaluation_tasks(mixture)
-  ]
+  tasks = suites.evaluation_tasks(register_tasks, loaded.model.input_vocabulary, mixtures)
   check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
   if SCORERS[scorer].needs_options:
     for task in tasks:
-      without = registration.example_without_options(task.name, split)
+      without = task.example_without_options(split)
       if without is not None:
         raise errors.UsageError(
           f'SCORER: {scorer} needs options, which example {without} of {task.name} lacks; use exact_match for this task'
@@ -145,8 +141,6 @@ def _write_estimates(output_dir: str) -> None:
 
 def fingerprint(loaded, tasks, task_feature_lengths, split, scorer) -> dict[str, Any]:
   """What makes two evaluations the same: weights, adapter, data, phrasings and scorer, as hashes and settings."""
-  from seqio_tasks.pipeline import registration
-
   return {
     'backbone': loaded.identity['backbone']['sha256'],
     'adapter': (loaded.identity['adapter'] or {}).get('sha256'),
@@ -154,7 +148,7 @@ def fingerprint(loaded, tasks, task_feature_lengths, split, scorer) -> dict[str,
     'scorer': scorer,
     'split': split,
     'task_feature_lengths': dict(task_feature_lengths),
-    'tasks': {task.name: registration.content_hash(task.name, split) for task in tasks},
+    'tasks': {task.name: task.content_hash(split) for task in tasks},
   }
 
 

@@ -15,6 +15,7 @@ import os
 from typing import Any
 
 from robust_t5x.runtime import errors, launcher, processes
+from seqio_tasks import suites
 
 
 def represent(
@@ -53,14 +54,11 @@ def represent(
   from robust_t5x.models.runner import Runner
   from robust_t5x.reports.representation import finding, write
   from robust_t5x.runtime import progress, versions
-  from seqio_tasks.pipeline import registration
 
   errors.check_required({'OUTPUT_DIR': output_dir, 'MIXTURES': mixtures})
   if max_examples < 1:
     raise errors.UsageError(f'MAX_EXAMPLES is {max_examples}; it must be at least 1')
-  for register in register_tasks:
-    register(vocabulary=loaded.model.input_vocabulary)
-  tasks = [registration.evaluation_task(n) for mixture in mixtures for n in registration.evaluation_tasks(mixture)]
+  tasks = suites.evaluation_tasks(register_tasks, loaded.model.input_vocabulary, mixtures)
   models = {WITHOUT: (loaded.model, loaded.params)}
   if loaded.identity['adapter']:
     models = {

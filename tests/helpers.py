@@ -30,7 +30,7 @@ def align(checkpoint, where, *more, adapter='soft_prompt', objective='kl', steps
     'train', '--gin_file=gin/recipes/train/align_mini.gin', f'--gin_file=gin/adapters/{adapter}.gin',
     f'--gin_file=gin/objectives/{objective}.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
     f"--gin.MODEL_DIR='{where}'", f'--gin.TRAIN_STEPS={steps}',
-    '--gin.mini.register_mini_suite.num_train_examples=40', *SMALL, *more,
+    '--gin.NUM_TRAIN_EXAMPLES=40', *SMALL, *more,
   )  # fmt: skip
 
 

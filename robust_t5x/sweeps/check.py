@@ -18,8 +18,8 @@ import numpy as np
 from robust_t5x.runtime import errors, gin_files, launcher, progress, quiet
 from robust_t5x.sweeps.cell import Description
 from robust_t5x.sweeps.grid import Cell, command
+from seqio_tasks import suites
 from seqio_tasks.errors import UserError
-from seqio_tasks.pipeline.registration import evaluation_tasks
 
 if TYPE_CHECKING:
   import seqio
@@ -126,10 +126,10 @@ def _parse_cell(arguments: Sequence[str]) -> None:
 def _describe_cell(arguments: Sequence[str]) -> tuple[Description, 'seqio.Vocabulary']:
   """The description of a cell, and the model's vocabulary."""
   import jax
-  import seqio
 
   import gin
   from robust_t5x.models.trainable import Trainable
+  from robust_t5x.training import data
 
   _parse_cell(arguments)
   gin_files.configured('train.train')
@@ -140,12 +140,7 @@ def _describe_cell(arguments: Sequence[str]) -> tuple[Description, 'seqio.Vocabu
   )
   moving, _ = (run.get('trainable') or Trainable()).split(model.variable_shapes()[0])
   _check_prompt_init(run, moving, model.module.config.vocab_size, model.input_vocabulary)
-  for register in run.get('register_tasks', ()):
-    register(vocabulary=model.input_vocabulary)
-  name = run['mixture_or_task_name']
-  known = set(seqio.TaskRegistry.names()) | set(seqio.MixtureRegistry.names())
-  if name not in known:
-    raise errors.UsageError(f'MIXTURE_OR_TASK_NAME: no task or mixture {name!r}{errors.nearest(name, known)}')
+  data.register(run['mixture_or_task_name'], run.get('register_tasks', ()), model.input_vocabulary)
   return {
     'checkpoint': run.get('initial_checkpoint_path'),
     'steps': run['train_steps'],
@@ -208,10 +203,7 @@ def _check_eval(arguments: Sequence[str], vocabulary: 'seqio.Vocabulary') -> Non
   bindings = gin.get_bindings('eval.evaluate', resolve_references=False)
   run = {k: copy.deepcopy(v) for k, v in bindings.items() if k in ('mixtures', 'register_tasks')}
   errors.check_required({'MIXTURES': run.get('mixtures')})
-  for register in run.get('register_tasks', ()):
-    register(vocabulary=vocabulary)
-  for mixture in run['mixtures']:
-    evaluation_tasks(mixture)
+  suites.evaluation_tasks(run.get('register_tasks', ()), vocabulary, run['mixtures'])
 
 
 def _one_line(error: Exception) -> str:

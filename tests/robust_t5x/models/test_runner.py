@@ -169,14 +169,13 @@ def test_little_is_padding(batch_size):
 def test_padding_on_mmlu(shared_data):
   """Real questions under our own phrasings, in T5's vocabulary."""
   from seqio_tasks import datasets
-  from seqio_tasks.pipeline import registration
-  from seqio_tasks.suites import benchmarks
+  from seqio_tasks.bank import reading
 
   vocabulary = vocabularies.vocabulary(str(shared_data / 'vocab' / 't5.sentencepiece.model'))
   questions = datasets.mmlu(shared_data / 'mmlu')[-1].splits['test']()
-  bank = benchmarks.read_banks(['package'])
+  bank = reading.read_banks(['package'])
   phrasings = list(bank.select('multiple_choice', collections=['general_evaluation']))[:3]
-  items = [registration.item_of(question) for question in questions[::20]]
+  items = [datasets.item_of(question) for question in questions[::20]]
   texts = [phrasing.layout.render(item).input_text for phrasing in phrasings for item in items]
   lengths = [min(len(ids) + 1, 512) for ids in vocabulary.tokenizer.encode(texts)]
   assert len(lengths) > 2000

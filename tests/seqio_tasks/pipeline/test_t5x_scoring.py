@@ -8,9 +8,8 @@ from robust_t5x.evaluation.rows import read_task
 from robust_t5x.evaluation.scorers import score_task
 from robust_t5x.models import runner
 from robust_t5x.results.scorers import SCORERS
-from seqio_tasks import datasets
+from seqio_tasks import datasets, suites
 from seqio_tasks.pipeline import registration
-from seqio_tasks.suites import benchmarks
 
 
 def test_score_batch_under_t5x_finds_what_our_runner_finds(tmp_path):
@@ -26,7 +25,7 @@ def test_score_batch_under_t5x_finds_what_our_runner_finds(tmp_path):
   path.write_text('question,o,answer\n' + '\n'.join(rows) + '\n')
   loaded = loading.load_with_identity(backbones.BUNDLED)
   dataset = datasets.table(path, 'larger', ['multiple_choice'], options='o')
-  names = benchmarks.register_benchmark(loaded.model.input_vocabulary, dataset, collections=['general_evaluation'])
+  names = suites.register(loaded.model.input_vocabulary, dataset, collections=['general_evaluation'])
   name = next(n for n in names if n.endswith('e06'))
   lengths = {'inputs': 128, 'targets': 16}
   # On a CPU T5X's mesh has all host devices on its axis "model"; the model's four heads do not divide by eight.
