@@ -244,7 +244,7 @@ class RobustModel:
     """As loss_fn, without dropout."""
     return self.loss_fn(params, batch, None)
 
-  def score_batch(self, params: Params, batch: Batch, return_intermediates: bool = False) -> jax.Array:
+  def score_batch(self, params: Params, batch: Batch, return_intermediates: bool = False) -> Any:
     """Log-likelihood of each target, teacher-forced, summed over its tokens.
 
     Args:

@@ -209,6 +209,8 @@ class Attention(nn.Module):
 
     # T5 folds the division by sqrt(F) into the initialisation of the query projection.
     query = project(queries, 'query', 1.0 / cfg.head_dim)
+    key: jax.Array
+    value: jax.Array
     if cache == 'cross' and self.has_variable('cache', 'cross_key'):
       key = self.get_variable('cache', 'cross_key')
       value = self.get_variable('cache', 'cross_value')

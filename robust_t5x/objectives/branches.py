@@ -96,10 +96,10 @@ def normalizers(weights: jax.Array, axis_name: str | None = None) -> Normalizers
     3.0 2.0
   """
   weights = weights.astype(jnp.float32)
-  totals = weights.sum(), (weights.sum(axis=-1) > 0).sum().astype(jnp.float32)
+  tokens, examples = weights.sum(), (weights.sum(axis=-1) > 0).sum().astype(jnp.float32)
   if axis_name is not None:
-    totals = lax.psum(totals, axis_name)
-  return Normalizers(*(jnp.maximum(x, EPSILON) for x in totals), axis_name)
+    tokens, examples = lax.psum((tokens, examples), axis_name)
+  return Normalizers(jnp.maximum(tokens, EPSILON), jnp.maximum(examples, EPSILON), axis_name)
 
 
 def token_mean(values: jax.Array, branches: Branches) -> jax.Array:

@@ -247,6 +247,7 @@ def anchor_to_reference(branches: Branches) -> jax.Array:
 
 def _log_reference(branches: Branches) -> jax.Array:
   """log p_0 [B, L, V], a constant."""
+  assert branches.reference is not None  # as those who ask say that they need
   return lax.stop_gradient(jax.nn.log_softmax(branches.reference, axis=-1))
 
 

@@ -122,6 +122,7 @@ def distil_states(branches: Branches) -> jax.Array:
     >>> print(round(float(objectives.distil_states(branches)), 4))  # nothing for the first, 3² / 5² for the second
     0.18
   """
+  assert branches.decoded is not None and branches.reference_decoded is not None  # as it says that it needs
   dtype = jnp.promote_types(branches.decoded.dtype, jnp.float32)
   reference = lax.stop_gradient(branches.reference_decoded).astype(dtype)[:, None]
   square = jnp.square(branches.decoded.astype(dtype) - reference).sum(axis=-1)
@@ -163,7 +164,8 @@ def info_nce(branches: Branches, temperature: float = 0.1) -> jax.Array:
     raise UserError(f'info_nce.temperature is {temperature}; it must be above 0')
   unit = _unit(_mean_encoded(branches))
   examples, phrasings, _ = unit.shape
-  everyone, real, first = unit, is_real(branches), 0
+  everyone, real = unit, is_real(branches)
+  first: int | jax.Array = 0
   axis = branches.normalizers.axis_name
   if axis is not None:
     everyone, real = lax.all_gather((unit, real), axis, tiled=True)

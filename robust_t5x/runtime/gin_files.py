@@ -201,8 +201,10 @@ def fits(value: Any, before: Any) -> bool:
 
 
 def _check_kind(name: str, value: str, setting: Setting | None) -> None:
+  if setting is None:
+    return
   try:
-    now, before = ast.literal_eval(value), ast.literal_eval(setting.value if setting else 'None')
+    now, before = ast.literal_eval(value), ast.literal_eval(setting.value)
   except (ValueError, SyntaxError):
     return  # a reference, or for gin to complain about
   if not fits(now, before):
@@ -263,7 +265,8 @@ def _read(name: str, path: str, changed: int) -> GinFile:
 
 
 def _comments(lines: Sequence[str]) -> dict[str, str]:
-  found, above = {}, []
+  found: dict[str, str] = {}
+  above: list[str] = []
   for line in lines:
     code, comment = _parts(line)
     set_here = re.match(rf'({MACRO})\s*=', code)
@@ -275,7 +278,8 @@ def _comments(lines: Sequence[str]) -> dict[str, str]:
 
 def _parts(line: str) -> tuple[str, str]:
   """A line without its comment, and the comment."""
-  code, comment = re.fullmatch(r"""((?:[^'"#]|'[^']*'|"[^"]*"|['"])*?)(?:#\s*(.*))?""", line).groups()
+  match = re.fullmatch(r"""((?:[^'"#]|'[^']*'|"[^"]*"|['"])*?)(?:#\s*(.*))?""", line)
+  code, comment = match.groups() if match else (line, '')
   return code.rstrip(), (comment or '').strip()
 
 
