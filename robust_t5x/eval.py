@@ -64,7 +64,7 @@ def evaluate(
   from robust_t5x.evaluation.rows import read_task
   from robust_t5x.evaluation.scorers import score_task
   from robust_t5x.models import runner as runner_lib
-  from robust_t5x.reports.page import write as write_report
+  from robust_t5x.reports import page
   from robust_t5x.results.runs import Run
   from robust_t5x.results.scorers import SCORERS
   from robust_t5x.runtime import progress
@@ -123,7 +123,7 @@ def evaluate(
       file=sys.stderr,
     )
   print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
-  print(write_report([output_dir], output_dir))
+  print(page.write([output_dir], output_dir))
   if cell_budget is not None:
     _write_estimates(output_dir)
   return table

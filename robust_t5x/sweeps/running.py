@@ -14,12 +14,10 @@ import threading
 from robust_t5x.runtime import progress
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.runtime.files import write_atomically
-from robust_t5x.sweeps import check, grid
+from robust_t5x.sweeps import check, grid, page
 from robust_t5x.sweeps.cell import CellRun, Interrupted, Processes, failure, is_evaluated, tail
 from robust_t5x.sweeps.flags import Flags
-from robust_t5x.sweeps.page import write as write_page
-from robust_t5x.sweeps.table import Summary, build
-from robust_t5x.sweeps.table import caution as caution_of
+from robust_t5x.sweeps.table import Summary, build, caution
 from seqio_tasks.errors import UserError
 
 
@@ -74,9 +72,9 @@ def sweep(flags: Flags) -> int:
       processes.stop()
       interrupted = True
     places = {c: d for c, (d, _) in baselines.items() if is_evaluated(d)}
-    caution = write(flags, runs, places, summaries)
-  if caution:
-    print(f'warning: {caution}', file=sys.stderr)
+    warning = write(flags, runs, places, summaries)
+  if warning:
+    print(f'warning: {warning}', file=sys.stderr)
   failed = [run for run in runs if run.status == 'failed']
   finished = sum(run.status == 'finished' for run in runs)
   print(f'{finished} of {len(runs)} cells finished, {len(failed)} failed: {os.path.join(flags.out, "sweep.csv")}')
@@ -104,8 +102,8 @@ def write(
   write_atomically(os.path.join(flags.out, 'sweep.parquet'), table.to_parquet(index=False))
   write_atomically(os.path.join(flags.out, 'sweep.csv'), table.to_csv(index=False))
   axes.pop(grid.SEED, None)
-  write_page(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
-  return caution_of(table)
+  page.write(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
+  return caution(table)
 
 
 def _warn_of_drift(runs: Sequence[CellRun]) -> None:
