@@ -80,14 +80,15 @@ COMMANDS = [
 def test_commands_are_understood(arguments):
   """The verb exists; where it reads gin files so do its recipe, its files and its macros, and the values are of their kind."""
   import gin
-  from robust_t5x import __main__, sweep
+  from robust_t5x import __main__
   from robust_t5x.runtime import gin_files, launcher
+  from robust_t5x.sweeps import flags as sweep_flags
 
   verb, *rest = arguments
   assert verb in __main__.VERBS
   rest = [a for a in rest if a not in ('...', '…', '--help')]
   if verb == 'sweep' and rest:
-    sweep.parse_flags(rest)
+    sweep_flags.parse(rest, '')
   if verb not in ('train', 'eval', 'infer', 'represent', 'plan') or not rest:
     return
   if verb == 'plan':
