@@ -1,4 +1,4 @@
-"""The instruction bank: phrasings as validated data.
+"""Reads the instruction bank: files of phrasings, all of whose faults are reported.
 
 A bank file is YAML and holds one collection of phrasings of one role:
 

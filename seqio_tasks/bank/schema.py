@@ -116,7 +116,7 @@ def file_text(family: str, instructions: Iterable[Any], verbatim: bool = False, 
 
   Args:
     family: of the file.
-    instructions: `bank.Instruction`s; their blocks may have the same name and differ, their keys must not be the same.
+    instructions: `Instruction`s; their blocks may have the same name and differ, their keys must not be the same.
     verbatim: see the module's docstring.
     **defaults: collection and role, if they are the same for all.
   """

@@ -55,7 +55,7 @@ def train(corpus: str, out: str, pieces: int = PIECES) -> None:
     pieces: ids of the vocabulary: padding 0, end 1, unknown 2, then the pieces.
 
   Raises:
-    FileNotFoundError: if the corpus has no train.txt.
+    UserError: if the corpus has no train.txt.
   """
   import sentencepiece
 
@@ -114,7 +114,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.error(f'--out {args.out}: the file name must end in .model')
   try:
     train(args.corpus, args.out)
-  except FileNotFoundError as e:
+  except UserError as e:
     sys.exit(f'error: {e}')
   print(f'wrote {PIECES} pieces to {args.out}')
 
