@@ -60,6 +60,7 @@ setuptools.setup(
     'test': ['hypothesis>=6', 'pytest>=8', 'pytest-xdist>=3', 'ruff>=0.9'],
     'gpu': ['jax[cuda12]'],
     'tpu': ['jax[tpu]'],
+    'docs': ['mkdocs-material>=9.7', 'mkdocstrings[python]>=1.0'],  # the site, mkdocs.yml
     'plan': ['libtpu'],  # the TPU's compiler, to plan on a machine without one
     'gcs': ['gcsfs'],
     # What T5X, airio and jestimator import besides; they install from their repositories, launch/install_t5x.sh.

@@ -68,7 +68,7 @@ _TEXT = ('model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 
 
 def measure(directory: str) -> None:
   """Prints the time so far after each step, on the clock and of all cores, and the greatest memory."""
-  from robust_t5x.analysis import comparison as comparison_lib
+  from robust_t5x.analysis.comparison import compare
 
   start, spent_before = time.perf_counter(), time.process_time()
 
@@ -77,7 +77,7 @@ def measure(directory: str) -> None:
     spent = time.process_time() - spent_before
     print(f'{time.perf_counter() - start:7.1f} s  {spent:6.1f} s of CPU  {peak:5.2f} GiB at most  {what}', flush=True)
 
-  comparison = comparison_lib.compare([directory])
+  comparison = compare([directory])
   step(f'read and placed {len(comparison.sources[0].table)} rows')
   values = {
     (group, metric): comparison.interval('synthetic', group, metric)

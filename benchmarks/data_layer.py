@@ -23,9 +23,9 @@ def main() -> None:
   quiet.import_tensorflow()
   import seqio
 
-  from seqio_tasks import datasets
+  from seqio_tasks import datasets, suites
+  from seqio_tasks.bank import reading
   from seqio_tasks.pipeline import registration
-  from seqio_tasks.suites import benchmarks
 
   vocabulary = vocabularies.vocabulary(arguments.vocabulary)
 
@@ -35,16 +35,14 @@ def main() -> None:
     print(f'{time.perf_counter() - began:7.2f} s  {what(result)}', flush=True)
     return result
 
-  timed(
-    lambda bank: f'reading and checking a bank of {len(bank)} phrasings', lambda: benchmarks.read_banks(['package'])
-  )
+  timed(lambda bank: f'reading and checking a bank of {len(bank)} phrasings', lambda: reading.read_banks(['package']))
   made = datasets.mmlu(arguments.mmlu)
-  register = lambda: benchmarks.register_benchmark(vocabulary, made)  # noqa: E731
+  register = lambda: suites.register(vocabulary, made)  # noqa: E731
   timed(lambda names: f'registering {len(names)} tasks and mixtures', register)
   timed(lambda names: f'registering the same {len(names)} again', register)
   examples = timed(lambda e: f'reading {len(e)} questions', made[-1].splits['test'])
   phrasing = registration.evaluation_task('mmlu_all_eval_unobserved').instructions[0]
-  items = [registration.item_of(e) for e in examples]
+  items = [datasets.item_of(e) for e in examples]
   timed(lambda r: f'rendering {len(r)} of them in Python', lambda: [phrasing.layout.render(i) for i in items])
   task = seqio.get_mixture_or_task(f'mmlu_all__{phrasing.collection}_{phrasing.key}')
 

@@ -22,12 +22,11 @@ def question_lengths(data, phrasings):
   """Tokens of every MMLU question under some phrasings of the bank, cut at 512."""
   from robust_t5x.checkpoints import vocabularies
   from seqio_tasks import datasets
-  from seqio_tasks.pipeline import registration
-  from seqio_tasks.suites import benchmarks
+  from seqio_tasks.bank import reading
 
   vocabulary = vocabularies.vocabulary(str(data / 'vocab' / 't5.sentencepiece.model'))
-  items = [registration.item_of(e) for e in datasets.mmlu(data / 'mmlu')[-1].splits['test']()]
-  bank = benchmarks.read_banks(['package']).select('multiple_choice', collections=['general_evaluation'])
+  items = [datasets.item_of(e) for e in datasets.mmlu(data / 'mmlu')[-1].splits['test']()]
+  bank = reading.read_banks(['package']).select('multiple_choice', collections=['general_evaluation'])
   layouts = [i.layout for i in bank if i.layout.template][:phrasings]
   texts = [layout.render(item).input_text for layout in layouts for item in items]
   return [min(len(ids) + 1, LONGEST) for ids in vocabulary.tokenizer.encode(texts)]

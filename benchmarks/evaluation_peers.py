@@ -39,8 +39,7 @@ def prepare(directory, data, weights, items, phrasings):
   from robust_t5x.checkpoints import backbones, huggingface, vocabularies
   from robust_t5x.models import families, t5
   from seqio_tasks import datasets
-  from seqio_tasks.pipeline import registration
-  from seqio_tasks.suites import benchmarks
+  from seqio_tasks.bank import reading
 
   directory, data = pathlib.Path(directory), pathlib.Path(data)
   if weights == 'mini':
@@ -53,7 +52,7 @@ def prepare(directory, data, weights, items, phrasings):
     shutil.copyfile(data / 'vocab' / 't5.sentencepiece.model', directory / 'model' / 'spiece.model')
   vocabulary = vocabularies.vocabulary(None, checkpoint=str(directory / 'model'))
   questions = datasets.mmlu(data / 'mmlu')[-1].splits['test']()
-  bank = benchmarks.read_banks(['package'])
+  bank = reading.read_banks(['package'])
   layouts = [i.layout for i in bank.select('multiple_choice', collections=['general_evaluation'])]
   layouts = [layout for layout in layouts if layout.template and '{options}' in layout.template][:phrasings]
   # Whole blocks in file order, since neighbours are of like length, from all over the file; each under one phrasing.
@@ -61,7 +60,7 @@ def prepare(directory, data, weights, items, phrasings):
   for n in range(-(-items // BLOCK)):
     first = n * BLOCK * max(1, len(questions) // items)
     layout = layouts[n % len(layouts)]
-    texts += [layout.render(registration.item_of(q)).input_text for q in questions[first : first + BLOCK]]
+    texts += [layout.render(datasets.item_of(q)).input_text for q in questions[first : first + BLOCK]]
   inputs = [vocabulary.encode(text)[: LONGEST - 1] + [vocabulary.eos_id] for text in texts]
   options = [vocabulary.encode(letter) + [vocabulary.eos_id] for letter in LETTERS]
   (directory / 'items.json').write_text(json.dumps({'inputs': inputs, 'options': options}), encoding='utf-8')

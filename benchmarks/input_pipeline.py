@@ -38,19 +38,17 @@ def consumption(column):
 def register(data, vocabulary, items):
   """Names of a training task of K phrasings, of an evaluation task, and how many phrasings the latter has."""
   from seqio_tasks import datasets
+  from seqio_tasks.bank import reading
   from seqio_tasks.pipeline import phrasings as phrasings_lib
   from seqio_tasks.pipeline import registration
-  from seqio_tasks.suites import benchmarks
 
   questions = datasets.mmlu(data / 'mmlu')[-1].splits['test']()[:: max(1, 14042 // items)][:items]
-  bank = benchmarks.read_banks(['package'])
+  bank = reading.read_banks(['package'])
 
   def lettered(collection):
     chosen = bank.select('multiple_choice', collections=[collection])
     return [
-      i
-      for i in chosen
-      if i.layout.template and i.layout.render(registration.item_of(questions[0])).output_text in 'ABCD'
+      i for i in chosen if i.layout.template and i.layout.render(datasets.item_of(questions[0])).output_text in 'ABCD'
     ]
 
   canonical, paraphrases = lettered('general_evaluation'), lettered('general_alignment')
@@ -78,7 +76,7 @@ def main():
 
   quiet.import_tensorflow()
 
-  from robust_t5x.evaluation import rows as rows_lib
+  from robust_t5x.evaluation.rows import read_task
   from robust_t5x.models import robust
   from robust_t5x.training import data as data_lib
 
@@ -91,7 +89,7 @@ def main():
     return sum(len(b['encoder_input_tokens']) for b in itertools.islice(batches, arguments.items // 64))
 
   def evaluation():
-    return len(rows_lib.read_task(flat, LENGTHS, 'test'))
+    return len(read_task(flat, LENGTHS, 'test'))
 
   measured = {'training': [], 'evaluation': []}
   for n in range(1 + arguments.rounds):

@@ -8,14 +8,14 @@ import argparse
 import numpy as np
 import pandas as pd
 
-from robust_t5x.analysis import comparison as comparison_lib
 from robust_t5x.analysis import metrics, prompteval
+from robust_t5x.analysis.comparison import Comparison, compare
 
 PER_EXAMPLE = (1, 2, 5, 10, 20)  # phrasings that each example is evaluated under
 SEEDS = 5
 
 
-def errors(comparison: comparison_lib.Comparison, per_example: int, seed: int) -> list[dict]:
+def errors(comparison: Comparison, per_example: int, seed: int) -> list[dict]:
   """A row for each dataset and group of the first run: errors of the ways to estimate."""
   rows = []
   for dataset, groups in comparison.datasets.items():
@@ -54,7 +54,7 @@ def main() -> None:
   rows = [
     row
     for directory in arguments.directories
-    for comparison in [comparison_lib.compare([directory])]
+    for comparison in [compare([directory])]
     for per_example in PER_EXAMPLE
     for seed in range(SEEDS)
     for row in errors(comparison, per_example, seed)

@@ -13,8 +13,8 @@ import pathlib
 import numpy as np
 import pandas as pd
 
-from robust_t5x.analysis import comparison as comparison_lib
 from robust_t5x.analysis import metrics
+from robust_t5x.analysis.comparison import compare
 from robust_t5x.results import reading
 from robust_t5x.runtime import files
 
@@ -50,7 +50,7 @@ def main_comparison(data: pathlib.Path) -> pd.DataFrame:
   """Accuracy and sd over instructions of every model, suite and group, means over datasets, in %."""
   rows = []
   for path in sorted((data / _SUN).glob('*/*.csv')):
-    comparison = comparison_lib.compare([str(path)])
+    comparison = compare([str(path)])
     model, suite = comparison.models[0], path.parent.name
     for group in ('observed', 'unobserved'):
       mean, sd = (100 * comparison.interval(model, group, metric).estimate for metric in ('AvgP', 'sd'))
@@ -143,7 +143,7 @@ def page(data: pathlib.Path) -> str:
     '# Published numbers, recomputed',
     '',
     'Made by `python benchmarks/published_numbers.py --data DIR --out docs/published.md` from the results of single',
-    'phrasings that the authors of two papers publish. `tests/robust_t5x/test_published_numbers.py` checks it.',
+    'phrasings that the authors of two papers publish. `tests/robust_t5x/results/test_published_numbers.py` checks it.',
     '',
     '## Observed and unobserved instructions (Sun et al. 2024, arXiv 2306.11270)',
     '',
@@ -155,7 +155,7 @@ def page(data: pathlib.Path) -> str:
     '|---|---|---|---|---|---|',
   ]
   for (suite, model), rows in comparison.groupby(['suite', 'model'], sort=True):
-    of_model = comparison_lib.compare([str(data / _SUN / suite / f'{model}.csv')])
+    of_model = compare([str(data / _SUN / suite / f'{model}.csv')])
     gap = of_model.gap(model)
     values = [
       f'{r["mean"]:.1f} ± {r["sd"]:.1f}'

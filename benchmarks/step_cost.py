@@ -24,7 +24,7 @@ from robust_t5x.runtime import quiet
 from robust_t5x.training import arithmetic, optimizers
 
 ADAPTERS = {
-  'input': adapters.AdapterConfig(length=16),
+  'soft_prompt': adapters.AdapterConfig(length=16),
   'prefix': adapters.AdapterConfig(prefix_lengths={'encoder': 16}),
 }
 REPLICAS = {'cpu': 1, 'v5p-8': 4}
@@ -115,7 +115,7 @@ def main():
   parser.add_argument('--sizes', default='small,base,large,xl')
   parser.add_argument('--topologies', default='cpu,v5p-8')
   parser.add_argument('--phrasings', default='1,2,4,8')
-  parser.add_argument('--adapters', default='input,prefix')
+  parser.add_argument('--adapters', default='soft_prompt,prefix')
   parser.add_argument('--print', action='store_true', help='compile nothing')
   parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
   arguments = parser.parse_args()

@@ -12,7 +12,7 @@ out=out/mini
 robust-t5x train pretrain_mini --CORPUS="$out/corpus" --VOCABULARY="$out/spiece.model" --MODEL_DIR="$out/pretrain"
 tune() { # FROM TO SEED STEPS RATE [more arguments]
   robust-t5x train tune_mini --INITIAL_CHECKPOINT_PATH="$out/$1/model" --MODEL_DIR="$out/$2" --SEED="$3" \
-    --gin.mini.register_mini_suite.seed="$3" --TRAIN_STEPS="$4" --LEARNING_RATE="$5" "${@:6}"
+    --DATA_SEED="$3" --TRAIN_STEPS="$4" --LEARNING_RATE="$5" "${@:6}"
 }
 # First the suite's own words, then all words of the vocabulary.
 tune pretrain tune 0 6500 0.01 --VOCABULARY_WORDS=False

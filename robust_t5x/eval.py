@@ -2,7 +2,7 @@
 
 `robust-t5x eval mini --OUTPUT_DIR=out/before`; `robust-t5x eval --help` lists the recipes.
 
-The results are one row per example and phrasing (robust_t5x.results). A finished evaluation is found and not repeated,
+The results are one row per example and phrasing (see results). A finished evaluation is found and not repeated,
 an interrupted one goes on with the task at which it stopped.
 """
 
@@ -11,9 +11,8 @@ import os
 import sys
 from typing import Any
 
-from robust_t5x.evaluation import cells, scorers
-from robust_t5x.evaluation import rows as rows_lib
 from robust_t5x.runtime import errors, launcher, processes
+from seqio_tasks import suites
 
 
 def evaluate(
@@ -34,15 +33,15 @@ def evaluate(
   Args:
     loaded: a loading.Loaded.
     output_dir: where the results go.
-    mixtures: evaluation mixtures or tasks (seqio_tasks.registration).
+    mixtures: evaluation mixtures or tasks; `seqio_tasks.suites.registrar` names them.
     task_feature_lengths: tokens of 'inputs' and 'targets'; longer inputs are cut, counted and reported.
     register_tasks: calls that register the tasks, each given `vocabulary`.
     split: split of the tasks.
-    scorer: 'exact_match' or 'lmentry' on greedy outputs, 'rank_likelihood' or 'paper_logits' over the options.
+    scorer: name of one of results.scorers.SCORERS.
     batch_size: rows of the greatest length processed together, of shorter ones more.
     label: name of the model in tables and reports; by default says whether there is an adapter.
     cell_budget: how many cells (an example under a phrasing) of each task are evaluated, a number or a share below 1;
-      None evaluates all. They are sampled evenly, and robust_t5x.prompteval estimates the accuracy under every phrasing.
+      None evaluates all. They are sampled evenly, and analysis.prompteval estimates the accuracy under every phrasing.
     cell_seed: of the sample.
 
   Returns:
@@ -54,24 +53,23 @@ def evaluate(
   import numpy as np
 
   import gin
+  from robust_t5x.evaluation.cells import check_budget, sample_cells
+  from robust_t5x.evaluation.rows import read_task
+  from robust_t5x.evaluation.scorers import score_task
   from robust_t5x.models import runner as runner_lib
-  from robust_t5x.reports import page
-  from robust_t5x.results import runs
+  from robust_t5x.reports.page import write as write_report
+  from robust_t5x.results.runs import Run
+  from robust_t5x.results.scorers import SCORERS
   from robust_t5x.runtime import progress
-  from seqio_tasks.pipeline import registration
 
   errors.check_required({'OUTPUT_DIR': output_dir, 'MIXTURES': mixtures})
-  if scorer not in scorers.SCORERS:
-    raise errors.UsageError(f'SCORER: unknown scorer {scorer!r}; use one of {", ".join(scorers.SCORERS)}')
-  for register in register_tasks:
-    register(vocabulary=loaded.model.input_vocabulary)
-  tasks = [
-    registration.evaluation_task(name) for mixture in mixtures for name in registration.evaluation_tasks(mixture)
-  ]
-  cells.check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
-  if scorer in scorers.OPTION_SCORERS:
+  if scorer not in SCORERS:
+    raise errors.UsageError(f'SCORER: unknown scorer {scorer!r}; use one of {", ".join(SCORERS)}')
+  tasks = suites.evaluation_tasks(register_tasks, loaded.model.input_vocabulary, mixtures)
+  check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
+  if SCORERS[scorer].needs_options:
     for task in tasks:
-      without = registration.example_without_options(task.name, split)
+      without = task.example_without_options(split)
       if without is not None:
         raise errors.UsageError(
           f'SCORER: {scorer} needs options, which example {without} of {task.name} lacks; use exact_match for this task'
@@ -81,7 +79,7 @@ def evaluate(
   if cell_budget is not None:
     identity['cells'] = {'budget': cell_budget, 'seed': cell_seed}
   # The main process alone keeps results; the others, whose disks may be their own, follow it.
-  run = runs.Run.open(output_dir, label=label, fingerprint=identity) if processes.is_main() else None
+  run = Run.open(output_dir, label=label, fingerprint=identity) if processes.is_main() else None
   open_tasks = np.asarray([run is None or not (run.finished or run.has_shard(task.name)) for task in tasks])
   todo = [task for task, is_open in zip(tasks, processes.from_main(open_tasks), strict=True) if is_open]
   if run is not None and run.finished:
@@ -94,10 +92,9 @@ def evaluate(
   done = len(tasks) - len(todo)
   with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
     for task in todo:
-      rows = cells.sample_cells(
-        rows_lib.read_task(task.name, task_feature_lengths, split), task.name, cell_budget, cell_seed
-      )
-      table = scorers.score_task(runner, rows, task, scorer, label)
+      rows = read_task(task.name, task_feature_lengths, split)
+      sampled = sample_cells(rows, task.name, cell_budget, cell_seed)
+      table = score_task(runner, sampled, task, SCORERS[scorer], label)
       if run is not None:
         run.add_shard(task.name, table)
       bar.advance(1, task.name)
@@ -119,7 +116,7 @@ def evaluate(
       file=sys.stderr,
     )
   print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
-  print(page.write([output_dir], output_dir))
+  print(write_report([output_dir], output_dir))
   if cell_budget is not None:
     _write_estimates(output_dir)
   return table
@@ -127,12 +124,13 @@ def evaluate(
 
 def _write_estimates(output_dir: str) -> None:
   """Writes `estimates.csv`, and prints what the sampled cells say of all phrasings."""
-  from robust_t5x.analysis import comparison, prompteval
+  from robust_t5x.analysis.comparison import compare
+  from robust_t5x.analysis.prompteval import estimates
   from robust_t5x.runtime import files
 
-  estimates = prompteval.estimates(comparison.compare([output_dir]))
-  files.write_atomically(os.path.join(output_dir, 'estimates.csv'), estimates.to_csv(index=False))
-  for group, rows in estimates.groupby('group', sort=False):
+  table = estimates(compare([output_dir]))
+  files.write_atomically(os.path.join(output_dir, 'estimates.csv'), table.to_csv(index=False))
+  for group, rows in table.groupby('group', sort=False):
     values = rows[['mean', 'worst', 'best']].mean() * 100
     print(
       f'estimated for all {group} phrasings from {rows["evaluated"].sum()} of {rows["cells"].sum()} cells: mean '
@@ -143,8 +141,6 @@ def _write_estimates(output_dir: str) -> None:
 
 def fingerprint(loaded, tasks, task_feature_lengths, split, scorer) -> dict[str, Any]:
   """What makes two evaluations the same: weights, adapter, data, phrasings and scorer, as hashes and settings."""
-  from seqio_tasks.pipeline import registration
-
   return {
     'backbone': loaded.identity['backbone']['sha256'],
     'adapter': (loaded.identity['adapter'] or {}).get('sha256'),
@@ -152,7 +148,7 @@ def fingerprint(loaded, tasks, task_feature_lengths, split, scorer) -> dict[str,
     'scorer': scorer,
     'split': split,
     'task_feature_lengths': dict(task_feature_lengths),
-    'tasks': {task.name: registration.content_hash(task.name, split) for task in tasks},
+    'tasks': {task.name: task.content_hash(split) for task in tasks},
   }
 
 

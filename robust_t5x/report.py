@@ -6,17 +6,13 @@
 import argparse
 from collections.abc import Sequence
 import os
-import sys
 
-from robust_t5x.reports import page
-from robust_t5x.runtime import quiet
+from robust_t5x.runtime import errors, quiet
 
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
   quiet.set_up()
-  from robust_t5x.results import schema
-
   parser = argparse.ArgumentParser(prog='robust-t5x report', description=__doc__.splitlines()[0])
   parser.add_argument(
     'directories', nargs='+', metavar='DIR', help='OUTPUT_DIR of a finished evaluation, baseline first'
@@ -26,11 +22,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     '--represent', metavar='DIR', help='OUTPUT_DIR of `robust-t5x represent`, to take into the report'
   )
   args = parser.parse_args(argv)
+  from robust_t5x.reports.page import write
+
   try:
-    text = page.write(args.directories, args.out, args.represent)
-  except schema.ResultsError as e:
-    print(f'error: {e}', file=sys.stderr)
-    return 2
+    text = write(args.directories, args.out, args.represent)
+  except Exception as e:
+    return errors.report_error(e)
   print(f'report: {os.path.join(args.out, "report.html")}')
   print(f'finding: {text}')
   return 0

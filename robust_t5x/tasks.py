@@ -7,7 +7,7 @@ and `render` fills a bank's layouts in with items from a file.
 
 import argparse
 import collections
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import fnmatch
 import glob
 import json
@@ -20,19 +20,6 @@ from seqio_tasks.errors import UserError
 
 _EXAMPLES_TO_JUDGE = 20  # fewer tell nothing about the balance of labels
 _LENGTHS = {'inputs': 512, 'targets': 128}
-
-
-def register(register_tasks: Sequence[Callable[..., Any]] = (), vocabulary: Any = None) -> list[str]:
-  """Registers what gin files select; gin/tasks/ binds it.
-
-  Args:
-    register_tasks: calls that register tasks, each given `vocabulary`.
-    vocabulary: of inputs and targets.
-
-  Returns:
-    the names of tasks and mixtures.
-  """
-  return [name for call in register_tasks for name in call(vocabulary=vocabulary)]
 
 
 def validate(paths: Sequence[str], vocabulary: Any = None) -> str:
@@ -76,12 +63,11 @@ def render(bank_paths: Sequence[str], requests: str, out: str) -> tuple[int, int
     TableError: if the requests cannot be read.
   """
   from robust_t5x.runtime import files as files_lib
-  from seqio_tasks.bank import layouts
+  from seqio_tasks.bank import layouts, reading
   from seqio_tasks.datasets import tables
-  from seqio_tasks.suites import benchmarks
 
   known: dict[tuple[str, str], Any] = {}
-  for instruction in benchmarks.read_banks(bank_paths):
+  for instruction in reading.read_banks(bank_paths):
     for name in (instruction.source, instruction.id, instruction.key):
       known.setdefault((instruction.task, name), instruction)
   lines, failed = [], 0
@@ -353,13 +339,13 @@ def main(argv: Sequence[str] | None = None) -> int:
       return 0
     quiet.set_up()
     if not any(argument.startswith('--gin_file') for argument in rest):
-      rest = ['--gin_file=gin/tasks/mini.gin', *rest]
+      rest = ['--gin_file=gin/tasks/mini.gin', '--gin_file=gin/observed/mini.gin', *rest]
     flags = launcher.parse_flags(rest, __doc__.splitlines()[0], prog='robust-t5x tasks')
     launcher.set_environment(flags)
     quiet.import_tensorflow()
     gin_files.parse_gin(flags)
     vocabulary = _vocabulary(arguments.vocabulary)
-    names = gin_files.configured('tasks.register')(vocabulary=vocabulary)
+    names = gin_files.configured('suites.register_all')(vocabulary=vocabulary)
     if arguments.action == 'list':
       for name in names:
         if fnmatch.fnmatchcase(name, arguments.match):
@@ -376,9 +362,9 @@ def main(argv: Sequence[str] | None = None) -> int:
       for warning in warnings:
         print(f'warning: {warning}')
   except Exception as e:
-    from seqio_tasks.bank import instruction as instruction_lib
+    from seqio_tasks.bank.instruction import BankError
 
-    if isinstance(e, instruction_lib.BankError):  # a list, which reads best as one
+    if isinstance(e, BankError):  # a list, which reads best as one
       print(f'error: {e}', file=sys.stderr)
       return 2
     return errors.report_error(e)

@@ -67,7 +67,7 @@ def train(
   from robust_t5x.models.placement import place
   from robust_t5x.models.trainable import Trainable
   from robust_t5x.training import export, loop, records, start
-  from robust_t5x.training.data import data_iterator
+  from robust_t5x.training.data import data_iterator, register
   from robust_t5x.training.step import check_batch, compiled_step
 
   errors.check_required(
@@ -91,8 +91,7 @@ def train(
   check_batch(batch_size, microbatches, placement.mesh)
   progress.log(trainable.describe(placement.shapes))
 
-  for register in register_tasks:
-    register(vocabulary=model.input_vocabulary)
+  register(mixture_or_task_name, register_tasks, model.input_vocabulary)
   data = data_iterator(model, mixture_or_task_name, task_feature_lengths, batch_size, seed, use_cached_tasks)
 
   state, frozen = start.initial_state(

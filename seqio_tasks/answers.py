@@ -1,14 +1,15 @@
-"""Answers in words: how they are normalised, and what counts as right. The one place that says it."""
+"""Answers in words: how they are normalised, and what counts as right. The one place that says it.
+
+Two rules go by the name of exact match: `exact_match`, which folds punctuation too and is what `robust-t5x eval` scores by,
+and `same_but_for_case`, which is what the metric of SeqIO tasks counts. They differ for outputs such as "Cat."; a number
+of one is not one of the other.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 import re
 import string
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-  pass
 
 
 def normalise(text: str) -> str:
@@ -26,6 +27,11 @@ def exact_match(prediction: str, gold: str) -> float:
   return float(normalise(prediction) == normalise(gold))
 
 
+def same_but_for_case(prediction: str, gold: str) -> float:
+  """1.0 if prediction and gold are the same but for case and outer space, otherwise 0.0."""
+  return float(prediction.strip().casefold() == gold.strip().casefold())
+
+
 def matches_any(prediction: str, golds: Sequence[str]) -> float:
   """The best `exact_match` of a prediction with one of several right answers."""
   return max(exact_match(prediction, gold) for gold in golds)
@@ -36,7 +42,7 @@ def is_an_option(prediction: str, options: Sequence[str]) -> bool:
   return not options or normalise(prediction) in {normalise(option) for option in options}
 
 
-# Tasks without one right answer -> the field that their rule is about.
+# LMentry's tasks without one right answer -> the field that their rule is about.
 OPEN_TASKS = {
   'ends_with_letter': 'letter',
   'ends_with_word': 'word',
@@ -47,10 +53,7 @@ OPEN_TASKS = {
   'word_containing': 'letter',
   'word_not_containing': 'letter',
 }
-
-
 YES_NO = ('yes', 'no')
-
 
 _LEAD_IN = re.compile(r'the (?:word|letter|number) (?=\S)')
 _STRIPPED = string.punctuation + string.whitespace + '\u201c\u201d\u2018\u2019'

@@ -1,10 +1,13 @@
 """What several tests run and write: the command line on a tiny model, and evaluations with known scores."""
 
+import json
+import pathlib
+
 import numpy as np
 import pandas as pd
 
 from robust_t5x import __main__ as command
-from robust_t5x.results import runs
+from robust_t5x.results.runs import Run
 
 SMALL = ['--gin.BATCH_SIZE=8', '--gin.ADAPTER_LENGTH=4', '--gin.LEARNING_RATE=0.01']
 GROUPS = {'observed': ('o1', 'o2'), 'unobserved': ('u1', 'u2', 'u3')}
@@ -27,7 +30,7 @@ def align(checkpoint, where, *more, adapter='soft_prompt', objective='kl', steps
     'train', '--gin_file=gin/recipes/train/align_mini.gin', f'--gin_file=gin/adapters/{adapter}.gin',
     f'--gin_file=gin/objectives/{objective}.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
     f"--gin.MODEL_DIR='{where}'", f'--gin.TRAIN_STEPS={steps}',
-    '--gin.mini.register_mini_suite.num_train_examples=40', *SMALL, *more,
+    '--gin.NUM_TRAIN_EXAMPLES=40', *SMALL, *more,
   )  # fmt: skip
 
 
@@ -59,10 +62,23 @@ def scores_table(label, dataset, accuracy, seed=0, examples=40):
 
 def write_evaluation(directory, label, accuracy, seed=0, examples=40):
   """A finished evaluation in a directory, of two datasets."""
-  run = runs.Run.open(str(directory), label=label, fingerprint={'tasks': {'first': 'x', 'second': 'y'}, 'seed': seed})
+  run = Run.open(str(directory), label=label, fingerprint={'tasks': {'first': 'x', 'second': 'y'}, 'seed': seed})
   for task in ('first', 'second'):
     run.add_shard(task, scores_table(label, task, accuracy, seed, examples))
   run.finish(
     {f'{d}/{i}': f'Do <b>{i}</b> | now: {{x}}' for d in ('first', 'second') for i in 'o1 o2 u1 u2 u3'.split()}, {}
   )
   return str(directory)
+
+
+def change_record(directory, **changes):
+  """Changes settings in the `run.json` of a written evaluation; a name with two underscores goes one level deeper."""
+  path = pathlib.Path(directory) / 'run.json'
+  record = json.loads(path.read_text())
+  for name, value in changes.items():
+    place = record
+    *parents, last = name.split('__')
+    for parent in parents:
+      place = place.setdefault(parent, {})
+    place[last] = value
+  path.write_text(json.dumps(record))

@@ -1,6 +1,6 @@
 """What results say: metrics, intervals and paired changes of one or more models over the same cells."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 import dataclasses
 import functools
 
@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from robust_t5x.analysis import agreement, metrics, significance, statistics
-from robust_t5x.results import cells, reading, schema
+from robust_t5x.analysis.agreement import WeightedAnswers
+from robust_t5x.analysis.sources import Source, check_same_cells, check_same_sample, read_sources
+from robust_t5x.analysis.statistics import Interval
+from robust_t5x.analysis.weighted import Weighted
+from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, GrainError, Record, ResultsError
 from seqio_tasks.errors import UserError
-
-OBSERVED, UNOBSERVED = 'observed', 'unobserved'
-Interval = statistics.Interval
-# The name of a metric in metrics.METRICS, or its function there.
-Metric = str | Callable
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Comparison:
     phrasings: a row per instruction: dataset, group, instruction_id, template, accuracy of each model.
     unmatched: model -> share of the outputs, where there were options, that are none of them; NaN where that is unknown.
     records: model -> `run.json` of its first evaluation.
-    grain: what the results are of, results.EXAMPLE or results.PHRASING.
+    grain: what the results are of, schema.EXAMPLE or schema.PHRASING.
     sources: the results of each run, in the order of the first axis of scores.
   """
 
@@ -40,14 +39,14 @@ class Comparison:
   datasets: Mapping[str, Mapping[str, np.ndarray]]
   phrasings: pd.DataFrame
   unmatched: Mapping[str, float]
-  records: Mapping[str, Mapping]
-  grain: str = schema.EXAMPLE
-  sources: 'tuple[Source, ...]' = ()
+  records: Mapping[str, Record]
+  grain: str = EXAMPLE
+  sources: tuple[Source, ...] = ()
 
   @property
   def metric_names(self) -> tuple[str, ...]:
     """The metrics of metrics.METRICS that results of this grain allow."""
-    return tuple(m for m in metrics.METRICS if self.grain == schema.EXAMPLE or m not in metrics.CASE_METRICS)
+    return tuple(m for m in metrics.METRICS if self.grain == EXAMPLE or m not in metrics.CASE_METRICS)
 
   def runs_of(self, model: str) -> slice:
     """Place of a model's runs on the first axis of scores."""
@@ -55,7 +54,7 @@ class Comparison:
     start = sum(len(self.runs[m]) for m in before)
     return slice(start, start + len(self.runs[model]))
 
-  def interval(self, model: str, group: str, metric: Metric) -> Interval:
+  def interval(self, model: str, group: str, metric: str) -> Interval:
     """A metric of one model under a group, mean over its seeds and the datasets that have the group.
 
     Raises:
@@ -63,12 +62,12 @@ class Comparison:
     """
     return statistics.interval(self.replicates(model, group, metric), bounds=(0, 1))
 
-  def change(self, model: str, group: str, metric: Metric, baseline: str | None = None) -> Interval:
+  def change(self, model: str, group: str, metric: str, baseline: str | None = None) -> Interval:
     """A metric of a model less that of the baseline (the first model), paired over examples and phrasings."""
     first = self.replicates(baseline or self.models[0], group, metric)
     return statistics.interval(self.replicates(model, group, metric) - first)
 
-  def replicates(self, model: str, group: str, metric: Metric, dataset: str | None = None) -> np.ndarray:
+  def replicates(self, model: str, group: str, metric: str, dataset: str | None = None) -> np.ndarray:
     """Values [1 + R] of a metric: of the data, then of each resample. All metrics, models and groups share them.
 
     Args:
@@ -80,10 +79,10 @@ class Comparison:
     Raises:
       GrainError: if the metric needs scores of examples, which the results do not have.
     """
-    name = self._name(metric)
+    self._check_metric(metric)
     runs = self.runs_of(model)
     chosen = [groups for d, groups in self.resamples.items() if group in groups and (dataset is None or d == dataset)]
-    return statistics.over_datasets(chosen, lambda groups: groups[group].metric(name)[:, runs].mean(-1))
+    return statistics.over_datasets(chosen, lambda groups: metrics.METRICS[metric](groups[group])[:, runs].mean(-1))
 
   @property
   def has_gap(self) -> bool:
@@ -103,15 +102,14 @@ class Comparison:
     runs = self.runs_of(model)
     chosen = [groups for groups in self.resamples.values() if {OBSERVED, UNOBSERVED} <= set(groups)]
 
-    def one(groups):
-      return (groups[UNOBSERVED].metric('AvgP') - groups[OBSERVED].metric('AvgP'))[:, runs].mean(-1)
-
-    return statistics.over_datasets(chosen, one)
+    return statistics.over_datasets(
+      chosen, lambda groups: metrics.observed_gap(groups[UNOBSERVED], groups[OBSERVED])[:, runs].mean(-1)
+    )
 
   def answer_agreement(self, model: str, group: str) -> dict[str, Interval]:
     """Consistency rate and Fleiss' kappa of a model's answers, means over its seeds and the datasets with the group.
 
-    Answers are compared after scoring.normalise.
+    Answers are compared after answers.normalise.
 
     Raises:
       GrainError: if the results have no answers.
@@ -121,10 +119,10 @@ class Comparison:
     chosen = [groups[group] for groups in self._answers.values() if group in groups]
     return {
       name: statistics.interval(
-        np.mean([a.metric(name)[:, runs].mean(-1) for a in chosen], axis=0),
+        np.mean([metric(answers)[:, runs].mean(-1) for answers in chosen], axis=0),
         bounds=(0, 1) if name == agreement.CONSISTENCY else (-1, 1),
       )
-      for name in agreement.METRICS
+      for name, metric in agreement.METRICS.items()
     }
 
   def kendalls_w(self, group: str) -> dict[str, float]:
@@ -138,7 +136,7 @@ class Comparison:
     }
 
   def paired(
-    self, group: str, metric: Metric = 'AvgP', baseline: str | None = None, rule: str = significance.HOLM
+    self, group: str, metric: str = 'AvgP', baseline: str | None = None, rule: str = significance.HOLM
   ) -> pd.DataFrame:
     """Each model against the baseline (the first model) on the same cells of a group.
 
@@ -182,7 +180,7 @@ class Comparison:
 
     Raises:
       GrainError: if the results have no scores of examples.
-      ValueError: if a score is neither 0 nor 1.
+      UserError: if a score is neither 0 nor 1.
     """
     self._check_examples("McNemar's test")
     a, b = self.runs_of(model).start, self.runs_of(baseline or self.models[0]).start
@@ -196,34 +194,32 @@ class Comparison:
     return table.assign(p_adjusted=significance.adjust(table['p'], rule))
 
   @functools.cached_property
-  def _answers(self) -> Mapping[str, Mapping[str, agreement.WeightedAnswers]]:
+  def _answers(self) -> Mapping[str, Mapping[str, WeightedAnswers]]:
     """Dataset -> group -> answers [runs, N, k] as numbers, under the weights of the resamples."""
     codes = [s.aligned_to(self.sources[0].places, s.answers()) for s in self.sources]
     return {
       dataset: {
-        group: agreement.WeightedAnswers(np.stack([c[dataset][group] for c in codes]), w.examples, w.phrasings)
+        group: WeightedAnswers(np.stack([c[dataset][group] for c in codes]), w.examples, w.phrasings)
         for group, w in groups.items()
       }
       for dataset, groups in self.resamples.items()
     }
 
   @functools.cached_property
-  def resamples(self) -> Mapping[str, Mapping]:
-    """Dataset -> group -> weighted.Weighted: the scores [runs, N, k] under the weights of all resamples."""
+  def resamples(self) -> Mapping[str, Mapping[str, Weighted]]:
+    """Dataset -> group -> the scores [runs, N, k] under the weights of all resamples."""
     return dict(zip(self.datasets, statistics.resample(list(self.datasets.values())), strict=True))
 
-  def _name(self, metric: Metric) -> str:
-    name = metric if isinstance(metric, str) else next(n for n, f in metrics.METRICS.items() if f is metric)
+  def _check_metric(self, name: str) -> None:
     if name not in metrics.METRICS:
       raise UserError(f'no metric {name!r}; use one of {", ".join(metrics.METRICS)}')
     if name in metrics.CASE_METRICS:
       self._check_examples(name)
-    return name
 
   def _check_examples(self, name: str) -> None:
-    if self.grain != schema.EXAMPLE:
+    if self.grain != EXAMPLE:
       where = self.runs[self.models[0]][0]
-      raise schema.GrainError(f'{name} needs per-example scores; {where} has accuracies per phrasing')
+      raise GrainError(f'{name} needs per-example scores; {where} has accuracies per phrasing')
 
 
 def compare(paths: Sequence[str]) -> Comparison:
@@ -233,11 +229,11 @@ def compare(paths: Sequence[str]) -> Comparison:
     ResultsError: if a path holds no finished results, or not the same cells as the first one.
   """
   if not paths:
-    raise schema.ResultsError('no evaluation given; name the OUTPUT_DIR of at least one `robust-t5x eval`')
-  sources = [Source(path, model, part, record) for path in paths for model, part, record in _models(path)]
+    raise ResultsError('no evaluation given; name the OUTPUT_DIR of at least one `robust-t5x eval`')
+  sources = [source for path in paths for source in read_sources(path)]
   order = [source for label in dict.fromkeys(s.label for s in sources) for source in sources if source.label == label]
   for source in order[1:]:
-    _check_same_cells(order[0], source)
+    check_same_cells(order[0], source)
   first = order[0].places
   scores = [source.aligned_to(first, source.scores()) for source in order]
   datasets = {
@@ -245,7 +241,7 @@ def compare(paths: Sequence[str]) -> Comparison:
     for dataset, groups in first.phrasings.items()
   }
   for source, own in zip(order[1:], scores[1:], strict=True):
-    _check_same_sample(order[0], scores[0], source, own)
+    check_same_sample(order[0], scores[0], source, own)
   labels = tuple(dict.fromkeys(source.label for source in order))
   members = {label: [source for source in order if source.label == label] for label in labels}
   templates = {k: v for source in order for k, v in source.record['instructions'].items()}
@@ -267,58 +263,6 @@ def compare(paths: Sequence[str]) -> Comparison:
   )
 
 
-class Source:
-  """The results of one model from one place.
-
-  Attributes:
-    path: the place.
-    label: of the model.
-    table: its results.
-    record: what is known of the run.
-    grain: of the table.
-    places: where its rows stand.
-  """
-
-  def __init__(self, path: str, label: str, table: pd.DataFrame, record: Mapping):
-    self.path, self.label, self.table, self.record = path, label, table, record
-    self.grain = schema.grain(table)
-    try:
-      self.places = cells.Cells(table)
-    except ValueError as e:
-      raise schema.ResultsError(f'{path}: {e}') from e
-
-  def scores(self) -> cells.Arrays:
-    """dataset -> group -> scores [N, k], NaN where a cell was not evaluated."""
-    return self.places.fill(self.table['score'].to_numpy(float), np.nan)
-
-  def answers(self) -> cells.Arrays:
-    """dataset -> group -> number of the answer [N, k], the same after scoring.normalise, -1 where there is none."""
-    from seqio_tasks import answers as answers_lib
-
-    codes, texts = pd.factorize(self.table['prediction'])
-    same, _ = pd.factorize(np.array([answers_lib.normalise(text) or text for text in texts], object))
-    return self.places.fill(np.append(same, -1)[codes], -1)
-
-  def aligned_to(self, other: cells.Cells, arrays: cells.Arrays) -> cells.Arrays:
-    """Arrays of this source with examples and phrasings in the order of another."""
-    out = {}
-    for dataset, groups in other.phrasings.items():
-      rows = pd.Index(self.places.examples[dataset]).get_indexer(other.examples[dataset])
-      out[dataset] = {
-        group: arrays[dataset][group][rows][:, pd.Index(self.places.phrasings[dataset][group]).get_indexer(ids)]
-        for group, ids in groups.items()
-      }
-    return out
-
-
-def _models(path: str) -> list[tuple[str, pd.DataFrame, Mapping]]:
-  """(label, table, record) of each model at a path."""
-  table, record = reading.read(path)
-  if record.get('launcher') != 'published':
-    return [(record['label'], table, record)]
-  return [(model, part, record) for model, part in table.groupby('model', sort=False)]
-
-
 def _phrasings(tables: Mapping[str, pd.DataFrame], templates: Mapping[str, str]) -> pd.DataFrame:
   keys = ['dataset', 'group', 'instruction_id']
   accuracy = pd.concat(
@@ -326,36 +270,3 @@ def _phrasings(tables: Mapping[str, pd.DataFrame], templates: Mapping[str, str])
   ).reset_index()
   accuracy.insert(3, 'template', accuracy['instruction_id'].map(templates))
   return accuracy
-
-
-def _check_same_cells(first: Source, other: Source) -> None:
-  if first.grain != other.grain:
-    raise schema.ResultsError(
-      f'{first.path} has scores per {first.grain}, {other.path} per {other.grain}; compare results of one grain'
-    )
-  a, b = first.places, other.places
-  for dataset in {**a.phrasings, **b.phrasings}:
-    groups_a, groups_b = a.phrasings.get(dataset, {}), b.phrasings.get(dataset, {})
-    for group in {**groups_a, **groups_b}:
-      if group not in groups_a or group not in groups_b:
-        lacking = other if group in groups_a else first
-        raise schema.ResultsError(
-          f'{lacking.path} ({lacking.label}) has no {group} phrasings of {dataset}, which the other evaluation has; '
-          'compare evaluations of the same mixtures'
-        )
-      if set(a.examples[dataset]) != set(b.examples[dataset]) or set(groups_a[group]) != set(groups_b[group]):
-        raise schema.ResultsError(
-          f'{first.path} ({first.label}) and {other.path} ({other.label}) differ in the examples or phrasings of '
-          f'{dataset} ({group}); compare evaluations with the same settings'
-        )
-
-
-def _check_same_sample(first: Source, first_scores: cells.Arrays, other: Source, other_scores: cells.Arrays) -> None:
-  """Where cells were sampled, the sample must be the same, or changes would not be paired."""
-  for dataset, groups in first_scores.items():
-    for group, scores in groups.items():
-      if (np.isnan(scores) != np.isnan(other_scores[dataset][group])).any():
-        raise schema.ResultsError(
-          f'{first.path} ({first.label}) and {other.path} ({other.label}) have different samples of the cells of '
-          f'{dataset} ({group}); compare evaluations with the same CELL_BUDGET and seed'
-        )

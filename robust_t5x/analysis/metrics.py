@@ -1,106 +1,158 @@
 """Metrics over phrasings, from the scores of a set of examples under each of k phrasings.
 
 Every function takes scores in [0, 1] of shape [..., N, k], examples by phrasings, and returns values of shape [...].
-NaN marks a cell that was not evaluated: means leave it out. Leading axes are anything: models, seeds, bootstrap
-replicates. `table_cells` brings a results table into this form.
+NaN marks a cell that was not evaluated: means leave it out. Leading axes are anything: models, seeds, draws. In place of
+scores it takes `Weighted` ones, and returns values [R, ...] for R resamples; what the functions share is then computed
+once. The formulas are those of `weighted`. `table_cells` brings a results table into this form.
 """
 
-from collections.abc import Mapping
-import warnings
+from collections.abc import Callable, Mapping
 
-from jaxtyping import Float
+from jaxtyping import Float, Num
 import numpy as np
 import pandas as pd
 
-from robust_t5x.results import cells
+from robust_t5x.analysis.weighted import Weighted
+from robust_t5x.results.cells import Cells
 from seqio_tasks.errors import UserError
 
-
-def _quiet(function, *args, **kwargs):
-  # An example or phrasing without any cell gives NaN, which is the answer; numpy's warning adds nothing.
-  with warnings.catch_warnings():
-    warnings.simplefilter('ignore', RuntimeWarning)
-    return function(*args, **kwargs)
+Scores = Num[np.ndarray, '*b n k'] | Weighted
+Values = Float[np.ndarray, '*b']
+Metric = Callable[[Scores], Values]
 
 
-def phrasing_accuracy(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b k']:
-  """a[i]: mean score of each phrasing over the examples."""
-  return _quiet(np.nanmean, scores, axis=-2)
+def weighted(scores: Scores) -> Weighted:
+  """Scores as they are, ready for several metrics; such that are weighted already are returned."""
+  return scores if isinstance(scores, Weighted) else Weighted(scores)
 
 
-def average_performance(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
-  """AvgP: mean of a[i] over phrasings (Mizrahi et al. 2024, arXiv 2401.00595)."""
-  return _quiet(np.nanmean, phrasing_accuracy(scores), axis=-1)
+def phrasing_accuracy(scores: Scores) -> Float[np.ndarray, '*b k']:
+  """a[i]: mean score of each phrasing over the examples.
+
+  >>> phrasing_accuracy(np.array([[1, 1], [1, 0]]))
+  array([1. , 0.5])
+  """
+  return weighted(scores).accuracy
 
 
-def max_performance(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
-  """MaxP: a[i] of the best phrasing (Mizrahi et al. 2024)."""
-  return _quiet(np.nanmax, phrasing_accuracy(scores), axis=-1)
+def average_performance(scores: Scores) -> Values:
+  """AvgP: mean of a[i] over phrasings (Mizrahi et al. 2024, arXiv 2401.00595).
+
+  >>> float(average_performance(np.array([[1, 1], [1, 0]])))
+  0.75
+  """
+  return weighted(scores).accuracies.average
 
 
-def saturation(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
-  """1 - (MaxP - AvgP): 1 where all phrasings do equally well (Mizrahi et al. 2024)."""
+def max_performance(scores: Scores) -> Values:
+  """MaxP: a[i] of the best phrasing (Mizrahi et al. 2024).
+
+  >>> float(max_performance(np.array([[1, 1], [1, 0]])))
+  1.0
+  """
+  return weighted(scores).accuracies.best
+
+
+def saturation(scores: Scores) -> Values:
+  """1 - (MaxP - AvgP): 1 where all phrasings do equally well (Mizrahi et al. 2024).
+
+  >>> float(saturation(np.array([[1, 1], [1, 0]])))
+  0.75
+  """
+  scores = weighted(scores)
   return 1 - (max_performance(scores) - average_performance(scores))
 
 
-def combined_performance_score(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
-  """CPS: saturation times MaxP (Mizrahi et al. 2024)."""
+def combined_performance_score(scores: Scores) -> Values:
+  """CPS: saturation times MaxP (Mizrahi et al. 2024).
+
+  >>> float(combined_performance_score(np.array([[1, 0], [0, 0]])))
+  0.375
+  """
+  scores = weighted(scores)
   return saturation(scores) * max_performance(scores)
 
 
-def spread(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
-  """a[i] of the best phrasing less that of the worst (Sclar et al. 2023, arXiv 2310.11324)."""
+def spread(scores: Scores) -> Values:
+  """a[i] of the best phrasing less that of the worst (Sclar et al. 2023, arXiv 2310.11324).
+
+  >>> float(spread(np.array([[1, 1], [1, 0]])))
+  0.5
+  """
+  scores = weighted(scores)
   return max_performance(scores) - worst_phrasing(scores)
 
 
-def standard_deviation(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
-  """Sample standard deviation of a[i] over phrasings; NaN for a single phrasing (Sun et al. 2024)."""
-  return _quiet(np.nanstd, phrasing_accuracy(scores), axis=-1, ddof=1)
+def standard_deviation(scores: Scores) -> Values:
+  """Sample standard deviation of a[i] over phrasings; NaN for a single phrasing (Sun et al. 2024).
+
+  >>> float(standard_deviation(np.array([[1, 0.5, 0]])))
+  0.5
+  """
+  return weighted(scores).accuracies.sd
 
 
-def worst_phrasing(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
-  """a[i] of the worst phrasing: one phrasing for all examples (Cao et al. 2024, arXiv 2406.10248)."""
-  return _quiet(np.nanmin, phrasing_accuracy(scores), axis=-1)
+def worst_phrasing(scores: Scores) -> Values:
+  """a[i] of the worst phrasing: one phrasing for all examples (Cao et al. 2024, arXiv 2406.10248).
+
+  >>> float(worst_phrasing(np.array([[1, 1], [1, 0]])))
+  0.5
+  """
+  return weighted(scores).accuracies.worst
 
 
-def case_worst(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
-  """Mean over examples of each example's own worst score; at most `worst_phrasing` (Cao et al. 2024)."""
-  return _quiet(lambda s: np.nanmean(np.nanmin(s, axis=-1), axis=-1), scores)
+def case_worst(scores: Scores) -> Values:
+  """Mean over examples of each example's own worst score; at most `worst_phrasing` (Cao et al. 2024).
+
+  >>> float(case_worst(np.array([[1, 0], [0, 1]])))
+  0.0
+  """
+  return weighted(scores).cases.worst
 
 
-def case_best(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
-  """Mean over examples of each example's own best score; at least MaxP (Cao et al. 2024)."""
-  return _quiet(lambda s: np.nanmean(np.nanmax(s, axis=-1), axis=-1), scores)
+def case_best(scores: Scores) -> Values:
+  """Mean over examples of each example's own best score; at least MaxP (Cao et al. 2024).
+
+  >>> float(case_best(np.array([[1, 0], [0, 1]])))
+  1.0
+  """
+  return weighted(scores).cases.best
 
 
-def case_standard_deviation(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
-  """Mean over examples of the sample standard deviation over phrasings; NaN for a single phrasing."""
-  return _quiet(lambda s: np.nanmean(np.nanstd(s, axis=-1, ddof=1), axis=-1), scores)
+def case_standard_deviation(scores: Scores) -> Values:
+  """Mean over examples of the sample standard deviation over phrasings; NaN for a single phrasing.
+
+  >>> float(case_standard_deviation(np.array([[1, 0.5, 0], [1, 1, 1]])))
+  0.25
+  """
+  return weighted(scores).cases.sd
 
 
-def pairwise_sensitivity(scores: Float[np.ndarray, '*b n k']) -> Float[np.ndarray, '*b']:
+def pairwise_sensitivity(scores: Scores) -> Values:
   """PSS: mean over examples of the mean distance |s[n,i] - s[n,j]| of two phrasings (Zhuo et al. 2024, arXiv 2410.12405).
 
   Examples with a single phrasing have no pair and are left out.
+
+  >>> float(pairwise_sensitivity(np.array([[1, 0.5], [0, 1]])))
+  0.75
   """
-  k = (~np.isnan(scores)).sum(-1)
-  # Each score, sorted, is the larger one of as many pairs as stand before it, and the smaller one of those after.
-  ordered = np.sort(scores, axis=-1)  # NaN last
-  signs = 2 * np.arange(scores.shape[-1]) - (k[..., None] - 1)
-  with np.errstate(invalid='ignore', divide='ignore'):
-    per_example = np.nansum(signs * ordered, axis=-1) / (k * (k - 1) / 2)
-  return _quiet(np.nanmean, np.where(k > 1, per_example, np.nan), axis=-1)
+  return weighted(scores).cases.distance
 
 
-def observed_gap(
-  unobserved: Float[np.ndarray, '*b n k'], observed: Float[np.ndarray, '*b n j']
-) -> Float[np.ndarray, '*b']:
-  """AvgP of unobserved phrasings less that of observed ones; below 0 where new words hurt (Sun et al. 2024)."""
+def observed_gap(unobserved: Scores, observed: Scores) -> Values:
+  """AvgP of unobserved phrasings less that of observed ones; below 0 where new words hurt (Sun et al. 2024).
+
+  >>> float(observed_gap(np.array([[1, 0], [0, 0]]), np.array([[1], [1]])))
+  -0.75
+  """
   return average_performance(unobserved) - average_performance(observed)
 
 
 def performance_drop_rate(original: float, changed: float) -> float:
   """PDR: share of the accuracy that a change of phrasing costs, 1 - changed / original; NaN if original is 0.
+
+  >>> performance_drop_rate(0.75, 0.375)
+  0.5
 
   Source: PromptBench, Zhu et al. 2023, arXiv 2306.04528.
   """
@@ -111,6 +163,9 @@ def phrasings_needed(
   accuracies: Float[np.ndarray, ' k'], epsilon: float, delta: float = 0.05, draws: int = 2000, seed: int = 0
 ) -> int:
   """The smallest number of phrasings whose mean is within epsilon of the mean of all, with probability 1 - delta.
+
+  >>> phrasings_needed(np.array([0.0, 1.0]), epsilon=0.4)
+  2
 
   Args:
     accuracies: a[i] of all k phrasings.
@@ -134,7 +189,7 @@ def phrasings_needed(
 
 
 # Name in tables -> metric of one group of phrasings.
-METRICS = {
+METRICS: dict[str, Metric] = {
   'AvgP': average_performance,
   'MaxP': max_performance,
   'saturation': saturation,
@@ -157,9 +212,9 @@ def table_cells(table: pd.DataFrame) -> Mapping[str, Mapping[str, pd.DataFrame]]
   The groups of a dataset have the same examples in the same order; cells that were not evaluated are NaN.
 
   Raises:
-    ValueError: if a cell stands twice, such as for two models or scorers in one table.
+    UserError: if a cell stands twice, such as for two models or scorers in one table.
   """
-  places = cells.Cells(table)
+  places = Cells(table)
   return {
     dataset: {
       group: pd.DataFrame(scores, places.examples[dataset], places.phrasings[dataset][group])

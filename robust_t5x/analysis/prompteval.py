@@ -5,10 +5,9 @@ ability on the example, is fitted to these cells and fills in the others. What c
 evaluation of all cells would have given, with the uncertainty of not having done it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 import dataclasses
 import re
-from typing import TYPE_CHECKING
 
 from jaxtyping import Bool, Float
 import numpy as np
@@ -19,12 +18,10 @@ import scipy.sparse
 import scipy.special
 import scipy.stats
 
-from robust_t5x.analysis import metrics, statistics
+from robust_t5x.analysis.comparison import Comparison
+from robust_t5x.analysis.metrics import CASE_METRICS, METRICS
+from robust_t5x.analysis.statistics import Interval, interval
 from seqio_tasks.errors import UserError
-
-if TYPE_CHECKING:
-  from robust_t5x.analysis import comparison as comparison_lib
-
 
 DRAWS = 200
 _SUMMARY = {'mean': 'AvgP', 'worst': 'worst phrasing', 'best': 'MaxP', 'sd': 'sd'}
@@ -32,6 +29,8 @@ _FLAT = 25.0  # prior variance of the mean, in logits squared: as good as none
 _WIDTHS = (-3.0, 1.5)  # logarithms of the prior's standard deviations
 _SHARED = (-3.0, 3.0)  # logits of the share of the variance that goes with the covariates
 _ROUNDS = 50  # most evaluations of the evidence
+
+Prior = tuple[np.ndarray, float]  # precision, by its diagonal or in full, and its log-determinant
 
 
 class CellsError(UserError):
@@ -94,24 +93,24 @@ class Estimate:
     """
     return np.sort(self.draws, axis=-1).mean(0)
 
-  def interval(self, metric: str, level: float = 0.95) -> statistics.Interval:
+  def interval(self, metric: str, level: float = 0.95) -> Interval:
     """A metric of `accuracies` (a name in metrics.METRICS), with the spread of the draws around it.
 
     The ends are the draws' quantiles, shifted so that their mean is the estimate. They hold the mean over phrasings (AvgP);
     those of extremes and spreads (MaxP, worst, spread, sd) rest on the model being right, and are a rough guide.
 
     Raises:
-      ValueError: if the metric is one of cases (metrics.CASE_METRICS), which accuracies do not give.
+      UserError: if the metric is one of cases (metrics.CASE_METRICS), which accuracies do not give.
     """
-    if metric not in metrics.METRICS or metric in metrics.CASE_METRICS:
-      raise UserError(f'{metric!r} is no metric of accuracies; use another of {", ".join(metrics.METRICS)}')
+    if metric not in METRICS or metric in CASE_METRICS:
+      raise UserError(f'{metric!r} is no metric of accuracies; use another of {", ".join(METRICS)}')
     everything = np.concatenate([self.accuracies[None], self.draws])
-    return statistics.interval(metrics.METRICS[metric](everything[:, None, :]), level, bounds=(0, 1))
+    return interval(METRICS[metric](everything[:, None, :]), level, bounds=(0, 1))
 
-  def quantile(self, share: float, level: float = 0.95) -> statistics.Interval:
+  def quantile(self, share: float, level: float = 0.95) -> Interval:
     """The accuracy that a share of the phrasings stay below, as `interval` gives it."""
     everything = np.concatenate([self.accuracies[None], self.draws])
-    return statistics.interval(np.quantile(everything, share, axis=-1), level, bounds=(0, 1))
+    return interval(np.quantile(everything, share, axis=-1), level, bounds=(0, 1))
 
 
 def estimate(
@@ -149,7 +148,7 @@ def estimate(
   return Estimate((known + expected) / n, possible / n, int(there.sum()), there.size)
 
 
-def estimates(comparison: 'comparison_lib.Comparison') -> pd.DataFrame:
+def estimates(comparison: Comparison) -> pd.DataFrame:
   """Estimates of every model, dataset and group of a comparison whose cells were sampled.
 
   The templates' words are covariates of the phrasings where the templates are known.
@@ -211,7 +210,7 @@ class _Rasch:
   of_abilities: '_Precision'
   schur: np.ndarray  # Cholesky factor of the precision of ease alone, lower
 
-  def draw(self, number: int, rng: np.random.Generator):
+  def draw(self, number: int, rng: np.random.Generator) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Draws (ease, ability) from the normal distribution with this curvature."""
     for _ in range(number):
       change = scipy.linalg.solve_triangular(self.schur.T, rng.standard_normal(len(self.ease)), lower=False)
@@ -244,13 +243,13 @@ class _Precision:
     return 2 * np.log(np.diag(self._factor)).sum() if self._full else np.log(self._diagonal).sum()
 
 
-def _fit(scores, phrasing_covariates, example_covariates) -> _Rasch:
+def _fit(scores: np.ndarray, phrasing_covariates: np.ndarray | None, example_covariates: np.ndarray | None) -> _Rasch:
   """The Rasch model whose priors' widths, and use of covariates, make the cells likeliest (empirical Bayes)."""
   cells = _Cells(scores)
   start = np.zeros(scores.shape[1]), np.zeros(scores.shape[0])
   bounds = [_WIDTHS, _WIDTHS] + [_SHARED] * ((phrasing_covariates is not None) + (example_covariates is not None))
 
-  def fitted(point, start):
+  def fitted(point: Sequence[float], start: tuple[np.ndarray, np.ndarray]) -> _Rasch:
     rest = list(point[2:])
     of_ease = _prior(np.exp(point[0]), scores.shape[1], phrasing_covariates, rest, flat=True)
     of_ability = _prior(np.exp(point[1]), scores.shape[0], example_covariates, rest)
@@ -258,7 +257,7 @@ def _fit(scores, phrasing_covariates, example_covariates) -> _Rasch:
 
   best = fitted([-0.7, 0.0] + [0.0] * (len(bounds) - 2), start)
 
-  def loss(point):
+  def loss(point: Sequence[float]) -> float:
     nonlocal best
     model = fitted(point, (best.ease, best.ability))
     best = max(best, model, key=lambda m: m.evidence)
@@ -271,7 +270,7 @@ def _fit(scores, phrasing_covariates, example_covariates) -> _Rasch:
   return best
 
 
-def _prior(width: float, size: int, covariates, shares: list[float], flat: bool = False) -> tuple[np.ndarray, float]:
+def _prior(width: float, size: int, covariates: np.ndarray | None, shares: list[float], flat: bool = False) -> Prior:
   """Precision (its diagonal or in full) and its log-determinant, of a normal prior with mean 0.
 
   Covariance: width² ((1 - s) I + s R) with R the covariates' correlation and s their share, and, if the mean is to be
@@ -299,7 +298,7 @@ class _Cells:
     self._example, self._phrasing = np.nonzero(~np.isnan(scores))
     self._score = scores[self._example, self._phrasing]
 
-  def fit(self, of_ease, of_ability, start: tuple[np.ndarray, np.ndarray]) -> _Rasch:
+  def fit(self, of_ease: Prior, of_ability: Prior, start: tuple[np.ndarray, np.ndarray]) -> _Rasch:
     """Newton's method from given parameters; the posterior is concave and has one maximum."""
     (q_ease, log_det_ease), (q_ability, log_det_ability) = of_ease, of_ability
     ease, ability = start
@@ -329,7 +328,10 @@ class _Cells:
     evidence = value + (log_det_ease + log_det_ability - curvature) / 2
     return _Rasch(ease, ability, float(evidence), weights, a, schur)
 
-  def _curvature(self, p, q_ease, q_ability):
+  def _curvature(
+    self, p: np.ndarray, q_ease: np.ndarray, q_ability: np.ndarray
+  ) -> tuple[scipy.sparse.csr_array, _Precision, np.ndarray]:
+    """Weights of the cells, precision of the abilities, and Cholesky factor of that of ease alone."""
     w = p * (1 - p)
     weights = scipy.sparse.csr_array((w, (self._example, self._phrasing)), shape=self._shape)
     a = _Precision(q_ability, np.bincount(self._example, w, self._shape[0]))
@@ -340,7 +342,7 @@ class _Cells:
     ease = q_ease + np.diag(np.bincount(self._phrasing, w, self._shape[1]))
     return weights, a, scipy.linalg.cholesky(ease - explained, lower=True)
 
-  def _log_posterior(self, ease, ability, q_ease, q_ability) -> float:
+  def _log_posterior(self, ease: np.ndarray, ability: np.ndarray, q_ease: np.ndarray, q_ability: np.ndarray) -> float:
     logits = ease[self._phrasing] + ability[self._example]
     likelihood = (self._score * logits - np.logaddexp(0, logits)).sum()
     return likelihood - (ease @ q_ease @ ease + ability @ _times(q_ability, ability)) / 2

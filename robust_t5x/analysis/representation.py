@@ -1,12 +1,23 @@
-"""TODO"""
+"""How far phrasings lie apart inside a model, and whether those that lie further away lose accuracy.
+
+Three places are looked at: the encoder's states, the decoder's at the first step, and the distribution over the first
+output token. `Collector` takes the states of one dataset after another; what comes out is a `Representation`.
+
+Shape letters: M models (without and with adapter), N examples, k phrasings, D model width, V vocabulary, R resamples.
+"""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
 
 import numpy as np
 import pandas as pd
+import scipy.stats
 
-from robust_t5x.analysis import comparison, statistics
+from robust_t5x.analysis import statistics
+from robust_t5x.analysis.metrics import average_performance
+from robust_t5x.analysis.statistics import Interval
+from robust_t5x.results.reading import read
+from robust_t5x.results.schema import OBSERVED
 from seqio_tasks.errors import UserError
 
 ENCODER, DECODER, OUTPUT = 'encoder', 'first decoder step', 'first output token'
@@ -15,6 +26,7 @@ MEASURES = (
   (ENCODER, COSINE), (ENCODER, EUCLIDEAN), (DECODER, COSINE), (DECODER, EUCLIDEAN), (OUTPUT, JENSEN_SHANNON),
 )  # fmt: skip
 WITHOUT, WITH = 'without adapter', 'with adapter'
+ALL = 'all'  # phrasings of all groups together
 
 
 class RepresentationError(UserError):
@@ -48,6 +60,11 @@ def distance(a: np.ndarray, b: np.ndarray, measure: str) -> np.ndarray:
     b: [..., D], broadcast against a.
     measure: COSINE, 1 - cos in [0, 2]; EUCLIDEAN, divided by √D so that models of other widths compare;
       JENSEN_SHANNON, in nats, in [0, ln 2] (Lin 1991).
+
+  >>> float(distance(np.array([1.0, 0.0]), np.array([0.0, 2.0]), COSINE))
+  1.0
+  >>> float(distance(np.array([0.0, 0.0, 0.0, 0.0]), np.array([2.0, 2.0, 2.0, 2.0]), EUCLIDEAN))
+  2.0
   """
   if measure == COSINE:
     norms = np.linalg.norm(a, axis=-1) * np.linalg.norm(b, axis=-1)
@@ -65,6 +82,9 @@ def to_canonical(states: np.ndarray, observed: np.ndarray, measure: str) -> np.n
     states: [N, k, D]; log-probabilities for JENSEN_SHANNON, which are averaged as probabilities.
     observed: which phrasings are [k].
     measure: see `distance`.
+
+  >>> to_canonical(np.array([[[0.0], [2.0], [9.0]]]), np.array([True, True, False]), EUCLIDEAN)
+  array([[2., 2., 8.]])
   """
   logs = measure == JENSEN_SHANNON
   values = np.exp(states) if logs else states
@@ -80,7 +100,11 @@ def to_canonical(states: np.ndarray, observed: np.ndarray, measure: str) -> np.n
 
 
 def between_phrasings(states: np.ndarray, measure: str) -> np.ndarray:
-  """Mean distance over all pairs of phrasings of each example [N]; NaN for a single phrasing."""
+  """Mean distance over all pairs of phrasings of each example [N]; NaN for a single phrasing.
+
+  >>> between_phrasings(np.array([[[0.0], [1.0], [3.0]]]), EUCLIDEAN)  # (1 + 3 + 2) / 3
+  array([2.])
+  """
   k = states.shape[1]
   if measure == JENSEN_SHANNON:
     return _pairwise_jensen_shannon(states)
@@ -105,6 +129,9 @@ def between_examples(states: np.ndarray, measure: str) -> float:
   """Mean distance over neighbouring examples under the same phrasing; NaN for a single example.
 
   What distances between phrasings are to be set against: a model that makes everything alike has both small.
+
+  >>> between_examples(np.array([[[0.0], [1.0]], [[2.0], [1.0]]]), EUCLIDEAN)
+  1.0
   """
   if len(states) < 2:
     return float('nan')
@@ -124,9 +151,10 @@ def rank_correlation(
 
   Returns:
     NaN where no dataset has three phrasings or more with different values.
-  """
-  import scipy.stats
 
+  >>> float(rank_correlation([np.array([1.0, 2, 3, 4])], [np.array([0.1, 0.2, 0.4, 0.3])])[0])
+  0.8
+  """
   rng = np.random.default_rng(seed)
   values = []
   for x, y in zip(distances, losses, strict=True):
@@ -154,14 +182,15 @@ def principal_components(points: np.ndarray, fitted_on: np.ndarray, count: int =
 
   Returns:
     ([..., count]; the share of the variance of `fitted_on` that each component has [count]).
+
+  >>> line = np.array([[0.0, 0.0], [1.0, 1.0], [2.0, 2.0]])
+  >>> np.round(principal_components(line, line)[1], 3)
+  array([1., 0.])
   """
   centre = fitted_on.mean(0)
   _, values, rows = np.linalg.svd(fitted_on - centre, full_matrices=False)
   shares = values**2 / max((values**2).sum(), 1e-30)
   return (points - centre) @ rows[:count].T, shares[:count]
-
-
-ALL = 'all'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,7 +238,7 @@ class Collector:
       phrasings: group, instruction_id and template of each of the k phrasings.
       states: model -> its states.
     """
-    observed = (phrasings['group'] == comparison.OBSERVED).to_numpy()
+    observed = (phrasings['group'] == OBSERVED).to_numpy()
     rows = {model: phrasings.assign(model=model, dataset=dataset) for model in self._models}
     for place, measure in MEASURES:
       arrays = [states[model].place(place) for model in self._models]
@@ -268,9 +297,7 @@ class Collector:
             rows.append(
               (model, place, measure, f'change of {name}', statistics.interval(resampled[:, m] - resampled[:, 0]))
             )
-        rows.append(
-          (model, place, measure, 'between examples', comparison.Interval(float(examples[m]), np.nan, np.nan))
-        )
+        rows.append((model, place, measure, 'between examples', Interval(float(examples[m]), np.nan, np.nan)))
         ratios = values['between phrasings'] / examples
         rows.append((model, place, measure, 'ratio', statistics.interval(ratios[:, m])))
         if m:
@@ -283,7 +310,7 @@ class Collector:
   def _correlations(self, phrasings: pd.DataFrame) -> pd.DataFrame:
     rows = []
     groups = phrasings['group'].unique()
-    others = [g for g in groups if g != comparison.OBSERVED]
+    others = [g for g in groups if g != OBSERVED]
     for model in self._models:
       if model not in self._accuracies:
         continue
@@ -299,10 +326,42 @@ class Collector:
     return pd.DataFrame(rows, columns=names)
 
 
+def read_accuracies(
+  directories: Sequence[str], backbone: str, adapter: str | None, labels: Sequence[str]
+) -> dict[str, pd.Series]:
+  """Accuracy of each phrasing: label -> series by (dataset, instruction id); labels without an evaluation are left out.
+
+  Args:
+    directories: finished evaluations.
+    backbone: hash of the model's weights.
+    adapter: hash of its adapter, if it has one.
+    labels: WITHOUT, or WITHOUT and WITH.
+
+  Raises:
+    RepresentationError: if an evaluation is of another backbone or adapter, or two are of the same model.
+  """
+  adapters = {WITHOUT: None, WITH: adapter}
+  found: dict[str, pd.Series] = {}
+  for directory in directories:
+    table, record = read(directory)
+    fingerprint = record.get('fingerprint', {})
+    if fingerprint.get('backbone') != backbone:
+      raise RepresentationError(f'RESULTS: {directory} is an evaluation of another backbone; give one of this model')
+    label = next((name for name in labels if adapters[name] == fingerprint.get('adapter')), None)
+    if label is None:
+      raise RepresentationError(
+        f'RESULTS: {directory} is an evaluation with another adapter; set ADAPTER to that adapter, or leave it out'
+      )
+    if label in found:
+      raise RepresentationError(f'RESULTS: {directory} is a second evaluation {label}; give one of each')
+    found[label] = table.groupby(['dataset', 'instruction_id'], observed=True)['score'].mean()
+  return found
+
+
 def _bootstrap(datasets: Sequence[Mapping[str, np.ndarray]], group: str) -> np.ndarray:
   """Means [1 + R, M] over datasets, examples and phrasings, of the data and of resamples of both."""
   resampled = statistics.resample(list(datasets))
-  return statistics.over_datasets(resampled, lambda groups: groups[group].metric('AvgP'))
+  return statistics.over_datasets(resampled, lambda groups: average_performance(groups[group]))
 
 
 def _lost(accuracy: np.ndarray, observed: np.ndarray) -> np.ndarray:

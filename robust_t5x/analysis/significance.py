@@ -1,4 +1,7 @@
-"""Model A against B on the same cells: paired bootstrap, McNemar's test, effect sizes, many comparisons at once."""
+"""Two models on the same cells: p-values, sizes of effects, and many tests at once.
+
+Formulas over arrays; `comparison` and `effects` apply them to results.
+"""
 
 from collections.abc import Sequence
 import dataclasses
@@ -7,6 +10,7 @@ from jaxtyping import Float
 import numpy as np
 import scipy.stats
 
+from robust_t5x.analysis.metrics import phrasing_accuracy
 from seqio_tasks.errors import UserError
 
 HOLM, BENJAMINI_HOCHBERG = 'holm', 'benjamini-hochberg'
@@ -37,7 +41,10 @@ def mcnemar(first: Float[np.ndarray, ' n'], second: Float[np.ndarray, ' n']) -> 
     second: the same of the other model.
 
   Raises:
-    ValueError: if a score is neither 0 nor 1.
+    UserError: if a score is neither 0 nor 1.
+
+  >>> mcnemar(np.array([1.0, 1, 1, 1, 0]), np.array([1.0, 0, 0, 0, 0]))
+  McNemar(only_first=3, only_second=0, p=0.25)
 
   Source: McNemar 1947; exact as a sign test.
   """
@@ -46,7 +53,7 @@ def mcnemar(first: Float[np.ndarray, ' n'], second: Float[np.ndarray, ' n']) -> 
   if not np.isin(np.concatenate([first, second]), (0, 1)).all():
     raise UserError("McNemar's test needs scores of 0 and 1; use the paired bootstrap for scores between them")
   a, b = int(((first == 1) & (second == 0)).sum()), int(((first == 0) & (second == 1)).sum())
-  return McNemar(a, b, scipy.stats.binomtest(a, a + b).pvalue if a + b else 1.0)
+  return McNemar(a, b, float(scipy.stats.binomtest(a, a + b).pvalue) if a + b else 1.0)
 
 
 def bootstrap_p(values: Float[np.ndarray, ' r']) -> float:
@@ -54,6 +61,9 @@ def bootstrap_p(values: Float[np.ndarray, ' r']) -> float:
 
   The share of resamples that lie at least as far from their mean as the data's difference lies from zero, the data
   counted among them, so that it is never 0. Source: Efron and Tibshirani 1993, chapter 16.
+
+  >>> bootstrap_p(np.array([0.5, 0.25, 0.5, 0.75]))  # none of three lies 0.5 from their mean
+  0.25
   """
   resampled = values[1:][~np.isnan(values[1:])]
   if not len(resampled) or np.isnan(values[0]):
@@ -68,6 +78,11 @@ def adjust(p_values: Sequence[float], rule: str = HOLM) -> np.ndarray:
   Args:
     p_values: of one family of tests.
     rule: HOLM keeps the chance of any false finding, BENJAMINI_HOCHBERG the expected share of false ones among findings.
+
+  >>> adjust([0.01, 0.04, 0.03])
+  array([0.03, 0.06, 0.06])
+  >>> adjust([0.01, 0.04, 0.03], BENJAMINI_HOCHBERG)
+  array([0.03, 0.04, 0.04])
 
   Source: Holm 1979; Benjamini and Hochberg 1995.
   """
@@ -89,5 +104,42 @@ def adjust(p_values: Sequence[float], rule: str = HOLM) -> np.ndarray:
 
 
 def cohens_h(first: float, second: float) -> float:
-  """Effect size of two shares: 2 asin √first - 2 asin √second; 0.2 is small, 0.8 large (Cohen 1988, chapter 6)."""
+  """Effect size of two shares: 2 asin √first - 2 asin √second; 0.2 is small, 0.8 large (Cohen 1988, chapter 6).
+
+  >>> round(cohens_h(0.75, 0.25), 4)  # 2 (π/3 - π/6)
+  1.0472
+  """
   return float(2 * np.arcsin(np.sqrt(first)) - 2 * np.arcsin(np.sqrt(second)))
+
+
+def cohens_d(pairs: Sequence[tuple[Float[np.ndarray, 'n k'], Float[np.ndarray, 'n k']]]) -> float:
+  """Paired effect size: mean of the differences B - A by their sample standard deviation; NaN if that is 0.
+
+  Args:
+    pairs: for each dataset scores (A, B). Of each example the mean over phrasings counts; with a single example, which
+      stands for accuracies per phrasing, each phrasing.
+
+  >>> cohens_d([(np.array([[0.0], [0.0], [0.0]]), np.array([[1.0], [0.5], [0.0]]))])
+  1.0
+
+  Source: Cohen 1988, section 2.3 (d' of matched pairs).
+  """
+  differences = []
+  for a, b in pairs:
+    change = b - a
+    differences.append(change[0] if len(change) == 1 else phrasing_accuracy(change.T))
+  change = np.concatenate(differences)
+  change = change[~np.isnan(change)]
+  spread = change.std(ddof=1) if len(change) > 1 else 0.0
+  return float(change.mean() / spread) if spread > 0 else float('nan')
+
+
+def odds_ratio(only_first: int, only_second: int) -> float:
+  """Odds ratio of matched pairs: cells that only the second model has right by those that only the first has right.
+
+  Half a cell is added to both, so that it is finite (Haldane 1956). Above 1 where the second is better.
+
+  >>> odds_ratio(1, 4)
+  3.0
+  """
+  return float((only_second + 0.5) / (only_first + 0.5))

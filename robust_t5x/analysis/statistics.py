@@ -5,14 +5,17 @@ import dataclasses
 
 import numpy as np
 
-from robust_t5x.analysis import weighted
+from robust_t5x.analysis.weighted import Weighted, draw
 from seqio_tasks.errors import UserError
 
 REPLICATES = 1000
 
-Scores = Mapping[str, np.ndarray]
+# Of a dataset: group -> its scores [..., N, k].
+Groups = Mapping[str, np.ndarray]
 # Of each dataset: group -> its scores under the weights of the resamples.
-Resamples = Sequence[Mapping[str, weighted.Weighted]]
+Resamples = Sequence[Mapping[str, Weighted]]
+# Of the groups of a dataset: a value for each resample, [1 + R, ...].
+Statistic = Callable[[Mapping[str, Weighted]], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +26,8 @@ class Interval:
     estimate: of the full data.
     low: lower end.
     high: upper end.
+
+  NaN stands for what is not known.
   """
 
   estimate: float
@@ -30,12 +35,22 @@ class Interval:
   high: float
 
   @property
+  def is_known(self) -> bool:
+    """Whether there is an estimate."""
+    return not np.isnan(self.estimate)
+
+  @property
+  def has_ends(self) -> bool:
+    """Whether the interval is known too, which it is not where nothing could be resampled."""
+    return not np.isnan(self.low)
+
+  @property
   def excludes_zero(self) -> bool:
     """Whether the whole interval lies on one side of zero."""
     return self.low > 0 or self.high < 0
 
 
-def resample(datasets: Sequence[Scores], replicates: int = REPLICATES, seed: int = 0) -> Resamples:
+def resample(datasets: Sequence[Groups], replicates: int = REPLICATES, seed: int = 0) -> Resamples:
   """Draws examples and phrasings together; what is drawn serves every metric.
 
   The datasets are taken as given; within each, examples are drawn with replacement, once for all groups, and within
@@ -51,7 +66,7 @@ def resample(datasets: Sequence[Scores], replicates: int = REPLICATES, seed: int
     for each dataset group -> scores under weights.
 
   Raises:
-    ValueError: if there is no dataset, or the groups of one have different examples.
+    UserError: if there is no dataset, or the groups of one have different examples.
 
   Source: Efron and Tibshirani 1993, chapter 13; Owen 2007 for two-way resampling.
   """
@@ -64,19 +79,17 @@ def resample(datasets: Sequence[Scores], replicates: int = REPLICATES, seed: int
       raise UserError(f'the groups of a dataset must have the same examples, not {sizes}')
     rng = np.random.default_rng([seed, place])
     shapes = {group: scores.shape[-1] for group, scores in groups.items()}
-    weights = weighted.draw(next(iter(sizes.values())), shapes, replicates, rng)
-    out.append({g: weighted.Weighted(s, weights.examples, weights.phrasings[g]) for g, s in groups.items()})
+    weights = draw(next(iter(sizes.values())), shapes, replicates, rng)
+    out.append({g: Weighted(s, weights.examples, weights.phrasings[g]) for g, s in groups.items()})
   return out
 
 
-def over_datasets(
-  resamples: Resamples, statistic: Callable[[Mapping[str, weighted.Weighted]], np.ndarray]
-) -> np.ndarray:
+def over_datasets(resamples: Resamples, statistic: Statistic) -> np.ndarray:
   """A statistic's mean over datasets, for the data and each resample: [1 + R].
 
   Args:
     resamples: of `resample`.
-    statistic: function of the groups of a dataset, such as `lambda g: g['observed'].metric('AvgP')`.
+    statistic: function of the groups of a dataset, such as `lambda g: average_performance(g['observed'])`.
   """
   return np.mean([statistic(groups) for groups in resamples], axis=0)
 
@@ -103,8 +116,8 @@ def interval(values: np.ndarray, level: float = 0.95, bounds: tuple[float, float
 
 
 def two_way_bootstrap(
-  datasets: Sequence[Scores],
-  statistic: Callable[[Mapping[str, weighted.Weighted]], np.ndarray],
+  datasets: Sequence[Groups],
+  statistic: Statistic,
   replicates: int = REPLICATES,
   seed: int = 0,
   level: float = 0.95,

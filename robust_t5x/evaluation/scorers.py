@@ -1,54 +1,49 @@
-"""Scorers: how an answer becomes a score."""
+"""Scores the rows of a task with one of `results.scorers`, as a results table."""
 
+from collections.abc import Sequence
 import json
-from typing import Any
 
-SCORERS = ('exact_match', 'lmentry', 'rank_likelihood', 'paper_logits')
-OPTION_SCORERS = ('rank_likelihood', 'paper_logits')  # answer with the option that scores best
+import numpy as np
+import pandas as pd
+
+from robust_t5x.evaluation.rows import Row
+from robust_t5x.results.schema import COLUMNS
+from robust_t5x.results.scorers import Runner, Scored, Scorer
+from seqio_tasks.pipeline.registration import EvaluationTask
 
 
-def score_task(runner, rows, task, scorer, label) -> Any:
-  """Scores the rows of one task: a results table."""
-  import numpy as np
-  import pandas as pd
+def score_task(runner: Runner, rows: Sequence[Row], task: EvaluationTask, scorer: Scorer, label: str) -> pd.DataFrame:
+  """Scores the rows of one task.
 
-  from seqio_tasks import answers
+  Args:
+    runner: the model.
+    rows: of `rows.read_task`.
+    task: that they are of.
+    scorer: one of `results.scorers.SCORERS`.
+    label: name of the model.
 
-  inputs = [row['inputs'] for row in rows]
-  golds = [row['targets_pretokenized'] for row in rows]
-  options = [json.loads(row['options']) for row in rows]
-  right = [[gold, *json.loads(row['alternatives'])] for gold, row in zip(golds, rows, strict=True)]
-  option_scores = [''] * len(rows)
-  if scorer in OPTION_SCORERS:
-    score_options = runner.score if scorer == 'rank_likelihood' else runner.score_free_running
-    ranked = score_options(inputs, options)
-    predictions = [o[int(s.argmax())] for o, s in zip(options, ranked, strict=True)]
-    option_scores = [
-      json.dumps({o: round(float(x), 5) for o, x in zip(os_, s, strict=True)})
-      for os_, s in zip(options, ranked, strict=True)
-    ]
-  else:
-    predictions = runner.generate(inputs)
-  if scorer == 'lmentry':
-    scores = [
-      max(answers.lmentry_score(p, g, o) for g in r) for p, r, o in zip(predictions, right, options, strict=True)
-    ]
-  else:
-    scores = [answers.matches_any(p, r) for p, r in zip(predictions, right, strict=True)]
-  matched = [answers.is_an_option(p, o) for p, o in zip(predictions, options, strict=True)]
-  return pd.DataFrame(
-    {
-      'model': label,
-      'dataset': task.dataset,
-      'example_id': [row['example_id'] for row in rows],
-      'instruction_id': [row['instruction_id'] for row in rows],
-      'group': task.group,
-      'scorer': scorer,
-      'prediction': predictions,
-      'gold': golds,
-      'score': np.asarray(scores, np.float64),
-      'option_scores': option_scores,
-      'matched_option': matched,
-      'truncated_tokens': [int(row['truncated_tokens']) for row in rows],
-    }
+  Returns:
+    a results table, with `results.schema.COLUMNS`.
+  """
+  table = pd.DataFrame(_scored(runner, rows, scorer)).assign(
+    model=label,
+    dataset=task.dataset,
+    example_id=[row['example_id'] for row in rows],
+    instruction_id=[row['instruction_id'] for row in rows],
+    group=task.group,
+    truncated_tokens=[int(row['truncated_tokens']) for row in rows],
   )
+  return table[list(COLUMNS)]
+
+
+def _scored(runner: Runner, rows: Sequence[Row], scorer: Scorer) -> list[Scored]:
+  inputs: list[np.ndarray] = [row['inputs'] for row in rows]
+  options: list[list[str]] = [json.loads(row['options']) for row in rows]
+  right = [[row['targets_pretokenized'], *json.loads(row['alternatives'])] for row in rows]
+  if scorer.rank is None:
+    outputs = runner.generate(inputs)
+    return [scorer.of_output(*cell) for cell in zip(outputs, right, options, strict=True)]
+  return [
+    scorer.of_ranking(scores, own, golds[0], [scorer.judge(option, golds, own) for option in own])
+    for scores, golds, own in zip(scorer.rank(runner, inputs, options), right, options, strict=True)
+  ]

@@ -19,6 +19,18 @@ def cross_entropy(branches: Branches, label_smoothing: float = 0.0, z_loss: floa
 
   Returns:
     Scalar share.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> logits = jnp.log(jnp.array([[[[0.5, 0.5]], [[0.25, 0.75]]]]))  # 1 example, K = 2, 1 token, 2 words
+    >>> branches = objectives.Branches(
+    ...   logits, targets=jnp.array([[0]]), weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights)
+    ... )
+    >>> print(round(float(objectives.cross_entropy(branches)), 4))  # (log 2 + log 4) / 2
+    1.0397
   """
   log_z = jax.nn.logsumexp(branches.logits, axis=-1)  # [B, K, L]
   loss = log_z - target_logits(branches)
@@ -51,6 +63,20 @@ def kl_to_canonical(branches: Branches, direction: str = 'from_canonical', stop_
     Scalar share, averaged over the K − 1 other phrasings and the target tokens.
 
   Source: Sun, Shaib & Wallace 2024 (arXiv 2306.11270), section 5.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> logits = jnp.log(jnp.array([[[[0.5, 0.5]], [[0.25, 0.75]]]]))  # 1 example, K = 2, 1 token, 2 words
+    >>> branches = objectives.Branches(
+    ...   logits, targets=jnp.array([[0]]), weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights)
+    ... )
+    >>> print(round(float(objectives.kl_to_canonical(branches)), 4))  # (log 2 + log 2/3) / 2
+    0.1438
+    >>> print(round(float(objectives.kl_to_canonical(branches, direction='to_canonical')), 4))  # 1/4 log 1/2 + 3/4 log 3/2
+    0.1308
   """
   log_p = jax.nn.log_softmax(branches.logits, axis=-1)
   canonical = log_p[:, :1]
@@ -78,6 +104,18 @@ def symmetric_kl(branches: Branches) -> jax.Array:
     Scalar share, averaged over the K − 1 other phrasings and the target tokens.
 
   Source: R-Drop (Liang et al. 2021, arXiv 2106.14448), with phrasings in the place of dropout masks.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> logits = jnp.log(jnp.array([[[[0.5, 0.5]], [[0.25, 0.75]]]]))  # 1 example, K = 2, 1 token, 2 words
+    >>> branches = objectives.Branches(
+    ...   logits, targets=jnp.array([[0]]), weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights)
+    ... )
+    >>> print(round(float(objectives.symmetric_kl(branches)), 4))  # (0.1438 + 0.1308) / 2, see kl_to_canonical
+    0.1373
   """
   log_p = jax.nn.log_softmax(branches.logits, axis=-1)
   canonical, others = log_p[:, :1], log_p[:, 1:]
@@ -96,6 +134,18 @@ def jensen_shannon(branches: Branches) -> jax.Array:
 
   Returns:
     Scalar share.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> logits = jnp.log(jnp.array([[[[0.75, 0.25]], [[0.25, 0.75]]]]))  # 1 example, K = 2, 1 token, 2 words
+    >>> branches = objectives.Branches(
+    ...   logits, targets=jnp.array([[0]]), weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights)
+    ... )
+    >>> print(round(float(objectives.jensen_shannon(branches)), 4))  # the mean is even: 3/4 log 3/2 + 1/4 log 1/2
+    0.1308
   """
   log_p = jax.nn.log_softmax(branches.logits, axis=-1)
   return token_mean(_kl(log_p, _log_mean(log_p)).mean(axis=1), branches)
@@ -115,6 +165,18 @@ def consensus(branches: Branches) -> jax.Array:
     Scalar share, averaged over the K phrasings and the target tokens; 0 where they agree.
 
   Source: swarm distillation (Zhou et al. 2022, arXiv 2205.00049).
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> logits = jnp.log(jnp.array([[[[0.75, 0.25]], [[0.25, 0.75]]]]))  # 1 example, K = 2, 1 token, 2 words
+    >>> branches = objectives.Branches(
+    ...   logits, targets=jnp.array([[0]]), weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights)
+    ... )
+    >>> print(round(float(objectives.consensus(branches)), 4))  # the mean is even: (log 2/3 + log 2) / 2
+    0.1438
   """
   log_p = jax.nn.log_softmax(branches.logits, axis=-1)
   log_mean = lax.stop_gradient(_log_mean(log_p))
@@ -137,6 +199,18 @@ def distil_reference(branches: Branches) -> jax.Array:
     Scalar share, averaged over the K phrasings and the target tokens.
 
   Source: knowledge distillation (Hinton, Vinyals & Dean 2015, arXiv 1503.02531), from the model to itself.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> logits = jnp.log(jnp.array([[[[0.5, 0.5]], [[0.25, 0.75]]]]))  # 1 example, K = 2, 1 token, 2 words
+    >>> branches = objectives.Branches(
+    ...   logits, targets=jnp.array([[0]]), weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights), reference=jnp.log(jnp.array([[[0.5, 0.5]]]))
+    ... )
+    >>> print(round(float(objectives.distil_reference(branches)), 4))  # nothing for the first, 0.1438 for the second
+    0.0719
   """
   log_p = jax.nn.log_softmax(branches.logits, axis=-1)
   return token_mean(_kl(_log_reference(branches)[:, None], log_p).mean(axis=1), branches)
@@ -154,6 +228,18 @@ def anchor_to_reference(branches: Branches) -> jax.Array:
 
   Returns:
     Scalar share.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> logits = jnp.log(jnp.array([[[[0.25, 0.75]], [[0.5, 0.5]]]]))  # 1 example, K = 2, 1 token, 2 words
+    >>> branches = objectives.Branches(
+    ...   logits, targets=jnp.array([[0]]), weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights), reference=jnp.log(jnp.array([[[0.5, 0.5]]]))
+    ... )
+    >>> print(round(float(objectives.anchor_to_reference(branches)), 4))  # (log 2 + log 2/3) / 2, of the first alone
+    0.1438
   """
   log_p = jax.nn.log_softmax(branches.logits[:, 0], axis=-1)
   return token_mean(_kl(_log_reference(branches), log_p), branches)

@@ -30,6 +30,18 @@ def group_dro(branches: Branches, step_size: float = 1.0) -> jax.Array:
     Scalar share.
 
   Source: Sagawa et al. 2020 (arXiv 1911.08731), algorithm 1; the closed form is Li et al. 2021 (arXiv 2007.01162).
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> logits = jnp.log(jnp.array([[[[0.5, 0.5]], [[0.25, 0.75]]]]))  # 1 example, K = 2, 1 token, 2 words
+    >>> branches = objectives.Branches(
+    ...   logits, targets=jnp.array([[0]]), weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights)
+    ... )
+    >>> print(round(float(objectives.group_dro(branches)), 4))  # L is log 2 and log 4: log((2 + 4) / 2)
+    1.0986
   """
   if step_size <= 0:
     raise UserError(f'group_dro.step_size is {step_size}; it must be above 0')
@@ -51,6 +63,20 @@ def cvar(branches: Branches, alpha: float = 0.5) -> jax.Array:
     Scalar share.
 
   Source: Rockafellar & Uryasev 2000, Journal of Risk 2(3); over groups as in Levy et al. 2020 (arXiv 2010.05893).
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> logits = jnp.log(jnp.array([[[[0.5, 0.5]], [[0.25, 0.75]]]]))  # 1 example, K = 2, 1 token, 2 words
+    >>> branches = objectives.Branches(
+    ...   logits, targets=jnp.array([[0]]), weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights)
+    ... )
+    >>> print(round(float(objectives.cvar(branches, alpha=0.5)), 4))  # L is log 2 and log 4; half of two is the worst
+    1.3863
+    >>> print(round(float(objectives.cvar(branches, alpha=0.75)), 4))  # the worst, and half of the other: (log 4 + log 2 / 2) / 1.5
+    1.1552
   """
   if not 0 < alpha <= 1:
     raise UserError(f'cvar.alpha is {alpha}; it must be above 0 and at most 1')
@@ -61,7 +87,20 @@ def cvar(branches: Branches, alpha: float = 0.5) -> jax.Array:
 
 
 def worst_phrasing(branches: Branches) -> jax.Array:
-  """Mean over examples of max_i L_i, in nats per target token; scalar share."""
+  """Mean over examples of max_i L_i, in nats per target token; scalar share.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> logits = jnp.log(jnp.array([[[[0.5, 0.5]], [[0.25, 0.75]]]]))  # 1 example, K = 2, 1 token, 2 words
+    >>> branches = objectives.Branches(
+    ...   logits, targets=jnp.array([[0]]), weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights)
+    ... )
+    >>> print(round(float(objectives.worst_phrasing(branches)), 4))  # the greater of log 2 and log 4
+    1.3863
+  """
   return example_mean(_example_losses(branches).max(axis=1), branches)
 
 

@@ -6,16 +6,20 @@ gap then stand side by side; paired changes are for models of the same phrasings
 
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from robust_t5x.analysis import comparison as comparison_lib
-from robust_t5x.results import cells, reading, schema
+from robust_t5x.analysis.comparison import Comparison, compare
+from robust_t5x.analysis.statistics import Interval
+from robust_t5x.results.cells import Cells
+from robust_t5x.results.reading import read as read_results
+from robust_t5x.results.schema import OBSERVED, PHRASING, UNOBSERVED, Record, ResultsError, grain
 
-_ORDER = (comparison_lib.OBSERVED, comparison_lib.UNOBSERVED, 'correct', 'default')
-_NONE = comparison_lib.Interval(np.nan, np.nan, np.nan)
+GAP_GROUPS = (OBSERVED, UNOBSERVED)
+FOCUS = (UNOBSERVED, 'correct')  # the group whose phrasings are looked at one by one, where there is one
+_ORDER = (*GAP_GROUPS, 'correct', 'default')
+_NONE = Interval(np.nan, np.nan, np.nan)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,17 +30,17 @@ class Inputs:
     cohorts: comparisons of models with the same cells; the first holds the model that others are compared with.
     models: labels of all models.
     groups: groups of phrasings, observed and unobserved first.
-    phrasings: see analysis.Comparison; missing where a model has no result under a phrasing.
+    phrasings: see analysis.comparison.Comparison; missing where a model has no result under a phrasing.
   """
 
-  cohorts: tuple[comparison_lib.Comparison, ...]
+  cohorts: tuple[Comparison, ...]
   models: tuple[str, ...]
   groups: tuple[str, ...]
   phrasings: pd.DataFrame
 
   @property
   def grain(self) -> str:
-    """What the results are of; see results.grain."""
+    """What the results are of; see results.schema.grain."""
     return self.cohorts[0].grain
 
   @property
@@ -50,7 +54,7 @@ class Inputs:
     return {model: self.of(model).runs[model] for model in self.models}
 
   @property
-  def records(self) -> Mapping[str, Mapping[str, Any]]:
+  def records(self) -> Mapping[str, Record]:
     """Model -> record of its first results."""
     return {model: self.of(model).records[model] for model in self.models}
 
@@ -70,16 +74,16 @@ class Inputs:
     counts = {d: next(iter(groups.values())).shape[-2] for c in self.cohorts for d, groups in c.datasets.items()}
     return sum(counts.values())
 
-  def of(self, model: str) -> comparison_lib.Comparison:
+  def of(self, model: str) -> Comparison:
     """The comparison that a model is part of."""
     return next(c for c in self.cohorts if model in c.models)
 
-  def interval(self, model: str, group: str, metric: str) -> comparison_lib.Interval:
-    """See analysis.Comparison.interval; without value where the model has no phrasing of the group."""
+  def interval(self, model: str, group: str, metric: str) -> Interval:
+    """See Comparison.interval; without value where the model has no phrasing of the group."""
     cohort = self.of(model)
     return cohort.interval(model, group, metric) if group in cohort.groups else _NONE
 
-  def gap(self, model: str) -> comparison_lib.Interval:
+  def gap(self, model: str) -> Interval:
     """Observed gap; without value where the model lacks one of the groups."""
     cohort = self.of(model)
     return cohort.gap(model) if cohort.has_gap else _NONE
@@ -89,11 +93,11 @@ class Inputs:
     """Whether some model has observed and unobserved phrasings of a dataset."""
     return any(c.has_gap for c in self.cohorts)
 
-  def change(self, model: str, group: str) -> comparison_lib.Interval:
+  def change(self, model: str, group: str) -> Interval:
     """AvgP of a model less that of the first, paired."""
     return self.cohorts[0].change(model, group, 'AvgP') if group in self.cohorts[0].groups else _NONE
 
-  def gap_change(self, model: str) -> comparison_lib.Interval:
+  def gap_change(self, model: str) -> Interval:
     """Observed gap of a model less that of the first, paired."""
     return self.cohorts[0].gap_change(model)
 
@@ -105,13 +109,24 @@ def read(paths: Sequence[str]) -> Inputs:
     ResultsError: if a path holds no finished results, or evaluations are not of the same cells as the first.
   """
   try:
-    comparison = comparison_lib.compare(paths)
-  except schema.ResultsError:
+    comparison = compare(paths)
+  except ResultsError:
     cohorts = _published(paths)
     if cohorts is None:
       raise
     return _join(cohorts)
   return _join((comparison,))
+
+
+def focus_of(groups: Sequence[str]) -> str:
+  """The group whose phrasings are looked at one by one."""
+  return next((group for group in FOCUS if group in groups), groups[0])
+
+
+def words_of(phrasing: pd.Series) -> str:
+  """The text of a row of `Inputs.phrasings`, or its id where the text is not known."""
+  template = phrasing['template']
+  return template if isinstance(template, str) and template else str(phrasing['instruction_id'])
 
 
 def in_order(groups: Iterable[str]) -> list[str]:
@@ -120,7 +135,7 @@ def in_order(groups: Iterable[str]) -> list[str]:
   return [g for g in _ORDER if g in groups] + [g for g in groups if g not in _ORDER]
 
 
-def _join(cohorts: Sequence[comparison_lib.Comparison]) -> Inputs:
+def _join(cohorts: Sequence[Comparison]) -> Inputs:
   keys = ['dataset', 'group', 'instruction_id']
   frame = cohorts[0].phrasings
   for cohort in cohorts[1:]:
@@ -137,12 +152,12 @@ def _join(cohorts: Sequence[comparison_lib.Comparison]) -> Inputs:
   return Inputs(tuple(cohorts), tuple(m for c in cohorts for m in c.models), tuple(order), frame)
 
 
-def _published(paths: Sequence[str]) -> list[comparison_lib.Comparison] | None:
+def _published(paths: Sequence[str]) -> list[Comparison] | None:
   """Comparisons of published models that have the same phrasings, or None if some results are our own."""
-  tables: dict[frozenset, list[tuple[str, str, pd.DataFrame, Mapping]]] = {}
+  tables: dict[frozenset[tuple[str, str, str]], list[tuple[str, str, pd.DataFrame, Record]]] = {}
   for path in paths:
-    table, record = reading.read(path)
-    if record.get('launcher') != 'published' or schema.grain(table) != schema.PHRASING:
+    table, record = read_results(path)
+    if record.get('launcher') != 'published' or grain(table) != PHRASING:
       return None
     for model, part in table.groupby('model', sort=False):
       places = frozenset(zip(part['dataset'], part['group'], part['instruction_id'], strict=True))
@@ -153,12 +168,12 @@ def _published(paths: Sequence[str]) -> list[comparison_lib.Comparison] | None:
   return [_cohort(members) for members in tables.values()]
 
 
-def _cohort(members: Sequence[tuple[str, str, pd.DataFrame, Mapping]]) -> comparison_lib.Comparison:
+def _cohort(members: Sequence[tuple[str, str, pd.DataFrame, Record]]) -> Comparison:
   keys = ['dataset', 'group', 'instruction_id']
   parts = {model: part.sort_values(keys, kind='stable') for model, _, part, _ in members}
   datasets: dict[str, dict[str, list[np.ndarray]]] = {}
   for part in parts.values():
-    for dataset, groups in cells.Cells(part).fill(part['score'].to_numpy(float), np.nan).items():
+    for dataset, groups in Cells(part).fill(part['score'].to_numpy(float), np.nan).items():
       for group, scores in groups.items():
         datasets.setdefault(dataset, {}).setdefault(group, []).append(scores)
   first = members[0][2]
@@ -166,7 +181,7 @@ def _cohort(members: Sequence[tuple[str, str, pd.DataFrame, Mapping]]) -> compar
   phrasings = first[keys].assign(template=first['instruction_id'].map(templates)).reset_index(drop=True)
   for model, part in parts.items():
     phrasings = phrasings.merge(part[[*keys, 'score']].rename(columns={'score': model}), on=keys)
-  return comparison_lib.Comparison(
+  return Comparison(
     models=tuple(parts),
     runs={model: (path,) for model, path, *_ in members},
     groups=tuple(first['group'].unique()),
@@ -174,5 +189,5 @@ def _cohort(members: Sequence[tuple[str, str, pd.DataFrame, Mapping]]) -> compar
     phrasings=phrasings,
     unmatched=dict.fromkeys(parts, np.nan),
     records={model: record for model, *_, record in members},
-    grain=schema.PHRASING,
+    grain=PHRASING,
   )

@@ -1,19 +1,34 @@
-"""The report as pages and tables."""
+"""The report of one or more evaluations: what goes where in its files, and the files."""
 
 from collections.abc import Sequence
-import json
+import dataclasses
 import os
-from typing import Any
+
+import jinja2
+
+from robust_t5x.analysis.statistics import Interval
+from robust_t5x.reports import charts, content, svg, words
+from robust_t5x.reports.inputs import Inputs, focus_of, read
+from robust_t5x.reports.representation import read as read_representation
+from robust_t5x.reports.representation import section as representation_section
+from robust_t5x.reports.scaling import Family, find_families, scaling_table
+from robust_t5x.reports.sections import Section, agreement, estimated
+from robust_t5x.reports.summary import Summary, metric_frame, summarise
+from robust_t5x.reports.tables import Table, number, percent
+from robust_t5x.results.schema import EXAMPLE, OBSERVED
+from robust_t5x.runtime.files import write_atomically
 
 _TEMPLATES = os.path.join(os.path.dirname(__file__), 'templates')
 _PHRASINGS = 2000  # rows of the page's list of phrasings
+_PLANES = 3  # models whose phrasings are set against those of the first
+_NO_OUTPUTS = 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
 
 
 def write(directories: Sequence[str], out: str, representation: str | None = None) -> str:
   """Writes the report.
 
   `report.html` stands alone; `report.md`, `tables/*.csv` and `tables/*.tex` hold its tables, `metrics.csv` and
-  `phrasings.csv` all numbers, `plot.png`, `plot.pdf` and `figures/` its pictures.
+  `phrasings.csv` all numbers, `plot.png`, `plot.pdf` and the like its pictures.
 
   Args:
     directories: of finished evaluations, what the others are compared with first; those with the same label are seeds
@@ -27,152 +42,149 @@ def write(directories: Sequence[str], out: str, representation: str | None = Non
   Raises:
     ResultsError: if an evaluation is missing, unfinished, or not of the same cells as the first.
   """
-  from robust_t5x.reports import content as content_lib
-  from robust_t5x.reports import inputs, plots
-  from robust_t5x.reports import representation as representation_lib
-  from robust_t5x.runtime import files
+  from robust_t5x.reports import plots
 
-  comparison = inputs.read(directories)
-  summary = content_lib.summarise(comparison)
-  extras = [] if representation is None else [representation_lib.section(representation_lib.read(representation))]
-  content = contents(comparison, summary, extras)
+  inputs = read(directories)
+  summary = summarise(inputs)
+  families = find_families(inputs)
+  tables = Tables.of(inputs, summary, families)
+  sections = [estimated(inputs), agreement(inputs)]
+  if representation is not None:
+    sections.append(representation_section(read_representation(representation)))
+  extras = [section for section in sections if section is not None]
   os.makedirs(os.path.join(out, 'tables'), exist_ok=True)
-  plots.write_all(comparison, summary, content['families'], out)
-  content_lib.metric_frame(comparison, summary).to_csv(os.path.join(out, 'metrics.csv'), index=False)
-  comparison.phrasings.to_csv(os.path.join(out, 'phrasings.csv'), index=False)
-  for table in content['tables']:
+  plots.write_all(inputs, summary, families, out)
+  metric_frame(summary).to_csv(os.path.join(out, 'metrics.csv'), index=False)
+  inputs.phrasings.to_csv(os.path.join(out, 'phrasings.csv'), index=False)
+  for table in (*tables.saved(), *(table for extra in extras for table in extra.tables)):
     stem = os.path.join(out, 'tables', table.name)
-    files.write_atomically(stem + '.csv', table.frame().to_csv(index=False))
-    files.write_atomically(stem + '.tex', table.latex())
+    write_atomically(stem + '.csv', table.frame().to_csv(index=False))
+    write_atomically(stem + '.tex', table.latex())
+  everything = contents(inputs, summary, families, tables, extras)
   for name in ('report.html', 'report.md'):
-    files.write_atomically(os.path.join(out, name), render(name, content))
-  return content['finding']
+    write_atomically(os.path.join(out, name), render(name, everything))
+  return words.finding(inputs, summary)
 
 
-def render(name: str, content: dict[str, Any]) -> str:
+@dataclasses.dataclass(frozen=True)
+class Tables:
+  """The tables of a report, None where there is nothing to show."""
+
+  accuracy: Table
+  change: Table | None
+  datasets: Table
+  closer: Table | None
+  scaling: Table | None
+  metrics: Table
+  phrasings: Table
+  made: Table
+
+  @classmethod
+  def of(cls, inputs: Inputs, summary: Summary, families: Sequence[Family]) -> 'Tables':
+    """All of them."""
+    return cls(
+      accuracy=content.accuracy_table(inputs, summary),
+      change=content.change_table(inputs, summary),
+      datasets=content.dataset_table(inputs),
+      closer=content.group_table(inputs, summary),
+      scaling=scaling_table(families, inputs.groups),
+      metrics=content.metric_table(inputs, summary),
+      phrasings=content.phrasing_table(inputs),
+      made=content.made_table(inputs),
+    )
+
+  def saved(self) -> list[Table]:
+    """Those that are files too: all there are but the phrasings, which have a file of their own."""
+    every = (self.accuracy, self.change, self.datasets, self.closer, self.scaling, self.metrics, self.made)
+    return [table for table in every if table is not None]
+
+
+def render(name: str, contents: dict[str, object]) -> str:
   """Fills a template."""
-  import jinja2
-
-  from robust_t5x.reports import tables as tables_lib
-
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_TEMPLATES), trim_blocks=True, lstrip_blocks=True,
     undefined=jinja2.StrictUndefined, autoescape=jinja2.select_autoescape(['html.j2']),
   )  # fmt: skip
-  environment.filters |= {'percent': tables_lib.percent, 'line': lambda text: ' '.join(str(text).split())}
-  return environment.get_template(name + '.j2').render(content)
+  environment.filters |= {'percent': percent, 'line': lambda text: ' '.join(str(text).split())}
+  return environment.get_template(name + '.j2').render(contents)
 
 
-def contents(comparison: Any, summary: Any, extras: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-  """Everything that a report says, as plain values, tables and charts."""
-  import markupsafe
-
-  from robust_t5x.analysis import comparison as comparison_lib
-  from robust_t5x.reports import charts, svg, words
-  from robust_t5x.reports import content as content_lib
-
-  models, groups = comparison.models, comparison.groups
-  overview = charts.overview(models, groups, {k[:2]: v for k, v in summary.values.items() if k[2] == 'AvgP'})
-  accuracy = content_lib.accuracy_table(comparison, summary)
-  change = content_lib.change_table(comparison, summary)
-  datasets = content_lib.dataset_table(comparison)
-  changes = [
-    (f'{c["model"]}: {name}', models.index(c['model']), charts.is_hollow(name), value)
-    for c in summary.changes
-    for name, value in (*c['groups'].items(), *([('gap', c['gap'])] if c['gap'] else []))
-  ]
-  pairs = _pairs(datasets, groups, models)
-  families = content_lib.scaling(comparison)
-  scaling = content_lib.scaling_table(families, groups)
-  closer = content_lib.group_table(comparison, summary)
-  extremes, no_examples = _extremes(comparison)
-  sections = (content_lib.estimated(comparison), content_lib.agreement(comparison))
-  extras = [*(section for section in sections if section), *extras]
-  tables = [accuracy, change, datasets, closer, scaling, content_lib.metric_table(comparison, summary)]
-  made = content_lib.made_table(comparison)
-  content = {
-    'finding': words.finding(comparison, summary),
+def contents(
+  inputs: Inputs, summary: Summary, families: Sequence[Family], tables: Tables, extras: Sequence[Section]
+) -> dict[str, object]:
+  """Everything that the templates name."""
+  models, groups = inputs.models, inputs.groups
+  pairs = _pairs(tables.datasets, inputs)
+  extremes = content.extremes(inputs)
+  return {
+    'finding': words.finding(inputs, summary),
     'models': models,
     'groups': groups,
-    'facts': words.facts(comparison),
-    'warnings': words.warnings(comparison),
-    'interval_note': words.intervals_note(comparison),
-    'overview': overview,
-    'accuracy': accuracy,
-    'change': change,
-    'change_chart': charts.changes(changes) if changes else None,
+    'facts': words.facts(inputs),
+    'warnings': words.warnings(inputs),
+    'interval_note': words.intervals_note(inputs),
+    'sections': _sections(tables, bool(extremes), extras),
+    'overview': charts.overview(models, groups, {k[:2]: v for k, v in summary.values.items() if k[2] == 'AvgP'}),
+    'accuracy': tables.accuracy,
+    'change': tables.change,
+    'change_chart': charts.changes(_changes(inputs, summary)) if summary.changes else None,
     'planes': [
-      {'model': m, 'svg': charts.paired(comparison.phrasings, models[0], m, models.index(m))}
-      for m in comparison.paired[:3]
-    ]
-    if change
-    else [],
-    'datasets': datasets,
+      {'model': model, 'svg': charts.paired(inputs.phrasings, models[0], model, models.index(model))}
+      for model in inputs.paired[:_PLANES]
+    ],
+    'datasets': tables.datasets,
     'dataset_charts': charts.dumbbells(pairs),
     'chart_ends': charts.limits([v for row in pairs for v in row[1:]]),
-    'strips': charts.strips(comparison.phrasings, models),
+    'strips': charts.strips(inputs.phrasings, models),
     'extremes': extremes,
-    'no_examples': no_examples,
-    'closer': closer,
-    'families': families,
-    'scaling': scaling,
+    'no_examples': '' if inputs.grain == EXAMPLE else _NO_OUTPUTS,
+    'closer': tables.closer,
+    'scaling': tables.scaling,
     'scaling_chart': charts.scaling(families, models, groups) if families else None,
     'extras': extras,
-    'metrics_by_group': tables[-1],
-    'phrasings': content_lib.phrasing_table(comparison),
+    'metrics_by_group': tables.metrics,
+    'phrasings': tables.phrasings,
     'phrasing_limit': _PHRASINGS,
-    'methods': words.methods(comparison),
-    'made': made,
-    'records': comparison.records,
-    'model_list': markupsafe.Markup(json.dumps(list(models)).replace('<', '\\u003c')),
+    'methods': words.methods(inputs),
+    'made': tables.made,
+    'records': inputs.records,
+    'model_list': charts.as_script(list(models)),
     'definitions': svg.definitions(),
     'key': svg.key,
-    'observed': comparison_lib.OBSERVED,
-    'tables': [t for t in (*tables, made) if t is not None] + [t for e in extras for t in e['tables']],
   }
-  return content | {'sections': _sections(content)}
 
 
-def _sections(content) -> list[tuple[str, str]]:
+def _sections(tables: Tables, extremes: bool, extras: Sequence[Section]) -> list[tuple[str, str]]:
   """(anchor, name) of the page's sections that there are."""
   named = [
-    ('accuracy', 'Accuracy', True), ('change', 'Change', content['change']), ('datasets', 'By dataset', True),
-    ('phrasings', 'Phrasings', True), ('extremes', 'Best and worst', content['extremes']),
-    ('groups', 'A closer look', content['closer']), ('scaling', 'Scaling', content['scaling']),
-    *((e['id'], e['title'], True) for e in content['extras']),
+    ('accuracy', 'Accuracy', True), ('change', 'Change', tables.change is not None), ('datasets', 'By dataset', True),
+    ('phrasings', 'Phrasings', True), ('extremes', 'Best and worst', extremes),
+    ('groups', 'A closer look', tables.closer is not None), ('scaling', 'Scaling', tables.scaling is not None),
+    *((extra.id, extra.title, True) for extra in extras),
     ('metrics', 'All metrics', True), ('list', 'All phrasings', True), ('methods', 'Methods', True),
   ]  # fmt: skip
   return [(anchor, name) for anchor, name, there in named if there]
 
 
-def _pairs(datasets, groups, models) -> list[tuple[int, float | None, float | None]]:
-  """(model, observed, unobserved or the group in their place) of each row of the table of datasets."""
-  from robust_t5x.analysis import comparison as comparison_lib
-  from robust_t5x.reports import content as content_lib
-
-  focus = content_lib.focus_of(groups)
-  observed = (
-    groups.index(comparison_lib.OBSERVED)
-    if comparison_lib.OBSERVED in groups and focus != comparison_lib.OBSERVED
-    else None
-  )
+def _changes(inputs: Inputs, summary: Summary) -> list[tuple[str, int, bool, Interval]]:
+  """(label, model, whether an outline, change) of every change against the first model."""
   return [
-    (models.index(row[1]), None if observed is None else row[2 + observed], row[2 + groups.index(focus)])
-    for row in datasets.rows
+    (f'{change.model}: {name}', inputs.models.index(change.model), charts.is_hollow(name), value)
+    for change in summary.changes
+    for name, value in (*change.groups.items(), *([('gap', change.gap)] if change.gap else []))
   ]
 
 
-def _extremes(comparison) -> tuple[list[dict[str, Any]], str]:
-  """Best and worst phrasings with outputs, and why there are no outputs, if so."""
-  from robust_t5x.reports import content as content_lib
-  from robust_t5x.results import schema
-
-  found = content_lib.extremes(comparison)
-  if comparison.grain != schema.EXAMPLE:
-    why = 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
-    return [item | {'examples': []} for item in found], why
-  table = comparison.of(comparison.models[0]).sources[0].table
-  table = table[table['instruction_id'].isin({item[end]['id'] for item in found for end in ('best', 'worst')})]
-  for item in found:
-    item['examples'] = content_lib.examples(table, item['best']['id'], item['worst']['id'], item['dataset'])
-  return found, ''
+def _pairs(datasets: Table, inputs: Inputs) -> list[tuple[int, float | None, float | None]]:
+  """(model, observed, unobserved or the group in their place) of each row of the table of datasets."""
+  groups, focus = inputs.groups, focus_of(inputs.groups)
+  columns = [column.name for column in datasets.columns]
+  observed = columns.index(OBSERVED) if OBSERVED in groups and focus != OBSERVED else None
+  return [
+    (
+      inputs.models.index(str(row[columns.index('model')])),
+      None if observed is None else number(row[observed]),
+      number(row[columns.index(focus)]),
+    )
+    for row in datasets.rows
+  ]

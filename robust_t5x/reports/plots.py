@@ -1,21 +1,26 @@
-"""The pictures of a report as files, PNG and PDF."""
+"""The pictures of a report as files, PNG and PDF; the one module that draws with matplotlib."""
 
 from collections.abc import Sequence
 import os
-from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
-from robust_t5x.analysis import comparison
+from robust_t5x.analysis.representation import DECODER, ENCODER, Representation
+from robust_t5x.reports.inputs import Inputs, focus_of
+from robust_t5x.reports.scaling import Family
+from robust_t5x.reports.summary import Summary
+from robust_t5x.results.schema import OBSERVED
 
 matplotlib.use('Agg')
 
 # Okabe and Ito, after a neutral one; every model has a shape besides.
 COLOURS = ('#4c4c4c', '#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9')
 SHAPES = ('o', 's', '^', 'D', 'v', 'P', 'p', 'X')
-_FOCUS = (comparison.UNOBSERVED, 'correct')  # the group whose phrasings are drawn one by one
 _MOST_DATASETS = 40  # drawn one by one; of more, those with the widest spread
 plt.rcParams['pdf.fonttype'] = 42  # fonts that journals accept
 
@@ -30,22 +35,15 @@ def marker(model: int) -> str:
   return SHAPES[model % len(SHAPES)]
 
 
-def save(figure: Any, stem: str) -> None:
+def save(figure: Figure, stem: str) -> None:
   """Writes a figure as PNG and PDF, and closes it."""
   for ending in ('png', 'pdf'):
     figure.savefig(f'{stem}.{ending}', dpi=150)
   plt.close(figure)
 
 
-def write_all(inputs: Any, summary: Any, families: Sequence[Any], out: str) -> None:
-  """Writes `plot`, and `paired` and `scaling` where there is something to draw, each as PNG and PDF.
-
-  Args:
-    inputs: a report_inputs.Inputs.
-    summary: a report_content.Summary.
-    families: of report_content.scaling.
-    out: an existing directory.
-  """
+def write_all(inputs: Inputs, summary: Summary, families: Sequence[Family], out: str) -> None:
+  """Writes `plot`, and `paired` and `scaling` where there is something to draw, each as PNG and PDF, to a directory."""
   save(overview(inputs, summary), os.path.join(out, 'plot'))
   if inputs.paired:
     save(paired(inputs), os.path.join(out, 'paired'))
@@ -53,14 +51,14 @@ def write_all(inputs: Any, summary: Any, families: Sequence[Any], out: str) -> N
     save(scaling(families, inputs), os.path.join(out, 'scaling'))
 
 
-def overview(inputs: Any, summary: Any) -> Any:
+def overview(inputs: Inputs, summary: Summary) -> Figure:
   """Accuracy overall and under every phrasing.
 
   Left: mean accuracy of each model under each group with its 95% interval. Right: for each dataset the accuracy of
   every phrasing of the group of interest, a row of marks for each model, with the mean as a bar.
   """
   models, groups, frame = inputs.models, inputs.groups, inputs.phrasings
-  focus = next((group for group in _FOCUS if group in groups), groups[0])
+  focus = focus_of(groups)
   frame = frame[frame['group'] == focus]
   datasets = list(frame['dataset'].unique())
   if len(datasets) > _MOST_DATASETS:
@@ -71,10 +69,10 @@ def overview(inputs: Any, summary: Any) -> Any:
   for m, model in enumerate(models):
     for g, group in enumerate(groups):
       value = summary.values[model, group, 'AvgP']
-      if value.estimate != value.estimate:
+      if not value.is_known:
         continue
       x = g + (m - (len(models) - 1) / 2) * min(0.16, 0.7 / len(models))
-      low, high = (value.estimate, value.estimate) if value.low != value.low else (value.low, value.high)
+      low, high = (value.low, value.high) if value.has_ends else (value.estimate, value.estimate)
       error = [[100 * max(value.estimate - low, 0)], [100 * max(high - value.estimate, 0)]]
       left.errorbar(
         x, 100 * value.estimate, error, fmt=marker(m), color=colour(m), capsize=3, markersize=5,
@@ -116,7 +114,7 @@ def overview(inputs: Any, summary: Any) -> Any:
   return figure
 
 
-def paired(inputs: Any) -> Any:
+def paired(inputs: Inputs) -> Figure:
   """Every phrasing's accuracy with the first model (across) and with each other one (up)."""
   first, others = inputs.models[0], inputs.paired[:3]
   figure, panels = plt.subplots(
@@ -127,7 +125,7 @@ def paired(inputs: Any) -> Any:
     for g, (group, part) in enumerate(inputs.phrasings.groupby('group', sort=False)):
       axes.scatter(
         100 * part[first], 100 * part[model], s=18, marker=SHAPES[g % len(SHAPES)], alpha=0.7, linewidths=1,
-        facecolors='none' if group == comparison.OBSERVED else colour(m), edgecolors=colour(m), label=group,
+        facecolors='none' if group == OBSERVED else colour(m), edgecolors=colour(m), label=group,
         rasterized=len(part) > 2000,
       )  # fmt: skip
     axes.plot([0, 100], [0, 100], color='#777777', linewidth=0.8, linestyle='--', zorder=0)
@@ -137,7 +135,7 @@ def paired(inputs: Any) -> Any:
   return figure
 
 
-def scaling(families: Sequence[Any], inputs: Any) -> Any:
+def scaling(families: Sequence[Family], inputs: Inputs) -> Figure:
   """Accuracy against parameters, a line for each family and group."""
   figure, axes = plt.subplots(figsize=(5.4, 3.8), constrained_layout=True)
   for f, family in enumerate(families):
@@ -146,8 +144,8 @@ def scaling(families: Sequence[Any], inputs: Any) -> Any:
       if path:
         axes.plot(
           *zip(*path, strict=True), color=colour(f + 1), marker=SHAPES[g % len(SHAPES)], label=f'{family.name}, {group}',
-          linestyle='--' if group == comparison.OBSERVED else '-',
-          markerfacecolor='white' if group == comparison.OBSERVED else None,
+          linestyle='--' if group == OBSERVED else '-',
+          markerfacecolor='white' if group == OBSERVED else None,
         )  # fmt: skip
   axes.set(xscale='log', xlabel='parameters', ylabel='accuracy in %, mean over datasets')
   axes.legend(frameon=False, fontsize=8)
@@ -156,11 +154,11 @@ def scaling(families: Sequence[Any], inputs: Any) -> Any:
   return figure
 
 
-def differences(table: Any, groups: Sequence[str]) -> Any:
+def differences(table: pd.DataFrame, groups: Sequence[str]) -> Figure:
   """Differences with their intervals around zero, a panel for each group.
 
   Args:
-    table: of compare.effects.
+    table: of analysis.effects.effects.
     groups: in the order of the panels.
   """
   rows = list(table['dataset'].unique())
@@ -190,12 +188,8 @@ def differences(table: Any, groups: Sequence[str]) -> Any:
   return figure
 
 
-def representation_map(found: Any) -> Any:
-  """The phrasings on two principal components: a column for each model, the decoder above the encoder.
-
-  Args:
-    found: a representation_report.Representation.
-  """
+def representation_map(found: Representation) -> Figure:
+  """The phrasings on two principal components: a column for each model, the decoder above the encoder."""
   frame = found.phrasings
   models, datasets = list(frame['model'].unique()), list(frame['dataset'].unique())
   figure, panels = plt.subplots(
@@ -207,12 +201,12 @@ def representation_map(found: Any) -> Any:
     sharey='row',
     constrained_layout=True,
   )
-  for row, (place, x, y) in zip(panels, (('first decoder step', 'x', 'y'), ('encoder', 'u', 'v')), strict=True):
+  for row, (place, x, y) in zip(panels, ((DECODER, 'x', 'y'), (ENCODER, 'u', 'v')), strict=True):
     for axes, model in zip(row, models, strict=True):
       for d, dataset in enumerate(datasets):
         part = frame[(frame['model'] == model) & (frame['dataset'] == dataset)]
         for observed in (True, False):
-          one = part[(part['group'] == comparison.OBSERVED) == observed]
+          one = part[(part['group'] == OBSERVED) == observed]
           axes.scatter(
             one[x], one[y], s=26, marker=marker(d), linewidths=1, edgecolors=colour(d), alpha=0.8,
             facecolors='none' if observed else colour(d), label=None if observed else dataset,
@@ -226,6 +220,6 @@ def representation_map(found: Any) -> Any:
   return figure
 
 
-def _open(*panels: Any) -> None:
+def _open(*panels: Axes) -> None:
   for axes in panels:
     axes.spines[['top', 'right']].set_visible(False)

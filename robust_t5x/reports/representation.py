@@ -1,4 +1,4 @@
-"""Distances between phrasings as numbers, tables and a map; see robust_t5x.representation for what is measured.
+"""Distances between phrasings as numbers, tables and a map; `analysis.representation` has what is measured.
 
 A directory holds `represent.json` (what was measured), `distances.csv`, `correlations.csv`, `phrasings.csv`, `represent.md`
 and the map as `map.png` and `map.pdf`.
@@ -7,20 +7,22 @@ and the map as `map.png` and `map.pdf`.
 from collections.abc import Mapping
 import json
 import os
-from typing import Any
 
 import pandas as pd
 
-from robust_t5x.analysis import comparison, representation
+from robust_t5x.analysis.representation import ALL, COSINE, DECODER, ENCODER, Representation
+from robust_t5x.analysis.statistics import Interval
+from robust_t5x.reports.charts import representation_map
+from robust_t5x.reports.sections import Section
 from robust_t5x.reports.tables import Column, Table, text
-from robust_t5x.results import schema
-from robust_t5x.runtime import files
+from robust_t5x.results.schema import ResultsError
+from robust_t5x.runtime.files import write_atomically
 
 _RECORD = 'represent.json'
 _FRAMES = ('distances', 'correlations', 'phrasings')
 
 
-def tables(found: representation.Representation) -> list[Table]:
+def tables(found: Representation) -> list[Table]:
   """The distances and the correlations as tables."""
   shown = []
   frame = found.distances
@@ -49,7 +51,7 @@ def tables(found: representation.Representation) -> list[Table]:
     shown.append(Table('distance_change', 'Change of the distances by the adapter, paired', columns, rows))
   if len(found.correlations):
     rows = [
-      (r.place, r.measure, r.model, r.group, r.phrasings, comparison.Interval(r.rho, r.low, r.high))
+      (r.place, r.measure, r.model, r.group, r.phrasings, Interval(r.rho, r.low, r.high))
       for r in found.correlations.itertuples()
     ]
     columns = (
@@ -66,18 +68,18 @@ def tables(found: representation.Representation) -> list[Table]:
   return shown
 
 
-def finding(found: representation.Representation) -> str:
+def finding(found: Representation) -> str:
   """The result in words."""
   parts = []
   for model in found.distances['model'].unique():
     cell = found.distances.query('model == @model and quantity == "ratio"').set_index(['place', 'measure'])
-    values = [cell.loc[(p, representation.COSINE)] for p in (representation.ENCODER, representation.DECODER)]
-    words = [text(comparison.Interval(v.estimate, v.low, v.high), 'number') for v in values]
+    values = [cell.loc[(place, COSINE)] for place in (ENCODER, DECODER)]
+    words = [text(Interval(v.estimate, v.low, v.high), 'number') for v in values]
     parts.append(f'{model} {words[0]} times as far in the encoder and {words[1]} times at the first decoder step')
   sentence = f'As against two examples, two phrasings of one example lie apart (cosine): {"; ".join(parts)}.'
-  rows = found.correlations.query('place == @representation.DECODER and measure == @representation.COSINE')
-  for r in rows[rows['group'] != representation.ALL].itertuples():
-    rho = comparison.Interval(r.rho, r.low, r.high)
+  rows = found.correlations.query('place == @DECODER and measure == @COSINE')
+  for r in rows[rows['group'] != ALL].itertuples():
+    rho = Interval(r.rho, r.low, r.high)
     told = '' if rho.excludes_zero else ' (which cannot be told from none)'
     sentence += (
       f' {r.model[0].upper()}{r.model[1:]}, the rank correlation over {r.group} phrasings of distance at the first decoder step '
@@ -86,12 +88,12 @@ def finding(found: representation.Representation) -> str:
   return sentence
 
 
-def write(found: representation.Representation, out: str, record: Mapping[str, Any]) -> None:
+def write(found: Representation, out: str, record: Mapping[str, object]) -> None:
   """Writes all files of a representation; `represent.json` last, so that a directory with it is whole."""
   from robust_t5x.reports import plots
 
   for name in _FRAMES:
-    files.write_atomically(os.path.join(out, f'{name}.csv'), getattr(found, name).to_csv(index=False))
+    write_atomically(os.path.join(out, f'{name}.csv'), getattr(found, name).to_csv(index=False))
   lines = [
     '# Distances between phrasings',
     f'**{finding(found)}**',
@@ -100,14 +102,14 @@ def write(found: representation.Representation, out: str, record: Mapping[str, A
   ]
   for table in tables(found):
     lines += [f'## {table.caption}', table.markdown()] + ([table.note] if table.note else [])
-    files.write_atomically(os.path.join(out, f'{table.name}.tex'), table.latex())
-  files.write_atomically(os.path.join(out, 'represent.md'), '\n\n'.join(lines) + '\n')
+    write_atomically(os.path.join(out, f'{table.name}.tex'), table.latex())
+  write_atomically(os.path.join(out, 'represent.md'), '\n\n'.join(lines) + '\n')
   plots.save(plots.representation_map(found), os.path.join(out, 'map'))
-  whole = dict(record) | {'shares': dict(found.shares)}
-  files.write_atomically(os.path.join(out, _RECORD), json.dumps(whole, indent=2) + '\n')
+  whole = {**record, 'shares': dict(found.shares)}
+  write_atomically(os.path.join(out, _RECORD), json.dumps(whole, indent=2) + '\n')
 
 
-def read(directory: str) -> representation.Representation:
+def read(directory: str) -> Representation:
   """Reads what `write` wrote.
 
   Raises:
@@ -115,36 +117,34 @@ def read(directory: str) -> representation.Representation:
   """
   path = os.path.join(directory, _RECORD)
   if not os.path.isfile(path):
-    raise schema.ResultsError(f'{directory} has no {_RECORD}; give the OUTPUT_DIR of a finished `robust-t5x represent`')
+    raise ResultsError(f'{directory} has no {_RECORD}; give the OUTPUT_DIR of a finished `robust-t5x represent`')
   with open(path, encoding='utf-8') as f:
     record = json.load(f)
-  frames = [pd.read_csv(os.path.join(directory, f'{name}.csv')) for name in _FRAMES]
-  return representation.Representation(*frames, shares=record['shares'])
+  distances, correlations, phrasings = (pd.read_csv(os.path.join(directory, f'{name}.csv')) for name in _FRAMES)
+  return Representation(distances, correlations, phrasings, record['shares'])
 
 
-def map_note(found: representation.Representation) -> str:
+def map_note(found: Representation) -> str:
   """What the map shows."""
   shares = {place: sum(values[:2]) for place, values in found.shares.items()}
   return (
     'Every point is a phrasing, the mean of its examples on the first two principal components of the model without '
-    f'adapter; they hold {100 * shares[representation.DECODER]:.0f}% of the variance at the first decoder step and '
-    f'{100 * shares[representation.ENCODER]:.0f}% in the encoder. Outline: observed phrasings; filled: the others.'
+    f'adapter; they hold {100 * shares[DECODER]:.0f}% of the variance at the first decoder step and '
+    f'{100 * shares[ENCODER]:.0f}% in the encoder. Outline: observed phrasings; filled: the others.'
   )
 
 
-def section(found: representation.Representation) -> dict[str, Any]:
-  """The part of a report: id, title, notes, charts and tables."""
-  from robust_t5x.reports import charts
-
-  return {
-    'id': 'representation',
-    'title': 'Where phrasings lie in the model',
-    'notes': [finding(found), map_note(found)],
-    'charts': [charts.representation_map(found)],
-    'tables': tables(found),
-  }
+def section(found: Representation) -> Section:
+  """The part of a report."""
+  return Section(
+    'representation',
+    'Where phrasings lie in the model',
+    notes=[finding(found), map_note(found)],
+    charts=[representation_map(found)],
+    tables=tables(found),
+  )
 
 
-def _cell(part: pd.DataFrame, quantity: str) -> Any:
+def _cell(part: pd.DataFrame, quantity: str) -> Interval | None:
   row = part[part['quantity'] == quantity]
-  return comparison.Interval(*row[['estimate', 'low', 'high']].iloc[0]) if len(row) else None
+  return Interval(*row[['estimate', 'low', 'high']].iloc[0]) if len(row) else None

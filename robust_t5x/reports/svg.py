@@ -1,13 +1,19 @@
-"""Charts of a report as inline SVG that takes the width it is given.
+"""The one writer of SVG: elements, titles, shapes, scales and what charts are made of.
 
-Positions are percentages of the drawing, so that marks and texts keep their size on a phone. Colours are classes
-(`m0`, `m1`, ...: see templates/report.css) and every model has a shape besides; group is told by filling.
+Charts of a report take the width they are given: positions are percentages of the drawing (`track`, `axis`, `scatter`), so
+that marks and texts keep their size on a phone. Charts that are scaled as a whole (sweeps.charts) place the same parts in
+units of the drawing.
+
+Colours are classes that the page's style sheet knows (`m0`, `m1`, ...: see templates/report.css.j2) and every model or
+series has a shape besides; group is told by filling.
 """
 
 from collections.abc import Sequence
 import dataclasses
+import math
 
 import markupsafe
+from markupsafe import Markup
 
 SHAPES = {
   'circle': 'M-4.5,0A4.5,4.5 0 1 0 4.5,0A4.5,4.5 0 1 0 -4.5,0Z',
@@ -21,6 +27,68 @@ SHAPES = {
 }
 COLOURS = 7  # classes m0 to m6
 _INSET = 2.0  # percent kept free at both ends of a track, so that marks at 0 and 1 are whole
+
+Range = tuple[float, float]
+
+
+def element(tag: str, content: str = '', /, **attributes: object) -> Markup:
+  """An element, its texts escaped; content that is markup stays as it is.
+
+  >>> element('text', 'a < b', x=3, text_anchor='end', class_='value')
+  Markup('<text x="3" text-anchor="end" class="value">a &lt; b</text>')
+
+  Args:
+    tag: its name.
+    content: what it holds.
+    **attributes: an underscore is a hyphen, one at the end is for Python only; those that are None are left out.
+  """
+  given = ''.join(
+    f' {name.rstrip("_").replace("_", "-")}="{markupsafe.escape(value)}"'
+    for name, value in attributes.items()
+    if value is not None
+  )
+  return Markup(f'<{tag}{given}>{markupsafe.escape(content)}</{tag}>' if content else f'<{tag}{given}/>')
+
+
+def joined(parts: Sequence[Markup]) -> Markup:
+  """Elements one after another."""
+  return Markup().join(parts)
+
+
+def title(text: str) -> Markup:
+  """What a mark is called, shown where a pointer rests on it and read out; nothing where it has no name."""
+  return element('title', text) if text else Markup()
+
+
+def line(x1: object, y1: object, x2: object, y2: object, css: str, name: str = '') -> Markup:
+  """A straight line."""
+  return element('line', title(name), class_=css, x1=x1, x2=x2, y1=y1, y2=y2)
+
+
+def label(text: str, x: object, y: object, anchor: str | None = None, **more: object) -> Markup:
+  """A text of a chart: at its place begins, is centred on or ends what it says."""
+  return element('text', text, x=x, y=y, text_anchor=anchor, **more)
+
+
+def place(value: float, limits: Range, ends: Range) -> float:
+  """Where a value of a scale lies between two ends of a drawing.
+
+  >>> place(0.25, (0.0, 0.5), (10, 90))
+  50.0
+  """
+  return ends[0] + (ends[1] - ends[0]) * (value - limits[0]) / ((limits[1] - limits[0]) or 1)
+
+
+def round_ticks(low: float, high: float, most: int = 5) -> list[float]:
+  """Values between two ends that are 1, 2 or 5 times a power of ten apart, at most `most` steps of them.
+
+  >>> round_ticks(0.13, 0.58)
+  [0.2, 0.3, 0.4, 0.5]
+  """
+  power = 10.0 ** math.floor(math.log10((high - low) / most))
+  step = next(s * power for s in (1, 2, 5, 10) if s * power >= (high - low) / most * (1 - 1e-9))
+  first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+  return [round(i * step, 12) for i in range(first, last + 1)]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,10 +112,10 @@ class Mark:
   key: int | None = None
 
 
-def definitions() -> markupsafe.Markup:
+def definitions() -> Markup:
   """The shapes, which stand once in the page."""
-  symbols = ''.join(f'<path id="s-{name}" d="{d}"/>' for name, d in SHAPES.items())
-  return markupsafe.Markup(f'<svg width="0" height="0" aria-hidden="true" class="defs"><defs>{symbols}</defs></svg>')
+  symbols = joined([element('path', id=f's-{name}', d=d) for name, d in SHAPES.items()])
+  return element('svg', element('defs', symbols), width=0, height=0, aria_hidden='true', class_='defs')
 
 
 def shape(model: int) -> str:
@@ -55,11 +123,10 @@ def shape(model: int) -> str:
   return tuple(SHAPES)[model % len(SHAPES)]
 
 
-def key(model: int, hollow: bool = False) -> markupsafe.Markup:
+def key(model: int, hollow: bool = False) -> Markup:
   """A model's mark alone, for legends."""
-  return markupsafe.Markup(
-    f'<svg class="key" width="14" height="14" aria-hidden="true">{_use("50%", "50%", model, hollow)}</svg>'
-  )
+  mark = _use('50%', '50%', model, hollow)
+  return element('svg', mark, class_='key', width=14, height=14, aria_hidden='true')
 
 
 def beeswarm(values: Sequence[float], height: int = 26, reach: float = 0.012) -> list[float]:
@@ -85,11 +152,11 @@ def track(
   marks: Sequence[Mark],
   spans: Sequence[tuple[float, float, str]] = (),
   ticks: Sequence[float] = (),
-  limits: tuple[float, float] = (0.0, 1.0),
+  limits: Range = (0.0, 1.0),
   height: int = 26,
   focusable: bool = False,
   bar: float | None = None,
-) -> markupsafe.Markup:
+) -> Markup:
   """One line of a chart: marks on a common scale, which the page's grid puts beside its label.
 
   Args:
@@ -101,26 +168,24 @@ def track(
     focusable: whether the marks can be reached by keyboard and tap.
     bar: value of an upright bar, such as their mean.
   """
-  middle = height / 2
-  parts = [f'<line class="tick" x1="{_x(t, limits)}" x2="{_x(t, limits)}" y1="0" y2="{height}"/>' for t in ticks]
-  parts += [
-    f'<line class="{css}" x1="{_x(a, limits)}" x2="{_x(b, limits)}" y1="{middle:g}" y2="{middle:g}"/>'
-    for a, b, css in spans
-  ]
-  parts += [_mark(mark, _x(mark.x, limits), f'{mark.y:g}', focusable) for mark in marks]
+  middle = f'{height / 2:g}'
+  parts = [line(_across(t, limits), 0, _across(t, limits), height, 'tick') for t in ticks]
+  parts += [line(_across(a, limits), middle, _across(b, limits), middle, css) for a, b, css in spans]
+  parts += [_mark(mark, _across(mark.x, limits), f'{mark.y:g}', focusable) for mark in marks]
   if bar is not None:
-    parts.append(f'<line class="bar" x1="{_x(bar, limits)}" x2="{_x(bar, limits)}" y1="2" y2="{height - 2}"/>')
-  role = 'role="group"' if focusable else 'aria-hidden="true"'
-  return markupsafe.Markup(f'<svg class="track" width="100%" height="{height}" {role}>{"".join(parts)}</svg>')
+    parts.append(line(_across(bar, limits), 2, _across(bar, limits), height - 2, 'bar'))
+  role = {'role': 'group'} if focusable else {'aria_hidden': 'true'}
+  return element('svg', joined(parts), class_='track', width='100%', height=height, **role)
 
 
-def axis(ticks: Sequence[float], limits: tuple[float, float], labels: Sequence[str]) -> markupsafe.Markup:
+def axis(ticks: Sequence[float], limits: Range, labels: Sequence[str]) -> Markup:
   """The scale of tracks: labels at the ticks."""
-  parts = []
-  for i, (tick, label) in enumerate(zip(ticks, labels, strict=True)):
-    anchor = 'start' if i == 0 else 'end' if i == len(ticks) - 1 else 'middle'
-    parts.append(f'<text x="{_x(tick, limits)}" y="12" text-anchor="{anchor}">{markupsafe.escape(label)}</text>')
-  return markupsafe.Markup(f'<svg class="axis" width="100%" height="16" aria-hidden="true">{"".join(parts)}</svg>')
+  anchors = ['start', *['middle'] * (len(ticks) - 2), 'end']
+  parts = [
+    label(text, _across(tick, limits), 12, anchor)
+    for tick, text, anchor in zip(ticks, labels, anchors[: len(ticks)], strict=True)
+  ]
+  return element('svg', joined(parts), class_='axis', width='100%', height=16, aria_hidden='true')
 
 
 def scatter(
@@ -130,8 +195,8 @@ def scatter(
   lines: Sequence[tuple[float, float, float, float, str]] = (),
   limits: tuple[float, float, float, float] = (0.0, 1.0, 0.0, 1.0),
   focusable: bool = False,
-  label: str = '',
-) -> markupsafe.Markup:
+  name: str = '',
+) -> Markup:
   """A plane of marks; its height is set by the page.
 
   Args:
@@ -141,46 +206,46 @@ def scatter(
     lines: (x1, y1, x2, y2, CSS class), drawn under the marks.
     limits: (left, right, bottom, top) of the values.
     focusable: whether the marks can be reached by keyboard and tap.
-    label: what the chart shows, for screen readers.
+    name: what the chart shows, for screen readers.
   """
 
-  def across(value):
-    return f'{9 + 88 * (value - limits[0]) / ((limits[1] - limits[0]) or 1):.2f}%'
+  def across(value: float) -> str:
+    return _percent(place(value, limits[:2], (9, 97)))
 
-  def down(value):
-    return f'{92 - 89 * (value - limits[2]) / ((limits[3] - limits[2]) or 1):.2f}%'
+  def down(value: float) -> str:
+    return _percent(place(value, limits[2:], (92, 3)))
 
   parts = []
-  for value, name in x_ticks:
-    parts.append(f'<line class="tick" x1="{across(value)}" x2="{across(value)}" y1="3%" y2="92%"/>')
-    parts.append(f'<text x="{across(value)}" y="98%" text-anchor="middle">{markupsafe.escape(name)}</text>')
-  for value, name in y_ticks:
-    parts.append(f'<line class="tick" x1="9%" x2="97%" y1="{down(value)}" y2="{down(value)}"/>')
-    parts.append(f'<text x="8%" y="{down(value)}" dy=".33em" text-anchor="end">{markupsafe.escape(name)}</text>')
-  parts += [
-    f'<line class="{css}" x1="{across(a)}" y1="{down(b)}" x2="{across(c)}" y2="{down(d)}"/>'
-    for a, b, c, d, css in lines
-  ]
+  for value, text in x_ticks:
+    parts += [
+      line(across(value), '3%', across(value), '92%', 'tick'),
+      label(text, across(value), '98%', 'middle'),
+    ]
+  for value, text in y_ticks:
+    parts += [
+      line('9%', down(value), '97%', down(value), 'tick'),
+      label(text, '8%', down(value), 'end', dy='.33em'),
+    ]
+  parts += [line(across(a), down(b), across(c), down(d), css) for a, b, c, d, css in lines]
   parts += [_mark(mark, across(mark.x), down(mark.y), focusable) for mark in marks]
   role = 'group' if focusable else 'img'
-  return markupsafe.Markup(
-    f'<svg class="plane" role="{role}" aria-label="{markupsafe.escape(label)}">{"".join(parts)}</svg>'
-  )
+  return element('svg', joined(parts), class_='plane', role=role, aria_label=name)
 
 
-def _x(value: float, limits: tuple[float, float]) -> str:
-  share = (value - limits[0]) / ((limits[1] - limits[0]) or 1)
-  return f'{_INSET + (100 - 2 * _INSET) * share:.2f}%'
+def _percent(value: float) -> str:
+  return f'{value:.2f}%'
 
 
-def _mark(mark: Mark, x: str, y: str, focusable: bool) -> str:
-  title = f'<title>{markupsafe.escape(mark.title)}</title>' if mark.title else ''
+def _across(value: float, limits: Range) -> str:
+  return _percent(place(value, limits, (_INSET, 100 - _INSET)))
+
+
+def _mark(mark: Mark, x: str, y: str, focusable: bool) -> Markup:
   if not focusable:
-    return _use(x, y, mark.model, mark.hollow, title)
-  number = '' if mark.key is None else f' data-p="{mark.key}"'
-  return _use(x, y, mark.model, mark.hollow, title, f' role="img"{number}', 'pt ')
+    return _use(x, y, mark.model, mark.hollow, mark.title)
+  return _use(x, y, mark.model, mark.hollow, mark.title, 'pt ', role='img', data_p=mark.key)
 
 
-def _use(x: str, y: str, model: int, hollow: bool, title: str = '', more: str = '', css: str = '') -> str:
+def _use(x: str, y: str, model: int, hollow: bool, name: str = '', css: str = '', **more: object) -> Markup:
   classes = f'{css}m{model % COLOURS}{" hollow" if hollow else ""}'
-  return f'<use class="{classes}" href="#s-{shape(model)}" x="{x}" y="{y}"{more}>{title}</use>'
+  return element('use', title(name), class_=classes, href=f'#s-{shape(model)}', x=x, y=y, **more)

@@ -8,10 +8,14 @@ decimals) or 'p' (a p-value).
 from collections.abc import Sequence
 import dataclasses
 import re
-from typing import Any
 
 import markupsafe
+import numpy as np
 import pandas as pd
+
+from robust_t5x.analysis.statistics import Interval
+
+Cell = str | float | Interval | None
 
 MINUS = '\u2212'
 _LATEX = {
@@ -44,7 +48,7 @@ class Table:
   name: str
   caption: str
   columns: tuple[Column, ...]
-  rows: Sequence[Sequence[Any]]
+  rows: Sequence[Sequence[Cell]]
   note: str = ''
 
   def html(self, limit: int | None = None, chart: Sequence[str] = ()) -> markupsafe.Markup:
@@ -61,8 +65,8 @@ class Table:
       cells = []
       for c, (column, value) in enumerate(zip(self.columns, row, strict=True)):
         tag, scope = ('th', ' scope="row"') if c == 0 else ('td', '')
-        number = _number(value)
-        sort = '' if number is None else f' data-v="{number:.6g}"'
+        known = number(value)
+        sort = '' if known is None else f' data-v="{known:.6g}"'
         shown = _html(value, column.kind)
         shown = shown if c else shown.replace('_', '_<wbr>')  # names may break at their joints
         cells.append(f'<{tag}{scope} class="{_side(column.kind)}"{sort}>{shown}</{tag}>')
@@ -116,10 +120,10 @@ class Table:
 
   def frame(self) -> pd.DataFrame:
     """The table as numbers; an interval takes three columns."""
-    columns: dict[str, list[Any]] = {}
+    columns: dict[str, list[Cell]] = {}
     for c, column in enumerate(self.columns):
       values = [row[c] for row in self.rows]
-      if any(hasattr(v, 'estimate') for v in values):
+      if any(isinstance(v, Interval) for v in values):
         columns[column.name] = [getattr(v, 'estimate', v) for v in values]
         for end in ('low', 'high'):
           columns[f'{column.name} {end}'] = [getattr(v, end, None) for v in values]
@@ -128,20 +132,17 @@ class Table:
     return pd.DataFrame(columns)
 
 
-def text(value: Any, kind: str) -> str:
+def text(value: Cell, kind: str) -> str:
   """A cell as plain text; nothing where there is no value."""
-  if value is None or value != value:
+  if isinstance(value, Interval):
+    estimate = text(value.estimate, kind)
+    return f'{estimate} {ends(value, kind)}' if estimate and value.has_ends else estimate
+  if value is None or (not isinstance(value, str) and np.isnan(value)):
     return ''
-  if hasattr(value, 'estimate'):
-    if value.estimate != value.estimate:
-      return ''
-    if value.low != value.low:
-      return _plain(value.estimate, kind)
-    return f'{_plain(value.estimate, kind)} {ends(value, kind)}'
   return _plain(value, kind)
 
 
-def ends(value: Any, kind: str) -> str:
+def ends(value: Interval, kind: str) -> str:
   """The ends of an interval."""
   return f'[{_plain(value.low, kind)}, {_plain(value.high, kind)}]'
 
@@ -151,10 +152,15 @@ def percent(value: float | None) -> str:
   return text(value, 'percent')
 
 
-def points(value: Any) -> str:
+def points(value: Interval) -> str:
   """A difference of shares with its interval, in percentage points."""
   unit = f'{_plain(value.estimate, "points")} points'
-  return unit if value.low != value.low else f'{unit} {ends(value, "points")}'
+  return f'{unit} {ends(value, "points")}' if value.has_ends else unit
+
+
+def difference(a: float | None, b: float | None) -> float | None:
+  """a less b; None where one of them is absent."""
+  return None if a is None or b is None or np.isnan(a) or np.isnan(b) else float(a - b)
 
 
 def latex_escape(string: str) -> str:
@@ -162,8 +168,8 @@ def latex_escape(string: str) -> str:
   return ''.join(_LATEX.get(c, c) for c in ' '.join(str(string).split()))
 
 
-def _plain(value: Any, kind: str) -> str:
-  if kind == 'text' or isinstance(value, str):
+def _plain(value: str | float, kind: str) -> str:
+  if isinstance(value, str) or kind == 'text':
     return str(value)
   if kind == 'count':
     return f'{int(value):,}'
@@ -177,9 +183,10 @@ def _plain(value: Any, kind: str) -> str:
   return f'{value:.3f}'.replace('-', MINUS)
 
 
-def _number(value: Any) -> float | None:
-  value = getattr(value, 'estimate', value)
-  if value is None or isinstance(value, str) or value != value:
+def number(value: Cell) -> float | None:
+  """The number of a cell, of an interval its estimate; None where there is none."""
+  value = value.estimate if isinstance(value, Interval) else value
+  if value is None or isinstance(value, str) or np.isnan(value):
     return None
   return float(value)
 
@@ -188,8 +195,8 @@ def _side(kind: str) -> str:
   return 'text' if kind == 'text' else 'num'
 
 
-def _html(value: Any, kind: str) -> str:
-  if hasattr(value, 'estimate') and value.estimate == value.estimate and value.low == value.low:
+def _html(value: Cell, kind: str) -> str:
+  if isinstance(value, Interval) and value.is_known and value.has_ends:
     return f'{_plain(value.estimate, kind)} <small>{ends(value, kind)}</small>'
   return str(markupsafe.escape(text(value, kind)))
 
@@ -198,7 +205,7 @@ def _markdown(string: str) -> str:
   return ' '.join(str(string).split()).replace('\\', '\\\\').replace('|', '\\|').replace('<', '&lt;')
 
 
-def _latex_cell(value: Any, kind: str) -> str:
+def _latex_cell(value: Cell, kind: str) -> str:
   string = text(value, kind)
   if kind == 'text':
     return latex_escape(string)

@@ -1,64 +1,64 @@
 """What a report says in words: the finding, what was measured, what to mind, how the numbers came about."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import re
-from typing import Any
 
-import numpy as np
-
+from robust_t5x.reports.inputs import Inputs
+from robust_t5x.reports.summary import Change, Summary
 from robust_t5x.reports.tables import percent, points
-from robust_t5x.results import schema
+from robust_t5x.results.schema import EXAMPLE, Record
+from robust_t5x.results.scorers import SCORERS
 
 
-def finding(comparison: Any, summary: Any) -> str:
+def finding(inputs: Inputs, summary: Summary) -> str:
   """The result in words: in full for up to four models, in its range for more."""
-  count = comparison.phrasings['dataset'].nunique()
+  count = inputs.phrasings['dataset'].nunique()
   over = f'Over {count} task{"s" if count > 1 else ""}'
-  return _of_many(over, comparison, summary) if len(comparison.models) > 4 else _of_few(over, comparison, summary)
+  return _of_many(over, inputs, summary) if len(inputs.models) > 4 else _of_few(over, inputs, summary)
 
 
-def _of_few(over: str, comparison: Any, summary: Any) -> str:
+def _of_few(over: str, inputs: Inputs, summary: Summary) -> str:
   sentences = []
-  for model in comparison.models:
-    changes = next((c for c in summary.changes if c['model'] == model), None)
-    if changes is not None:
-      sentences.append(_change_in_words(changes))
+  for model in inputs.models:
+    change = next((c for c in summary.changes if c.model == model), None)
+    if change is not None:
+      sentences.append(_change_in_words(change))
       continue
     parts = [
       f'{percent(value.estimate)} under {group} phrasings'
-      for group in comparison.groups
-      if (value := summary.values[model, group, 'AvgP']).estimate == value.estimate
+      for group in inputs.groups
+      if (value := summary.values[model, group, 'AvgP']).is_known
     ]
     text = f'{over}, the' if not sentences else 'The'
     text += f' model {model} scores {_and(parts)}'
     gap = summary.gaps.get(model)
-    if gap is not None and gap.estimate == gap.estimate:
+    if gap is not None and gap.is_known:
       text += f': a gap of {points(gap)}'
     sentences.append(text + '.')
   return ' '.join(sentences)
 
 
-def _change_in_words(change: Mapping[str, Any]) -> str:
+def _change_in_words(change: Change) -> str:
   parts = [
     f'under {group} phrasings by {points(value)}'
-    + ('' if value.excludes_zero or np.isnan(value.low) else ' (which cannot be told from no change)')
-    for group, value in change['groups'].items()
-    if value.estimate == value.estimate
+    + ('' if value.excludes_zero or not value.has_ends else ' (which cannot be told from no change)')
+    for group, value in change.groups.items()
+    if value.is_known
   ]
-  if change['gap']:
-    parts.append(f'and the gap by {points(change["gap"])}')
-  name = change['model']
+  if change.gap:
+    parts.append(f'and the gap by {points(change.gap)}')
+  name = change.model
   return f'{name[0].upper()}{name[1:]}, accuracy changes {", ".join(parts)}.'
 
 
-def _of_many(over: str, comparison: Any, summary: Any) -> str:
+def _of_many(over: str, inputs: Inputs, summary: Summary) -> str:
   parts = []
-  for group in comparison.groups[:2]:
-    known = [(v, m) for m in comparison.models if (v := summary.values[m, group, 'AvgP']).estimate == v.estimate]
+  for group in inputs.groups[:2]:
+    known = [(v, m) for m in inputs.models if (v := summary.values[m, group, 'AvgP']).is_known]
     (low, worst), (high, best) = (f(known, key=lambda pair: pair[0].estimate) for f in (min, max))
     parts.append(f'from {percent(low.estimate)} ({worst}) to {percent(high.estimate)} ({best}) under {group} phrasings')
-  text = f'{over}, the accuracy of {len(comparison.models)} models runs {_and(parts)}.'
-  gaps = [(v, m) for m, v in summary.gaps.items() if v.estimate == v.estimate]
+  text = f'{over}, the accuracy of {len(inputs.models)} models runs {_and(parts)}.'
+  gaps = [(v, m) for m, v in summary.gaps.items() if v.is_known]
   if gaps:
     (low, worst), (high, best) = (f(gaps, key=lambda pair: pair[0].estimate) for f in (min, max))
     below = sum(v.high < 0 for v, _ in gaps)
@@ -73,9 +73,9 @@ def _and(parts: Sequence[str]) -> str:
   return parts[0] if len(parts) == 1 else f'{", ".join(parts[:-1])} and {parts[-1]}'
 
 
-def intervals_note(comparison: Any) -> str:
+def intervals_note(inputs: Inputs) -> str:
   """How the intervals are made."""
-  if comparison.grain == schema.EXAMPLE:
+  if inputs.grain == EXAMPLE:
     return 'Intervals: 95%, two-way bootstrap over examples and phrasings, paired where models are compared.'
   return (
     'Intervals: 95%, bootstrap over phrasings alone, paired where models are compared: these inputs have accuracies per '
@@ -83,36 +83,36 @@ def intervals_note(comparison: Any) -> str:
   )
 
 
-def facts(comparison: Any) -> list[tuple[str, str]]:
+def facts(inputs: Inputs) -> list[tuple[str, str]]:
   """What was measured, in a few numbers."""
-  frame = comparison.phrasings
-  counts = [f'{int((frame["group"] == g).sum()):,} {g}' for g in comparison.groups]
-  by_example = comparison.grain == schema.EXAMPLE
+  frame = inputs.phrasings
+  counts = [f'{int((frame["group"] == g).sum()):,} {g}' for g in inputs.groups]
+  by_example = inputs.grain == EXAMPLE
   return [
-    ('models', str(len(comparison.models))),
+    ('models', str(len(inputs.models))),
     ('datasets', str(frame['dataset'].nunique())),
     ('phrasings', ', '.join(counts)),
-    ('examples', f'{comparison.num_examples:,}' if by_example else 'not given one by one'),
-    ('scorer', ', '.join(sorted({scorer_of(r) for r in comparison.records.values()}))),
+    ('examples', f'{inputs.num_examples:,}' if by_example else 'not given one by one'),
+    ('scorer', ', '.join(sorted({scorer_of(r) for r in inputs.records.values()}))),
   ]
 
 
-def scorer_of(record: Mapping[str, Any]) -> str:
+def scorer_of(record: Record) -> str:
   """The scorer that a record names."""
   scorer = record.get('fingerprint', {}).get('scorer', 'not recorded')
   return scorer if isinstance(scorer, str) else ', '.join(scorer)
 
 
-def warnings(comparison: Any) -> list[str]:
+def warnings(inputs: Inputs) -> list[str]:
   """What a reader should know before believing the numbers."""
   found = []
-  for model in comparison.models:
-    share, cut = comparison.unmatched.get(model, 0.0), comparison.records[model].get('truncated_inputs', 0)
+  for model in inputs.models:
+    share, cut = inputs.unmatched.get(model, 0.0), inputs.records[model].get('truncated_inputs', 0)
     if share > 0:
       found.append(f'{percent(share)} of the outputs of {model}, where there were options, were none of them.')
-    for note in _left_out(comparison.records[model], model):
+    for note in _left_out(inputs.records[model], model):
       found.append(note)
-    cells = comparison.records[model].get('fingerprint', {}).get('cells')
+    cells = inputs.records[model].get('fingerprint', {}).get('cells')
     if cells:
       found.append(
         f'Only a sample of the cells of {model} was evaluated (CELL_BUDGET {cells["budget"]}, seed {cells["seed"]}): the '
@@ -124,7 +124,7 @@ def warnings(comparison: Any) -> list[str]:
   return found
 
 
-def _left_out(record: Mapping[str, Any], model: str) -> list[str]:
+def _left_out(record: Record, model: str) -> list[str]:
   """How many rows of a published table could not be used, by reason."""
   reasons: dict[str, int] = {}
   for entry in record.get('left_out', []):
@@ -134,21 +134,16 @@ def _left_out(record: Mapping[str, Any], model: str) -> list[str]:
   return [f'{count:,} rows of {model} were left out: {reason}.' for reason, count in reasons.items()]
 
 
-def methods(comparison: Any) -> list[str]:
+def methods(inputs: Inputs) -> list[str]:
   """How the numbers came about, in words."""
-  scorers = sorted({scorer_of(r) for r in comparison.records.values()})
-  described = {
-    'exact_match': 'exact match of the greedy output with a right answer, case and punctuation folded',
-    'rank_likelihood': 'whether the option with the highest log-likelihood is right',
-    'lmentry': "LMentry's own rules on the greedy output",
-    'paper_logits': "InstructionEval's number, the options' pieces read off one greedy decode, which is not a likelihood",
-  }
-  seeds = {model: len(runs) for model, runs in comparison.runs.items() if len(runs) > 1}
+  scorers = sorted({scorer_of(r) for r in inputs.records.values()})
+  described = {name: SCORERS[name].words if name in SCORERS else 'as published' for name in scorers}
+  seeds = {model: len(runs) for model, runs in inputs.runs.items() if len(runs) > 1}
   return [
     'Every example was answered under every phrasing of its dataset. A phrasing is observed if it stems from a '
     'collection that the model was tuned on, unobserved if it is an equivalent that was not.',
-    'Score: ' + '; '.join(f'{s}: {described.get(s, "as published")}' for s in scorers) + '.',
-    'A metric is computed for each dataset and then averaged over datasets. ' + intervals_note(comparison)
+    'Score: ' + '; '.join(f'{name}: {said}' for name, said in described.items()) + '.',
+    'A metric is computed for each dataset and then averaged over datasets. ' + intervals_note(inputs)
     + ' Drawn with replacement, phrasings within each group, 1,000 times, from seed 0; the datasets are taken as given.',
     ('Seeds: ' + ', '.join(f'{count} of {model}' for model, count in seeds.items()) + '; they are averaged, and the '
      'intervals do not cover their choice.') if seeds else 'One run of each model: training seeds are not covered.',

@@ -1,4 +1,4 @@
-"""Where the rows of a results table stand among the cells: dataset, group, example by phrasing."""
+"""Where the rows of a results table stand among the cells, so that its values become arrays of examples by phrasings."""
 
 from collections.abc import Mapping
 
@@ -29,7 +29,7 @@ class Cells:
       table: results of one model and scorer.
 
     Raises:
-      ValueError: if a cell stands twice, such as for two models or scorers in one table.
+      UserError: if a cell stands twice, such as for two models or scorers in one table.
     """
     if 'example_id' not in table:
       table = table.assign(example_id='')

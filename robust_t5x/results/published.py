@@ -1,4 +1,4 @@
-"""Reads CSV files of results that others made as the results table (robust_t5x.results), at the grain they have.
+"""Reads CSV files of results that others made as the results table, at the grain they have.
 
 Three layouts, told apart by their header:
   InstructionEval's `result_csv`  Model, Dataset, Collection, Type, ID, Shots, Performance, Metric, Include?
@@ -9,14 +9,14 @@ A generic file with `example_id` has a row for each example and phrasing, all ot
 score is an accuracy. What cannot be used is left out and listed in the record, with file, row (the header is row 1) and reason.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 import csv
 import os
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from robust_t5x.results.schema import COLUMNS, OBSERVED, LeftOut, Record
 from seqio_tasks.errors import UserError
 
 # Columns of a table of accuracies; num_examples is missing where the source does not say it.
@@ -28,6 +28,8 @@ _OBSERVED_TYPES = ('QA', 'BC', 'Classification')
 _INDEX, _ACCURACY = 'paraphrase idx', '_acc'
 _GENERIC = ('dataset', 'instruction_id', 'score')
 
+Reason = Callable[[dict[str, str]], str]  # of a row: why it cannot be used
+
 
 class PublishedError(UserError):
   """A file that is no table of results; the message names file, field and cure."""
@@ -38,11 +40,11 @@ def is_published(path: str) -> bool:
   return bool(_files(path))
 
 
-def read(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read(path: str) -> tuple[pd.DataFrame, Record]:
   """Reads a CSV file, or all those of a directory, as one table.
 
   Returns:
-    (results table, with the columns of robust_t5x.results where the rows are of examples and PHRASING_COLUMNS where they
+    (results table, with schema.COLUMNS where the rows are of examples and PHRASING_COLUMNS where they
     are of phrasings; a record like that of run.json, with `left_out`: a dictionary with file, row,
     reason and content for each row that is not in the table, `instructions`: templates where known, `sources`: the files).
 
@@ -50,7 +52,9 @@ def read(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     PublishedError: if a file has none of the layouts, or a value that cannot be; if files differ in grain.
   """
   files = _files(path)
-  tables, left_out, instructions = [], [], {}
+  tables: list[pd.DataFrame] = []
+  left_out: list[LeftOut] = []
+  instructions: dict[str, str] = {}
   for file in files:
     rows = _rows(file)
     header = tuple(rows.columns)
@@ -74,7 +78,7 @@ def read(path: str) -> tuple[pd.DataFrame, dict[str, Any]]:
   table = pd.concat(tables, ignore_index=True)
   if table.empty:
     raise PublishedError(f'{path}: no row with a score; see that the scores are numbers from 0 to 1')
-  record = {
+  record: Record = {
     'label': ', '.join(table['model'].unique()),
     'fingerprint': {'scorer': sorted(table['scorer'].unique()), 'tasks': sorted(table['dataset'].unique())},
     'instructions': instructions,
@@ -107,7 +111,7 @@ def _rows(path: str) -> pd.DataFrame:
   return rows
 
 
-def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, Any]]]:
+def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
   score = pd.to_numeric(rows['Performance'], errors='coerce')
   keys = [c for c in _INSTRUCTION_EVAL if c not in ('Performance', 'Include?')]
   kept, left_out = _keep(
@@ -115,7 +119,7 @@ def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list
     rows,
     [
       (rows['Include?'].str.strip().str.upper() != 'TRUE', lambda r: f'Include? is {r["Include?"]!r}'),
-      (score.isna(), lambda r: f'Performance is {r["Performance"]!r}, not a number'),
+      (score.isna(), _not_a_number('Performance')),
       (rows.duplicated(keys), lambda r: 'a second row of the same model, dataset, instruction, shots and metric'),
     ],
   )
@@ -129,7 +133,7 @@ def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list
       # Examples of few-shot prompts make another measurement.
       'dataset': rows['Dataset'].str.strip().where(shots == '0', rows['Dataset'].str.strip() + ', shots: ' + shots),
       'instruction_id': rows['Collection'].str.strip() + '/' + types + '/' + rows['ID'].str.strip(),
-      'group': types.where(~types.isin(_OBSERVED_TYPES), 'observed').str.lower(),
+      'group': types.where(~types.isin(_OBSERVED_TYPES), OBSERVED).str.lower(),
       'scorer': rows['Metric'].str.strip(),
       'score': score,
       'num_examples': np.nan,
@@ -138,7 +142,7 @@ def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list
   return table, left_out
 
 
-def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, Any]], dict[str, str]]:
+def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut], dict[str, str]]:
   """Groups and templates come from `../paraphrases/TASK.csv` where it stands."""
   dataset = os.path.basename(path).removesuffix('.csv')
   models = [c for c in rows.columns if c.endswith(_ACCURACY)]
@@ -150,7 +154,7 @@ def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dic
   parts = []
   for column in models:
     score = pd.to_numeric(rows[column], errors='coerce')
-    there, dropped = _keep(path, rows, [(score.isna(), lambda r, c=column: f'{c} is {r[c]!r}, not a number')])
+    there, dropped = _keep(path, rows, [(score.isna(), _not_a_number(column))])
     left_out += dropped
     _check_range(path, column, score[there])
     part = pd.DataFrame({'instruction_id': ids, 'group': groups, 'score': score})[there]
@@ -173,12 +177,10 @@ def _paraphrases(path: str, dataset: str) -> dict[str, tuple[str, str]]:
   }
 
 
-def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str, Any]], dict[str, str]]:
-  from robust_t5x.results import schema
-
+def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut], dict[str, str]]:
   score = pd.to_numeric(rows['score'], errors='coerce')
   by_example = 'example_id' in rows
-  defaults: dict[str, Any] = {
+  defaults: dict[str, object] = {
     'model': os.path.basename(path).removesuffix('.csv'),
     'group': 'all',
     'scorer': 'as given',
@@ -193,12 +195,12 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str
     path,
     filled,
     [
-      (score.isna(), lambda r: f'score is {r["score"]!r}, not a number'),
+      (score.isna(), _not_a_number('score')),
       (filled.duplicated(keys), lambda r: f'a second row of the same {", ".join(keys)}'),
     ],
   )
   _check_range(path, 'score', score[kept])
-  columns = schema.COLUMNS if by_example else PHRASING_COLUMNS
+  columns = COLUMNS if by_example else PHRASING_COLUMNS
   table = filled.assign(score=score)[kept]
   if by_example:
     table['matched_option'] = table['matched_option'].astype(str).str.strip().str.upper().isin(('TRUE', '1'))
@@ -209,10 +211,16 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[dict[str
   return table[list(columns)], left_out, templates
 
 
-def _keep(path: str, rows: pd.DataFrame, reasons: Sequence[tuple[pd.Series, Any]]) -> tuple[np.ndarray, list]:
+def _not_a_number(column: str) -> Reason:
+  return lambda row: f'{column} is {row[column]!r}, not a number'
+
+
+def _keep(
+  path: str, rows: pd.DataFrame, reasons: Sequence[tuple[pd.Series, Reason]]
+) -> tuple[np.ndarray, list[LeftOut]]:
   """Which rows are kept, and a record of each that is not, with the first reason that holds of it."""
   kept = np.ones(len(rows), bool)
-  left_out = []
+  left_out: list[LeftOut] = []
   for excluded, reason in reasons:
     for place in np.flatnonzero(np.asarray(excluded) & kept):
       row = rows.iloc[place].to_dict()

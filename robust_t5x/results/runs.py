@@ -1,4 +1,8 @@
-"""An evaluation on disk while it runs, and when it is finished."""
+"""An evaluation on disk while it runs, and when it is finished.
+
+A directory holds `results.parquet`, the same as `results.csv`, and `run.json`; while the evaluation is under way,
+`shards/` holds a parquet file for each task that is done. Every file is written whole or not at all.
+"""
 
 from collections.abc import Mapping
 import dataclasses
@@ -7,11 +11,10 @@ import hashlib
 import json
 import os
 import shutil
-from typing import Any
 
 import pandas as pd
 
-from robust_t5x.results import schema
+from robust_t5x.results.schema import COLUMNS, Fingerprint, Record, ResultsError, read_record, read_table, write_parquet
 from robust_t5x.runtime import files, versions
 
 
@@ -25,10 +28,10 @@ class Run:
   """
 
   directory: str
-  record: dict[str, Any]
+  record: Record
 
   @classmethod
-  def open(cls, directory: str, label: str, fingerprint: Mapping[str, Any]) -> 'Run':
+  def open(cls, directory: str, label: str, fingerprint: Fingerprint) -> 'Run':
     """Finds the evaluation in a directory or begins it there.
 
     Args:
@@ -42,11 +45,11 @@ class Run:
     fingerprint = json.loads(json.dumps(fingerprint))
     path = os.path.join(directory, 'run.json')
     if os.path.isfile(path):
-      record = schema.read_json(path)
+      record = read_record(path)
       before = record.get('fingerprint', {})
       if before != fingerprint or record.get('label') != label:
         changed = sorted(k for k in {*before, *fingerprint} if before.get(k) != fingerprint.get(k)) or ['label']
-        raise schema.ResultsError(
+        raise ResultsError(
           f'OUTPUT_DIR: {directory} holds another evaluation (it differs in {", ".join(changed)}); choose another '
           'directory, or delete that one'
         )
@@ -65,7 +68,7 @@ class Run:
 
   def table(self) -> pd.DataFrame:
     """The finished results table, with the columns COLUMNS."""
-    return schema.read_table(self.directory)
+    return read_table(self.directory)
 
   def has_shard(self, name: str) -> bool:
     """Whether the task of this name is done."""
@@ -73,9 +76,9 @@ class Run:
 
   def add_shard(self, name: str, table: pd.DataFrame) -> None:
     """Keeps the rows of a task."""
-    schema.write_parquet(table[list(schema.COLUMNS)], self._shard(name))
+    write_parquet(table[list(COLUMNS)], self._shard(name))
 
-  def finish(self, instructions: Mapping[str, str], metadata: Mapping[str, Any]) -> pd.DataFrame:
+  def finish(self, instructions: Mapping[str, str], metadata: Record) -> pd.DataFrame:
     """Joins the shards to the table.
 
     Args:
@@ -87,17 +90,19 @@ class Run:
     """
     names = self.record['fingerprint']['tasks']
     table = pd.concat([pd.read_parquet(self._shard(name)) for name in names], ignore_index=True)
-    schema.write_parquet(table, os.path.join(self.directory, 'results.parquet'))
+    write_parquet(table, os.path.join(self.directory, 'results.parquet'))
     csv = os.path.join(self.directory, 'results.csv')
     table.to_csv(csv + '.tmp', index=False)
     os.replace(csv + '.tmp', csv)
-    self.record |= dict(metadata)
-    self.record |= {
-      'instructions': dict(instructions),
-      'rows': len(table),
-      'truncated_inputs': int((table['truncated_tokens'] > 0).sum()),
-      'finished': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
-    }
+    self.record.update(metadata)
+    self.record.update(
+      {
+        'instructions': dict(instructions),
+        'rows': len(table),
+        'truncated_inputs': int((table['truncated_tokens'] > 0).sum()),
+        'finished': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
+      }
+    )
     self._write()
     shutil.rmtree(os.path.join(self.directory, 'shards'))
     return table

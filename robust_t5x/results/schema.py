@@ -1,8 +1,12 @@
-"""The results table: its columns, its grain, and its files."""
+"""What results look like: the columns of the table, its grain, what `run.json` records, and the files of an evaluation.
+
+A table's grain is an example under a phrasing. Published results come without examples: a row per phrasing, whose score is
+an accuracy (results.published).
+"""
 
 import json
 import os
-from typing import Any
+from typing import Any, TypedDict
 
 import pandas as pd
 
@@ -13,6 +17,55 @@ COLUMNS = (
   'option_scores', 'matched_option', 'truncated_tokens',
 )  # fmt: skip
 EXAMPLE, PHRASING = 'example', 'phrasing'  # grains
+OBSERVED, UNOBSERVED = 'observed', 'unobserved'  # the groups of phrasings that the gap is between; there may be others
+
+
+class Sample(TypedDict):
+  """Which cells of each task were evaluated: CELL_BUDGET and its seed."""
+
+  budget: int | float
+  seed: int
+
+
+class Fingerprint(TypedDict, total=False):
+  """Settings and hashes; two evaluations are the same if these are. Results of others have some of them."""
+
+  backbone: str
+  adapter: str | None
+  dtype: str
+  scorer: str | list[str]
+  split: str
+  task_feature_lengths: dict[str, int]
+  tasks: dict[str, str] | list[str]  # to the hash of their examples and phrasings, where it is known
+  cells: Sample  # absent where all were evaluated
+
+
+class LeftOut(TypedDict):
+  """A row of a published table that could not be used; the header is row 1."""
+
+  file: str
+  row: int
+  reason: str
+  content: dict[str, str]
+
+
+class Record(TypedDict, total=False):
+  """What `run.json` holds, and what readers of others' results make in its likeness."""
+
+  label: str
+  fingerprint: Fingerprint
+  finished: str | None  # when; None while the evaluation is under way
+  versions: dict[str, str]
+  instructions: dict[str, str]  # instruction id -> template
+  rows: int
+  truncated_inputs: int
+  model: dict[str, Any]  # Loaded.identity: paths and hashes of backbone, adapter and vocabulary
+  gin_config: str
+  command: str
+  launcher: str  # 't5x' or 'published', of others' results
+  step: int
+  sources: list[str]
+  left_out: list[LeftOut]
 
 
 class ResultsError(UserError):
@@ -40,7 +93,8 @@ def read_table(directory: str) -> pd.DataFrame:
   return table
 
 
-def read_json(path: str) -> dict[str, Any]:
+def read_record(path: str) -> Record:
+  """Reads `run.json`; ResultsError if it is not JSON."""
   with open(path, encoding='utf-8') as f:
     try:
       return json.load(f)
@@ -49,5 +103,6 @@ def read_json(path: str) -> dict[str, Any]:
 
 
 def write_parquet(table: pd.DataFrame, path: str) -> None:
+  """Writes a table whole or not at all."""
   table.to_parquet(path + '.tmp', index=False)
   os.replace(path + '.tmp', path)

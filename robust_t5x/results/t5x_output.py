@@ -1,4 +1,4 @@
-"""Reads what T5X's evaluator leaves in `inference_eval/` as a results table (robust_t5x.results).
+"""Reads what T5X's evaluator leaves in `inference_eval/` as a results table.
 
 SeqIO's JSONLogger writes `TASK-STEP.jsonl`, a line for each row of an evaluation task: its features, the target, and the
 prediction or the score.
@@ -12,17 +12,22 @@ from typing import Any
 
 import pandas as pd
 
+from robust_t5x.results.schema import COLUMNS, Record
+from robust_t5x.results.scorers import SCORERS
 from seqio_tasks.errors import UserError
 
 SUBDIRECTORY = 'inference_eval'
 RANK_SUFFIX = '__rank'
+
+Line = dict[str, Any]  # of T5X's file: `input`, the features of a row, and `prediction` or `score`
+Row = dict[str, Any]  # of the results table
 
 
 class T5XResultsError(UserError):
   """Output of T5X's evaluator that cannot be read as results."""
 
 
-def read(directory: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+def read(directory: str) -> tuple[pd.DataFrame, Record]:
   """The newest step's inferences of all evaluation tasks.
 
   Args:
@@ -35,7 +40,7 @@ def read(directory: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     T5XResultsError: if there is no inference of an evaluation task (NAME_eval_GROUP, with __rank for scores).
   """
   where = os.path.join(directory, SUBDIRECTORY)
-  files = {}
+  files: dict[str, int] = {}  # task -> newest step
   for name in sorted(os.listdir(where)):
     match = re.fullmatch(r'(.+_eval_.+)-(-?\d+)\.jsonl', name)
     if match and (match[1] not in files or int(match[2]) > files[match[1]]):
@@ -53,7 +58,7 @@ def read(directory: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     rows = _ranked(lines) if task.endswith(RANK_SUFFIX) else _decoded(lines)
     tables.append(pd.DataFrame(rows).assign(model=label, dataset=dataset, group=group))
   table = pd.concat(tables, ignore_index=True)
-  record = {
+  record: Record = {
     'label': label,
     'fingerprint': {'scorer': sorted(set(table['scorer'])), 'tasks': sorted(files)},
     'instructions': {},
@@ -65,16 +70,14 @@ def read(directory: str) -> tuple[pd.DataFrame, dict[str, Any]]:
     'finished': 'by T5X',
     'versions': {},
   }
-  from robust_t5x.results import schema
-
-  return table[list(schema.COLUMNS)], record
+  return table[list(COLUMNS)], record
 
 
 def _file(where: str, task: str, step: int) -> str:
   return os.path.join(where, f'{task}-{step:06}.jsonl')
 
 
-def _lines(path: str) -> Iterator[dict[str, Any]]:
+def _lines(path: str) -> Iterator[Line]:
   """The objects of a file; names file and line of what is none."""
   with open(path, encoding='utf-8') as f:
     for number, line in enumerate(f, 1):
@@ -86,32 +89,20 @@ def _lines(path: str) -> Iterator[dict[str, Any]]:
       yield row
 
 
-def _decoded(lines: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+def _decoded(lines: Iterator[Line]) -> list[Row]:
   """Rows scored by exact match of the prediction."""
-  from seqio_tasks import answers
-
   rows = []
   for line in lines:
-    features, prediction, gold = line['input'], line['prediction'], line['input']['targets_pretokenized']
-    right = [gold, *json.loads(features.get('alternatives', '[]'))]
-    options = json.loads(features.get('options', '[]'))
-    rows.append(
-      {
-        **_shared(features),
-        'scorer': 'exact_match',
-        'prediction': prediction,
-        'gold': gold,
-        'score': answers.matches_any(prediction, right),
-        'option_scores': '',
-        'matched_option': answers.is_an_option(prediction, options),
-      }
-    )
+    features = line['input']
+    right = [features['targets_pretokenized'], *json.loads(features.get('alternatives', '[]'))]
+    scored = SCORERS['exact_match'].of_output(line['prediction'], right, json.loads(features.get('options', '[]')))
+    rows.append({**_shared(features), **scored})
   return rows
 
 
-def _ranked(lines: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
+def _ranked(lines: Iterator[Line]) -> list[Row]:
   """One row for the options of each example under each phrasing."""
-  groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+  groups: dict[tuple[str, str], list[Line]] = {}
   for line in lines:
     groups.setdefault((line['input']['example_id'], line['input']['instruction_id']), []).append(line)
   rows = []
@@ -119,22 +110,13 @@ def _ranked(lines: Iterator[dict[str, Any]]) -> list[dict[str, Any]]:
     options = [m['input']['targets_pretokenized'] for m in members]
     scores = [float(m['score']) for m in members]
     right = [bool(m['input']['is_correct']) for m in members]
-    best = max(range(len(scores)), key=scores.__getitem__)
-    rows.append(
-      {
-        **_shared(members[0]['input']),
-        'scorer': 'rank_likelihood',
-        'prediction': options[best],
-        'gold': next((o for o, r in zip(options, right, strict=True) if r), ''),
-        'score': float(right[best]),
-        'option_scores': json.dumps({o: round(s, 5) for o, s in zip(options, scores, strict=True)}),
-        'matched_option': True,
-      }
-    )
+    gold = next((o for o, r in zip(options, right, strict=True) if r), '')
+    scored = SCORERS['rank_likelihood'].of_ranking(scores, options, gold, right)
+    rows.append({**_shared(members[0]['input']), **scored})
   return rows
 
 
-def _shared(features: dict[str, Any]) -> dict[str, Any]:
+def _shared(features: Line) -> Row:
   return {
     'example_id': features['example_id'],
     'instruction_id': features['instruction_id'],

@@ -11,15 +11,49 @@ import subprocess
 import sys
 import threading
 import time
-from typing import Any
+from typing import TypedDict
 
-from robust_t5x.results import schema
-from robust_t5x.runtime import files
+from robust_t5x.results.schema import ResultsError, read_record
+from robust_t5x.runtime.files import write_atomically
 from robust_t5x.sweeps import grid
 
 PROGRAM = (sys.executable, '-m', 'robust_t5x')
 _TAIL = 15  # lines of a log that are shown when a run fails
 _GRACE = 10.0  # seconds that an interrupted run has to end
+
+
+class Description(TypedDict):
+  """What a cell is going to be, as its gin files say; see `check`."""
+
+  checkpoint: str | None  # backbone that training starts from
+  steps: int
+  seed: int
+  parameters: int  # how many train
+  adapter: bool  # whether an adapter trains
+  backbone: bool  # whether weights of the model train
+  config: str  # the whole gin configuration
+
+
+class Failure(TypedDict):
+  """At which stage, 'train' or 'eval', a cell failed, and what was said."""
+
+  stage: str
+  message: str
+
+
+class CellRecord(TypedDict, total=False):
+  """What `cell.json` holds."""
+
+  label: str
+  trained: bool
+  seconds: float  # of training, interrupted attempts included
+  error: Failure | None
+  settings: dict[str, grid.Shown]
+  seed: int
+  steps: int
+  parameters: int
+  train_command: str
+  eval_command: str
 
 
 class Interrupted(Exception):
@@ -29,7 +63,7 @@ class Interrupted(Exception):
 class Processes:
   """The runs that are under way, so that all can be ended."""
 
-  def __init__(self):
+  def __init__(self) -> None:
     self._live: set[subprocess.Popen] = set()
     self._lock = threading.Lock()
     self._stopped = False
@@ -88,7 +122,7 @@ class CellRun:
   """
 
   directory: str
-  record: dict[str, Any]
+  record: CellRecord
   train: list[str]
   evaluate: list[str]
   evaluation: str
@@ -100,7 +134,7 @@ class CellRun:
     cls,
     out: str,
     cell: grid.Cell,
-    description: Mapping[str, Any],
+    description: Description,
     eval_files: Sequence[str],
     eval_bindings: Mapping[str, str],
     flags: Sequence[str],
@@ -110,19 +144,14 @@ class CellRun:
     Args:
       out: directory of the sweep.
       cell: the cell.
-      description: see sweep_check.check.
+      description: what `check.check` says of it.
       eval_files: gin files of the evaluation.
       eval_bindings: its gin name -> value.
       flags: other flags of all runs.
     """
     there = sorted(glob.glob(os.path.join(glob.escape(out), 'cells', f'*-{cell.key}')))
     directory = there[0] if there else os.path.join(out, 'cells', grid.directory_name(cell))
-    record = read_record(directory) or {
-      'label': cell.label,
-      'trained': False,
-      'seconds': 0.0,
-      'error': None,
-    }
+    record = read_cell(directory) or CellRecord(label=cell.label, trained=False, seconds=0.0, error=None)
     model_dir = os.path.join(directory, 'train')
     evaluation = os.path.join(directory, f'eval-{grid.digest(eval_files, eval_bindings, 6)}')
     whole, adapter = os.path.join(model_dir, 'model'), os.path.join(model_dir, 'adapter.safetensors')
@@ -133,17 +162,19 @@ class CellRun:
       'OUTPUT_DIR': evaluation,
     }
     products = tuple(path for path in (whole, adapter) if path in own.values())
-    own = {name: repr(value) for name, value in own.items()}
     train = grid.command('train', cell.files, {**cell.bindings, 'MODEL_DIR': repr(model_dir)}, flags)
-    evaluate = grid.command('eval', eval_files, {**eval_bindings, **own}, flags)
-    record |= {
-      'settings': dict(cell.settings),
-      'seed': description['seed'],
-      'steps': description['steps'],
-      'parameters': description['parameters'],
-      'train_command': grid.shell(train),
-      'eval_command': grid.shell(evaluate),
-    }
+    own_bindings = {name: repr(value) for name, value in own.items()}
+    evaluate = grid.command('eval', eval_files, {**eval_bindings, **own_bindings}, flags)
+    record.update(
+      {
+        'settings': dict(cell.settings),
+        'seed': description['seed'],
+        'steps': description['steps'],
+        'parameters': description['parameters'],
+        'train_command': grid.shell(train),
+        'eval_command': grid.shell(evaluate),
+      }
+    )
     return cls(directory, record, train, evaluate, evaluation, products, description['config'])
 
   @property
@@ -216,10 +247,10 @@ class CellRun:
     return status == 0
 
   def _write(self) -> None:
-    files.write_atomically(os.path.join(self.directory, 'cell.json'), json.dumps(self.record, indent=2) + '\n')
+    write_atomically(os.path.join(self.directory, 'cell.json'), json.dumps(self.record, indent=2) + '\n')
 
 
-def read_record(directory: str) -> dict[str, Any] | None:
+def read_cell(directory: str) -> CellRecord | None:
   """A cell's `cell.json`, None where there is none.
 
   Raises:
@@ -232,16 +263,13 @@ def read_record(directory: str) -> dict[str, Any] | None:
     try:
       return json.load(f)
     except json.JSONDecodeError as e:
-      raise schema.ResultsError(f'{path} is not valid JSON ({e}); delete {directory} to run this cell again') from e
+      raise ResultsError(f'{path} is not valid JSON ({e}); delete {directory} to run this cell again') from e
 
 
 def is_evaluated(directory: str) -> bool:
   """Whether a directory holds a finished evaluation."""
   path = os.path.join(directory, 'run.json')
-  if not os.path.isfile(path):
-    return False
-  with open(path, encoding='utf-8') as f:
-    return bool(json.load(f).get('finished'))
+  return os.path.isfile(path) and bool(read_record(path).get('finished'))
 
 
 def _settings(config: str) -> dict[str, str]:

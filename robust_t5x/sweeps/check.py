@@ -11,29 +11,51 @@ import os
 import re
 import subprocess
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import numpy as np
 
 from robust_t5x.runtime import errors, gin_files, launcher, progress, quiet
-from robust_t5x.sweeps import grid
+from robust_t5x.sweeps.cell import Description
+from robust_t5x.sweeps.grid import Cell, command
+from seqio_tasks import suites
 from seqio_tasks.errors import UserError
 
+if TYPE_CHECKING:
+  import seqio
 
-def check(
-  cells: Sequence[grid.Cell],
-  eval_arguments: Sequence[str],
-  flags: Sequence[str],
-) -> list[dict[str, Any]]:
+Bindings = Mapping[str, Any]  # of gin: parameter -> value
+
+
+class CellRequest(TypedDict):
+  """A cell by name, and the arguments of its training run."""
+
+  name: str
+  arguments: list[str]
+
+
+class Request(TypedDict):
+  """What is asked: about which cells, which macros vary, and the arguments of the evaluation."""
+
+  cells: list[CellRequest]
+  axes: list[str]
+  eval: list[str]
+
+
+class Answer(TypedDict, total=False):
+  """The cells' descriptions, or one line that says what is wrong."""
+
+  cells: list[Description]
+  error: str
+
+
+def check(cells: Sequence[Cell], eval_arguments: Sequence[str], flags: Sequence[str]) -> list[Description]:
   """What each cell is going to be.
 
   Args:
     cells: of the grid.
     eval_arguments: gin flags of the evaluation.
     flags: other flags of all runs, such as --gin_search_paths.
-
-  Returns:
-    for each cell: `checkpoint` (backbone that training starts from), `steps`, `seed`, `parameters` (how many train),
-    `adapter` and `backbone` (whether an adapter and whether weights of the model train), `config` (the whole gin
-    configuration).
 
   Raises:
     UsageError: for the first cell that could not be run.
@@ -45,28 +67,28 @@ def check(
   )  # fmt: skip
   if done.returncode:
     raise UserError(f'the check of the grid ended with status {done.returncode}; see above')
-  answer = json.loads(done.stdout.splitlines()[-1])
-  if 'error' in answer:
-    raise errors.UsageError(answer['error'])
-  return answer['cells']
+  said: Answer = json.loads(done.stdout.splitlines()[-1])
+  if 'error' in said:
+    raise errors.UsageError(said['error'])
+  return said['cells']
 
 
-def request(cells: Sequence[grid.Cell], eval_arguments: Sequence[str], flags: Sequence[str]) -> dict[str, Any]:
+def request(cells: Sequence[Cell], eval_arguments: Sequence[str], flags: Sequence[str]) -> Request:
   """What is asked of the other process."""
   return {
-    'cells': [{'name': c.name, 'arguments': grid.command('', c.files, c.bindings, flags)[1:]} for c in cells],
+    'cells': [{'name': c.name, 'arguments': command('', c.files, c.bindings, flags)[1:]} for c in cells],
     'axes': sorted({name for c in cells for name in c.settings if name in c.bindings}),
     'eval': [*eval_arguments, *flags],
   }
 
 
-def answer(request: Mapping[str, Any]) -> dict[str, Any]:
-  """See `check`: {'cells': ...}, or {'error': one line}."""
+def answer(request: Request) -> Answer:
+  """What `check` is told by the other process."""
   try:
     _check_types(request)
   except (ValueError, OSError) as e:
     return {'error': f'--grid: {_one_line(e)}'}
-  found = []
+  found: list[Description] = []
   vocabulary = None
   with progress.Progress('checking the grid', len(request['cells'])) as bar:
     for cell in request['cells']:
@@ -101,13 +123,13 @@ def _parse_cell(arguments: Sequence[str]) -> None:
   _parse([*arguments, "--gin.MODEL_DIR='x'"])
 
 
-def _describe_cell(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
+def _describe_cell(arguments: Sequence[str]) -> tuple[Description, 'seqio.Vocabulary']:
   """The description of a cell, and the model's vocabulary."""
   import jax
-  import seqio
 
   import gin
-  from robust_t5x.models import trainable
+  from robust_t5x.models.trainable import Trainable
+  from robust_t5x.training import data
 
   _parse_cell(arguments)
   gin_files.configured('train.train')
@@ -116,14 +138,9 @@ def _describe_cell(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
   errors.check_required(
     {'MIXTURE_OR_TASK_NAME': run.get('mixture_or_task_name'), 'TRAIN_STEPS': run.get('train_steps')}
   )
-  moving, _ = (run.get('trainable') or trainable.Trainable()).split(model.variable_shapes()[0])
-  _check_prompt_init(run, moving, model)
-  for register in run.get('register_tasks', ()):
-    register(vocabulary=model.input_vocabulary)
-  name = run['mixture_or_task_name']
-  known = set(seqio.TaskRegistry.names()) | set(seqio.MixtureRegistry.names())
-  if name not in known:
-    raise errors.UsageError(f'MIXTURE_OR_TASK_NAME: no task or mixture {name!r}{errors.nearest(name, known)}')
+  moving, _ = (run.get('trainable') or Trainable()).split(model.variable_shapes()[0])
+  _check_prompt_init(run, moving, model.module.config.vocab_size, model.input_vocabulary)
+  data.register(run['mixture_or_task_name'], run.get('register_tasks', ()), model.input_vocabulary)
   return {
     'checkpoint': run.get('initial_checkpoint_path'),
     'steps': run['train_steps'],
@@ -135,20 +152,27 @@ def _describe_cell(arguments: Sequence[str]) -> tuple[dict[str, Any], Any]:
   }, model.input_vocabulary
 
 
-def _check_prompt_init(run: Mapping[str, Any], moving: Mapping[str, Any], model: Any) -> None:
-  """Raises AdapterError for a PROMPT_INIT that is none, without reading the backbone."""
-  import numpy as np
+def _check_prompt_init(
+  run: Bindings, moving: Mapping[str, Any], num_words: int, vocabulary: 'seqio.Vocabulary'
+) -> None:
+  """Raises AdapterError for a PROMPT_INIT that is none, without reading the backbone.
 
+  Args:
+    run: of train.train.
+    moving: the tree of what trains, with shapes in place of arrays.
+    num_words: rows of the embedding.
+    vocabulary: of the inputs.
+  """
   from robust_t5x.adapters import initial
 
   if 'embedding' in moving.get('adapter', {}):
     shape = moving['adapter']['embedding'].shape
-    words = np.broadcast_to(np.float32(0), (model.module.config.vocab_size, shape[1]))
+    words = np.broadcast_to(np.float32(0), (num_words, shape[1]))
     start = {'embedding': np.zeros(shape, np.float32)}
-    initial.initialise(start, run.get('prompt_init', 'uniform'), words, model.input_vocabulary, run.get('seed', 0))
+    initial.initialise(start, run.get('prompt_init', 'uniform'), words, vocabulary, run.get('seed', 0))
 
 
-def _check_types(request: Mapping[str, Any]) -> None:
+def _check_types(request: Request) -> None:
   """Raises UsageError for a value of another type than the macro's value in the gin files."""
   arguments = request['cells'][0]['arguments']
   for name in request['axes']:
@@ -169,10 +193,9 @@ def _check_types(request: Mapping[str, Any]) -> None:
         )
 
 
-def _check_eval(arguments: Sequence[str], vocabulary: Any) -> None:
+def _check_eval(arguments: Sequence[str], vocabulary: 'seqio.Vocabulary') -> None:
   """Raises what is wrong with the settings of the evaluation, as far as can be told without a model."""
   import gin
-  from seqio_tasks.pipeline import registration
 
   own = ("OUTPUT_DIR='x'", "ADAPTER='none'", "LABEL='x'", "INITIAL_CHECKPOINT_PATH='bundled'")
   _parse([*arguments, *(f'--gin.{binding}' for binding in own)])
@@ -180,10 +203,7 @@ def _check_eval(arguments: Sequence[str], vocabulary: Any) -> None:
   bindings = gin.get_bindings('eval.evaluate', resolve_references=False)
   run = {k: copy.deepcopy(v) for k, v in bindings.items() if k in ('mixtures', 'register_tasks')}
   errors.check_required({'MIXTURES': run.get('mixtures')})
-  for register in run.get('register_tasks', ()):
-    register(vocabulary=vocabulary)
-  for mixture in run['mixtures']:
-    registration.evaluation_tasks(mixture)
+  suites.evaluation_tasks(run.get('register_tasks', ()), vocabulary, run['mixtures'])
 
 
 def _one_line(error: Exception) -> str:

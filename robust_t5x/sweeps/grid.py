@@ -1,6 +1,6 @@
 """The grid of a sweep: which values each axis takes, the cells that follow, and how a cell is named and started.
 
-Nothing here reads gin files or runs anything; `sweep_check` does the first and `sweep` the second.
+Nothing here reads gin files or runs anything; `check` does the first and `running` the second.
 """
 
 import ast
@@ -11,9 +11,9 @@ import itertools
 import json
 import os
 import re
-from typing import Any
 
-from robust_t5x.runtime import errors, recipes
+from robust_t5x.runtime import recipes
+from robust_t5x.runtime.errors import UsageError
 
 FILES = 'gin_file'  # the name that makes gin files an axis
 NO_FILE = 'none'  # a value of such an axis: no file
@@ -21,6 +21,9 @@ SEED = 'SEED'
 # Macros that the sweep itself sets.
 TRAIN_OWN = ('MODEL_DIR',)
 EVAL_OWN = ('OUTPUT_DIR', 'LABEL', 'ADAPTER', 'INITIAL_CHECKPOINT_PATH')
+
+
+Shown = int | float | str  # a value as tables and pages show it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +36,7 @@ class Value:
     binding: its text in gin; None where it adds files.
   """
 
-  shown: Any
+  shown: Shown
   files: tuple[str, ...] = ()
   binding: str | None = None
 
@@ -51,10 +54,10 @@ class Axis:
   values: tuple[Value, ...]
 
   @property
-  def shown(self) -> list[Any]:
+  def shown(self) -> list[Shown]:
     """The values as tables show them: all numbers, or all text, since a column holds one kind."""
     shown = [value.shown for value in self.values]
-    return [str(v) for v in shown] if any(isinstance(v, str) for v in shown) else shown
+    return [*map(str, shown)] if any(isinstance(v, str) for v in shown) else shown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,7 +74,7 @@ class Cell:
 
   files: tuple[str, ...]
   bindings: Mapping[str, str]
-  settings: Mapping[str, Any]
+  settings: Mapping[str, Shown]
   name: str
   label: str
 
@@ -107,17 +110,17 @@ def parse_axis(text: str) -> Axis:
   name, equals, rest = text.partition('=')
   name = name.strip()
   if not equals or not rest.strip() or not re.fullmatch(r'[A-Za-z_][\w./]*', name):
-    raise errors.UsageError(f'--grid {text}: write NAME=VALUE,VALUE,..., such as --grid LEARNING_RATE=0.03,0.1')
+    raise UsageError(f'--grid {text}: write NAME=VALUE,VALUE,..., such as --grid LEARNING_RATE=0.03,0.1')
   if name == SEED:
-    raise errors.UsageError(f'--grid {text}: seeds have a flag of their own, --seeds {rest}')
+    raise UsageError(f'--grid {text}: seeds have a flag of their own, --seeds {rest}')
   if name in TRAIN_OWN:
-    raise errors.UsageError(f'--grid {text}: the sweep sets {name} itself, below --out')
+    raise UsageError(f'--grid {text}: the sweep sets {name} itself, below --out')
   parts = _split(rest, f'--grid {text}')
   values = [_files(p) for p in parts] if name == FILES else [_value(p, f'--grid {name}') for p in parts]
   shown = [str(v.shown) for v in values]
   double = next((s for s in shown if shown.count(s) > 1), None)
   if double is not None:
-    raise errors.UsageError(f'--grid {name}: the value {double} stands twice; give each value once')
+    raise UsageError(f'--grid {name}: the value {double} stands twice; give each value once')
   return Axis(_folder(values) if name == FILES else name, tuple(values))
 
 
@@ -125,7 +128,7 @@ def parse_seeds(text: str) -> Axis:
   """Reads the 0,1,2 of `--seeds`; UsageError for what are not different whole numbers."""
   parts = [p.strip() for p in text.split(',')]
   if not all(re.fullmatch(r'\d+', p) for p in parts) or len(set(map(int, parts))) != len(parts):
-    raise errors.UsageError(f'--seeds {text}: write different whole numbers with commas between, such as 0,1,2')
+    raise UsageError(f'--seeds {text}: write different whole numbers with commas between, such as 0,1,2')
   return Axis(SEED, tuple(Value(int(p), binding=str(int(p))) for p in parts))
 
 
@@ -143,9 +146,9 @@ def cells(files: Sequence[str], bindings: Mapping[str, str], axes: Sequence[Axis
   names = [axis.name for axis in axes]
   for name in names:
     if names.count(name) > 1:
-      raise errors.UsageError(f'--grid {name} stands twice; put all its values into one')
+      raise UsageError(f'--grid {name} stands twice; put all its values into one')
     if name in bindings:
-      raise errors.UsageError(f'{name} is set by --gin.{name} and varies in the grid; leave one of them out')
+      raise UsageError(f'{name} is set by --gin.{name} and varies in the grid; leave one of them out')
   found = []
   for values in itertools.product(*(axis.values for axis in axes)):
     settings = {a.name: a.shown[a.values.index(v)] for a, v in zip(axes, values, strict=True)}
@@ -205,10 +208,10 @@ def _split(text: str, where: str) -> list[str]:
     else:
       parts[-1] += character
   if depth or quote:
-    raise errors.UsageError(f'{where}: a {"quote" if quote else "bracket"} has no partner')
+    raise UsageError(f'{where}: a {"quote" if quote else "bracket"} has no partner')
   parts = [p.strip() for p in parts]
   if '' in parts:
-    raise errors.UsageError(f"{where}: a value is empty; for an empty string write ''")
+    raise UsageError(f"{where}: a value is empty; for an empty string write ''")
   return parts
 
 
@@ -220,9 +223,9 @@ def _value(text: str, where: str) -> Value:
   except (ValueError, SyntaxError):
     # What looks like a number, a bracket or a truth value is more likely mistyped than meant as a string.
     if text.lower() in ('true', 'false'):
-      raise errors.UsageError(f'{where}: {text} is no Python literal; write {text.capitalize()}') from None
+      raise UsageError(f'{where}: {text} is no Python literal; write {text.capitalize()}') from None
     if not re.fullmatch(r'[A-Za-z_~/.][\w./:~-]*', text) or re.match(r'\.\d', text):
-      raise errors.UsageError(
+      raise UsageError(
         f'{where}: {text} is no Python literal; write a number, or a string in quotes, such as "\'{text}\'"'
       ) from None
     literal = text

@@ -3,21 +3,25 @@
 from collections.abc import Mapping, Sequence
 import dataclasses
 import os
-from typing import Any
 
+import jinja2
+from markupsafe import Markup
 import numpy as np
 import pandas as pd
+from scipy import stats
 
 from robust_t5x.reports.tables import percent
-from robust_t5x.runtime import files
-from robust_t5x.sweeps import charts
-from robust_t5x.sweeps import table as table_lib
+from robust_t5x.runtime.files import write_atomically
+from robust_t5x.sweeps.charts import COLOURS, Point, Series, draw, marker
+from robust_t5x.sweeps.grid import Shown
+from robust_t5x.sweeps.table import BASELINE, CELL, GAP, caution
 
 SELECTION = 'development AvgP'
 _DRAWN = ('AvgP', 'worst phrasing', 'sd', 'spread', 'CPS', 'case-level worst')
 _TABLED = ('AvgP', 'worst phrasing', 'sd')
 _LEVEL = 0.95
 _FEWEST = 3  # seeds from which on an interval is given
+Axes = Mapping[str, Sequence[Shown]]  # axis -> its values in order, without the seed
 _TEMPLATES = os.path.join(os.path.dirname(__file__), 'templates')
 
 
@@ -30,7 +34,7 @@ class Setting:
     cells: a row of the table for each.
   """
 
-  values: Mapping[str, Any]
+  values: Mapping[str, Shown]
   cells: pd.DataFrame
 
   @property
@@ -38,11 +42,11 @@ class Setting:
     """The values in a line."""
     return ', '.join(f'{k}={v}' for k, v in self.values.items()) or 'trained'
 
-  def point(self, metric: str) -> charts.Point:
+  def point(self, metric: str) -> Point:
     """A metric over the seeds."""
     values = self.cells[metric].to_numpy(float)
     low, high = interval(values)
-    return charts.Point(dict(zip(self.cells['seed'], values.tolist(), strict=True)), float(values.mean()), low, high)
+    return Point(dict(zip(self.cells['seed'], values.tolist(), strict=True)), float(values.mean()), low, high)
 
 
 def interval(values: np.ndarray) -> tuple[float | None, float | None]:
@@ -50,8 +54,6 @@ def interval(values: np.ndarray) -> tuple[float | None, float | None]:
 
   It says how far another set of seeds may lie, over the same examples and phrasings.
   """
-  from scipy import stats
-
   n = len(values)
   if n < _FEWEST:
     return None, None
@@ -59,45 +61,43 @@ def interval(values: np.ndarray) -> tuple[float | None, float | None]:
   return float(values.mean() - half), float(values.mean() + half)
 
 
-def write(path: str, table: pd.DataFrame, axes: Mapping[str, Sequence[Any]], command: str) -> None:
+def write(path: str, table: pd.DataFrame, axes: Axes, command: str) -> None:
   """Writes the page.
 
   Args:
     path: of the HTML file.
-    table: see sweep_table.build.
+    table: see table.build.
     axes: axis -> its values in order, without the seed.
     command: that made the sweep.
   """
-  import jinja2
-
   environment = jinja2.Environment(
     loader=jinja2.FileSystemLoader(_TEMPLATES), trim_blocks=True, lstrip_blocks=True,
     undefined=jinja2.StrictUndefined, autoescape=True,
   )  # fmt: skip
   environment.filters |= {'percent': percent, 'number': number}
-  files.write_atomically(path, environment.get_template('sweep.html.j2').render(contents(table, axes, command)))
+  write_atomically(path, environment.get_template('sweep.html.j2').render(contents(table, axes, command)))
 
 
-def contents(table: pd.DataFrame, axes: Mapping[str, Sequence[Any]], command: str) -> dict[str, Any]:
+def contents(table: pd.DataFrame, axes: Axes, command: str) -> dict[str, object]:
   """Everything that the page says."""
-  baselines = table[table['kind'] == table_lib.BASELINE]
-  cells = table[table['kind'] == table_lib.CELL]
+  baselines = table[table['kind'] == BASELINE]
+  cells = table[table['kind'] == CELL]
   settings = settings_of(cells, axes)
   groups = [g for g in dict.fromkeys(c.removesuffix(' AvgP') for c in table if c.endswith(' AvgP'))]
   drawn = [f'{g} {m}' for m in _DRAWN for g in groups if f'{g} {m}' in table]
-  drawn += [table_lib.GAP] if table_lib.GAP in table else []
+  drawn += [GAP] if GAP in table else []
   drawn = [m for m in drawn if settings and not settings[0].cells[m].isna().any()]
   first = next((m for m in (SELECTION, 'unobserved AvgP') if m in drawn), drawn[0] if drawn else None)
   references = {metric: dict(zip(baselines['cell'], baselines[metric], strict=True)) for metric in drawn}
-  tabled = [m for m in drawn if m.endswith(_TABLED) and not m.endswith('case-level sd') or m == table_lib.GAP]
+  tabled = [m for m in drawn if m.endswith(_TABLED) and not m.endswith('case-level sd') or m == GAP]
   return {
     'finding': finding(cells, settings, baselines),
-    'caution': table_lib.caution(table),
+    'caution': caution(table),
     'metrics': drawn,
     'first': first,
     'charts': {
       axis: {
-        metric: charts.draw(values, _series(settings, axis, metric), references[metric], f'{metric} against {axis}')
+        metric: draw(values, _series(settings, axis, metric), references[metric], f'{metric} against {axis}')
         for metric in drawn
       }
       for axis, values in axes.items()
@@ -125,7 +125,7 @@ def contents(table: pd.DataFrame, axes: Mapping[str, Sequence[Any]], command: st
   }
 
 
-def settings_of(cells: pd.DataFrame, axes: Mapping[str, Sequence[Any]]) -> list[Setting]:
+def settings_of(cells: pd.DataFrame, axes: Axes) -> list[Setting]:
   """The settings that have a finished cell, in the order of the table."""
   finished = cells[cells['status'] == 'finished']
   if not axes:
@@ -174,19 +174,19 @@ def number(value: float | None) -> str:
   return '' if value is None or pd.isna(value) else f'{value:,.0f}'
 
 
-def _series(settings: Sequence[Setting], axis: str, metric: str) -> list[charts.Series]:
+def _series(settings: Sequence[Setting], axis: str, metric: str) -> list[Series]:
   """A series for each combination of the other axes' values."""
-  found: dict[str, dict[Any, charts.Point]] = {}
+  found: dict[str, dict[object, Point]] = {}
   for setting in settings:
     found.setdefault(_rest(setting, axis), {})[setting.values[axis]] = setting.point(metric)
-  return [charts.Series(label, points) for label, points in found.items()]
+  return [Series(label, points) for label, points in found.items()]
 
 
-def _legend(settings: Sequence[Setting], axis: str) -> list[tuple[str, str]]:
+def _legend(settings: Sequence[Setting], axis: str) -> list[tuple[Markup, str]]:
   labels = list(dict.fromkeys(_rest(setting, axis) for setting in settings))
-  if len(labels) < 2 or len(labels) > charts.COLOURS:
+  if len(labels) < 2 or len(labels) > COLOURS:
     return []
-  return [(charts.marker(index), label) for index, label in enumerate(labels)]
+  return [(marker(index), label) for index, label in enumerate(labels)]
 
 
 def _rest(setting: Setting, axis: str) -> str:

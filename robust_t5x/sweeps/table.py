@@ -1,21 +1,22 @@
-"""The results of a sweep as one table, a row per cell."""
+"""The results of a sweep as one table: a row for each cell, and for each model without an adapter."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 import hashlib
 import json
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from robust_t5x.analysis import metrics
-from robust_t5x.results import reading
-from robust_t5x.sweeps import cell
+from robust_t5x.analysis.metrics import METRICS, observed_gap, table_cells, weighted
+from robust_t5x.results.reading import read
+from robust_t5x.results.schema import OBSERVED, UNOBSERVED
+from robust_t5x.sweeps.cell import CellRun
 
 BASELINE, CELL = 'baseline', 'cell'  # kinds of rows
 _UNTRAINED = 'without adapter'
 GAP = 'observed gap'
-_OBSERVED, _UNOBSERVED = 'observed', 'unobserved'
+
+Summary = Mapping[str, float | str]  # column -> value, of an evaluation
 
 
 def summary(evaluation: str) -> dict[str, float]:
@@ -24,16 +25,16 @@ def summary(evaluation: str) -> dict[str, float]:
   Args:
     evaluation: directory of a finished evaluation.
   """
-  datasets = metrics.table_cells(reading.read(evaluation)[0])
+  datasets = table_cells(read(evaluation)[0])
   groups = dict.fromkeys(group for parts in datasets.values() for group in parts)
   found = {}
   for group in groups:
-    scores = [parts[group].to_numpy() for parts in datasets.values() if group in parts]
-    for name, metric in metrics.METRICS.items():
+    scores = [weighted(parts[group].to_numpy()) for parts in datasets.values() if group in parts]
+    for name, metric in METRICS.items():
       found[f'{group} {name}'] = float(np.mean([metric(s) for s in scores]))
-  both = [parts for parts in datasets.values() if {_OBSERVED, _UNOBSERVED} <= set(parts)]
+  both = [parts for parts in datasets.values() if {OBSERVED, UNOBSERVED} <= set(parts)]
   if both:
-    gaps = [metrics.observed_gap(parts[_UNOBSERVED].to_numpy(), parts[_OBSERVED].to_numpy()) for parts in both]
+    gaps = [observed_gap(parts[UNOBSERVED].to_numpy(), parts[OBSERVED].to_numpy()) for parts in both]
     found[GAP] = float(np.mean(gaps))
   return found
 
@@ -43,13 +44,13 @@ def measured_on(evaluation: str) -> str:
 
   Rows of the table can be compared where it is the same.
   """
-  fingerprint = reading.read(evaluation)[1].get('fingerprint', {})
+  fingerprint = read(evaluation)[1].get('fingerprint', {})
   rest = {name: value for name, value in fingerprint.items() if name not in ('backbone', 'adapter')}
   return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:8]
 
 
 def build(
-  runs: Sequence[cell.CellRun], baselines: dict[str, str], axes: Sequence[str], summaries: dict[str, Any]
+  runs: Sequence[CellRun], baselines: Mapping[str, str], axes: Sequence[str], summaries: dict[str, Summary]
 ) -> pd.DataFrame:
   """The table.
 
@@ -63,7 +64,7 @@ def build(
     columns `kind`, `cell`, `status`, one for each axis, `seed`, the metrics, `steps`, `train_seconds`, `parameters`, `error`,
     `model_dir`, `evaluation`, `measured_on`, `train_command`, `eval_command`. The baselines' rows come first, their settings empty.
   """
-  rows = []
+  rows: list[Mapping[str, object]] = []
   for checkpoint, directory in baselines.items():
     label = _UNTRAINED if len(baselines) == 1 else f'{_UNTRAINED}: {checkpoint}'
     rows.append(
@@ -94,16 +95,9 @@ def build(
   whole = ['seed', 'steps', 'parameters']
   table[whole] = table[whole].astype('Int64')
   last = [
-    'steps',
-    'train_seconds',
-    'parameters',
-    'error',
-    'model_dir',
-    'evaluation',
-    'measured_on',
-    'train_command',
+    'steps', 'train_seconds', 'parameters', 'error', 'model_dir', 'evaluation', 'measured_on', 'train_command',
     'eval_command',
-  ]
+  ]  # fmt: skip
   first = ['kind', 'cell', 'status', *(name for name in axes if name != 'SEED'), 'seed']
   middle = [c for c in table if c not in {*first, *last, 'SEED'}]
   return table.reindex(columns=[*first, *middle, *last])
@@ -121,7 +115,7 @@ def caution(table: pd.DataFrame) -> str:
   )
 
 
-def _summary(directory: str, summaries: dict[str, Any]) -> dict[str, Any]:
+def _summary(directory: str, summaries: dict[str, Summary]) -> Summary:
   if directory not in summaries:
     summaries[directory] = {**summary(directory), 'measured_on': measured_on(directory)}
   return summaries[directory]

@@ -1,11 +1,35 @@
-"""Training batches."""
+"""Training batches, and the task or mixture that they are of."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from clu.data import dataset_iterator
 
+from robust_t5x.models.protocol import Vocabulary
 from robust_t5x.models.robust import RobustModel
 from robust_t5x.runtime import errors
+from seqio_tasks import suites
+
+
+def register(name: str, register_tasks: Sequence[Callable[..., Iterable[str]]], vocabulary: Vocabulary) -> str:
+  """Registers tasks and returns `name`, one of them; gin/t5x/ binds it, since T5X's data take no more than a name.
+
+  Args:
+    name: a mixture or task that the calls register.
+    register_tasks: calls that register the tasks, each given `vocabulary`.
+    vocabulary: the model's.
+
+  Raises:
+    UsageError: if none of them registers `name`; says which name is nearest.
+  """
+  import seqio
+
+  suites.register_all(register_tasks, vocabulary)
+  known = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
+  if name not in known:
+    raise errors.UsageError(
+      f'MIXTURE_OR_TASK_NAME: no task or mixture {name!r} is registered{errors.nearest(name, known)}'
+    )
+  return name
 
 
 def data_iterator(
@@ -22,11 +46,6 @@ def data_iterator(
   """
   import seqio
 
-  known = set(seqio.TaskRegistry.names()) | set(seqio.MixtureRegistry.names())
-  if name not in known:
-    raise errors.UsageError(
-      f'MIXTURE_OR_TASK_NAME: no task or mixture {name!r} is registered{errors.nearest(name, known)}'
-    )
   converter = model.FEATURE_CONVERTER_CLS(pack=False)
   converter.keep_truncated = True
   ds = seqio.get_dataset(

@@ -1,1 +1,7 @@
-"""TODO."""
+"""The instruction bank: phrasings of instructions as validated data, not code.
+
+`reading` has `Bank`, `read_banks` and `validate`, which reports all faults of bank files at once; `instruction` has
+`Instruction`, one phrasing of one task, and `BankError`. How an item goes into a phrasing's text is a `layouts.Layout`; `schema`
+is how files write it down, `templates` fills in named fields and compares texts, and `checks` looks for phrasings that stand
+twice or are both trained on and evaluated.
+"""

@@ -1,4 +1,4 @@
-"""Instructions: one phrasing of one task."""
+"""Instructions: one phrasing of one task, and the error that lists what is wrong with a bank of them."""
 
 from __future__ import annotations
 

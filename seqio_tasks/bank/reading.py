@@ -12,9 +12,8 @@ A bank file is YAML and holds one collection of phrasings of one role:
 The id of an instruction is "<collection>/<task>/<key>". A template holds named fields in braces
 and no other braces; there is no escape, since T5's vocabulary has no braces anyway. A phrasing that
 lists options, or asks for its answer in another form, is a mapping instead of a text, see
-`bank_schema`. Reading a bank reports every fault that it finds in one `BankError`, so that a file is
-mended in one go. Templates are read, filled in and compared by `templates`, whose functions stand
-here, too.
+`schema`. Reading a bank reports every fault that it finds in one `BankError`, so that a file is
+mended in one go.
 
 Imports neither TensorFlow nor seqio.
 """
@@ -22,7 +21,8 @@ Imports neither TensorFlow nor seqio.
 from __future__ import annotations
 
 import collections
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
 import itertools
 import os
 import pathlib
@@ -30,15 +30,16 @@ import pathlib
 import yaml
 
 from seqio_tasks.bank import checks, schema
-from seqio_tasks.bank import instruction as instruction_lib
 from seqio_tasks.bank.checks import Tokenizer
+from seqio_tasks.bank.instruction import NAME, ROLES, BankError, Instruction, make_instruction
 from seqio_tasks.bank.templates import similarity
 from seqio_tasks.errors import UserError
 
 _FILE_KEYS = ('family', 'collection', 'role', 'instructions', 'verbatim', 'blocks', 'derived')
 _REQUIRED_KEYS = ('family', 'collection', 'role', 'instructions')
 
-
+# Of the bank files that come with the package, those that "package" stands for; the mini suite brings its own.
+_PACKAGE_FAMILIES = ('general', 'bbl', 'bbh', 'lmentry', 'niv2')
 _BANKS_DIRECTORY = pathlib.Path(__file__).parents[1] / 'banks'
 # libyaml's loader is some ten times as fast, where PyYAML was built with it.
 _Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
@@ -47,7 +48,7 @@ _Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 class Bank:
   """An ordered collection of instructions with unique ids."""
 
-  def __init__(self, instructions: Iterable[instruction_lib.Instruction]):
+  def __init__(self, instructions: Iterable[Instruction]):
     """Takes instructions in order; BankError if an id stands twice or a role is unknown."""
     self._instructions = tuple(instructions)
     counts = collections.Counter(i.id for i in self._instructions)
@@ -55,12 +56,12 @@ class Bank:
       f'{id_}: the id stands {n} times; give each phrasing a key of its own' for id_, n in counts.items() if n > 1
     ]
     problems += [
-      f'{i.id}: unknown role {i.role!r}; use one of {", ".join(instruction_lib.ROLES)}'
+      f'{i.id}: unknown role {i.role!r}; use one of {", ".join(ROLES)}'
       for i in self._instructions
-      if i.role not in instruction_lib.ROLES
+      if i.role not in ROLES
     ]
     if problems:
-      raise instruction_lib.BankError(problems)
+      raise BankError(problems)
 
   @classmethod
   def from_files(
@@ -86,9 +87,7 @@ class Bank:
     paths = package_files(family)
     if not paths:
       families = sorted({path.stem.split('_')[0] for path in _BANKS_DIRECTORY.glob('*.yaml')})
-      raise instruction_lib.BankError(
-        [f'no bank file of the family {family!r} in {_BANKS_DIRECTORY}; there are {families}']
-      )
+      raise BankError([f'no bank file of the family {family!r} in {_BANKS_DIRECTORY}; there are {families}'])
     return cls.from_files(paths, fields)
 
   def select(
@@ -113,13 +112,13 @@ class Bank:
     """The tasks in order of first appearance."""
     return tuple(dict.fromkeys(i.task for i in self._instructions))
 
-  def __iter__(self) -> Iterator[instruction_lib.Instruction]:
+  def __iter__(self) -> Iterator[Instruction]:
     return iter(self._instructions)
 
   def __len__(self) -> int:
     return len(self._instructions)
 
-  def __getitem__(self, id_: str) -> instruction_lib.Instruction:
+  def __getitem__(self, id_: str) -> Instruction:
     for instruction in self._instructions:
       if instruction.id == id_:
         return instruction
@@ -139,6 +138,32 @@ def package_files(family: str) -> list[pathlib.Path]:
     *_BANKS_DIRECTORY.glob(f'{family}_*.yaml'),
   }
   return sorted(found)
+
+
+def read_banks(banks: Sequence[str]) -> Bank:
+  """The phrasings of the package ("package"), of bank files and of directories of them.
+
+  Raises:
+    BankError: if one is missing or faulty.
+  """
+  paths: list[pathlib.Path] = []
+  for entry in banks:
+    if entry == 'package':
+      paths += [path for family in _PACKAGE_FAMILIES for path in package_files(family)]
+    elif os.path.isdir(entry):
+      found = sorted(pathlib.Path(entry).glob('*.yaml'))
+      if not found:
+        raise BankError([f'{entry}: holds no .yaml file; name a directory of bank files'])
+      paths += found
+    else:
+      paths.append(pathlib.Path(entry))
+  return _read_files(tuple(map(str, paths)), tuple(p.stat().st_mtime_ns if p.is_file() else 0 for p in paths))
+
+
+@functools.lru_cache(maxsize=8)
+def _read_files(paths: tuple[str, ...], times: tuple[int, ...]) -> Bank:
+  del times  # part of the key, so that a changed file is read anew
+  return Bank.from_files(paths)
 
 
 def validate(
@@ -166,7 +191,7 @@ def validate(
     BankError: naming file, id, field and cure of every fault.
   """
   problems: list[str] = []
-  read: list[tuple[str, instruction_lib.Instruction]] = []  # (file, instruction)
+  read: list[tuple[str, Instruction]] = []  # (file, instruction)
   for path in paths:
     read.extend((str(path), i) for i in _read_file(str(path), fields, problems))
   if not read and not problems:
@@ -175,11 +200,11 @@ def validate(
   if vocabulary is not None:
     problems.extend(checks.token_clashes(read, vocabulary))
   if problems:
-    raise instruction_lib.BankError(problems)
+    raise BankError(problems)
   return Bank(i for _, i in read)
 
 
-def check_fields(bank: Iterable[instruction_lib.Instruction], fields: Mapping[str, Iterable[str]]) -> None:
+def check_fields(bank: Iterable[Instruction], fields: Mapping[str, Iterable[str]]) -> None:
   """BankError unless each template holds each of its task's fields once and no other.
 
   Instructions of tasks that `fields` does not name are passed over.
@@ -188,10 +213,10 @@ def check_fields(bank: Iterable[instruction_lib.Instruction], fields: Mapping[st
     f'{i.id}: {fault}' for i in bank if i.task in fields for fault in checks.field_faults(i, tuple(fields[i.task]))
   ]
   if problems:
-    raise instruction_lib.BankError(problems)
+    raise BankError(problems)
 
 
-def near_duplicates(bank: Iterable[instruction_lib.Instruction], threshold: float) -> list[tuple[str, str, float]]:
+def near_duplicates(bank: Iterable[Instruction], threshold: float) -> list[tuple[str, str, float]]:
   """Pairs of phrasings of one task that are at least `threshold` alike, most alike first.
 
   Args:
@@ -215,7 +240,7 @@ def near_duplicates(bank: Iterable[instruction_lib.Instruction], threshold: floa
   return sorted(pairs, key=lambda pair: -pair[2])
 
 
-def _read_file(path: str, fields, problems: list[str]) -> list[instruction_lib.Instruction]:
+def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:
   """Reads one file and appends its faults to `problems`."""
   try:
     loader = _Loader(pathlib.Path(path).read_text(encoding='utf-8'))
@@ -237,7 +262,7 @@ def _read_file(path: str, fields, problems: list[str]) -> list[instruction_lib.I
   for key in ('family', 'collection', 'role'):
     if key not in content and key != 'family' and _all_entries_have(key, content.get('instructions')):
       continue
-    if not (isinstance(content.get(key), str) and instruction_lib.NAME.fullmatch(content[key])):
+    if not (isinstance(content.get(key), str) and NAME.fullmatch(content[key])):
       problems.append(f'{path}: key {key!r} must be one word of letters, digits and _')
       content[key] = '?'
   defaults = {'collection': content.get('collection'), 'role': content.get('role')}
@@ -273,10 +298,10 @@ def _all_entries_have(key: str, tasks: object) -> bool:
 
 def _read_entry(
   task: object, key: object, entry: object, defaults: Mapping[str, str | None], shared: schema.SharedParts
-) -> tuple[list[str], instruction_lib.Instruction | None]:
+) -> tuple[list[str], Instruction | None]:
   """What is wrong with an entry, and the instruction if it can be made."""
   for name, value in (('task', task), ('key', key)):
-    if not (isinstance(value, str) and instruction_lib.NAME.fullmatch(value)):
+    if not (isinstance(value, str) and NAME.fullmatch(value)):
       return [f'{name} {value!r} must be one word of letters, digits and _; quote yes, no, numbers'], None
   faults: list[str] = []
   if not isinstance(entry, dict):
@@ -284,10 +309,10 @@ def _read_entry(
   values = {}
   for name in ('collection', 'role'):
     values[name] = entry.get(name, defaults[name])
-    if not isinstance(values[name], str) or (values[name] != '?' and not instruction_lib.NAME.fullmatch(values[name])):
+    if not isinstance(values[name], str) or (values[name] != '?' and not NAME.fullmatch(values[name])):
       faults.append(f'key {name!r} must be one word of letters, digits and _')
-  if not faults and values['role'] not in (*instruction_lib.ROLES, '?'):
-    faults.append(f'unknown role {values["role"]!r}; use one of {", ".join(instruction_lib.ROLES)}')
+  if not faults and values['role'] not in (*ROLES, '?'):
+    faults.append(f'unknown role {values["role"]!r}; use one of {", ".join(ROLES)}')
   source = entry.get('source', '')
   if not isinstance(source, str):
     faults.append(f"key 'source' is {source!r}; it must be text, in quotes")
@@ -296,7 +321,7 @@ def _read_entry(
     return faults, None
   if '?' in values.values():
     return faults, None
-  return faults, instruction_lib.make_instruction(
+  return faults, make_instruction(
     values['collection'], task, key, values['role'], layout.template, layout, source, shared.verbatim
   )
 

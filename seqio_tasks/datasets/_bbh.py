@@ -1,4 +1,4 @@
-"""BIG-Bench Hard."""
+"""BIG-Bench Hard as datasets, read from the instances that arXiv 2401.00595 publishes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import re
 
 from seqio_tasks.datasets import sources
 from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report, read_json, split_parts
-
-# BIG-Bench Hard and LMentry, in the form of Mizrahi et al. (2024).
 
 _LETTERED = re.compile(r'\(([A-Z])\) ?(.*)', re.DOTALL)
 
@@ -27,7 +25,7 @@ def bbh(
     directory: that holds <task>.json, or a folder instances with them.
     tasks: by default all that there are.
     train_percent: as in `bigbench`.
-    strict: see the module.
+    strict: see `datasets`.
 
   Returns:
     bbh_<task>. Fields are those of the instances, under the names in the file and in its templates.

@@ -1,4 +1,4 @@
-"""BIG-bench's JSON tasks."""
+"""BIG-bench's JSON tasks as datasets, a task's subtasks together."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ import pathlib
 from typing import Any
 
 from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report, read_json, split_parts
-
-# BIG-bench.
 
 
 def bigbench(
@@ -30,7 +28,7 @@ def bigbench(
     tasks: by default all that there are.
     train_percent: how many of a hundred examples, chosen by a hash of their text, make the split "train" and are
       missing from "test".
-    strict: see the module.
+    strict: see `datasets`.
 
   Returns:
     bigbench_<task>; the examples of its subtasks have ids that start with the subtask. Fields are question and

@@ -1,11 +1,4 @@
-"""Benchmarks as data: where their examples are, and which phrasings of the bank serve them.
-
-Every function here returns `Dataset`s without reading examples; these are read when a split is asked for. Examples are
-dictionaries of example_id, fields, gold and options, and where they matter gold_index (which option is right, where two
-read alike) and alternatives (what else is right).
-
-A row that cannot be used is left out, with a warning that names file and line; with strict=True it is an error.
-"""
+"""MMLU in its published CSV layout: a dataset for each subject, and one for all."""
 
 from __future__ import annotations
 
@@ -22,9 +15,6 @@ _MMLU_FIELDS = ('question', 'subject', 'domain')
 _MMLU_SPLITS = ('auxiliary_train', 'dev', 'val', 'test')
 
 
-# MMLU.
-
-
 def mmlu(
   directory: str | os.PathLike[str],
   subjects: Sequence[str] | None = None,
@@ -37,7 +27,7 @@ def mmlu(
     directory: that holds test/<subject>_test.csv, and dev/ and val/ where there are such.
     subjects: by default all that there are.
     all_subjects: whether there is also the dataset "mmlu_all" of all subjects together.
-    strict: see the module.
+    strict: see `datasets`.
 
   Returns:
     mmlu_<subject> for each subject, and mmlu_all. Fields are question and subject ("college biology").

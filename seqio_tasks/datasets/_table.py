@@ -1,4 +1,4 @@
-"""Examples from a CSV or JSON Lines file of one's own."""
+"""A CSV or JSON Lines file of one's own as a dataset."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def table(
     answer_is: "text", "letter" (A is the first option) or "number" (1 is the first option).
     split: the column with the split; by default all rows are the split "test".
     train_percent: as in `bigbench`, where there is no column with the split.
-    strict: see the module.
+    strict: see `datasets`.
 
   Returns:
     a list with the dataset. All other columns are its fields.

@@ -1,4 +1,4 @@
-"""What a source of examples is to the rest: datasets, their splits, and rows that cannot be used."""
+"""What a source of examples is to the rest: a `Dataset`, its examples, its splits, and rows that cannot be used."""
 
 from __future__ import annotations
 
@@ -10,32 +10,47 @@ import json
 import logging
 import os
 import pathlib
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from seqio_tasks.bank.instruction import Instruction
+from seqio_tasks.bank.layouts import Item
 from seqio_tasks.datasets import tables
 from seqio_tasks.errors import UserError
 
-
-def instance_files(directory: str | os.PathLike[str], tasks: Sequence[str] | None) -> dict[str, str]:
-  root = pathlib.Path(directory)
-  if (root / 'instances').is_dir():
-    root = root / 'instances'
-  paths = {path.stem: str(path) for path in sorted(root.glob('*.json'))}
-  if not paths:
-    raise DatasetError(f'{root}: holds no <task>.json; name the directory with the instances')
-  unknown = [t for t in tasks or () if t not in paths]
-  if unknown:
-    raise DatasetError(f'{root}: has no tasks {unknown}; there are {", ".join(paths)}')
-  return {t: paths[t] for t in tasks or paths}
-
+if TYPE_CHECKING:
+  import seqio
 
 Example = Mapping[str, Any]
+Reader = Callable[[], Sequence[Example]]
+
 _logger = logging.getLogger(__name__)
 _WARNINGS_SHOWN = 3
 
 
 class DatasetError(UserError):
   """Data that cannot be used; the message names file, line or field, and the cure."""
+
+
+@dataclasses.dataclass(frozen=True)
+class OwnPhrasings:
+  """Phrasings that come with a dataset and serve it in the place of a bank's.
+
+  They are made for it: each has a key of its own, all of them ask for the answer in one form and, where the dataset's
+  fields are known, each names every field once. So a task is named by a phrasing's key alone, and what falls short of
+  this is an error, not a phrasing that does not serve the dataset.
+
+  Attributes:
+    read: reads them.
+    observed: collections that names of tasks call observed, whatever the model was tuned on; results count them as
+      unobserved where it was tuned on none of them.
+    groups: role -> group that its phrasings are evaluated in, where that is not as for all others.
+    unnamed: the group that names of tasks leave out: <dataset>_eval.
+  """
+
+  read: Callable[[], Iterable[Instruction]]
+  observed: tuple[str, ...] = ()
+  groups: Mapping[str, str] = dataclasses.field(default_factory=dict)
+  unnamed: str = ''
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,15 +65,26 @@ class Dataset:
     metric: "exact_match" or "lmentry".
     parts: whether example ids start with a part, before a slash, that has a score of its own.
     fields: that every example has; phrasings that name another do not serve it. None if that is not known.
+    sizes: split -> number of its examples, where that is known without reading them.
+    splits_for: function of the model's vocabulary that gives the splits to train on, where they depend on it.
+    own: phrasings that come with it; None for those of the banks.
+    alignment: "paraphrases" for an observed phrasing and paraphrases of it; "held" for observed phrasings alone, half of
+      which are paraphrases of the other half, for an objective that holds the model to what it knew; "none".
+    tuning_rate: how much it counts in the tuning mixture; by default as `suites.register` says.
   """
 
   name: str
   benchmark: str
   bank_tasks: tuple[str, ...]
-  splits: Mapping[str, Callable[[], Sequence[Example]]]
+  splits: Mapping[str, Reader]
   metric: str = 'exact_match'
   parts: bool = False
   fields: tuple[str, ...] | None = None
+  sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
+  splits_for: Callable[[seqio.Vocabulary], Mapping[str, Reader]] | None = None
+  own: OwnPhrasings | None = None
+  alignment: Literal['paraphrases', 'held', 'none'] = 'paraphrases'
+  tuning_rate: float | None = None
 
 
 class Report:
@@ -80,7 +106,25 @@ class Report:
       _logger.warning('%s: %d rows are left out, %d are kept', where, self._faults, kept)
 
 
+def chosen(datasets: Iterable[Dataset | Sequence[Dataset]]) -> list[Dataset]:
+  """Datasets and lists of datasets as one list, as gin files give them."""
+  made: list[Dataset] = []
+  for entry in datasets:
+    made.extend([entry] if isinstance(entry, Dataset) else entry)
+  return made
+
+
+def item_of(example: Example) -> Item:
+  """An example as the item that layouts are filled in with."""
+  item = {**example['fields'], 'options': list(example['options']), 'answer': str(example['gold'])}
+  for name, key in (('answer_index', 'gold_index'), ('alternatives', 'alternatives')):
+    if key in example:
+      item[name] = example[key]
+  return item
+
+
 def read_json(path: str) -> Any:
+  """The content of a JSON file; DatasetError if it cannot be read."""
   try:
     return json.loads(tables.read_text(path))
   except tables.TableError as e:
@@ -89,9 +133,29 @@ def read_json(path: str) -> Any:
     raise DatasetError(f'{path}: is not JSON ({e}); fetch the file anew') from e
 
 
-def split_parts(
-  read: Callable[[], Sequence[Example]], train_percent: int
-) -> dict[str, Callable[[], Sequence[Example]]]:
+def instance_files(directory: str | os.PathLike[str], tasks: Sequence[str] | None) -> dict[str, str]:
+  """Task -> file of BIG-Bench Hard and LMentry, as arXiv 2401.00595 publishes them.
+
+  Args:
+    directory: that holds <task>.json, or a folder instances with them.
+    tasks: by default all that there are.
+
+  Raises:
+    DatasetError: if the directory holds no task, or one is unknown.
+  """
+  root = pathlib.Path(directory)
+  if (root / 'instances').is_dir():
+    root = root / 'instances'
+  paths = {path.stem: str(path) for path in sorted(root.glob('*.json'))}
+  if not paths:
+    raise DatasetError(f'{root}: holds no <task>.json; name the directory with the instances')
+  unknown = [t for t in tasks or () if t not in paths]
+  if unknown:
+    raise DatasetError(f'{root}: has no tasks {unknown}; there are {", ".join(paths)}')
+  return {t: paths[t] for t in tasks or paths}
+
+
+def split_parts(read: Reader, train_percent: int) -> dict[str, Reader]:
   """The splits "train" and "test" of examples that come in one piece."""
   if not 0 <= train_percent < 100:
     raise DatasetError(f'train_percent is {train_percent}; give 0 to 99')
@@ -100,7 +164,7 @@ def split_parts(
   return {split: functools.partial(_part, read, train_percent, split == 'train') for split in ('train', 'test')}
 
 
-def _part(read: Callable[[], Sequence[Example]], percent: int, train: bool) -> tuple[Example, ...]:
+def _part(read: Reader, percent: int, train: bool) -> tuple[Example, ...]:
   return tuple(e for e in read() if (_bucket(e) < percent) == train)
 
 
@@ -108,11 +172,3 @@ def _bucket(example: Example) -> int:
   """0 to 99, by the example's text, so that doubled examples fall into one split."""
   text = json.dumps([example['fields'], sorted(example['options'])], sort_keys=True)
   return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], 'big') % 100
-
-
-def chosen(datasets: Iterable[Dataset | Sequence[Dataset]]) -> list[Dataset]:
-  """Datasets and lists of datasets as one list, as gin files give them."""
-  made: list[Dataset] = []
-  for entry in datasets:
-    made.extend([entry] if isinstance(entry, Dataset) else entry)
-  return made

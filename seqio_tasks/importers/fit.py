@@ -9,13 +9,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import itertools
-import os.path
 from typing import Any
 
-from seqio_tasks.bank.layouts import Answer, Block, Derivation, FewShot, Layout, LayoutError
+from seqio_tasks.bank.layouts import Answer, Block, FewShot, Layout, LayoutError
 from seqio_tasks.importers.symbols import Symbol, Unsupported, parts_of
-
-Token = str | Symbol  # one character or a symbol
+from seqio_tasks.importers.templating import Names, Token, answer_form, tokens_of, write_template
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,25 +35,6 @@ class Probe:
   label_space: Sequence[Any]
 
 
-class Names:
-  """Names for the derived fields of one task."""
-
-  def __init__(self):
-    self.derived: dict[str, Derivation] = {}
-
-  def of(self, symbol: Symbol) -> str:
-    """The name of a field."""
-    if not symbol.detail:
-      return symbol.value
-    derivation = Derivation(symbol.value, symbol.detail)
-    for name, known in self.derived.items():
-      if known == derivation:
-        return name
-    name = f'{symbol.value}_part_{len(self.derived) + 1}'
-    self.derived[name] = derivation
-    return name
-
-
 def fit(zero_shot: Sequence[Probe], few_shot: Sequence[Probe], names: Names) -> Layout:
   """The layout that gives what all probes gave.
 
@@ -72,7 +51,7 @@ def fit(zero_shot: Sequence[Probe], few_shot: Sequence[Probe], names: Names) -> 
   if zero_shot:
     probe = max(zero_shot, key=lambda p: p.options)
     answer = _answer(zero_shot)
-    template = _template(_tokens(probe.input_text), 'item', blocks, names, answer, probe.options)
+    template = write_template(tokens_of(probe.input_text), 'item', blocks, names, answer, probe.options)
   form = None
   if few_shot:
     form = _few_shot(few_shot, blocks, names)
@@ -109,212 +88,9 @@ def _variants(layout: Layout) -> Iterable[Layout]:
     )
 
 
-# Templates.
-
-
-def _tokens(text: Any) -> list[Token]:
-  return [token for part in parts_of(text) for token in ([part] if isinstance(part, Symbol) else part)]
-
-
-def _index(tokens: Sequence[Token], position: int) -> int | None:
-  """Which option a token stands for."""
-  token = tokens[position]
-  if not isinstance(token, Symbol):
-    return None
-  if token.kind in ('option', 'label'):
-    return token.value
-  if token.kind == 'number':
-    for later in tokens[position + 1 :]:
-      if isinstance(later, Symbol):
-        return token.value - 1 if later.kind == 'option' and later.value == token.value - 1 else None
-  return None
-
-
-def _template(
-  tokens: Sequence[Token],
-  owner: str | int,
-  blocks: dict[str, Block],
-  names: Names,
-  answer: Answer | None,
-  options: int,
-  number: int | None = None,
-) -> str:
-  """Writes tokens as a template, and the lists of options in it as blocks."""
-  pieces: list[str] = []
-  position = 0
-  while position < len(tokens):
-    found = _block(tokens, position, owner, names, answer, options) if _index(tokens, position) == 0 else None
-    if found is None:
-      pieces.append(_piece(tokens[position], owner, names, answer, number))
-      position += 1
-      continue
-    block, position = found
-    rest = tokens[position:]
-    before = ''.join(itertools.takewhile(lambda p: len(p) == 1, reversed(pieces)))[::-1]
-    after = ''.join(itertools.takewhile(lambda t: isinstance(t, str), rest))
-    block, left, right = _widen(block, before, after)
-    if left:
-      del pieces[len(pieces) - left :]
-    pieces.append('{' + _name_of(block, blocks) + '}')
-    position += right
-  return ''.join(pieces)
-
-
-def _block(
-  tokens: Sequence[Token],
-  start: int,
-  owner: str | int,
-  names: Names,
-  answer: Answer | None,
-  options: int,
-) -> tuple[Block, int] | None:
-  """The list of options that starts at a position, and where it ends; None if it is none."""
-  units: list[tuple[int, int]] = []  # first and last position of each option's tokens
-  for position in range(start, len(tokens)):
-    index = _index(tokens, position)
-    if index is None:
-      continue
-    if index == len(units) - 1:
-      units[-1] = (units[-1][0], position)
-    elif index == len(units):
-      units.append((position, position))
-    else:
-      break
-  if len(units) < 2:
-    return None
-
-  def text(part: Sequence[Token]) -> str | None:
-    try:
-      return ''.join(_piece(t, owner, names, answer, None) for t in part)
-    except Unsupported:
-      return None
-
-  items = set()
-  style, source, python = 'upper', None, False
-  for first, last in units:
-    pieces = []
-    for position in range(first, last + 1):
-      token = tokens[position]
-      if _index(tokens, position) is None:
-        pieces.append(text([token]))
-      elif token.kind == 'option':
-        python = python or ('python',) in token.detail
-        source = token.owner
-        pieces.append('{option}')
-      else:
-        style = 'numbers' if token.kind == 'number' else token.detail[0]
-        pieces.append('{label}')
-    if None in pieces:
-      return None
-    items.add(''.join(pieces))
-  separators = [text(tokens[a[1] + 1 : b[0]]) for a, b in itertools.pairwise(units)]
-  if len(items) != 1 or None in separators or len(set(separators[:-1])) > 1:
-    return None
-  last = separators[-1] if len(separators) > 1 and separators[-1] != separators[0] else None
-  of = 'own'
-  if source is not None and source != owner:
-    of = 'item' if source == 'item' else 'example'
-  limit = len(units) if len(units) < options else None
-  return Block(items.pop(), separators[0], last, style, limit, of, python=python), units[-1][1] + 1
-
-
-def _widen(block: Block, before: str, after: str) -> tuple[Block, int, int]:
-  """Moves what surrounds every option, such as quotes, from the text around a block into its items.
-
-  Returns:
-    the block and how many characters of `before` and `after` it now holds.
-  """
-  separators = [block.separator] + ([block.last_separator] if block.last_separator is not None else [])
-  left = os.path.commonprefix([text[::-1] for text in (before, *separators)])[::-1]
-  left = left[max(left.rfind(c) for c in ' \n\t}') + 1 :]
-  separators = [s[: len(s) - len(left)] for s in separators]
-  right = os.path.commonprefix([after, *separators])
-  ends = [right.find(c) for c in ' \n\t{,' if c in right]
-  right = right[: min(ends)] if ends else right
-  separators = [s[len(right) :] for s in separators]
-  if not all(separators):  # an item without anything between it and the next would be hard to read
-    right = ''
-    separators = [block.separator] + ([block.last_separator] if block.last_separator is not None else [])
-    separators = [s[: len(s) - len(left)] for s in separators]
-    if not all(separators):
-      return block, 0, 0
-  last = separators[1] if len(separators) > 1 else None
-  return (
-    dataclasses.replace(block, item=left + block.item + right, separator=separators[0], last_separator=last),
-    len(left),
-    len(right),
-  )
-
-
-def _name_of(block: Block, blocks: dict[str, Block]) -> str:
-  for name, known in blocks.items():
-    if known == block:
-      return name
-  base = 'options' if '{option}' in block.item else 'labels'
-  name = base if base not in blocks else f'{base}_{sum(n.startswith(base) for n in blocks) + 1}'
-  blocks[name] = block
-  return name
-
-
-def _piece(token: Token, owner: str | int, names: Names, answer: Answer | None, number: int | None) -> str:
-  """A token outside of a list of options."""
-  if isinstance(token, str):
-    return {'{': '{brace_open}', '}': '{brace_close}'}.get(token, token)
-  if token.kind == 'label':
-    return chr(ord('A' if token.detail == ('upper',) else 'a') + token.value)
-  if token.kind == 'number':
-    return '{number}' if token.value == number else str(token.value)
-  if token.kind == 'missing':
-    raise Unsupported(f'{token.value} is missing, which holds a part of the text')
-  prefix = ''
-  if token.owner != owner:
-    if owner == 'item' or token.owner != 'item' or token.kind != 'field' or token.detail:
-      raise Unsupported(f'the text of {owner} holds the {token.kind} of {token.owner}')
-    prefix = 'item_'
-  match token.kind:
-    case 'field':
-      return '{' + prefix + names.of(token) + '}'
-    case 'count':
-      return '{n_options}'
-    case 'count_word':
-      return '{n_options_word}'
-    case 'option':
-      return '{option_' + str(token.value + 1) + '}'
-    case 'answer' | 'answer_label' | 'mapped':
-      if answer is None or _answer_form([token]) != dataclasses.replace(answer, label_form=None, label_space=None):
-        raise Unsupported('the text shows the answer in another form than the one that is asked for')
-      return '{answer}'
-  raise Unsupported(f'a {token.kind} stands in the text')
-
-
-# Answers.
-
-
-def _answer_form(parts: Sequence[str | Symbol]) -> Answer:
-  """The form of an answer that is written so."""
-  symbols = [p for p in parts if isinstance(p, Symbol)]
-  if len(symbols) != 1:
-    raise Unsupported(f'the answer {parts} is not one option or label')
-  symbol = symbols[0]
-  name = '{label}' if symbol.kind == 'answer_label' else '{option}'
-  form = ''.join(p if isinstance(p, str) else name for p in parts)
-  match symbol.kind:
-    case 'answer':
-      return Answer(form)
-    case 'answer_label':
-      return Answer(form, symbol.detail[0])
-    case 'mapped' if symbol.detail[0] != 'by index':
-      return Answer(form, mapping=symbol.detail)
-    case 'option':
-      return Answer(form, index=symbol.value)
-    case 'label':
-      return Answer(form.replace('{option}', '{label}'), symbol.detail[0], index=symbol.value)
-  raise Unsupported(f'the answer is a {symbol.kind}')
-
-
 def _answer(probes: Sequence[Probe]) -> Answer:
   """The form of the answer and its label space."""
-  forms = {_answer_form(parts_of(p.output_text)) for p in probes}
+  forms = {answer_form(parts_of(p.output_text)) for p in probes}
   if len(forms) != 1:
     raise Unsupported('the form of the answer depends on the number of options')
   answer = forms.pop()
@@ -350,14 +126,11 @@ def _label_form(label: Any, index: int) -> tuple[str, str | None]:
   return form, symbols[0].detail[0] if labelled else None
 
 
-# Few-shot forms.
-
-
 def _few_shot(probes: Sequence[Probe], blocks: dict[str, Block], names: Names) -> FewShot:
   even = [p for p in probes if set(p.example_options) == {p.options}]
   most = max(p.options for p in even)
   one, two = ([p for p in even if p.options == most and len(p.example_options) == n][0] for n in (1, 2))
-  first, second = _tokens(one.input_text), _tokens(two.input_text)
+  first, second = tokens_of(one.input_text), tokens_of(two.input_text)
   length = len(second) - len(first)
   cuts = [p for p in range(len(first) - length + 1) if length > 0 and _repeats(first, second, p, length)]
   if not cuts:
@@ -367,14 +140,14 @@ def _few_shot(probes: Sequence[Probe], blocks: dict[str, Block], names: Names) -
   answer = _answer(probes)
   parts = first[:cut], first[cut : cut + length], first[cut + length :]
   shown = [t for t in parts[1] if isinstance(t, Symbol) and t.kind in ('answer', 'answer_label', 'mapped')]
-  forms = {_answer_form([t]) for t in shown if t.owner == 0}
+  forms = {answer_form([t]) for t in shown if t.owner == 0}
   if len(forms) > 1:
     raise Unsupported('an example shows its answer in several forms')
   example_answer = forms.pop() if forms else Answer()
   return FewShot(
-    _template(parts[0], 'item', blocks, names, answer, most),
-    _template(parts[1], 0, blocks, names, example_answer, most, number=1),
-    _template(parts[2], 'item', blocks, names, answer, most),
+    write_template(parts[0], 'item', blocks, names, answer, most),
+    write_template(parts[1], 0, blocks, names, example_answer, most, number=1),
+    write_template(parts[2], 'item', blocks, names, answer, most),
     example_answer,
     answer,
   )
@@ -396,9 +169,6 @@ def _follows(a: Token, b: Token) -> bool:
   if a.kind == b.kind == 'number':
     return b.value == a.value + 1
   return a.owner == 0 and b == dataclasses.replace(a, owner=1)
-
-
-# Checks.
 
 
 def _difference(layout: Layout, probe: Probe, names: Names) -> str | None:

@@ -16,9 +16,10 @@ from typing import Any
 from seqio_tasks.bank.instruction import Instruction, make_instruction
 from seqio_tasks.bank.layouts import Layout
 from seqio_tasks.importers import LeftOut, Part, SourceError
-from seqio_tasks.importers.fit import Names, Probe, fit
+from seqio_tasks.importers.fit import Probe, fit
 from seqio_tasks.importers.interpreter import Interpreter
 from seqio_tasks.importers.symbols import Raised, Symbol, Text, Unsupported
+from seqio_tasks.importers.templating import Names
 
 # Numbers of options that are tried; code that wants another number raises.
 _OPTION_COUNTS = (2, 3, 4, 5, 6, 7, 11)

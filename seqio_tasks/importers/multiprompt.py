@@ -12,7 +12,8 @@ import pathlib
 from seqio_tasks.bank.instruction import make_instruction
 from seqio_tasks.bank.layouts import STYLES, Block, Layout
 from seqio_tasks.bank.templates import parse_template
-from seqio_tasks.datasets import lmentry_files
+from seqio_tasks.datasets.lmentry_phrasings import read_rows, role
+from seqio_tasks.datasets.sources import DatasetError
 from seqio_tasks.importers import LeftOut, Part, SourceError
 
 _LISTS = {'words': ('[{words}]', 'listed_words')}
@@ -42,11 +43,10 @@ def _part(path: pathlib.Path, benchmark: str) -> Part:
   task = f'{benchmark}_{path.stem}'
   instructions, left_out = [], []
   try:
-    rows = lmentry_files.read_phrasing_rows(path, lambda index, fault: left_out.append(LeftOut(task, index, '', fault)))
-  except lmentry_files.LmentryError as e:
+    rows = read_rows(path, lambda index, fault: left_out.append(LeftOut(task, index, '', fault)))
+  except DatasetError as e:
     raise SourceError(str(e)) from e
   for index, method, text, correct in rows:
-    role = 'incorrect' if not correct else 'default' if method == 'default' else 'evaluation'
     for listed, name in _LISTS.values():
       text = text.replace(listed, f'[{{{name}}}]')
     blocks: dict[str, Block] = {}
@@ -59,7 +59,14 @@ def _part(path: pathlib.Path, benchmark: str) -> Part:
       blocks['options'] = STYLES['letters_parenthesised']
     instructions.append(
       make_instruction(
-        'multiprompt', task, f'p{index:03}', role, text, Layout(text, blocks), source=str(index), verbatim=True
+        'multiprompt',
+        task,
+        f'p{index:03}',
+        role(method, correct),
+        text,
+        Layout(text, blocks),
+        source=str(index),
+        verbatim=True,
       )
     )
   return Part(task, tuple(instructions), tuple(left_out))

@@ -24,6 +24,23 @@ from seqio_tasks.mini.vocabulary import everyday_words
 
 Example = dict[str, Any]
 
+# Task -> the fields of its examples.
+FIELDS: dict[str, tuple[str, ...]] = {
+  'first_word': ('sentence',),
+  'last_word': ('sentence',),
+  'word_after': ('sentence', 'query'),
+  'word_before': ('sentence', 'query'),
+  'first_letter': ('word',),
+  'last_letter': ('word',),
+  'more_letters': ('word1', 'word2'),
+  'less_letters': ('word1', 'word2'),
+  'first_alphabetically': ('word1', 'word2'),
+  'bigger_number': ('n1', 'n2'),
+  'smaller_number': ('n1', 'n2'),
+  'count_words': ('sentence',),
+  'odd_one_out': ('words',),
+}
+TASKS = tuple(FIELDS)
 SPLITS = ('train', 'validation', 'test')
 _MIXED_SHARE = 0.7  # of the examples that may hold any word, where more words are given
 _ENDINGS = ('s', 'ed', 'ing', 'er', 'ly', 'ness', 'y', 'able')
@@ -66,7 +83,7 @@ def generate(task: str, split: str, num_examples: int, seed: int = 0, more_words
     examples with example_id, fields (name -> text), gold and options (empty where answers are open).
 
   Raises:
-    ValueError: for an unknown task or split, or if the split has fewer different examples than asked for.
+    UserError: for an unknown task or split, or if the split has fewer different examples than asked for.
   """
   if task not in TASKS:
     raise UserError(f'unknown task {task!r} of the mini suite; choose among {", ".join(TASKS)}')
@@ -264,5 +281,3 @@ _DRAW: dict[str, Callable[[np.random.Generator, Source], tuple[dict[str, str], s
 
 # Task -> place of the letter that it asks for.
 _LETTER_OF_WORD = {'first_letter': 0, 'last_letter': -1}
-
-TASKS = (*_DRAW, *_LETTER_OF_WORD)

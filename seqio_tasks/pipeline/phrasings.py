@@ -4,10 +4,10 @@ All of it is TensorFlow ops without Python callbacks, and all randomness comes f
 under seeds that are elements of the dataset, so that an iterator can be saved and restored.
 TensorFlow and seqio are imported when a preprocessor runs, not with this module.
 
-The preprocessors take the examples of `registration.register_examples_task`, whose features are
-strings: example_id, one "fields/<name>" for each text that the templates name, and golds [A], options [A]
-(JSON), option_list [A] (the same options, separated) and alternatives [A] (JSON) for each form of the answer. They are dataclasses with the attributes `sequence_length` and
-`output_features`, which seqio sets.
+The preprocessors take what `examples.as_dataset` makes, whose features are strings: example_id, one
+"fields/<name>" for each text that the templates name, and golds [A], options [A] (JSON), option_list [A]
+(the same options, separated) and alternatives [A] (JSON) for each form of the answer. They are
+dataclasses with the attributes `sequence_length` and `output_features`, which seqio sets.
 
 Shape letters: A forms of the answer, C options, K phrasings, T input tokens, L target tokens,
 N templates, S segments, F fields.
@@ -20,8 +20,8 @@ from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from seqio_tasks.bank import instruction
-from seqio_tasks.bank import templates as templates_lib
+from seqio_tasks.bank.instruction import Instruction
+from seqio_tasks.bank.templates import parse_template
 from seqio_tasks.errors import UserError
 from seqio_tasks.pipeline import flattening
 
@@ -69,7 +69,7 @@ def compile_templates(templates: Sequence[str]) -> TemplateTable:
   """Cuts templates into a table; ValueError if there is none or one is malformed."""
   if not templates:
     raise UserError('no template to compile; give at least one')
-  parsed = [templates_lib.parse_template(template) for template in templates]
+  parsed = [parse_template(template) for template in templates]
   names = tuple(dict.fromkeys(name for pairs in parsed for _, name in pairs if name))
   index = {'': 0} | {name: i + 1 for i, name in enumerate(names)}
   width = max(len(pairs) for pairs in parsed)
@@ -262,8 +262,8 @@ def _render_all(flat: flattening.FlatPhrasings, dataset: tf.data.Dataset) -> tf.
 
 def stack_phrasings(
   num_phrasings: int,
-  canonical: Iterable[instruction.Instruction],
-  paraphrases: Iterable[instruction.Instruction] = (),
+  canonical: Iterable[Instruction],
+  paraphrases: Iterable[Instruction] = (),
 ) -> StackPhrasings:
   """Preprocessor for training: K phrasings of each example, one canonical and K - 1 paraphrases.
 
@@ -303,7 +303,7 @@ def stack_phrasings(
 
 
 def expand_phrasings(
-  instructions: Iterable[instruction.Instruction], examples: Sequence[Mapping[str, Any]] = ()
+  instructions: Iterable[Instruction], examples: Sequence[Mapping[str, Any]] = ()
 ) -> ExpandPhrasings:
   """Preprocessor for evaluation: each example under every instruction, one after the other.
 
@@ -319,13 +319,11 @@ def expand_phrasings(
   return ExpandPhrasings(_checked(instructions, examples))
 
 
-def rank_options(
-  instructions: Iterable[instruction.Instruction], examples: Sequence[Mapping[str, Any]] = ()
-) -> RankOptions:
+def rank_options(instructions: Iterable[Instruction], examples: Sequence[Mapping[str, Any]] = ()) -> RankOptions:
   """Preprocessor for rank classification: each example under every instruction with each option as target.
 
   Beside the features of `expand_phrasings` it makes idx [2] int32 (number of the example and instruction, number of
-  the option) and is_correct [] bool, from which `registration.rank_accuracy` finds the option that scores best.
+  the option) and is_correct [] bool, from which `seqio_metrics.rank_accuracy` finds the option that scores best.
 
   Args:
     instructions: at least one, all for the same examples.
@@ -334,9 +332,7 @@ def rank_options(
   return RankOptions(_checked(instructions, examples))
 
 
-def _checked(
-  instructions: Iterable[instruction.Instruction], examples: Sequence[Mapping[str, Any]]
-) -> flattening.FlatPhrasings:
+def _checked(instructions: Iterable[Instruction], examples: Sequence[Mapping[str, Any]]) -> flattening.FlatPhrasings:
   instructions = tuple(instructions)
   if not instructions:
     raise UserError('there is no instruction to evaluate under; give at least one')
@@ -344,7 +340,7 @@ def _checked(
   return flattening.flatten(instructions, examples)
 
 
-def _check_unique(instructions: Sequence[instruction.Instruction]) -> None:
+def _check_unique(instructions: Sequence[Instruction]) -> None:
   counts = collections.Counter(i.id for i in instructions)
   repeated = sorted(id_ for id_, n in counts.items() if n > 1)
   if repeated:

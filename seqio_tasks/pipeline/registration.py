@@ -1,41 +1,27 @@
-"""Registers SeqIO tasks and mixtures, by explicit calls that may be repeated.
+"""Registers SeqIO tasks and mixtures, by explicit calls that may be repeated, and finds them again.
 
 Nothing is registered on import. Registering a name again with the same content does nothing; with
 other content it is an error, since two parts of a program would then mean different things by it.
+What is known of a task stands on the task itself: what is taken out of SeqIO's registries is gone.
 TensorFlow and seqio are imported by the functions, not with this module.
-
-Names of the mini suite, for each of its tasks:
-  mini_<task>_tuning       observed phrasings, one for each example: instruction tuning
-  mini_<task>_alignment    an observed phrasing and paraphrases of it: training of the adapter
-  mini_<task>_resampling   one of all these phrasings for each example, drawn anew in every epoch
-  mini_<task>_eval_<group> every example under every phrasing of a group, see `MINI_GROUPS`
-  mini_<task>__<key>       every example under one evaluation phrasing
-and the mixtures mini_tuning, mini_alignment, mini_resampling and mini_eval_<group> over all tasks.
 """
 
 from __future__ import annotations
 
-import collections
 from collections.abc import Callable, Iterable, Mapping, Sequence
-import dataclasses
-import functools
-import hashlib
-import itertools
-import json
 import logging
 from typing import TYPE_CHECKING, Any
 
-from seqio_tasks.bank import instruction, layouts
+from seqio_tasks.bank.instruction import Instruction
+from seqio_tasks.bank.layouts import Item
 from seqio_tasks.errors import UserError
-from seqio_tasks.pipeline import flattening, phrasings, seqio_metrics
+from seqio_tasks.pipeline import phrasings, seqio_metrics
+from seqio_tasks.pipeline.evaluation import EvaluationTask, Examples
+from seqio_tasks.pipeline.examples import as_dataset, identity
 
 if TYPE_CHECKING:
   import seqio
   import tensorflow as tf
-
-
-Example = Mapping[str, Any]
-Examples = Sequence[Example] | Callable[[], Sequence[Example]]
 
 
 # Seqio shuffles after preprocessing, in a buffer that is saved with the iterator. The source
@@ -44,32 +30,7 @@ _SHUFFLE_BUFFER_SIZE = 256
 
 
 class RegistrationError(UserError):
-  """A task or mixture cannot be registered; the message names it and the cure."""
-
-
-@dataclasses.dataclass(frozen=True)
-class EvaluationTask:
-  """What a flat evaluation task holds.
-
-  Attributes:
-    name: of the SeqIO task.
-    dataset: e.g. "mini_first_word"; tasks of one dataset differ in their phrasings only.
-    group: of its phrasings, e.g. "observed".
-    instructions: the phrasings.
-    examples: shown before each example; empty for zero-shot tasks.
-  """
-
-  name: str
-  dataset: str
-  group: str
-  instructions: tuple[instruction.Instruction, ...]
-  examples: tuple[layouts.Item, ...] = ()
-
-
-_CONTENTS: dict[str, Any] = {}  # name -> what it was registered with, to compare
-_EVALUATION_TASKS: dict[str, EvaluationTask] = {}
-_EVALUATION_EXAMPLES: dict[str, dict[str, Examples]] = {}
-_EVALUATION_OF_MIXTURE: dict[str, tuple[str, ...]] = {}
+  """A task or mixture cannot be registered, or is not; the message names it and the cure."""
 
 
 def register_examples_task(
@@ -79,19 +40,20 @@ def register_examples_task(
   preprocessor: phrasings.StackPhrasings | phrasings.ExpandPhrasings | phrasings.RankOptions,
   num_input_examples: Mapping[str, int] | None = None,
   metric_fns: Sequence[Callable[..., Mapping[str, float]]] = (),
+  evaluation: EvaluationTask | None = None,
 ) -> str:
   """Registers a task over examples that are held in memory.
 
   Args:
     name: of the task.
     examples_by_split: for each split a list of examples, or a function without arguments that
-      returns one and is called when the split is read. An example is a dictionary of example_id,
-      fields (name -> text), gold and options.
+      returns one and is called when the split is read; see `datasets`.
     vocabulary: of inputs and targets.
     preprocessor: made by `phrasings.stack_phrasings` (inputs of rank 2), `expand_phrasings` or `rank_options`.
     num_input_examples: number of examples of each split; needed for splits given by a function,
       so that SeqIO knows it, otherwise counted.
     metric_fns: functions of (targets, predictions), both lists of decoded strings.
+    evaluation: what a flat evaluation task holds, for `evaluation_task`.
 
   Returns:
     the name.
@@ -102,15 +64,18 @@ def register_examples_task(
   import seqio
   import tensorflow as tf
 
+  from seqio_tasks.pipeline import providers
+
   counts = {split: len(examples) for split, examples in examples_by_split.items() if not callable(examples)} | dict(
     num_input_examples or {}
   )
   content = (
-    tuple((split, _describe(examples)) for split, examples in examples_by_split.items()),
+    tuple((split, identity(examples)) for split, examples in examples_by_split.items()),
     vocabulary,
     preprocessor,
     tuple(sorted(counts.items())),
     tuple(metric_fns),
+    evaluation,
   )
   if _is_registered(name, content, seqio.TaskRegistry):
     return name
@@ -120,7 +85,7 @@ def register_examples_task(
   def dataset_fn(split: str, shuffle_files: bool, seed: int | None = None) -> tf.data.Dataset:
     examples = examples_by_split[split]
     examples = examples() if callable(examples) else examples
-    return _dataset(f'{name}:{split}', examples, preprocessor.flat, shuffle_files, seed, ranked)
+    return as_dataset(f'{name}:{split}', examples, preprocessor.flat, shuffle_files, seed, ranked)
 
   stacked = isinstance(preprocessor, phrasings.StackPhrasings)
   ranked = isinstance(preprocessor, phrasings.RankOptions)
@@ -141,9 +106,49 @@ def register_examples_task(
     postprocess_fn=seqio_metrics.option_score_target if ranked else seqio_metrics.gold_or_prediction,
     metric_fns=list(metric_fns),
     shuffle_buffer_size=_SHUFFLE_BUFFER_SIZE,
+    task_cls=providers.ExamplesTask,
+    content=content,
+    evaluation=evaluation,
   )
-  _CONTENTS[name] = content
   return name
+
+
+def register_evaluation_task(
+  name: str,
+  dataset: str,
+  group: str,
+  instructions: Iterable[Instruction],
+  examples_by_split: Mapping[str, Examples],
+  vocabulary: seqio.Vocabulary,
+  num_input_examples: Mapping[str, int] | None = None,
+  metric_fns: Sequence[Callable[..., Mapping[str, float]]] = (seqio_metrics.exact_match,),
+  examples: Sequence[Item] = (),
+) -> str:
+  """Registers a flat evaluation task: every example under every instruction.
+
+  Args:
+    name: of the task.
+    dataset: name that its results go by.
+    group: of the instructions, e.g. "observed".
+    instructions: of one task of the bank.
+    examples_by_split: see `register_examples_task`.
+    vocabulary: of inputs and targets.
+    num_input_examples: see `register_examples_task`.
+    metric_fns: see `register_examples_task`.
+    examples: shown before each example, in the few-shot form.
+
+  Returns:
+    the name.
+
+  Raises:
+    RegistrationError: if the name is taken by other content.
+  """
+  instructions = tuple(instructions)
+  evaluation = EvaluationTask(name, dataset, group, instructions, tuple(examples), dict(examples_by_split))
+  preprocessor = phrasings.expand_phrasings(instructions, examples)
+  return register_examples_task(
+    name, examples_by_split, vocabulary, preprocessor, num_input_examples, metric_fns, evaluation
+  )
 
 
 def register_mixture(
@@ -169,187 +174,79 @@ def register_mixture(
   """
   import seqio
 
+  from seqio_tasks.pipeline import providers
+
   if not tasks:
     raise RegistrationError(f'mixture {name!r} has no task; name at least one')
   tasks = tuple(tasks)
   evaluation = tasks if evaluation_tasks is None else tuple(evaluation_tasks)
   weights = tuple((rates or {}).get(task, 1.0) for task in tasks)
-  if not _is_registered(name, (tasks, evaluation, weights), seqio.MixtureRegistry):
-    seqio.MixtureRegistry.add(name, list(zip(tasks, weights, strict=True)))
-    _CONTENTS[name] = (tasks, evaluation, weights)
-  _EVALUATION_OF_MIXTURE[name] = evaluation
+  content = (tasks, evaluation, weights)
+  if not _is_registered(name, content, seqio.MixtureRegistry):
+    seqio.MixtureRegistry.add(
+      name,
+      list(zip(tasks, weights, strict=True)),
+      mixture_cls=providers.ExamplesMixture,
+      content=content,
+      evaluation_tasks=evaluation,
+    )
   return name
 
 
-def evaluation_tasks(mixture_name: str) -> list[str]:
+def evaluation_tasks(name: str) -> list[str]:
   """The flat tasks that a registered mixture, or a flat task by itself, is evaluated by.
 
-  For a training mixture of the mini suite these are the tasks of all groups.
+  For a mixture to train on these are the tasks of all groups.
 
   Raises:
     RegistrationError: if the name is unknown.
   """
-  if mixture_name in _EVALUATION_OF_MIXTURE:
-    return list(_EVALUATION_OF_MIXTURE[mixture_name])
-  if mixture_name in _EVALUATION_TASKS:
-    return [mixture_name]
+  import seqio
+
+  from seqio_tasks.pipeline import providers
+
+  if name in seqio.MixtureRegistry.names():
+    mixture = seqio.MixtureRegistry.get(name)
+    if isinstance(mixture, providers.ExamplesMixture):
+      return list(mixture.evaluation_tasks)
+  if _evaluation(name) is not None:
+    return [name]
   raise RegistrationError(
-    f'no mixture or evaluation task {mixture_name!r} is registered; register it first, the '
-    f'mixtures are {sorted(_EVALUATION_OF_MIXTURE)}'
+    f'no mixture or evaluation task {name!r} is registered; register it first, the '
+    f'mixtures are {sorted(seqio.MixtureRegistry.names())}'
   )
 
 
 def evaluation_task(name: str) -> EvaluationTask:
-  """Dataset, group and phrasings of a flat task; RegistrationError if the name is unknown."""
-  if name not in _EVALUATION_TASKS:
+  """Dataset, group, phrasings and examples of a flat task; RegistrationError if the name is unknown."""
+  evaluation = _evaluation(name)
+  if evaluation is None:
     raise RegistrationError(f'no evaluation task {name!r} is registered; register it first')
-  return _EVALUATION_TASKS[name]
+  return evaluation
 
 
-def content_hash(name: str, split: str) -> str:
-  """SHA-256 over the examples of a flat task's split and its phrasings: what its results depend on.
+def _evaluation(name: str) -> EvaluationTask | None:
+  import seqio
 
-  Raises:
-    RegistrationError: if the task or the split is unknown.
-  """
-  task = evaluation_task(name)
-  examples_by_split = _EVALUATION_EXAMPLES[name]
-  if split not in examples_by_split:
-    raise RegistrationError(f'task {name} has no split {split!r}; choose among {", ".join(examples_by_split)}')
-  examples = examples_by_split[split]
-  content = {
-    'instructions': [[i.id, repr(i.layout)] for i in task.instructions],
-    'shown': list(task.examples),
-    'examples': list(examples() if callable(examples) else examples),
-  }
-  return hashlib.sha256(json.dumps(content, sort_keys=True).encode('utf-8')).hexdigest()
+  from seqio_tasks.pipeline import providers
+
+  task = seqio.TaskRegistry.get(name) if name in seqio.TaskRegistry.names() else None
+  return task.evaluation if isinstance(task, providers.ExamplesTask) else None
 
 
-def example_without_options(name: str, split: str) -> str | None:
-  """The id of an example of a flat task for which no answers are listed that could be ranked; None if there is none.
-
-  Raises:
-    RegistrationError: if the task is unknown.
-  """
-  task = evaluation_task(name)
-  if all(i.layout.default_answer.label_space is not None for i in task.instructions):
-    return None
-  examples = _EVALUATION_EXAMPLES[name].get(split, ())
-  examples = examples() if callable(examples) else examples
-  return next((str(e['example_id']) for e in examples if not e['options']), None)
-
-
-def register_evaluation_task(
-  name: str,
-  dataset: str,
-  group: str,
-  instructions: Iterable[instruction.Instruction],
-  examples_by_split: Mapping[str, Examples],
-  vocabulary: seqio.Vocabulary,
-  num_input_examples: Mapping[str, int] | None = None,
-  metric_fns: Sequence[Callable[..., Mapping[str, float]]] | None = None,
-  examples: Sequence[layouts.Item] = (),
-) -> str:
-  """Registers a flat evaluation task: every example under every instruction.
-
-  Args:
-    name: of the task.
-    dataset: name that its results go by.
-    group: of the instructions, e.g. "observed".
-    instructions: of one task of the bank.
-    examples_by_split: see `register_examples_task`.
-    vocabulary: of inputs and targets.
-    num_input_examples: see `register_examples_task`.
-    metric_fns: `seqio_metrics.exact_match` by default.
-    examples: shown before each example, in the few-shot form.
-
-  Returns:
-    the name.
-  """
-  instructions = tuple(instructions)
-  register_examples_task(
-    name,
-    examples_by_split,
-    vocabulary,
-    phrasings.expand_phrasings(instructions, examples),
-    num_input_examples,
-    (seqio_metrics.exact_match,) if metric_fns is None else metric_fns,
-  )
-  _EVALUATION_TASKS[name] = EvaluationTask(name, dataset, group, instructions, tuple(examples))
-  _EVALUATION_EXAMPLES[name] = dict(examples_by_split)
-  return name
-
-
-def _is_registered(name: str, content: Any, registry: Any) -> bool:
+def _is_registered(name: str, content: Any, registry: type[seqio.TaskRegistry] | type[seqio.MixtureRegistry]) -> bool:
   """Whether the name stands in the registry with this content; an error if with other content."""
   import seqio
 
+  from seqio_tasks.pipeline import providers
+
   if name not in seqio.TaskRegistry.names() and name not in seqio.MixtureRegistry.names():
     return False
-  if name in registry.names() and name in _CONTENTS and _CONTENTS[name] == content:
+  provider = registry.get(name) if name in registry.names() else None
+  if isinstance(provider, providers.ExamplesTask | providers.ExamplesMixture) and provider.content == content:
     logging.debug('%s is already registered', name)
     return True
   raise RegistrationError(
     f'{name!r} is already registered with other content; register it under another name, or '
     'remove it first with seqio.TaskRegistry.remove or seqio.MixtureRegistry.remove'
   )
-
-
-def _describe(examples: Any) -> Any:
-  """Something to compare examples by: a hash of a list, the parts of a partial, or a function."""
-  if isinstance(examples, functools.partial):
-    arguments = (*examples.args, *itertools.chain(*sorted(examples.keywords.items())))
-    return examples.func, tuple(map(_describe_argument, arguments))
-  if callable(examples):
-    return examples
-  text = json.dumps(list(examples), sort_keys=True)
-  return hashlib.sha256(text.encode('utf-8')).hexdigest()
-
-
-def _describe_argument(value: Any) -> Any:
-  """As `_describe`, for partials among a partial's arguments."""
-  if isinstance(value, functools.partial):
-    return _describe(value)
-  return tuple(map(_describe_argument, value)) if isinstance(value, tuple | list) else value
-
-
-def _dataset(
-  where: str, examples: Sequence[Example], flat: flattening.FlatPhrasings, shuffle: bool, seed: int | None, ranked: bool
-) -> tf.data.Dataset:
-  """What `flat` needs of each example, in random order if asked."""
-  import numpy as np
-  import tensorflow as tf
-
-  if not examples:
-    raise RegistrationError(f'{where} has no example; ask for at least one')
-  order = range(len(examples))
-  if shuffle:
-    order = np.random.default_rng(None if seed is None else int(seed)).permutation(len(examples))
-  columns = collections.defaultdict(list)
-  for i in order:
-    example = examples[i]
-    try:
-      made = flat.features(item_of(example))
-    except layouts.LayoutError as e:
-      raise RegistrationError(f'{where}: example {example["example_id"]!r}: {e}') from e
-    if ranked and '' in made['option_list']:
-      raise RegistrationError(
-        f'{where}: example {example["example_id"]!r} has no options to rank; evaluate the task without __rank'
-      )
-    columns['example_id'].append(str(example['example_id']))
-    columns['golds'].append(made['golds'])
-    columns['options'].append(made['options'])
-    columns['option_list'].append(made['option_list'])
-    columns['alternatives'].append(made['alternatives'])
-    for name, text in made['texts'].items():
-      columns[phrasings.FIELD_PREFIX + name].append(text)
-  return tf.data.Dataset.from_tensor_slices(dict(columns))
-
-
-def item_of(example: Example) -> layouts.Item:
-  """An example as the item that layouts are filled in with."""
-  item = {**example['fields'], 'options': list(example['options']), 'answer': str(example['gold'])}
-  for name, key in (('answer_index', 'gold_index'), ('alternatives', 'alternatives')):
-    if key in example:
-      item[name] = example[key]
-  return item

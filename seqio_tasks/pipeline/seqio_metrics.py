@@ -1,20 +1,21 @@
-"""Metrics of SeqIO tasks, and the targets that they are computed from.
+"""Metrics of SeqIO tasks, by the rules of `answers`, and the targets that they are computed from.
 
-SeqIO gives a metric the targets that a task's postprocessing makes, and decoded predictions or scores.
+SeqIO and T5X compute these; `robust-t5x eval` scores rows itself. SeqIO gives a metric the targets that a task's postprocessing makes, and decoded predictions or scores.
 """
 
 from __future__ import annotations
 
 import collections
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import json
 from typing import Any
 
-Example = Mapping[str, Any]
+from seqio_tasks import answers
+from seqio_tasks.datasets.sources import Example
 
 
 def exact_match(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
-  """Share of predictions, in [0, 1], that equal the target but for case and outer space."""
+  """Share of predictions, in [0, 1], that are the target, or what else is right, by `answers.same_but_for_case`."""
   return _mean('exact_match', _matches(targets, predictions), None)
 
 
@@ -23,31 +24,27 @@ def exact_match_by_part(targets: Sequence[Target], predictions: Sequence[str]) -
   return _mean('exact_match', _matches(targets, predictions), [t.part for t in targets])
 
 
-def lmentry_match(targets: Sequence[Target], predictions: Sequence[str]) -> dict[str, float]:
-  """Mean of `lmentry.score`, in [0, 1]."""
-  from seqio_tasks import answers
-
+def lmentry(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
+  """Mean of `answers.lmentry_score`, in [0, 1]; the options are yes and no where all targets are one of them."""
   options = answers.YES_NO if {t.casefold() for t in targets} <= set(answers.YES_NO) else ()
-  return _mean(
-    'lmentry', [answers.lmentry_score(p, t, options) for t, p in zip(targets, predictions, strict=True)], None
-  )
+  scores = [answers.lmentry_score(p, t, options) for t, p in zip(targets, predictions, strict=True)]
+  return _mean('lmentry', scores, None)
 
 
 # (a dataset's metric, whether it has parts) -> metric of its tasks.
 METRICS = {
   ('exact_match', False): exact_match,
   ('exact_match', True): exact_match_by_part,
-  ('lmentry', False): lmentry_match,
+  ('lmentry', False): lmentry,
 }
 
 
 def _matches(targets: Sequence[str], predictions: Sequence[str]) -> list[float]:
-  """1.0 where a prediction equals the target, or what else is right, but for case and outer space."""
-  matches = []
-  for target, prediction in zip(targets, predictions, strict=True):
-    right = {t.strip().casefold() for t in (target, *getattr(target, 'alternatives', ()))}
-    matches.append(float(prediction.strip().casefold() in right))
-  return matches
+  """1.0 where a prediction is the target, or what else is right."""
+  return [
+    max(answers.same_but_for_case(prediction, right) for right in (target, *getattr(target, 'alternatives', ())))
+    for target, prediction in zip(targets, predictions, strict=True)
+  ]
 
 
 def _mean(name: str, values: Sequence[float], parts: Sequence[str] | None) -> dict[str, float]:

@@ -27,7 +27,7 @@ def register_span_corruption(
   noise_density: float = 0.25,
   mean_span_length: float = 3.0,
   passes: int = 64,
-) -> str:
+) -> list[str]:
   """Registers a span corruption task over `directory/train.txt`, a passage a line.
 
   Args:
@@ -40,10 +40,10 @@ def register_span_corruption(
     passes: how often the text is read, with new spans each time, before an epoch of the task ends.
 
   Returns:
-    the name.
+    the name, in a list.
 
   Raises:
-    FileNotFoundError: if there is no train.txt.
+    UserError: if there is no train.txt.
   """
   import seqio
 
@@ -51,7 +51,7 @@ def register_span_corruption(
   if not os.path.isfile(path):
     raise UserError(f'CORPUS: no {path}; make it with `python -m seqio_tasks.mini.corpus --out {directory}`')
   if name in seqio.TaskRegistry.names():
-    return name
+    return [name]
 
   def chunks(ds: tf.data.Dataset) -> tf.data.Dataset:
     return cut(ds.repeat(passes), vocabulary, chunk_length)
@@ -70,7 +70,7 @@ def register_span_corruption(
       'targets': seqio.Feature(vocabulary, add_eos=True),
     },
   )
-  return name
+  return [name]
 
 
 def cut(ds: tf.data.Dataset, vocabulary: seqio.Vocabulary, chunk_length: int) -> tf.data.Dataset:

@@ -3,6 +3,7 @@
 import pathlib
 import shutil
 
+from helpers import change_record, write_evaluation
 import numpy as np
 import pytest
 
@@ -26,6 +27,27 @@ def tiny_checkpoint(tiny_vocabulary_path, tmp_path_factory) -> pathlib.Path:
   huggingface.save(str(path), config, params)
   shutil.copyfile(tiny_vocabulary_path, path / 'spiece.model')
   return path
+
+
+@pytest.fixture(scope='session')
+def evaluations(tmp_path_factory):
+  """Evaluations with known scores: one without an adapter, and two seeds of one that gains under unobserved phrasings."""
+  base = tmp_path_factory.mktemp('evaluations')
+  before = write_evaluation(base / 'before', 'no adapter', {'observed': 0.95, 'unobserved': 0.5})
+  after = {'observed': 0.95, 'unobserved': 0.8}
+  return before, [write_evaluation(base / f'after{seed}', 'aligned', after, seed) for seed in (1, 2)]
+
+
+@pytest.fixture
+def two_evaluations(tmp_path):
+  """Evaluations `a` and `b` of the same cells, the second better under unobserved phrasings, with what a record says."""
+  for name, unobserved in (('a', 0.4), ('b', 0.8)):
+    write_evaluation(tmp_path / name, name, {'observed': 0.95, 'unobserved': unobserved}, seed=ord(name))
+    change_record(
+      tmp_path / name, fingerprint__scorer='exact_match', fingerprint__split='test', fingerprint__seed=0,
+      model__vocabulary='f' * 64,
+    )  # fmt: skip
+  return tmp_path / 'a', tmp_path / 'b'
 
 
 @pytest.fixture

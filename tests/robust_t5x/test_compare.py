@@ -1,43 +1,16 @@
-"""One model against another on the same cells, and what must not be compared."""
+"""The verb `compare`: one model against another on the same cells, and what must not be compared."""
 
-import json
 import math
 import re
 
-import helpers
+from helpers import change_record
 import numpy as np
 import pandas as pd
 import pytest
 
 from robust_t5x import compare
-from robust_t5x.analysis import significance
-from robust_t5x.results import reading
-
-HIGH, LOW = {'observed': 0.95, 'unobserved': 0.8}, {'observed': 0.95, 'unobserved': 0.4}
-
-
-def _change(directory, **changes):
-  """Changes settings of a written evaluation; a name with a dot goes one level deeper."""
-  path = directory / 'run.json'
-  record = json.loads(path.read_text())
-  for name, value in changes.items():
-    place = record
-    *parents, last = name.split('__')
-    for parent in parents:
-      place = place.setdefault(parent, {})
-    place[last] = value
-  path.write_text(json.dumps(record))
-
-
-@pytest.fixture
-def two(tmp_path):
-  for name, accuracy in (('a', LOW), ('b', HIGH)):
-    helpers.write_evaluation(tmp_path / name, name, accuracy, seed=ord(name))
-    _change(
-      tmp_path / name, fingerprint__scorer='exact_match', fingerprint__split='test', fingerprint__seed=0,
-      model__vocabulary='f' * 64,
-    )  # fmt: skip
-  return tmp_path / 'a', tmp_path / 'b'
+from robust_t5x.analysis.significance import adjust
+from robust_t5x.results.reading import read
 
 
 @pytest.mark.parametrize(
@@ -50,9 +23,9 @@ def two(tmp_path):
     ({'fingerprint__tasks': {'first': 'x', 'second': 'y', 'third': 'w'}}, 'third in one of them only'),
   ],
 )
-def test_what_must_not_be_compared(two, capsys, changes, message):
-  first, second = two
-  _change(second, **changes)
+def test_what_must_not_be_compared(two_evaluations, capsys, changes, message):
+  first, second = two_evaluations
+  change_record(second, **changes)
   assert compare.main([str(first), str(second), '--out', str(first / 'out')]) == 2
   out, error = capsys.readouterr()
   assert out == ''
@@ -62,29 +35,15 @@ def test_what_must_not_be_compared(two, capsys, changes, message):
   assert not (first / 'out').exists()
 
 
-def test_all_reasons_are_given_together(two):
-  first, second = two
-  _change(second, fingerprint__scorer='lmentry', fingerprint__split='train')
-  with pytest.raises(compare.NotComparableError, match='another scorer.*; another split'):
-    compare.read(str(first), str(second))
-
-
-def test_other_examples_are_refused(two, tmp_path):
-  first, _ = two
-  fewer = helpers.write_evaluation(tmp_path / 'fewer', 'fewer', HIGH, examples=39)
-  with pytest.raises(compare.NotComparableError, match='differ in the examples or phrasings of first'):
-    compare.read(str(first), fewer)
-
-
-def test_numbers_agree_with_the_tables(two, tmp_path, capsys):
-  first, second = two
+def test_numbers_agree_with_the_tables(two_evaluations, tmp_path, capsys):
+  first, second = two_evaluations
   assert compare.main([str(first), str(second), '--out', str(tmp_path / 'out')]) == 0
   out = capsys.readouterr().out
   assert out.startswith('b against a over 2 datasets: ')
   assert 'The vocabulary is not recorded' not in out
   assert 'Holm' in out
   saved = pd.read_csv(tmp_path / 'out/compare.csv')
-  a, b = (reading.read(str(d))[0] for d in two)
+  a, b = (read(str(d))[0] for d in two_evaluations)
   cells = a.merge(b, on=['dataset', 'example_id', 'instruction_id', 'group'], suffixes=('_a', '_b'))
   for row in saved.itertuples():
     part = cells[cells['group'] == row.group]
@@ -99,7 +58,7 @@ def test_numbers_agree_with_the_tables(two, tmp_path, capsys):
     assert row.cohens_d == pytest.approx(change.mean() / change.std(ddof=1))
   whole = saved['dataset'] == 'all'
   for family in (whole, ~whole):
-    np.testing.assert_allclose(saved.loc[family, 'p_adjusted'], significance.adjust(saved.loc[family, 'p']))
+    np.testing.assert_allclose(saved.loc[family, 'p_adjusted'], adjust(saved.loc[family, 'p']))
   unobserved = saved[(saved['group'] == 'unobserved') & whole].iloc[0]
   assert unobserved['low'] > 0
   assert unobserved['p_adjusted'] < 0.05
@@ -110,9 +69,9 @@ def test_numbers_agree_with_the_tables(two, tmp_path, capsys):
   assert re.search(r'^\| first \|', (tmp_path / 'out/compare.md').read_text(), re.MULTILINE)
 
 
-def test_the_same_label_is_told_apart_by_place(two, capsys):
-  first, second = two
-  _change(second, label='a')
+def test_the_same_label_is_told_apart_by_place(two_evaluations, capsys):
+  first, second = two_evaluations
+  change_record(second, label='a')
   assert compare.main([str(first), str(second)]) == 0
   assert capsys.readouterr().out.startswith('b against a over 2 datasets: ')
 
@@ -127,23 +86,3 @@ def test_accuracies_per_phrasing_have_no_mcnemar(tmp_path, capsys):
   assert '+13.3 [' in out
   # Differences 0.1, 0.1, 0.2: mean 0.1333, sample sd 0.0577.
   assert f'{0.4 / 3 / math.sqrt(1 / 300):.3f}' in out
-
-
-@pytest.mark.parametrize(
-  ('a', 'b', 'expected'),
-  [
-    # Means of the examples over phrasings: differences 1, 0.5, 0 and -0.5: mean 0.25, sample sd sqrt(1.25 / 3).
-    ([[0, 0], [0, 1], [1, 1], [1, 0]], [[1, 1], [1, 1], [1, 1], [0, 0]], 0.25 / math.sqrt(1.25 / 3)),
-    ([[1, 1], [0, 0]], [[1, 1], [0, 0]], math.nan),
-    ([[0.0, np.nan], [0, 0], [1, 0]], [[1, 1], [0, 0], [1, 0]], (1 / 3) / math.sqrt(1 / 3)),
-  ],
-)
-def test_cohens_d(a, b, expected):
-  pair = (np.asarray(a, float), np.asarray(b, float))
-  assert compare.cohens_d([pair]) == pytest.approx(expected, nan_ok=True)
-
-
-def test_odds_ratio():
-  tests = pd.DataFrame({'only_model': [3, 6], 'only_baseline': [1, 0]})
-  assert compare.odds_ratio(tests) == pytest.approx(9.5 / 1.5)
-  assert compare.odds_ratio(None) is None

@@ -23,7 +23,7 @@ def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
   table, record = reading.read(str(before))
   assert len(table) == 2 * 20
   assert set(table['group']) == {'observed', 'unobserved'}
-  assert 'register_mini_suite.num_eval_examples' in record['gin_config']
+  assert 'mini.num_eval_examples' in record['gin_config']
   assert record['model']['backbone']['sha256']
   assert os.path.getsize(before / 'report.html') > 10_000
   made = json.loads((adapter_dir / 'run.json').read_text())
@@ -138,7 +138,7 @@ def test_a_whole_model_trains_and_loads(tiny_checkpoint, tmp_path):
   assert run(
     'train', '--gin_file=gin/recipes/train/tune_mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
     f"--gin.MODEL_DIR='{tmp_path}'", '--gin.TRAIN_STEPS=2', '--gin.BATCH_SIZE=8',
-    '--gin.mini.register_mini_suite.num_train_examples=40',
+    '--gin.NUM_TRAIN_EXAMPLES=40',
   ) == 0  # fmt: skip
   before = safetensors.load_file(tiny_checkpoint / 'model.safetensors')
   after = safetensors.load_file(tmp_path / 'model/model.safetensors')

@@ -107,7 +107,7 @@ def test_a_run_that_has_a_topology_takes_no_other(capsys):
 
 
 def test_the_command_prints_a_table(libtpu, tiny_vocabulary_path, capsys):
-  files = ['gin/runs/align.gin', 'gin/models/mini.gin', 'gin/tasks/mini.gin', 'gin/adapters/prefix.gin',
+  files = ['gin/runs/align.gin', 'gin/models/mini.gin', 'gin/tasks/mini.gin', 'gin/observed/mini.gin', 'gin/adapters/prefix.gin',
            'gin/objectives/kl.gin']  # fmt: skip
   more = [f'--VOCABULARY={tiny_vocabulary_path}', "--TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 8}"]
   assert command.main(['plan', *(f'--gin_file={f}' for f in files), *more, '--topology=v5e-4']) == 0

@@ -1,4 +1,4 @@
-"""The verb represent, from end to end."""
+"""The verb `represent`, from end to end: its files, their part of a report, and what it refuses."""
 
 import json
 
@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from robust_t5x import report
-from robust_t5x.reports import representation as reports_representation
-from robust_t5x.results import reading
+from robust_t5x.reports.representation import read as read_representation
+from robust_t5x.results.reading import read
 
 
 @pytest.fixture(scope='module')
@@ -24,7 +24,8 @@ def written(tiny_checkpoint, tmp_path_factory):
 
 def represent(checkpoint, out, *more):
   return run(
-    'represent', '--gin_file=gin/runs/represent.gin', '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/topologies/cpu.gin',
+    'represent', '--gin_file=gin/runs/represent.gin', '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/observed/mini.gin',
+    '--gin_file=gin/topologies/cpu.gin',
     f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.OUTPUT_DIR='{out}'", '--gin.MAX_EXAMPLES=3',
     "--gin.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']", *more,
   )  # fmt: skip
@@ -32,8 +33,8 @@ def represent(checkpoint, out, *more):
 
 def test_files_and_report(written, tmp_path):
   before, out = written
-  found = reports_representation.read(str(out))
-  table = reading.read(str(before))[0]
+  found = read_representation(str(out))
+  table = read(str(before))[0]
   accuracy = table.groupby('instruction_id')['score'].mean()
   rows = found.phrasings.set_index('instruction_id')
   assert len(rows) == 20

@@ -1,5 +1,7 @@
 """Soft prompts: where they go, how they start, and how they are saved."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np

@@ -57,8 +57,8 @@ def test_resamples_are_pairs_of_different_phrasings(answers, seed):
         total += weight * phrasings[i] * phrasings[j]
         same += weight * phrasings[i] * phrasings[j] * (row[i] == row[j])
   found = agreement.WeightedAnswers(answers, examples[None].astype(float), phrasings[None].astype(float))
-  assert found.metric('consistency')[0] == pytest.approx(same / total if total else math.nan, nan_ok=True)
-  assert found.metric("Fleiss' kappa")[0] <= 1 + 1e-9 or np.isnan(found.metric("Fleiss' kappa")[0])
+  assert agreement.consistency_rate(found)[0] == pytest.approx(same / total if total else math.nan, nan_ok=True)
+  assert agreement.fleiss_kappa(found)[0] <= 1 + 1e-9 or np.isnan(agreement.fleiss_kappa(found)[0])
 
 
 @hypothesis.given(ANSWERS, st.permutations(range(4)))

@@ -1,4 +1,4 @@
-"""Distances between phrasings: against hand-computed cases."""
+"""Distances between phrasings, against hand-computed cases and scipy."""
 
 import math
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from robust_t5x.analysis import representation as analysis_representation
+from robust_t5x.analysis import representation
 
 
 @pytest.mark.parametrize(
@@ -26,36 +26,32 @@ def test_distance(a, b, measure, expected):
   a, b = np.asarray(a, float), np.asarray(b, float)
   if measure == 'Jensen-Shannon':
     a, b = (np.log(np.maximum(x, 1e-300)) for x in (a, b))
-  assert analysis_representation.distance(a, b, measure) == pytest.approx(expected, abs=1e-9)
+  assert representation.distance(a, b, measure) == pytest.approx(expected, abs=1e-9)
   states = np.stack([a, b])[None]
-  assert analysis_representation.between_phrasings(states, measure) == pytest.approx([expected], abs=1e-9)
+  assert representation.between_phrasings(states, measure) == pytest.approx([expected], abs=1e-9)
 
 
 def test_all_pairs_count_alike():
   states = np.array([[[0.0], [1.0], [3.0]], [[2.0], [2.0], [2.0]]])
-  np.testing.assert_allclose(analysis_representation.between_phrasings(states, 'euclidean'), [(1 + 3 + 2) / 3, 0])
-  assert np.isnan(analysis_representation.between_phrasings(states[:, :1], 'euclidean')).all()
-  assert analysis_representation.between_examples(states, 'euclidean') == pytest.approx((2 + 1 + 1) / 3)
+  np.testing.assert_allclose(representation.between_phrasings(states, 'euclidean'), [(1 + 3 + 2) / 3, 0])
+  assert np.isnan(representation.between_phrasings(states[:, :1], 'euclidean')).all()
+  assert representation.between_examples(states, 'euclidean') == pytest.approx((2 + 1 + 1) / 3)
   rng = np.random.default_rng(0)
   p = rng.dirichlet(np.ones(5), size=(3, 4))
   pairs = [
-    analysis_representation.distance(np.log(p[:, i]), np.log(p[:, j]), 'Jensen-Shannon')
-    for i in range(4)
-    for j in range(i)
+    representation.distance(np.log(p[:, i]), np.log(p[:, j]), 'Jensen-Shannon') for i in range(4) for j in range(i)
   ]
-  np.testing.assert_allclose(
-    analysis_representation.between_phrasings(np.log(p), 'Jensen-Shannon'), np.mean(pairs, axis=0)
-  )
+  np.testing.assert_allclose(representation.between_phrasings(np.log(p), 'Jensen-Shannon'), np.mean(pairs, axis=0))
 
 
 def test_the_canonical_place_leaves_the_phrasing_itself_out():
   states = np.array([[[0.0], [2.0], [4.0], [9.0]]])
   observed = np.array([True, True, True, False])
-  found = analysis_representation.to_canonical(states, observed, 'euclidean')
+  found = representation.to_canonical(states, observed, 'euclidean')
   np.testing.assert_allclose(found, [[3, 0, 3, 7]])
-  found = analysis_representation.to_canonical(states, ~observed, 'euclidean')
+  found = representation.to_canonical(states, ~observed, 'euclidean')
   np.testing.assert_allclose(found, [[9, 7, 5, np.nan]])
-  found = analysis_representation.to_canonical(states, np.zeros(4, bool), 'euclidean')
+  found = representation.to_canonical(states, np.zeros(4, bool), 'euclidean')
   np.testing.assert_allclose(found, [[5, 7 / 3, 1 / 3, 7]])
 
 
@@ -63,21 +59,19 @@ def test_rank_correlation_is_spearmans():
   rng = np.random.default_rng(0)
   x = [rng.normal(size=12), rng.integers(4, size=9).astype(float), np.arange(2.0)]
   y = [rng.normal(size=12), rng.integers(3, size=9).astype(float), np.arange(2.0)]
-  values = analysis_representation.rank_correlation(x, y, replicates=200)
+  values = representation.rank_correlation(x, y, replicates=200)
   expected = np.mean([scipy.stats.spearmanr(a, b).statistic for a, b in zip(x[:2], y[:2], strict=True)])
   assert values[0] == pytest.approx(expected)
   assert len(values) == 201
   assert np.nanstd(values[1:]) > 0.05
-  np.testing.assert_allclose(
-    analysis_representation.rank_correlation([np.arange(5.0)], [np.arange(5.0) ** 3], 10)[0], 1
-  )
-  assert np.isnan(analysis_representation.rank_correlation([np.arange(5.0)], [np.zeros(5)], 10)).all()
+  np.testing.assert_allclose(representation.rank_correlation([np.arange(5.0)], [np.arange(5.0) ** 3], 10)[0], 1)
+  assert np.isnan(representation.rank_correlation([np.arange(5.0)], [np.zeros(5)], 10)).all()
 
 
 def test_principal_components_keep_distances_in_a_plane():
   rng = np.random.default_rng(1)
   plane = rng.normal(size=(20, 2)) @ np.linalg.qr(rng.normal(size=(6, 2)))[0].T + 5
-  points, shares = analysis_representation.principal_components(plane, plane)
+  points, shares = representation.principal_components(plane, plane)
   assert shares.sum() == pytest.approx(1)
   assert shares[0] > shares[1]
   before, after = (np.linalg.norm(x[:, None] - x[None], axis=-1) for x in (plane, points))

@@ -1,10 +1,13 @@
 """Tests of one model against another: known values, scipy, and how often a test is wrong."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.stats
 
 from robust_t5x.analysis import significance, statistics
+from robust_t5x.analysis.metrics import average_performance
 
 NAN = np.nan
 
@@ -39,7 +42,9 @@ def test_bootstrap_p_is_the_t_tests_for_a_mean():
     pair = rng.random((2, 300, 1))
     pair[1] += shift
     resamples = statistics.resample([{'a': pair}], replicates=4000)
-    values = statistics.over_datasets(resamples, lambda g: g['a'].metric('AvgP')[:, 1] - g['a'].metric('AvgP')[:, 0])
+    values = statistics.over_datasets(
+      resamples, lambda g: average_performance(g['a'])[:, 1] - average_performance(g['a'])[:, 0]
+    )
     expected = scipy.stats.ttest_rel(pair[1, :, 0], pair[0, :, 0]).pvalue
     assert significance.bootstrap_p(values) == pytest.approx(expected, abs=0.03)
   assert significance.bootstrap_p(np.r_[1.0, np.full(99, 1.0)]) == pytest.approx(0.01)
@@ -50,3 +55,21 @@ def test_cohens_h():
   assert significance.cohens_h(1, 0) == pytest.approx(np.pi)
   assert significance.cohens_h(0.5, 0.5) == 0
   assert significance.cohens_h(0.6, 0.5) == pytest.approx(0.2014, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+  ('a', 'b', 'expected'),
+  [
+    # Means of the examples over phrasings: differences 1, 0.5, 0 and -0.5: mean 0.25, sample sd sqrt(1.25 / 3).
+    ([[0, 0], [0, 1], [1, 1], [1, 0]], [[1, 1], [1, 1], [1, 1], [0, 0]], 0.25 / math.sqrt(1.25 / 3)),
+    ([[1, 1], [0, 0]], [[1, 1], [0, 0]], math.nan),
+    ([[0.0, np.nan], [0, 0], [1, 0]], [[1, 1], [0, 0], [1, 0]], (1 / 3) / math.sqrt(1 / 3)),
+  ],
+)
+def test_cohens_d(a, b, expected):
+  pair = (np.asarray(a, float), np.asarray(b, float))
+  assert significance.cohens_d([pair]) == pytest.approx(expected, nan_ok=True)
+
+
+def test_odds_ratio():
+  assert significance.odds_ratio(1 + 0, 3 + 6) == pytest.approx(9.5 / 1.5)

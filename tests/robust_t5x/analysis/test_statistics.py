@@ -5,10 +5,11 @@ import pytest
 import scipy.stats
 
 from robust_t5x.analysis import statistics
+from robust_t5x.analysis.metrics import average_performance
 
 
 def _mean(scores):
-  return scores['a'].metric('AvgP')
+  return average_performance(scores['a'])
 
 
 def test_one_phrasing_is_the_usual_interval_of_a_mean():
@@ -32,7 +33,7 @@ def test_pairing_removes_what_both_models_share():
   first = (rng.random((60, 8)) < rng.random((1, 8))).astype(float)
   pair = np.stack([first, np.minimum(first + 0.1, 1.1)])
   interval = statistics.two_way_bootstrap(
-    [{'a': pair}], lambda s: s['a'].metric('AvgP')[:, 1] - s['a'].metric('AvgP')[:, 0]
+    [{'a': pair}], lambda s: average_performance(s['a'])[:, 1] - average_performance(s['a'])[:, 0]
   )
   assert [interval.low, interval.high] == pytest.approx([0.1, 0.1])
   assert interval.excludes_zero

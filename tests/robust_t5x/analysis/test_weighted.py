@@ -25,7 +25,9 @@ def _weights(scores, examples=None, phrasings=None):
 @hypothesis.given(SCORES)
 @hypothesis.settings(max_examples=40, deadline=None)
 def test_weights_of_one_are_the_data(name, scores):
-  assert _weights(scores).metric(name)[0] == pytest.approx(metrics.METRICS[name](scores), nan_ok=True, abs=1e-7)
+  assert metrics.METRICS[name](_weights(scores))[0] == pytest.approx(
+    metrics.METRICS[name](scores), nan_ok=True, abs=1e-7
+  )
 
 
 @pytest.mark.parametrize('name', UNPAIRED)
@@ -35,9 +37,8 @@ def test_a_resample_written_out(name, scores, seed):
   rng = np.random.default_rng(seed)
   n, k = scores.shape
   examples, phrasings = rng.integers(n, size=n), rng.integers(k, size=k)
-  value = _weights(scores, np.bincount(examples, minlength=n)[None], np.bincount(phrasings, minlength=k)[None]).metric(
-    name
-  )
+  resample = _weights(scores, np.bincount(examples, minlength=n)[None], np.bincount(phrasings, minlength=k)[None])
+  value = metrics.METRICS[name](resample)
   expected = metrics.METRICS[name](scores[examples][:, phrasings])
   assert value[0] == pytest.approx(expected, nan_ok=True, abs=1e-7)
 
@@ -46,9 +47,9 @@ def test_a_phrasing_held_twice_is_not_compared_with_itself():
   scores = np.array([[1, 0.5, 0], [0, 0, 1]])
   twice = _weights(scores, phrasings=[[2, 1, 0]])
   # Of the pairs of three phrasings two are of the first with the second, one is of the first with itself.
-  assert twice.metric('PSS')[0] == pytest.approx((0.5 + 0) / 2)
-  assert twice.metric('sd')[0] == pytest.approx(np.sqrt(2 / 4 * (0.5 - 0.25) ** 2))
-  assert np.isnan(_weights(scores, phrasings=[[3, 0, 0]]).metric('sd')[0])
+  assert metrics.pairwise_sensitivity(twice)[0] == pytest.approx((0.5 + 0) / 2)
+  assert metrics.standard_deviation(twice)[0] == pytest.approx(np.sqrt(2 / 4 * (0.5 - 0.25) ** 2))
+  assert np.isnan(metrics.standard_deviation(_weights(scores, phrasings=[[3, 0, 0]]))[0])
 
 
 @hypothesis.given(SCORES, st.permutations(range(6)), st.permutations(range(6)))
@@ -64,8 +65,8 @@ def test_leading_axes_and_many_levels():
   scores = np.random.default_rng(0).random((2, 3, 30, 20))  # 600 different values in each table
   values = _weights(scores)
   for name, metric in metrics.METRICS.items():
-    assert values.metric(name).shape == (1, 2, 3)
-    assert values.metric(name)[0] == pytest.approx(metric(scores), abs=1 / 255), name
+    assert metric(values).shape == (1, 2, 3)
+    assert metric(values)[0] == pytest.approx(metric(scores), abs=1 / 255), name
 
 
 def test_draws_are_resamples_after_the_data():
@@ -90,7 +91,7 @@ def test_intervals_of_metrics_that_resampling_shifts(name):
   covered = [
     interval.low <= truth <= interval.high
     for interval in (
-      statistics.two_way_bootstrap([{'a': table()}], lambda g: g['a'].metric(name), 200, seed, 0.9)
+      statistics.two_way_bootstrap([{'a': table()}], lambda g: metrics.METRICS[name](g['a']), 200, seed, 0.9)
       for seed in range(150)
     )
   ]

@@ -14,9 +14,10 @@ import scipy.special
 from robust_t5x import objectives
 from robust_t5x.analysis import representation
 from robust_t5x.checkpoints import huggingface, vocabularies
-from robust_t5x.evaluation import scorers
+from robust_t5x.evaluation.scorers import score_task
 from robust_t5x.models import robust, t5, trainable
 from robust_t5x.models import runner as runner_lib
+from robust_t5x.results.scorers import SCORERS
 
 DATA = pathlib.Path(__file__).parents[2] / 'data'
 CONFIG = t5.T5Config(
@@ -112,7 +113,7 @@ def test_paper_logits_fill_the_results_table(model, params):
   ]  # fmt: skip
   runner = runner_lib.Runner(model, params, batch_size=4, max_input=96)
   task = types.SimpleNamespace(dataset='letters', group='unobserved')
-  table = scorers.score_task(runner, rows, task, 'paper_logits', 'tiny')
+  table = score_task(runner, rows, task, SCORERS['paper_logits'], 'tiny')
   expected = runner.score_free_running(inputs, [['A', 'B']] * 3)
   assert set(table['scorer']) == {'paper_logits'} and table['matched_option'].all()
   for found, scores, prediction, score in zip(
@@ -168,14 +169,13 @@ def test_little_is_padding(batch_size):
 def test_padding_on_mmlu(shared_data):
   """Real questions under our own phrasings, in T5's vocabulary."""
   from seqio_tasks import datasets
-  from seqio_tasks.pipeline import registration
-  from seqio_tasks.suites import benchmarks
+  from seqio_tasks.bank import reading
 
   vocabulary = vocabularies.vocabulary(str(shared_data / 'vocab' / 't5.sentencepiece.model'))
   questions = datasets.mmlu(shared_data / 'mmlu')[-1].splits['test']()
-  bank = benchmarks.read_banks(['package'])
+  bank = reading.read_banks(['package'])
   phrasings = list(bank.select('multiple_choice', collections=['general_evaluation']))[:3]
-  items = [registration.item_of(question) for question in questions[::20]]
+  items = [datasets.item_of(question) for question in questions[::20]]
   texts = [phrasing.layout.render(item).input_text for phrasing in phrasings for item in items]
   lengths = [min(len(ids) + 1, 512) for ids in vocabulary.tokenizer.encode(texts)]
   assert len(lengths) > 2000

@@ -5,8 +5,9 @@ import pandas as pd
 import pytest
 
 from robust_t5x import report
-from robust_t5x.analysis import comparison as comparison_lib
-from robust_t5x.results import reading, schema
+from robust_t5x.analysis.comparison import compare
+from robust_t5x.results import schema
+from robust_t5x.results.reading import read
 
 INSTRUCTION_EVAL = """Model,Dataset,Collection,Type,ID,Shots,Performance,Metric,Include?
 M,D,BBL,Default,1,0,0.5,Logits,TRUE
@@ -27,7 +28,7 @@ def _write(path, text):
 
 
 def test_instruction_eval(tmp_path):
-  table, record = reading.read(_write(tmp_path / 'm.csv', INSTRUCTION_EVAL))
+  table, record = read(_write(tmp_path / 'm.csv', INSTRUCTION_EVAL))
   assert schema.grain(table) == schema.PHRASING
   found = list(table[['dataset', 'group', 'instruction_id', 'score']].itertuples(index=False, name=None))
   assert found == [
@@ -47,12 +48,12 @@ def test_instruction_eval(tmp_path):
 
 def test_multi_prompt(tmp_path):
   path = _write(tmp_path / 'published_accuracies/t.csv', 'paraphrase idx,a_acc,b_acc\n1,0.5,0.25\n3,0.75,\n3,0,0\n')
-  alone, _ = reading.read(path)
+  alone, _ = read(path)
   assert set(alone['group']) == {'paraphrase'}
   _write(
     tmp_path / 'paraphrases/t.csv', 'prompt idx,prompt template,correct\n1,"Say\n{x}",1\n2,unused,1\n3,Eat {x},0?\n'
   )
-  table, record = reading.read(str(tmp_path / 'published_accuracies'))
+  table, record = read(str(tmp_path / 'published_accuracies'))
   found = list(table[['model', 'dataset', 'instruction_id', 'group', 'score']].itertuples(index=False, name=None))
   assert found == [
     ('a', 't', 't/1', 'correct', 0.5),
@@ -65,7 +66,7 @@ def test_multi_prompt(tmp_path):
     (3, "b_acc is '', not a number"),
   ]
   with pytest.raises(schema.ResultsError, match=r'\(a\) has|\(b\) has no incorrect'):
-    comparison_lib.compare([str(tmp_path / 'published_accuracies')])
+    compare([str(tmp_path / 'published_accuracies')])
 
 
 def test_generic_per_phrasing(tmp_path, capsys):
@@ -73,7 +74,7 @@ def test_generic_per_phrasing(tmp_path, capsys):
     'dataset,instruction_id,score,group,template,num_examples\nd,i,0.5,unobserved,"Say, {x}",50\nd,j,1,observed,,50\n'
   )
   path = _write(tmp_path / 'mine.csv', rows)
-  comparison = comparison_lib.compare([path])
+  comparison = compare([path])
   assert comparison.models == ('mine',)
   assert comparison.gap('mine').estimate == -0.5
   assert comparison.phrasings['template'].tolist() == ['Say, {x}', '']
@@ -96,11 +97,11 @@ def test_generic_per_example_is_like_an_evaluation(tmp_path):
   ).assign(dataset='d', model='m')
   path = tmp_path / 'cells.csv'
   table.to_csv(path, index=False)
-  read, record = reading.read(str(path))
-  assert list(read.columns) == list(schema.COLUMNS)
-  assert schema.grain(read) == schema.EXAMPLE
-  assert set(read['prediction']) == {'yes', 'NA'}
-  comparison = comparison_lib.compare([str(path)])
+  found, record = read(str(path))
+  assert list(found.columns) == list(schema.COLUMNS)
+  assert schema.grain(found) == schema.EXAMPLE
+  assert set(found['prediction']) == {'yes', 'NA'}
+  comparison = compare([str(path)])
   assert comparison.interval('m', 'all', 'AvgP').estimate == pytest.approx(table['score'].mean())
   assert comparison.answer_agreement('m', 'all')['consistency'].estimate == 1
   assert record['label'] == 'm'
@@ -118,26 +119,26 @@ def test_generic_per_example_is_like_an_evaluation(tmp_path):
 )
 def test_bad_files(tmp_path, text, message):
   with pytest.raises(schema.ResultsError, match=message):
-    reading.read(_write(tmp_path / 'x.csv', text))
+    read(_write(tmp_path / 'x.csv', text))
 
 
 def test_grains_are_not_mixed(tmp_path):
   _write(tmp_path / 'a.csv', 'dataset,instruction_id,score\nd,i,1\n')
   _write(tmp_path / 'b.csv', 'dataset,instruction_id,score,example_id\nd,i,1,e\n')
   with pytest.raises(schema.ResultsError, match='some files have example_id'):
-    reading.read(str(tmp_path))
+    read(str(tmp_path))
   with pytest.raises(schema.ResultsError, match='compare results of one grain'):
-    comparison_lib.compare([str(tmp_path / 'a.csv'), str(tmp_path / 'b.csv')])
+    compare([str(tmp_path / 'a.csv'), str(tmp_path / 'b.csv')])
 
 
 def test_all_published_accuracies_are_read(shared_data):
-  table, record = reading.read(str(shared_data / 'lmentry/published_accuracies'))
+  table, record = read(str(shared_data / 'lmentry/published_accuracies'))
   assert table['model'].nunique() == 16
   assert table['dataset'].nunique() == 10
   assert not record['left_out']
   raw = pd.read_csv(shared_data / 'lmentry/published_accuracies/homophones.csv')
   ours = table.query('model == "flan-t5-xl" and dataset == "homophones"')
   np.testing.assert_array_equal(ours['score'], raw['flan-t5-xl_acc'])
-  comparison = comparison_lib.compare([str(shared_data / 'lmentry/published_accuracies')])
+  comparison = compare([str(shared_data / 'lmentry/published_accuracies')])
   w = comparison.kendalls_w('correct')
   assert all(0 < value < 1 for value in w.values())

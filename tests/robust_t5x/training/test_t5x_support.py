@@ -19,7 +19,8 @@ pytestmark = pytest.mark.usefixtures('as_started_anew')
 ROOT = pathlib.Path(__file__).parents[3]
 MODEL = ['--gin_file=gin/models/from_checkpoint.gin', '--gin_file=gin/topologies/cpu.gin']
 ALIGN = [
-  '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/adapters/soft_prompt_and_prefix.gin', '--gin_file=gin/objectives/kl.gin',
+  '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/observed/mini.gin',
+  '--gin_file=gin/adapters/soft_prompt_and_prefix.gin', '--gin_file=gin/objectives/kl.gin',
   "--gin.MIXTURE_OR_TASK_NAME='mini_alignment'", "--gin.TASK_FEATURE_LENGTHS={'inputs': 40, 'targets': 8}",
   '--gin.ADAPTER_LENGTH=4', '--gin.BATCH_SIZE=4', '--gin.NUM_TRAIN_EXAMPLES=64',
   # The schedule's length is fixed, so that a run in two parts is the run in one.
@@ -119,8 +120,9 @@ def adapter(trained, checkpoint, tmp_path_factory):
 
 def test_evaluation_by_decoding_is_the_same(trained, checkpoint, adapter, tmp_path):
   small = ["--gin.TASK_FEATURE_LENGTHS={'inputs': 64, 'targets': 8}"]
-  t5x('eval', *small, '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/adapters/soft_prompt_and_prefix.gin',
-      '--gin.ADAPTER_LENGTH=4', '--gin.mini.register_mini_suite.num_eval_examples=3',
+  t5x('eval', *small, '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/observed/mini.gin',
+      '--gin_file=gin/adapters/soft_prompt_and_prefix.gin',
+      '--gin.ADAPTER_LENGTH=4', '--gin.NUM_EXAMPLES=3',
       f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.CHECKPOINT_PATH='{trained[0]}/checkpoint_4'",
       f"--gin.EVAL_OUTPUT_DIR='{tmp_path}/t5x'", "--gin.MIXTURE_OR_TASK_NAME='mini_eval_unobserved'")  # fmt: skip
   ours = ['eval', *small, '--gin_file=gin/recipes/eval/mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
@@ -153,9 +155,9 @@ def test_evaluation_by_likelihood_is_the_same(trained, checkpoint, adapter, tmp_
 
 
 def test_inference_writes_json_lines(trained, checkpoint, tmp_path):
-  t5x('infer', "--gin.TASK_FEATURE_LENGTHS={'inputs': 64, 'targets': 8}", '--gin_file=gin/tasks/mini.gin',
+  t5x('infer', "--gin.TASK_FEATURE_LENGTHS={'inputs': 64, 'targets': 8}", '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/observed/mini.gin',
       '--gin_file=gin/adapters/soft_prompt_and_prefix.gin', '--gin.ADAPTER_LENGTH=4', '--gin.MODE=\'predict_with_aux\'',
-      '--gin.mini.register_mini_suite.num_eval_examples=3', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
+      '--gin.NUM_EXAMPLES=3', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
       f"--gin.CHECKPOINT_PATH='{trained[0]}/checkpoint_4'", f"--gin.INFER_OUTPUT_DIR='{tmp_path}'",
       "--gin.MIXTURE_OR_TASK_NAME='mini_first_word_eval_observed'")  # fmt: skip
   file = next(tmp_path.glob('*.jsonl-00000-of-00001'))

@@ -7,7 +7,6 @@ import pytest
 from seqio_tasks import datasets
 from seqio_tasks.bank import checks, reading
 from seqio_tasks.pipeline import flattening
-from seqio_tasks.suites import benchmarks
 
 # No two phrasings of a task may be more alike than this; see `templates.similarity`.
 FLOOR = 0.75
@@ -21,7 +20,7 @@ BBL = (
 
 @pytest.fixture(scope='module')
 def bank():
-  return benchmarks.read_banks(['package'])
+  return reading.read_banks(['package'])
 
 
 def _counts(bank, task):
@@ -81,7 +80,7 @@ def test_labels_are_asked_for_only_where_options_have_them(bank):
 
 
 def test_no_word_of_a_training_phrasing_is_evaluated(bank):
-  everything = benchmarks.read_banks(['package', *map(str, reading.package_files('mini'))])
+  everything = reading.read_banks(['package', *map(str, reading.package_files('mini'))])
   assert list(checks.clashes([('all', i) for i in everything])) == []
 
 
@@ -98,15 +97,13 @@ def test_every_phrasing_fits_the_published_data(bank, shared_data):
     *datasets.mmlu(shared_data / 'mmlu', all_subjects=False),
     *datasets.bigbench(shared_data / 'bigbench'),
     *datasets.bbh(shared_data / 'bbh'),
-    *datasets.lmentry_instances(shared_data / 'lmentry'),
+    *datasets.lmentry(shared_data / 'lmentry'),
   ]
   served = set()
   for dataset in made:
     members = [i for i in bank if i.task in dataset.bank_tasks]
     assert members, dataset.name
-    from seqio_tasks.pipeline import registration
-
-    item = registration.item_of(dataset.splits['test']()[0])
+    item = datasets.item_of(dataset.splits['test']()[0])
     features = flattening.flatten(members).features(item)
     assert all(features['golds'][k] for k in range(len(features['golds'])))
     served.update(i.task for i in members)

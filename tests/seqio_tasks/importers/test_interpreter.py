@@ -1,39 +1,10 @@
 """Tests of reading templates off code without running it."""
 
-import pathlib
-
 import pytest
+from read_code import ANSWER, FIELD, FIRST, OPTIONS, item, run, text
 
-from seqio_tasks.importers import fit as fit_lib
 from seqio_tasks.importers.interpreter import Interpreter
-from seqio_tasks.importers.symbols import Raised, Symbol, Text, Unsupported
-
-OPTIONS = [Text([Symbol('option', 'item', i)]) for i in range(3)]
-
-
-def _item():
-  return {
-    'question': Text([Symbol('field', 'item', 'question')]),
-    'options': list(OPTIONS),
-    'answer': Text([Symbol('answer', 'item', 1)]),
-  }
-
-
-def _run(tmp_path: pathlib.Path, body: str, *arguments, read_json=None):
-  (tmp_path / 'm.py').write_text(body, encoding='utf-8')
-  interpreter = Interpreter(tmp_path, read_json or (lambda path: pytest.fail(f'{path} is read')))
-  function = interpreter.module('m.py').names['f']
-  return [outcome for outcome, _ in interpreter.paths(lambda: interpreter.call(function, *arguments))]
-
-
-def _text(tmp_path, body):
-  (outcome,) = _run(tmp_path, body, _item())
-  if isinstance(outcome, Raised):
-    raise outcome
-  return outcome
-
-
-FIELD, FIRST, ANSWER = Symbol('field', 'item', 'question'), OPTIONS[0].symbol, Symbol('answer', 'item', 1)
+from seqio_tasks.importers.symbols import Raised, Symbol, Unsupported
 
 
 @pytest.mark.parametrize(
@@ -60,7 +31,7 @@ FIELD, FIRST, ANSWER = Symbol('field', 'item', 'question'), OPTIONS[0].symbol, S
   ],
 )  # fmt: skip
 def test_expressions(tmp_path, expression, parts):
-  assert _text(tmp_path, f'def f(item):\n  return {expression}\n').parts == parts
+  assert text(tmp_path, f'def f(item):\n  return {expression}\n').parts == parts
 
 
 def test_statements_classes_and_closures(tmp_path):
@@ -99,7 +70,7 @@ def f(item):
     return x
   return inner(made.render(item))
 """
-  parts = _text(tmp_path, body).parts
+  parts = text(tmp_path, body).parts
   assert parts[0] == 'Pone'
   assert parts[1] == Symbol('field', 'item', 'question', (('split', ':', -1, 2, 0),))
   assert parts[2:5] == (Symbol('label', 'item', 0, ('lower',)), ') ', FIRST)
@@ -108,16 +79,16 @@ def f(item):
 
 def test_comparisons_with_data_are_followed_both_ways(tmp_path):
   body = 'def f(item):\n  if item["question"] == "x":\n    return "one"\n  return "two"\n'
-  assert _run(tmp_path, body, _item()) == ['one', 'two']
+  assert run(tmp_path, body, item()) == ['one', 'two']
 
 
 def test_errors_of_the_code_are_told_from_what_is_not_understood(tmp_path):
   with pytest.raises(Raised, match="KeyError: 'nothing'"):
-    _text(tmp_path, 'def f(item):\n  return item["nothing"]\n')
+    text(tmp_path, 'def f(item):\n  return item["nothing"]\n')
   with pytest.raises(Raised, match='3 values for 2 names'):
-    _text(tmp_path, 'def f(item):\n  a, b = item["options"]\n')
+    text(tmp_path, 'def f(item):\n  a, b = item["options"]\n')
   with pytest.raises(Raised, match="unexpected argument 'c'"):
-    _text(tmp_path, 'def g(a):\n  return a\ndef f(item):\n  return g(c=1)\n')
+    text(tmp_path, 'def g(a):\n  return a\ndef f(item):\n  return g(c=1)\n')
 
 
 @pytest.mark.parametrize(
@@ -137,14 +108,14 @@ def test_nothing_is_executed(tmp_path, expression):
   path = tmp_path / 'made'
   code = expression.replace('{path}', str(path))
   with pytest.raises((Unsupported, Raised)):
-    _text(tmp_path, f'import os\nimport subprocess\ndef f(item):\n  return {code}\n')
+    text(tmp_path, f'import os\nimport subprocess\ndef f(item):\n  return {code}\n')
   assert not path.exists()
 
 
 def test_endless_code_is_stopped(tmp_path):
   body = 'def f(item):\n' + ''.join(f'{"  " * d}for x{d} in range(1000):\n' for d in range(1, 4)) + '        pass\n'
   with pytest.raises(Unsupported, match='runs too long'):
-    _text(tmp_path, body)
+    text(tmp_path, body)
 
 
 @pytest.mark.parametrize(
@@ -157,55 +128,13 @@ def test_endless_code_is_stopped(tmp_path):
 )
 def test_memory_is_kept_too(tmp_path, body, message):
   with pytest.raises(Unsupported, match=message):
-    _text(tmp_path, f'def f(item):\n  x = "xx"\n{body}')
+    text(tmp_path, f'def f(item):\n  x = "xx"\n{body}')
 
 
 def test_files_are_read_through_the_caller_only(tmp_path):
   body = 'import json, os\ndef f(d):\n  return json.load(open(os.path.join(d, "task.json"), "r"))["description"]\n'
   seen = []
-  assert _run(tmp_path, body, 'dir', read_json=lambda p: seen.append(p) or {'description': 'D'}) == ['D']
+  assert run(tmp_path, body, 'dir', read_json=lambda p: seen.append(p) or {'description': 'D'}) == ['D']
   assert seen == ['dir/task.json']
   with pytest.raises(Unsupported, match='lies outside'):
     Interpreter(tmp_path / 'x', lambda p: None).module('../m.py')
-
-
-def _probes(tmp_path, body, examples=()):
-  probes = []
-  for n in (2, 3, 4):
-    item = _item() | {'options': [Text([Symbol('option', 'item', i)]) for i in range(n)]}
-    (outcome,) = _run(tmp_path, body, item)
-    if not isinstance(outcome, Raised):
-      probes.append(fit_lib.Probe(n, (), outcome, Text([ANSWER]), item['options']))
-  return probes
-
-
-def test_lists_of_options_become_blocks(tmp_path):
-  body = """
-def f(item):
-  out = "From "
-  for i, o in enumerate(item["options"]):
-    out += "'{}'".format(o)
-    if i == len(item["options"]) - 2:
-      out += " or "
-    elif i < len(item["options"]) - 2:
-      out += ", "
-  return out + ": " + item["question"]
-"""
-  layout = fit_lib.fit(_probes(tmp_path, body), [], fit_lib.Names())
-  assert layout.template == 'From {options}: {question}'
-  (block,) = layout.blocks.values()
-  assert (block.item, block.separator, block.last_separator) == ("'{option}'", ', ', ' or ')
-
-
-def test_single_options_are_named_and_lists_cut(tmp_path):
-  layout = fit_lib.fit(_probes(tmp_path, 'def f(item):\n  return item["options"][1] + "?"\n'), [], fit_lib.Names())
-  assert layout.template == '{option_2}?'
-  body = 'def f(item):\n  return " ".join("{} {}".format(a, o) for a, o in zip(["A", "B"], item["options"]))\n'
-  layout = fit_lib.fit(_probes(tmp_path, body), [], fit_lib.Names())
-  assert layout.render({'options': ['x', 'y', 'z'], 'answer': 'x'}).input_text == 'A x B y'
-
-
-def test_what_no_layout_gives_is_refused(tmp_path):
-  body = 'def f(item):\n  return "even" if len(item["options"]) % 2 == 0 else "odd"\n'
-  with pytest.raises(Unsupported, match='the text would be'):
-    fit_lib.fit(_probes(tmp_path, body), [], fit_lib.Names())

@@ -8,7 +8,7 @@ import pytest
 
 from seqio_tasks.bank import reading
 from seqio_tasks.bank import templates as templates_lib
-from seqio_tasks.datasets import lmentry_files
+from seqio_tasks.datasets import lmentry_instances, lmentry_phrasings
 from seqio_tasks.mini import suite
 
 CATEGORY_OF = {word: name for name, words in suite.categories().items() for word in words}
@@ -46,6 +46,7 @@ SOLUTIONS = {
 def test_tasks():
   assert set(SOLUTIONS) == set(suite.TASKS) == set(reading.Bank.from_package('mini').tasks)
   assert len(suite.TASKS) >= 12
+  assert suite.TASKS == reading.Bank.from_package('mini').tasks
 
 
 @pytest.mark.parametrize('task', suite.TASKS)
@@ -56,6 +57,7 @@ def test_examples(task):
     assert examples == suite.generate(task, split, 300, seed=3)
     assert len({example['example_id'] for example in examples}) == 300
     for example in examples:
+      assert tuple(example['fields']) == suite.FIELDS[task]
       assert example['gold'] == SOLUTIONS[task](example['fields'])
       if example['options']:
         assert example['gold'] in example['options']
@@ -113,10 +115,10 @@ def test_no_phrasing_is_published(shared_data):
   """None is LMentry's or one of its published paraphrases."""
   directory = shared_data / 'lmentry'
   published = {}
-  for task in lmentry_files.TASKS:
+  for task in lmentry_instances.TASKS:
     content = json.loads((directory / 'instances' / f'{task}.json').read_text())
     templates = list(content['more_info']['input_templates'])
-    templates += [p.instruction.template for p in lmentry_files.load_phrasings(directory, task)]
+    templates += [p.instruction.template for p in lmentry_phrasings.read_phrasings(directory, task)]
     published |= {tuple(_bare(template)): template for template in templates}
   assert len(published) > 500
   ours = {i.id: tuple(_bare(i.template)) for i in reading.Bank.from_package('mini')}

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from robust_t5x.checkpoints import backbones, loading
-from robust_t5x.evaluation import rows as rows_lib
-from robust_t5x.evaluation import scorers
+from robust_t5x.evaluation.rows import read_task
+from robust_t5x.evaluation.scorers import score_task
 from robust_t5x.models import runner
-from seqio_tasks import datasets
+from robust_t5x.results.scorers import SCORERS
+from seqio_tasks import datasets, suites
 from seqio_tasks.pipeline import registration
-from seqio_tasks.suites import benchmarks
 
 
 def test_score_batch_under_t5x_finds_what_our_runner_finds(tmp_path):
@@ -25,7 +25,7 @@ def test_score_batch_under_t5x_finds_what_our_runner_finds(tmp_path):
   path.write_text('question,o,answer\n' + '\n'.join(rows) + '\n')
   loaded = loading.load_with_identity(backbones.BUNDLED)
   dataset = datasets.table(path, 'larger', ['multiple_choice'], options='o')
-  names = benchmarks.register_benchmark(loaded.model.input_vocabulary, dataset, collections=['general_evaluation'])
+  names = suites.register(loaded.model.input_vocabulary, dataset, collections=['general_evaluation'])
   name = next(n for n in names if n.endswith('e06'))
   lengths = {'inputs': 128, 'targets': 16}
   # On a CPU T5X's mesh has all host devices on its axis "model"; the model's four heads do not divide by eight.
@@ -46,11 +46,11 @@ def test_score_batch_under_t5x_finds_what_our_runner_finds(tmp_path):
   metrics, _ = evaluator.evaluate(
     compute_metrics=True, predict_fn=None, score_fn=functools.partial(score, train_state=state)
   )
-  table = scorers.score_task(
+  table = score_task(
     runner.Runner(loaded.model, loaded.params, 8, max_output=16),
-    rows_lib.read_task(name, lengths, 'test'),
+    read_task(name, lengths, 'test'),
     registration.evaluation_task(name),
-    'rank_likelihood',
+    SCORERS['rank_likelihood'],
     'mini',
   )
   assert metrics.result()[f'{name}__rank']['rank_accuracy'] == pytest.approx(table['score'].mean())

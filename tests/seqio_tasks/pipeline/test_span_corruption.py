@@ -1,28 +1,10 @@
-"""The vocabulary's rules and span corruption."""
-
-import subprocess
-import sys
+"""Tests of span corruption."""
 
 import numpy as np
 import pytest
 
 from seqio_tasks.errors import UserError
-from seqio_tasks.mini import vocabulary
 from seqio_tasks.pipeline import span_corruption
-
-
-def test_folding_rules():
-  rules = vocabulary.folding_rules()
-  assert rules['A'] == 'a'
-  assert rules['?'] == ' ? '
-  assert rules['\u2019'] == " ' "
-  assert 'a' not in rules
-
-
-def test_everyday_words():
-  words = vocabulary.everyday_words()
-  assert len(words) == len(set(words)) > 1500
-  assert all(word == word.lower() and word.isalpha() for word in words)
 
 
 def _undo(inputs, targets, sentinels):
@@ -71,7 +53,7 @@ def test_the_task(tiny_vocabulary_path, tmp_path):
 
   words = seqio.SentencePieceVocabulary(tiny_vocabulary_path, extra_ids=100)
   (tmp_path / 'train.txt').write_text('the cat sat on the mat\nname the word that comes after\n' * 40)
-  name = span_corruption.register_span_corruption(words, str(tmp_path), name='corruption_for_test', passes=2)
+  (name,) = span_corruption.register_span_corruption(words, str(tmp_path), name='corruption_for_test', passes=2)
   task = seqio.get_mixture_or_task(name)
   rows = list(task.get_dataset({'inputs': 40, 'targets': 20}, 'train', shuffle=False, seed=1).as_numpy_iterator())
   assert len(rows) > 10
@@ -84,22 +66,3 @@ def test_the_task(tiny_vocabulary_path, tmp_path):
 def test_missing_corpus(tiny_vocabulary_path, tmp_path):
   with pytest.raises(UserError, match='make it with `python -m seqio_tasks.mini.corpus'):
     span_corruption.register_span_corruption(None, str(tmp_path))
-
-
-def test_commands_name_what_is_missing(tmp_path):
-  done = subprocess.run(
-    [
-      sys.executable,
-      '-m',
-      'seqio_tasks.mini.vocabulary',
-      '--corpus',
-      str(tmp_path),
-      '--out',
-      str(tmp_path / 'x.model'),
-    ],
-    capture_output=True,
-    text=True,
-    check=False,
-  )
-  assert done.returncode == 1
-  assert 'make it with `python -m seqio_tasks.mini.corpus' in done.stderr

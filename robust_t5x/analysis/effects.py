@@ -1,0 +1,145 @@
+"""One model against another on the same cells: whether they may be compared, and how large the differences are."""
+
+from collections.abc import Sequence
+import dataclasses
+import os
+
+import pandas as pd
+
+from robust_t5x.analysis.comparison import Comparison, compare
+from robust_t5x.analysis.significance import HOLM, adjust, cohens_d, odds_ratio
+from robust_t5x.analysis.sources import Source
+from robust_t5x.results.reading import read
+from robust_t5x.results.schema import Record, ResultsError
+from seqio_tasks.errors import UserError
+
+
+class NotComparableError(UserError):
+  """Two evaluations whose numbers must not be set against each other; the message has every reason."""
+
+
+def reasons(first: Record, second: Record) -> list[str]:
+  """Why two evaluations cannot be compared, from their records; empty if nothing speaks against it.
+
+  Args:
+    first: `run.json` of A.
+    second: `run.json` of B.
+  """
+  a, b = first.get('fingerprint', {}), second.get('fingerprint', {})
+  found = []
+  # T5X's output names no split.
+  for what, one, other in (
+    ('scorer', a.get('scorer'), b.get('scorer')),
+    ('split', a.get('split'), b.get('split')),
+  ):
+    if one is not None and other is not None and _names(one) != _names(other):
+      found.append(f'another {what}: {_names(one)} and {_names(other)}')
+  one, other = (record.get('model', {}).get('vocabulary') for record in (first, second))
+  if one and other and one != other:
+    found.append(f'another vocabulary: hash {one[:12]} and {other[:12]}')
+  tasks_a, tasks_b = a.get('tasks', {}), b.get('tasks', {})
+  if isinstance(tasks_a, dict) and isinstance(tasks_b, dict):
+    changed = [task for task in tasks_a if task in tasks_b and tasks_a[task] != tasks_b[task]]
+    if changed:
+      found.append(f'other examples or phrasings in {_some(changed)}')
+  missing = sorted(set(tasks_a) ^ set(tasks_b))
+  if missing and isinstance(tasks_a, dict) == isinstance(tasks_b, dict):
+    found.append(f'{_some(missing)} in one of them only')
+  return found
+
+
+def notes(first: Record, second: Record) -> list[str]:
+  """What could not be checked, or differs without forbidding the comparison."""
+  found = []
+  if not all(record.get('model', {}).get('vocabulary') for record in (first, second)):
+    found.append('The vocabulary is not recorded for both, so it was not checked.')
+  lengths = [record.get('fingerprint', {}).get('task_feature_lengths') for record in (first, second)]
+  if all(lengths) and lengths[0] != lengths[1]:
+    found.append(f'Inputs were cut at other lengths: {lengths[0]} and {lengths[1]}.')
+  return found
+
+
+def compare_two(first: str, second: str) -> Comparison:
+  """The comparison of two evaluations, A first.
+
+  Raises:
+    ResultsError: if one is missing or unfinished.
+    NotComparableError: with every reason, if they must not be compared.
+  """
+  try:
+    comparison = compare([first, second])
+  except ResultsError as e:
+    found = reasons(*(read(path)[1] for path in (first, second))) or [str(e)]
+    raise NotComparableError(f'{first} and {second} cannot be compared: {"; ".join(found)}') from e
+  found = reasons(*(source.record for source in comparison.sources[:2]))
+  if found:
+    raise NotComparableError(f'{first} and {second} cannot be compared: {"; ".join(found)}')
+  if len(comparison.sources) != 2:
+    raise NotComparableError(
+      f'{first} and {second} hold {len(comparison.sources)} models together; give files of one model each'
+    )
+  return comparison if len(comparison.models) == 2 else _told_apart(comparison)
+
+
+def _told_apart(comparison: Comparison) -> Comparison:
+  """Two evaluations with the same label, which would count as seeds, named after their places."""
+  names = [os.path.basename(os.path.abspath(s.path)) or s.path for s in comparison.sources]
+  names = [s.path for s in comparison.sources] if names[0] == names[1] else names
+  sources = [Source(s.path, name, s.table, s.record) for s, name in zip(comparison.sources, names, strict=True)]
+  keys = ['dataset', 'group', 'instruction_id']
+  accuracies = comparison.phrasings[[*keys, 'template']]
+  for source in sources:
+    mean = source.table.groupby(keys, sort=False, observed=True)['score'].mean().rename(source.label).reset_index()
+    accuracies = accuracies.merge(mean, on=keys)
+  return dataclasses.replace(
+    comparison, models=tuple(names), runs={s.label: (s.path,) for s in sources}, phrasings=accuracies,
+    unmatched=dict.fromkeys(names, float('nan')), records={s.label: s.record for s in sources}, sources=tuple(sources),
+  )  # fmt: skip
+
+
+def effects(comparison: Comparison) -> pd.DataFrame:
+  """A row for each group and dataset, and each group's mean over datasets.
+
+  Returns:
+    columns of Comparison.paired, with p_adjusted over all groups, and cohens_d, odds_ratio and mcnemar (phrasings found /
+    tested), missing where the results have no scores of examples or scores between 0 and 1.
+  """
+  parts = [comparison.paired(group) for group in comparison.groups]
+  table = pd.concat(parts, ignore_index=True)
+  whole = table['dataset'] == 'all'
+  for family in (whole, ~whole):
+    table.loc[family, 'p_adjusted'] = adjust(table.loc[family, 'p'], HOLM)
+  tests = {group: mcnemar_tests(comparison, group) for group in comparison.groups}
+  extra = []
+  for row in table.itertuples():
+    names = [row.dataset] if row.dataset != 'all' else [d for d, g in comparison.datasets.items() if row.group in g]
+    pairs = [(comparison.datasets[d][row.group][0], comparison.datasets[d][row.group][1]) for d in names]
+    test = tests[row.group]
+    part = None if test is None else test[test['dataset'].isin(names)]
+    extra.append((cohens_d(pairs), *_of_tests(part)))
+  table[['cohens_d', 'odds_ratio', 'mcnemar']] = pd.DataFrame(extra, index=table.index, dtype=object)
+  return table.assign(model=comparison.models[1])
+
+
+def mcnemar_tests(comparison: Comparison, group: str) -> pd.DataFrame | None:
+  """McNemar's test of each phrasing of a group; None where the scores do not allow it."""
+  try:
+    return comparison.mcnemar(comparison.models[1], group)
+  except UserError:  # accuracies of phrasings, or scores between 0 and 1
+    return None
+
+
+def _of_tests(tests: pd.DataFrame | None) -> tuple[float | None, str | None]:
+  """The odds ratio over all cells, and how many of the tests find a difference."""
+  if tests is None:
+    return None, None
+  found = f'{int((tests["p_adjusted"] < 0.05).sum())} of {len(tests)}'
+  return odds_ratio(tests['only_baseline'].sum(), tests['only_model'].sum()) if len(tests) else None, found
+
+
+def _names(value: str | Sequence[str]) -> str:
+  return value if isinstance(value, str) else ', '.join(map(str, value))
+
+
+def _some(names: Sequence[str]) -> str:
+  return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')

@@ -1,0 +1,98 @@
+"""Results as a comparison needs them: of one model from one place, with its cells in the order of another's."""
+
+import numpy as np
+import pandas as pd
+
+from robust_t5x.results.cells import Arrays, Cells
+from robust_t5x.results.reading import read
+from robust_t5x.results.schema import Record, ResultsError, grain
+from seqio_tasks.answers import normalise
+from seqio_tasks.errors import UserError
+
+
+class Source:
+  """The results of one model from one place.
+
+  Attributes:
+    path: the place.
+    label: of the model.
+    table: its results.
+    record: what is known of the run.
+    grain: of the table.
+    places: where its rows stand.
+  """
+
+  def __init__(self, path: str, label: str, table: pd.DataFrame, record: Record):
+    self.path, self.label, self.table, self.record = path, label, table, record
+    self.grain = grain(table)
+    try:
+      self.places = Cells(table)
+    except UserError as e:
+      raise ResultsError(f'{path}: {e}') from e
+
+  def scores(self) -> Arrays:
+    """dataset -> group -> scores [N, k], NaN where a cell was not evaluated."""
+    return self.places.fill(self.table['score'].to_numpy(float), np.nan)
+
+  def answers(self) -> Arrays:
+    """dataset -> group -> number of the answer [N, k], the same after answers.normalise, -1 where there is none."""
+    codes, texts = pd.factorize(self.table['prediction'])
+    same, _ = pd.factorize(np.array([normalise(text) or text for text in texts], object))
+    return self.places.fill(np.append(same, -1)[codes], -1)
+
+  def aligned_to(self, other: Cells, arrays: Arrays) -> Arrays:
+    """Arrays of this source with examples and phrasings in the order of another."""
+    out = {}
+    for dataset, groups in other.phrasings.items():
+      rows = pd.Index(self.places.examples[dataset]).get_indexer(other.examples[dataset])
+      out[dataset] = {
+        group: arrays[dataset][group][rows][:, pd.Index(self.places.phrasings[dataset][group]).get_indexer(ids)]
+        for group, ids in groups.items()
+      }
+    return out
+
+
+def read_sources(path: str) -> list[Source]:
+  """The results of each model at a path.
+
+  Raises:
+    ResultsError: if there are no finished results, or a cell stands twice.
+  """
+  table, record = read(path)
+  if record.get('launcher') != 'published':
+    return [Source(path, record['label'], table, record)]
+  return [Source(path, model, part, record) for model, part in table.groupby('model', sort=False)]
+
+
+def check_same_cells(first: Source, other: Source) -> None:
+  """Raises ResultsError where two results differ in grain, groups, examples or phrasings."""
+  if first.grain != other.grain:
+    raise ResultsError(
+      f'{first.path} has scores per {first.grain}, {other.path} per {other.grain}; compare results of one grain'
+    )
+  a, b = first.places, other.places
+  for dataset in {**a.phrasings, **b.phrasings}:
+    groups_a, groups_b = a.phrasings.get(dataset, {}), b.phrasings.get(dataset, {})
+    for group in {**groups_a, **groups_b}:
+      if group not in groups_a or group not in groups_b:
+        lacking = other if group in groups_a else first
+        raise ResultsError(
+          f'{lacking.path} ({lacking.label}) has no {group} phrasings of {dataset}, which the other evaluation has; '
+          'compare evaluations of the same mixtures'
+        )
+      if set(a.examples[dataset]) != set(b.examples[dataset]) or set(groups_a[group]) != set(groups_b[group]):
+        raise ResultsError(
+          f'{first.path} ({first.label}) and {other.path} ({other.label}) differ in the examples or phrasings of '
+          f'{dataset} ({group}); compare evaluations with the same settings'
+        )
+
+
+def check_same_sample(first: Source, first_scores: Arrays, other: Source, other_scores: Arrays) -> None:
+  """Raises ResultsError where cells were sampled and the samples differ: changes would not be paired."""
+  for dataset, groups in first_scores.items():
+    for group, scores in groups.items():
+      if (np.isnan(scores) != np.isnan(other_scores[dataset][group])).any():
+        raise ResultsError(
+          f'{first.path} ({first.label}) and {other.path} ({other.label}) have different samples of the cells of '
+          f'{dataset} ({group}); compare evaluations with the same CELL_BUDGET and seed'
+        )

@@ -1,0 +1,207 @@
+"""Runs the cells of a sweep that are not finished, together or one after another, and keeps its table and page up to date."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent import futures
+import contextlib
+import fcntl
+import math
+import os
+import shlex
+import signal
+import sys
+import threading
+
+from robust_t5x.runtime import progress
+from robust_t5x.runtime.errors import UsageError
+from robust_t5x.runtime.files import write_atomically
+from robust_t5x.sweeps import check, grid
+from robust_t5x.sweeps.cell import CellRun, Interrupted, Processes, failure, is_evaluated, tail
+from robust_t5x.sweeps.flags import Flags
+from robust_t5x.sweeps.page import write as write_page
+from robust_t5x.sweeps.table import Summary, build
+from robust_t5x.sweeps.table import caution as caution_of
+from seqio_tasks.errors import UserError
+
+
+def plan(flags: Flags) -> tuple[list[CellRun], dict[str, tuple[str, list[str]]]]:
+  """Checks the grid: its cells on disk, and the baselines (backbone -> directory and arguments of the evaluation).
+
+  Raises:
+    UsageError: if some cell cannot be run.
+  """
+  cells = grid.cells(flags.gin_files, flags.bindings, flags.axes)
+  eval_arguments = grid.command('', flags.eval_gin_files, flags.eval_bindings)[1:]
+  described = check.check(cells, eval_arguments, flags.passed)
+  runs = [
+    CellRun.find(flags.out, cell, description, flags.eval_gin_files, flags.eval_bindings, flags.passed)
+    for cell, description in zip(cells, described, strict=True)
+  ]
+  baselines: dict[str, tuple[str, list[str]]] = {}
+  for checkpoint in dict.fromkeys(d['checkpoint'] for d in described):
+    if checkpoint is None:
+      raise UsageError('INITIAL_CHECKPOINT_PATH is None: a sweep evaluates a backbone; give its path')
+    bindings = {**flags.eval_bindings, 'INITIAL_CHECKPOINT_PATH': repr(checkpoint)}
+    directory = os.path.join(flags.out, f'baseline-{grid.digest(flags.eval_gin_files, bindings, 6)}')
+    own = {'ADAPTER': "'none'", 'LABEL': "'without adapter'", 'OUTPUT_DIR': repr(directory)}
+    command = grid.command('eval', flags.eval_gin_files, {**bindings, **own}, flags.passed)
+    baselines[checkpoint] = (directory, command)
+  return runs, baselines if flags.baseline else {}
+
+
+def sweep(flags: Flags) -> int:
+  """Runs what is not finished, and writes the results; returns the exit status: 0, 1 if a cell failed, 130 if interrupted."""
+  runs, baselines = plan(flags)
+  if flags.dry_run:
+    for _, command in baselines.values():
+      print(grid.shell(command))
+    for run in runs:
+      print(f'# {", ".join(f"{k}={v}" for k, v in run.record["settings"].items())}: {run.status}')
+      print(run.record['train_command'])
+      print(run.record['eval_command'])
+    return 0
+  _warn_of_drift(runs)
+  os.makedirs(flags.out, exist_ok=True)
+  summaries: dict[str, Summary] = {}
+  with _only_one(flags.out), _terminable():
+    processes = Processes()
+    try:
+      for directory, command in baselines.values():
+        _run_baseline(directory, command, processes)
+      places = {checkpoint: directory for checkpoint, (directory, _) in baselines.items()}
+      _run_cells(runs, flags, processes, lambda: write(flags, runs, places, summaries))
+      interrupted = False
+    except (KeyboardInterrupt, Interrupted):
+      processes.stop()
+      interrupted = True
+    places = {c: d for c, (d, _) in baselines.items() if is_evaluated(d)}
+    caution = write(flags, runs, places, summaries)
+  if caution:
+    print(f'warning: {caution}', file=sys.stderr)
+  failed = [run for run in runs if run.status == 'failed']
+  finished = sum(run.status == 'finished' for run in runs)
+  print(f'{finished} of {len(runs)} cells finished, {len(failed)} failed: {os.path.join(flags.out, "sweep.csv")}')
+  if interrupted:
+    print('interrupted; the same command goes on', file=sys.stderr)
+    return 130
+  if failed:
+    print('the same command tries the failed cells again', file=sys.stderr)
+  return 1 if failed else 0
+
+
+def write(
+  flags: Flags,
+  runs: Sequence[CellRun],
+  baselines: dict[str, str],
+  summaries: dict[str, Summary],
+) -> str:
+  """Writes the table and the page of what is known so far; arguments as for table.build.
+
+  Returns:
+    why rows of the table may not be compared; '' if they may.
+  """
+  axes = {axis.name: axis.shown for axis in flags.axes}
+  table = build(runs, baselines, list(axes), summaries)
+  write_atomically(os.path.join(flags.out, 'sweep.parquet'), table.to_parquet(index=False))
+  write_atomically(os.path.join(flags.out, 'sweep.csv'), table.to_csv(index=False))
+  axes.pop(grid.SEED, None)
+  write_page(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
+  return caution_of(table)
+
+
+def _warn_of_drift(runs: Sequence[CellRun]) -> None:
+  """Says which finished cells the gin files of today would train otherwise; they are kept all the same."""
+  changes: dict[str, list[str]] = {}
+  for run in runs:
+    if run.drift:
+      changes.setdefault(run.drift, []).append(run.directory)
+  for change, directories in changes.items():
+    print(
+      f'warning: {len(directories)} finished cell{"s" if len(directories) > 1 else ""} of this grid had other settings '
+      f'when trained ({change}); delete to train again: {" ".join(shlex.quote(d) for d in directories)}',
+      file=sys.stderr,
+    )
+
+
+def _run_baseline(directory: str, command: Sequence[str], processes: Processes) -> None:
+  """Evaluates the model without an adapter, first of all: what stops this evaluation would stop those of all cells."""
+  if is_evaluated(directory):
+    return
+  print('evaluating without adapter', file=sys.stderr, flush=True)
+  log = f'{directory}.log'
+  status = processes.run(command, log)
+  if status:
+    _show_tail(log)
+    raise UserError(f'the evaluation without adapter failed, so nothing else was started: {failure(log, status)}')
+
+
+def _run_cells(runs: Sequence[CellRun], flags: Flags, processes: Processes, write_table: Callable[[], object]) -> None:
+  todo = [run for run in runs if not run.finished]
+  write_table()
+  if not todo:
+    return
+  print(f'{len(runs)} cells, {len(todo)} of them to run', file=sys.stderr, flush=True)
+  halt = threading.Event()
+
+  def work(run: CellRun) -> bool:
+    if halt.is_set():
+      return False
+    run.run(processes)
+    if run.record['error'] and flags.stop_on_error:
+      halt.set()
+    return True
+
+  with (
+    progress.Progress('sweep', len(runs), len(runs) - len(todo), window=math.inf) as bar,
+    futures.ThreadPoolExecutor(flags.jobs) as pool,
+  ):
+    waiting = {pool.submit(work, run): run for run in todo}
+    try:
+      for future in futures.as_completed(waiting):
+        if not future.result():
+          continue
+        _show_failure(waiting[future])
+        write_table()
+        bar.advance(1, os.path.basename(waiting[future].directory))
+    except BaseException:
+      halt.set()
+      processes.stop()
+      raise
+
+
+def _show_failure(run: CellRun) -> None:
+  error = run.record['error']
+  if error is None:
+    return
+  _show_tail(run.log(error['stage']))
+  settings = ', '.join(f'{k}={v}' for k, v in run.record['settings'].items())
+  print(f'failed: {settings}: {error["stage"]}: {error["message"]}', file=sys.stderr, flush=True)
+
+
+def _show_tail(log: str) -> None:
+  lines = '\n'.join(f'  | {line}' for line in tail(log))
+  print(f'the end of {log}:\n{lines}', file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def _only_one(out: str) -> Iterator[None]:
+  """Holds the directory, so that no second sweep works on its cells."""
+  with open(os.path.join(out, '.lock'), 'w') as lock:
+    try:
+      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as e:
+      raise UsageError(f'--out: another sweep is at work in {out}; wait for it, or choose another') from e
+    yield
+
+
+@contextlib.contextmanager
+def _terminable() -> Iterator[None]:
+  """Treats SIGTERM as Ctrl-C, so that the runs under way end too."""
+
+  def interrupt(*unused: object) -> None:
+    raise KeyboardInterrupt
+
+  before = signal.signal(signal.SIGTERM, interrupt)
+  try:
+    yield
+  finally:
+    signal.signal(signal.SIGTERM, before)

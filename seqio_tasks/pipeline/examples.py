@@ -1,0 +1,82 @@
+"""Examples in memory as a tf.data pipeline's first element, and what tells two sources of examples apart.
+
+TensorFlow is imported by `as_dataset`, not with this module.
+"""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Sequence
+import functools
+import hashlib
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+from seqio_tasks.bank.layouts import LayoutError
+from seqio_tasks.datasets.sources import DatasetError, Example, item_of
+from seqio_tasks.pipeline import flattening, phrasings
+
+if TYPE_CHECKING:
+  import tensorflow as tf
+
+
+def as_dataset(
+  where: str, examples: Sequence[Example], flat: flattening.FlatPhrasings, shuffle: bool, seed: int | None, ranked: bool
+) -> tf.data.Dataset:
+  """What `flat` needs of each example.
+
+  Args:
+    where: name of task and split, for messages.
+    examples: at least one.
+    flat: the phrasings.
+    shuffle: whether examples come in random order.
+    seed: of that order.
+    ranked: whether every example must have options.
+
+  Raises:
+    DatasetError: if there is no example, or one lacks what a phrasing needs.
+  """
+  import numpy as np
+  import tensorflow as tf
+
+  if not examples:
+    raise DatasetError(f'{where} has no example; ask for at least one')
+  order = range(len(examples))
+  if shuffle:
+    order = np.random.default_rng(None if seed is None else int(seed)).permutation(len(examples))
+  columns = collections.defaultdict(list)
+  for i in order:
+    example = examples[i]
+    try:
+      made = flat.features(item_of(example))
+    except LayoutError as e:
+      raise DatasetError(f'{where}: example {example["example_id"]!r}: {e}') from e
+    if ranked and '' in made['option_list']:
+      raise DatasetError(
+        f'{where}: example {example["example_id"]!r} has no options to rank; evaluate the task without __rank'
+      )
+    columns['example_id'].append(str(example['example_id']))
+    for name in ('golds', 'options', 'option_list', 'alternatives'):
+      columns[name].append(made[name])
+    for name, text in made['texts'].items():
+      columns[phrasings.FIELD_PREFIX + name].append(text)
+  return tf.data.Dataset.from_tensor_slices(dict(columns))
+
+
+def identity(examples: Any) -> Any:
+  """Something to compare examples by: a hash of a list, the parts of a partial, or a function."""
+  if isinstance(examples, functools.partial):
+    arguments = (*examples.args, *itertools.chain(*sorted(examples.keywords.items())))
+    return examples.func, tuple(map(_identity_of_argument, arguments))
+  if callable(examples):
+    return examples
+  text = json.dumps(list(examples), sort_keys=True)
+  return hashlib.sha256(text.encode('utf-8')).hexdigest()
+
+
+def _identity_of_argument(value: Any) -> Any:
+  """As `identity`, for partials among a partial's arguments."""
+  if isinstance(value, functools.partial):
+    return identity(value)
+  return tuple(map(_identity_of_argument, value)) if isinstance(value, tuple | list) else value

@@ -1,0 +1,154 @@
+"""Which phrasings serve a dataset, and in which groups they are evaluated.
+
+Groups are "observed" and "unobserved" for phrasings with the role "evaluation", and for the others their roles:
+"development", "default", "incorrect", "negation", "random". A phrasing is observed if the model was tuned on its
+collection, which is what `observed_collections` says. Phrasings with the role "alignment" are trained on, and in no group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+import dataclasses
+
+from seqio_tasks.bank import reading
+from seqio_tasks.bank.instruction import ROLES, BankError, Instruction
+from seqio_tasks.datasets.sources import Dataset
+from seqio_tasks.pipeline import flattening
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+  """Phrasings that a dataset is evaluated under together.
+
+  Attributes:
+    name: of the group.
+    counted: the group that its results are counted in, which is another where a model was not tuned on what a suite calls
+      observed.
+    instructions: the phrasings.
+    suffix: what stands behind "_eval" in names of tasks.
+  """
+
+  name: str
+  counted: str
+  instructions: tuple[Instruction, ...]
+  suffix: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Served:
+  """The phrasings that serve a dataset, by what they are for.
+
+  Attributes:
+    members: all of them.
+    groups: that it is evaluated under, in the order of their first phrasings.
+    canonical: the observed ones, to train on.
+    paraphrases: of these, to train on.
+  """
+
+  members: tuple[Instruction, ...]
+  groups: tuple[Group, ...]
+  canonical: tuple[Instruction, ...]
+  paraphrases: tuple[Instruction, ...]
+
+
+def group_of(instruction: Instruction, observed_collections: Iterable[str]) -> str | None:
+  """The group that a phrasing is evaluated in; None if it is only trained on."""
+  if instruction.role == 'alignment':
+    return None
+  if instruction.role != 'evaluation':
+    return instruction.role
+  return 'observed' if instruction.collection in observed_collections else 'unobserved'
+
+
+def place(group: str) -> int:
+  """Where a group comes among others: those of a suite's own making first, then observed, unobserved and the roles."""
+  order = ('observed', 'unobserved', *ROLES)
+  return 1 + order.index(group) if group in order else 0
+
+
+def by_task(instructions: Iterable[Instruction]) -> Mapping[str, Sequence[Instruction]]:
+  """Task of the bank -> its phrasings."""
+  made: dict[str, list[Instruction]] = {}
+  for instruction in instructions:
+    made.setdefault(instruction.task, []).append(instruction)
+  return made
+
+
+def serve(
+  dataset: Dataset,
+  phrasings: Mapping[str, Sequence[Instruction]],
+  observed_collections: frozenset[str],
+  alignment_collections: Sequence[str] | None,
+) -> Served:
+  """Sorts the phrasings that serve a dataset.
+
+  Args:
+    dataset: that is served.
+    phrasings: as `by_task` has them; of the banks, or of the dataset's own.
+    observed_collections: that the model was tuned on.
+    alignment_collections: of the phrasings to align with; by default all.
+
+  Raises:
+    BankError: if phrasings that were made for the dataset do not fit it.
+  """
+  members = _members(dataset, phrasings)
+  own = dataset.own
+  named_observed = observed_collections if own is None else own.observed
+  roles = {} if own is None else own.groups
+  groups: dict[str, list[Instruction]] = {}
+  for instruction in members:
+    group = roles.get(instruction.role) or group_of(instruction, named_observed)
+    if group is not None:
+      groups.setdefault(group, []).append(instruction)
+  made = []
+  for name, instructions in groups.items():
+    is_new = name == 'observed' and own is not None and not observed_collections.intersection(own.observed)
+    suffix = '' if own is not None and own.unnamed == name else f'_{name}'
+    made.append(Group(name, 'unobserved' if is_new else name, tuple(instructions), suffix))
+  if own is not None:
+    _check_keys(dataset, made)
+  trained = [i for i in members if i.layout.template is not None]
+  return Served(
+    tuple(members),
+    tuple(made),
+    tuple(i for i in trained if group_of(i, named_observed) == 'observed'),
+    tuple(
+      i
+      for i in trained
+      if i.role == 'alignment' and (alignment_collections is None or i.collection in alignment_collections)
+    ),
+  )
+
+
+def _members(dataset: Dataset, phrasings: Mapping[str, Sequence[Instruction]]) -> list[Instruction]:
+  """The phrasings whose fields a dataset has; what stands under several of its bank's tasks alike is taken once."""
+  if dataset.own is not None and dataset.fields is not None:
+    named = [i for task in dataset.bank_tasks for i in phrasings.get(task, ())]
+    reading.check_fields(named, dict.fromkeys(dataset.bank_tasks, dataset.fields))
+    return named
+  made: list[Instruction] = []
+  known: dict[tuple[str, str], list[Instruction]] = {}
+  for task in dataset.bank_tasks:
+    for instruction in phrasings.get(task, ()):
+      if dataset.fields is not None and not flattening.needed_fields(instruction.layout) <= {*dataset.fields}:
+        continue
+      same = known.setdefault((instruction.collection, instruction.key), [])
+      if all(other.layout != instruction.layout for other in same):
+        same.append(instruction)
+        made.append(instruction)
+  return made
+
+
+def _check_keys(dataset: Dataset, groups: Iterable[Group]) -> None:
+  """BankError if two phrasings would name the same task."""
+  seen: dict[str, str] = {}
+  problems = []
+  for instruction in (i for group in groups for i in group.instructions):
+    other = seen.setdefault(instruction.key, instruction.id)
+    if other != instruction.id:
+      problems.append(
+        f'{instruction.id}: its key is also that of {other}, and both would name the task '
+        f'{dataset.name}__{instruction.key}; give it another key'
+      )
+  if problems:
+    raise BankError(problems)

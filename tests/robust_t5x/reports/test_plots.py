@@ -1,0 +1,35 @@
+"""The pictures of a report as files."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+
+from robust_t5x.reports import plots
+from robust_t5x.reports.inputs import read
+from robust_t5x.reports.scaling import find_families
+from robust_t5x.reports.summary import summarise
+
+
+def test_pictures_are_written_where_there_is_something_to_draw(tmp_path):
+  rows = [
+    (model, 'd', group, f'{group}{i}', base + 0.1 * i)
+    for model, base in (('flan-t5-small', 0.2), ('flan-t5-base', 0.4))
+    for group in ('observed', 'unobserved')
+    for i in range(3)
+  ]
+  table = pd.DataFrame(rows, columns=['model', 'dataset', 'group', 'instruction_id', 'score'])
+  table.to_csv(tmp_path / 't.csv', index=False)
+  inputs = read([str(tmp_path / 't.csv')])
+  plots.write_all(inputs, summarise(inputs), find_families(inputs), str(tmp_path))
+  for name in ('plot', 'paired', 'scaling'):
+    assert (tmp_path / f'{name}.png').read_bytes().startswith(b'\x89PNG')
+    assert (tmp_path / f'{name}.pdf').read_bytes().startswith(b'%PDF')
+  assert not plt.get_fignums()
+
+
+def test_differences_have_a_panel_for_each_group():
+  table = pd.DataFrame(
+    {'dataset': ['all', 'd'] * 2, 'group': ['observed'] * 2 + ['unobserved'] * 2, 'difference': 0.1, 'low': 0.05, 'high': 0.2}
+  )  # fmt: skip
+  figure = plots.differences(table, ['observed', 'unobserved'])
+  assert [axes.get_title() for axes in figure.axes] == ['observed phrasings', 'unobserved phrasings']
+  plt.close(figure)

@@ -1,0 +1,33 @@
+"""What a report says in words."""
+
+from helpers import write_evaluation
+import pandas as pd
+
+from robust_t5x.reports.page import write
+
+
+def test_no_change_is_said(evaluations, tmp_path):
+  before, _ = evaluations
+  same = write_evaluation(tmp_path / 'same', 'again', {'observed': 0.95, 'unobserved': 0.5})
+  assert 'cannot be told from no change' in write([before, same], str(tmp_path / 'out'))
+
+
+def test_the_finding_of_many_models_gives_the_range(tmp_path):
+  rows = [
+    {
+      'model': f'm{m}',
+      'dataset': 'd',
+      'group': group,
+      'instruction_id': f'{group}{i}',
+      'score': 0.1 * m + shift + 0.01 * i,
+    }
+    for m in range(1, 6)
+    for group, shift in (('observed', 0.2), ('unobserved', 0.2 - 0.04 * (m - 2)))
+    for i in range(4)
+  ]
+  pd.DataFrame(rows).to_csv(tmp_path / 't.csv', index=False)
+  text = write([str(tmp_path / 't.csv')], str(tmp_path / 'out'))
+  assert text.startswith(
+    'Over 1 task, the accuracy of 5 models runs from 31.5% (m1) to 71.5% (m5) under observed phrasings'
+  )
+  assert 'The interval of the gap lies below zero for 3 of 5 models; the gap runs from \u221212.0 points' in text

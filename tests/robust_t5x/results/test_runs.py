@@ -1,0 +1,39 @@
+"""An evaluation on disk: written once, found again, and not overwritten by another."""
+
+from helpers import scores_table
+import pandas as pd
+import pytest
+
+from robust_t5x.results.reading import read
+from robust_t5x.results.runs import Run
+from robust_t5x.results.schema import COLUMNS, ResultsError
+
+
+def test_a_run_is_written_once_and_found_again(tmp_path):
+  where = tmp_path / 'run'
+  fingerprint = {'tasks': {'first': 'x', 'second': 'y'}}
+  run = Run.open(str(where), label='m', fingerprint=fingerprint)
+  run.add_shard('first', scores_table('m', 'first', {'observed': 1, 'unobserved': 1}))
+  # Interrupted here: what is done is found, and a reader is told.
+  with pytest.raises(ResultsError, match='was interrupted; run the same'):
+    read(str(where))
+  run = Run.open(str(where), label='m', fingerprint=fingerprint)
+  assert not run.finished
+  assert run.has_shard('first')
+  assert not run.has_shard('second')
+  run.add_shard('second', scores_table('m', 'second', {'observed': 0, 'unobserved': 0}))
+  table = run.finish({'first/o1': 'text'}, {'note': 'x'})
+  again, record = read(str(where))
+  pd.testing.assert_frame_equal(table, again)
+  assert list(pd.read_csv(where / 'results.csv').columns) == list(COLUMNS)
+  assert record['truncated_inputs'] == 6
+  assert record['note'] == 'x'
+  assert record['versions']['jax']
+  assert Run.open(str(where), label='m', fingerprint=fingerprint).finished
+  assert sorted(p.name for p in where.iterdir()) == ['results.csv', 'results.parquet', 'run.json']
+
+
+def test_another_evaluation_does_not_overwrite(tmp_path):
+  Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'adapter': 'a'})
+  with pytest.raises(ResultsError, match=r'another evaluation \(it differs in adapter\)'):
+    Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'adapter': 'b'})

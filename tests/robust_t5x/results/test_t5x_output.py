@@ -1,0 +1,62 @@
+"""What T5X's evaluator leaves, as a results table."""
+
+import json
+
+import pytest
+
+from robust_t5x.results.reading import read
+from robust_t5x.results.schema import COLUMNS, ResultsError
+
+
+def _write(directory, name, rows):
+  where = directory / 'inference_eval'
+  where.mkdir(exist_ok=True)
+  (where / name).write_text('\n'.join(json.dumps(row) for row in rows) + '\n')
+
+
+def _decoded(example, prediction, gold='yes', **more):
+  features = {'example_id': example, 'instruction_id': 'i', 'targets_pretokenized': gold, **more}
+  return {'input': features, 'prediction': prediction}
+
+
+def _option(example, option, score, right):
+  features = {'example_id': example, 'instruction_id': 'i', 'targets_pretokenized': option, 'is_correct': right}
+  return {'input': features | {'truncated_tokens': 2}, 'score': score}
+
+
+def test_decoded_and_ranked_rows(tmp_path):
+  options = {'options': '["yes", "no"]', 'alternatives': '["yeah"]'}
+  _write(tmp_path, 'mini_a_eval_observed-000010.jsonl', [_decoded('old', 'yes')])
+  _write(
+    tmp_path, 'mini_a_eval_observed-000020.jsonl',
+    [_decoded('e1', 'Yeah!', **options), _decoded('e2', 'maybe', **options)],
+  )  # fmt: skip
+  _write(
+    tmp_path, 'mini_a_eval_unobserved__rank-000020.jsonl',
+    [_option('e1', 'yes', -2.0, True), _option('e1', 'no', -1.0, False), _option('e2', 'yes', -0.25, True)],
+  )  # fmt: skip
+  (tmp_path / 'config.gin').write_text('A = 1')
+  table, record = read(str(tmp_path))
+  assert list(table.columns) == list(COLUMNS)
+  assert table[['dataset', 'group', 'example_id', 'scorer']].values.tolist() == [
+    ['mini_a', 'observed', 'e1', 'exact_match'],
+    ['mini_a', 'observed', 'e2', 'exact_match'],
+    ['mini_a', 'unobserved', 'e1', 'rank_likelihood'],
+    ['mini_a', 'unobserved', 'e2', 'rank_likelihood'],
+  ]
+  assert table['score'].tolist() == [1.0, 0.0, 0.0, 1.0]
+  assert table['prediction'].tolist() == ['Yeah!', 'maybe', 'no', 'yes']
+  assert table['gold'].tolist() == ['yes'] * 4
+  assert table['matched_option'].tolist() == [False, False, True, True]
+  assert table['option_scores'].tolist()[2] == '{"yes": -2.0, "no": -1.0}'
+  assert (record['label'], record['step'], record['truncated_inputs']) == (tmp_path.name, 20, 2)
+  assert record['gin_config'] == 'A = 1'
+
+
+def test_what_cannot_be_read_is_named(tmp_path):
+  _write(tmp_path, 'train_eval-1.jsonl', [])
+  with pytest.raises(ResultsError, match='no inferences of an evaluation task'):
+    read(str(tmp_path))
+  _write(tmp_path, 'mini_a_eval_observed-000010.jsonl', [_decoded('e1', 'yes'), {'input': {}}])
+  with pytest.raises(ResultsError, match='line 2: not a row of an evaluation task'):
+    read(str(tmp_path))

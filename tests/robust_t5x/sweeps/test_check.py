@@ -1,0 +1,33 @@
+"""Grids checked against the gin files before anything runs."""
+
+from robust_t5x.sweeps import check, grid
+
+MINI = ['gin/recipes/train/align_mini.gin', 'gin/adapters/prefix.gin', 'gin/objectives/kl.gin']
+
+
+def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
+  """What the process of `check.check` answers, one request after another."""
+
+  def answer(*axes, evaluate=('--gin_file=gin/recipes/eval/mini.gin',), files=MINI):
+    cells = grid.cells(files, {}, [grid.parse_axis(a) for a in axes])
+    return check.answer(check.request(cells, evaluate, ()))
+
+  good = answer('LEARNING_RATE=0.1,1', 'PROMPT_INIT=uniform')
+  assert [c['parameters'] for c in good['cells']] == [12300, 12300]
+  assert {c['checkpoint'] for c in good['cells']} == {'bundled'} and good['cells'][0]['adapter']
+  assert 'LEARNING_RATE = 1' in good['cells'][1]['config']
+  for axes, message in [
+    (['LEARNING_RAT=1'], 'cell LEARNING_RAT=1: --LEARNING_RAT: no gin file has a macro of this name; did you mean'),
+    (['ALIGNMENT_WEIGHT=0.5,2.0'], 'cell ALIGNMENT_WEIGHT=2.0: ALIGNMENT_WEIGHT is 2.0; it must lie between 0 and 1'),
+    (['NUM_PARAPHRASES=9000'], 'num_phrasings is 9001'),
+    (['PROMPT_INIT=uniform,3'], '--grid: PROMPT_INIT: 3 is no string'),
+    (['ADAPTER_LENGTH=4,4.5'], '--grid: ADAPTER_LENGTH: 4.5 is no whole number'),
+    (['gin_file=gin/ablations/none,gin/ablations/long.gin'], 'no file gin/ablations/none; did you mean gin/ablations/'),
+    (['gin_file=gin/objectives/likelihood.gin'], 'give only one of these files'),
+    (['MIXTURE_OR_TASK_NAME=mini_aligment'], 'did you mean mini_alignment?'),
+  ]:
+    assert message in answer(*axes)['error'], axes
+  vectors = ['gin/adapters/soft_prompt.gin' if f.startswith('gin/adapters') else f for f in MINI]
+  assert 'PROMPT_INIT' in answer('PROMPT_INIT=vocabulary,vocabulry', files=vectors)['error']
+  missing = answer('LEARNING_RATE=1', evaluate=['--gin_file=gin/recipes/eval/mini.gin', "--gin.MIXTURES=['nothing']"])
+  assert missing['error'].startswith('evaluation: ') and 'nothing' in missing['error']

@@ -1,0 +1,48 @@
+"""What a sweep does around its cells; test_sweep.py has whole sweeps."""
+
+import os
+import signal
+
+import pytest
+
+from robust_t5x.runtime.errors import UsageError
+from robust_t5x.sweeps import check, running
+from robust_t5x.sweeps.flags import parse
+
+ARGUMENTS = ['--gin_file=a.gin', '--eval_gin_file=e.gin', '--grid', 'X=1,2']
+DESCRIPTION = {
+  'checkpoint': 'c',
+  'steps': 5,
+  'seed': 0,
+  'parameters': 7,
+  'adapter': True,
+  'backbone': False,
+  'config': '',
+}
+
+
+def test_a_plan_has_every_cell_and_each_backbone_once(monkeypatch, tmp_path):
+  monkeypatch.setattr(check, 'check', lambda cells, *rest: [DESCRIPTION] * len(cells))
+  runs, baselines = running.plan(parse([*ARGUMENTS, '--out', str(tmp_path)], ''))
+  assert len(runs) == 2 and list(baselines) == ['c']
+  assert running.plan(parse([*ARGUMENTS, '--no_baseline', '--out', str(tmp_path)], ''))[1] == {}
+  monkeypatch.setattr(check, 'check', lambda cells, *rest: [DESCRIPTION | {'checkpoint': None}] * len(cells))
+  with pytest.raises(UsageError, match='INITIAL_CHECKPOINT_PATH is None'):
+    running.plan(parse([*ARGUMENTS, '--out', str(tmp_path)], ''))
+
+
+def test_a_directory_is_held_by_one_sweep(tmp_path):
+  with running._only_one(str(tmp_path)):
+    with pytest.raises(UsageError, match='another sweep is at work'):
+      with running._only_one(str(tmp_path)):
+        pass
+  with running._only_one(str(tmp_path)):
+    pass
+
+
+def test_a_request_to_end_is_an_interruption():
+  before = signal.getsignal(signal.SIGTERM)
+  with pytest.raises(KeyboardInterrupt), running._terminable():
+    os.kill(os.getpid(), signal.SIGTERM)
+    signal.pause()
+  assert signal.getsignal(signal.SIGTERM) is before

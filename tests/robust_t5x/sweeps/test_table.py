@@ -1,0 +1,43 @@
+"""A sweep's results as a table."""
+
+from helpers import write_evaluation
+import pandas as pd
+import pytest
+
+from robust_t5x.analysis.comparison import compare
+from robust_t5x.sweeps import grid
+from robust_t5x.sweeps.cell import CellRun
+from robust_t5x.sweeps.table import BASELINE, CELL, build, caution, measured_on, summary
+
+
+def test_an_evaluation_in_numbers(tmp_path):
+  path = write_evaluation(tmp_path / 'a', 'a', {'observed': 0.9, 'unobserved': 0.4})
+  found = summary(path)
+  comparison = compare([path])
+  assert found['observed gap'] == pytest.approx(comparison.gap('a').estimate)
+  for group in ('observed', 'unobserved'):
+    for metric in comparison.metric_names:
+      expected = comparison.interval('a', group, metric).estimate
+      assert found[f'{group} {metric}'] == pytest.approx(expected, abs=1e-7), metric
+  other = write_evaluation(tmp_path / 'b', 'b', {'observed': 0.5, 'unobserved': 0.4}, seed=1)
+  assert len(measured_on(path)) == 8 and measured_on(path) != measured_on(other)
+
+
+def test_baselines_come_first_and_nothing_is_read_twice(tmp_path):
+  (cell,) = grid.cells(['a.gin'], {}, [grid.parse_axis('X=1')])
+  description = {
+    'checkpoint': 'c', 'steps': 5, 'seed': 3, 'parameters': 7, 'adapter': True, 'backbone': False, 'config': '',
+  }  # fmt: skip
+  run = CellRun.find(str(tmp_path), cell, description, ['e.gin'], {}, ())
+  summaries = {'nowhere': {'observed AvgP': 0.5, 'measured_on': 'x'}}
+  table = build([run], {'c': 'nowhere'}, ['X', 'SEED'], summaries)
+  assert table['kind'].tolist() == [BASELINE, CELL]
+  assert table['cell'].tolist() == ['without adapter', 'X=1']
+  assert table['status'].tolist() == ['finished', 'not started']
+  assert table['observed AvgP'].tolist()[0] == 0.5 and table['seed'].tolist()[1] == 3
+  assert list(table.columns[:6]) == ['kind', 'cell', 'status', 'X', 'seed', 'observed AvgP']
+
+
+def test_rows_measured_on_different_things_are_said():
+  assert caution(pd.DataFrame({'measured_on': ['x', 'x', None]})) == ''
+  assert '1 measured_on x, 1 measured_on y' in caution(pd.DataFrame({'measured_on': ['x', 'y']}))

@@ -1,0 +1,18 @@
+"""The verb `eval`: settings that are refused before anything runs; test_end_to_end.py has whole evaluations."""
+
+import pytest
+
+from robust_t5x import eval as evaluation
+from robust_t5x.runtime.errors import UsageError
+
+
+def test_a_scorer_that_is_none_is_named():
+  with pytest.raises(
+    UsageError, match="unknown scorer 'exact'; use one of exact_match, lmentry, rank_likelihood, paper"
+  ):
+    evaluation.evaluate(None, output_dir='nowhere', mixtures=['none'], scorer='exact')
+
+
+def test_required_settings_are_named():
+  with pytest.raises(UsageError, match='not set: OUTPUT_DIR, MIXTURES'):
+    evaluation.evaluate(None)

@@ -1,0 +1,70 @@
+"""Tests of the checks that look at phrasings side by side."""
+
+import pytest
+
+from seqio_tasks.bank import checks, instruction, reading
+
+FIELDS = {'first_word': ('sentence',), 'word_after': ('sentence', 'word')}
+
+
+def test_an_evaluation_phrasing_in_a_training_role_is_found_whatever_its_dress(problems, good):
+  training = """
+family: mini
+collection: mini_alignment
+role: alignment
+instructions:
+  first_word:
+    p01: '  which word OPENS this - {sentence}!'
+"""
+  found = problems(good, training)
+  assert len(found) == 1
+  assert 'mini_alignment/first_word/p01' in found[0]
+  assert 'also the evaluation phrasing mini_tuning/first_word/t01' in found[0]
+  # And in the other order of files.
+  found = problems(training, good)
+  assert len(found) == 1 and 'training role of mini_alignment/first_word/p01' in found[0]
+
+
+def test_duplicates_within_a_bank(problems, good):
+  same = good.replace('"{sentence}\\nOpening word:"', "'Which word opens this? {sentence}'")
+  found = problems(same)
+  assert len(found) == 1 and 'the same phrasing as mini_tuning/first_word/t01' in found[0]
+  found = problems(good, good)
+  assert len(found) == 3 and all('duplicate id' in p for p in found)
+
+
+class _FoldingVocabulary:
+  """Folds "e" and "a", to make two phrasings one that the bank by itself can tell apart."""
+
+  def encode(self, text):
+    return [ord(c) for c in text.replace('e', 'a')]
+
+
+def test_phrasings_that_a_vocabulary_cannot_tell_apart(problems, write, good):
+  text = good.replace('"{sentence}\\nOpening word:"', "'Which word opans this: {sentence}'")
+  assert len(reading.validate([write('fine.yaml', text)], FIELDS)) == 3
+  found = problems(text, vocabulary=_FoldingVocabulary())
+  assert len(found) == 1
+  assert 't02: the vocabulary encodes it just as mini_tuning/first_word/t01' in found[0]
+
+
+def test_a_sentencepiece_vocabulary_folds_line_breaks(problems, good, vocabulary):
+  text = good.replace("'Which word opens this: {sentence}'", "'{sentence} Opening word:'")
+  found = problems(text, vocabulary=vocabulary)
+  assert any('the vocabulary encodes it just as' in p for p in found)
+
+
+@pytest.mark.parametrize(
+  ('template', 'fault'),
+  [
+    ('{x} {y}', None),
+    ('{x}', None),
+    ('{y}', "'x' is missing"),
+    ('{x} {x}', "'x' stands 2"),
+    ('{x} {z}', "unknown field 'z'"),
+  ],
+)
+def test_each_field_stands_once_but_for_those_with_a_question_mark(template, fault):
+  made = instruction.make_instruction('c', 't', 'k', 'evaluation', template)
+  found = list(checks.field_faults(made, ('x', 'y?')))
+  assert not found if fault is None else len(found) == 1 and fault in found[0]

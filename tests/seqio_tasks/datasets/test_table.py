@@ -1,0 +1,50 @@
+"""Tests of reading examples from a file of one's own."""
+
+import pytest
+
+from seqio_tasks import datasets
+
+
+def test_tables_of_ones_own(tmp_path):
+  csv = tmp_path / 'mine.csv'
+  csv.write_text('question,o1,o2,o3,key,part\nq,a,b,,B,train\n{r},a,b,c,C,test\ns,a,b,c,D,test\n')
+  options = {'answer': 'key', 'options': ['o1', 'o2', 'o3'], 'answer_is': 'letter', 'split': 'part'}
+  (dataset,) = datasets.table(csv, 'mine', ['multiple_choice'], **options)
+  assert sorted(dataset.splits) == ['test', 'train'] and dataset.fields == ('question',)
+  (train,), (test,) = dataset.splits['train'](), dataset.splits['test']()
+  assert (train['gold'], train['options']) == ('b', ['a', 'b'])
+  assert (test['gold'], test['fields'], test['example_id']) == ('c', {'question': '{r}'}, '3')
+  jsonl = tmp_path / 'mine.jsonl'
+  jsonl.write_text('{"text": "t", "labels": ["x", "y"], "answer": 2}\n{"text": "u"}\n')
+  (dataset,) = datasets.table(jsonl, 'mine', ['classification'], options='labels', answer_is='number')
+  assert [e['gold'] for e in dataset.splits['test']()] == ['y']
+
+
+@pytest.mark.parametrize(
+  ('name', 'text', 'settings', 'message'),
+  [
+    ('a.txt', 'x', {}, 'is neither .csv nor .jsonl'),
+    ('a.csv', 'question\nq\n', {}, r"line 1: has no column \['answer'\]"),
+    ('a.csv', 'question,answer\nq\n', {'strict': True}, 'line 2: has 1 cells'),
+    ('a.csv', 'question,answer\nq\n', {}, 'has no row that can be used'),
+    (
+      'a.csv',
+      'q,o,answer\nq,x|y,z\n',
+      {'options': 'o', 'strict': True},
+      "line 2: the answer 'z' is not among the options",
+    ),
+    ('a.csv', 'q,o,answer\nq,x,x\n', {'options': 'o', 'strict': True}, 'line 2: has 1 options'),
+    (
+      'a.csv',
+      'q,o,answer\nq,x|y,C\n',
+      {'options': 'o', 'answer_is': 'letter', 'strict': True},
+      'not the letter of one of 2',
+    ),
+    ('a.csv', 'q,answer\n', {'answer_is': 'roman'}, 'use text, letter or number'),
+    ('a.jsonl', '{"answer": "x", "o": 3}\n', {'options': 'o', 'strict': True}, "line 1: column 'o' is not a list"),
+  ],
+)
+def test_faults_of_tables_name_the_line(tmp_path, name, text, settings, message):
+  (tmp_path / name).write_text(text)
+  with pytest.raises(datasets.DatasetError, match=message):
+    datasets.table(tmp_path / name, 'mine', ['x'], **settings)

@@ -1,0 +1,26 @@
+"""Tests of importing promptsource's templates, on a small source of our own."""
+
+import pytest
+
+from seqio_tasks import importers
+from seqio_tasks.importers import promptsource
+
+
+def test_promptsource(tmp_path, written):
+  folder = tmp_path / 'templates' / 'super_glue' / 'rte'
+  folder.mkdir(parents=True)
+  (folder / 'templates.yaml').write_text(
+    'dataset: super_glue\ntemplates:\n'
+    '  a: !Template\n    answer_choices: "yes ||| no"\n    jinja: "{{premise}} Thus, {{hypothesis}}? ||| {{ answer_choices[label] }}"\n'
+    '    name: thus\n'
+    '  b: !Template\n    answer_choices: null\n    jinja: "{% if x %}a{% endif %} ||| {{y}}"\n    name: computed\n'
+    '  c: !Template\n    answer_choices: null\n    jinja: "no answer"\n    name: open\n'
+  )
+  bank, counts = written(promptsource.read(tmp_path / 'templates'))
+  (instruction,) = bank
+  assert (instruction.id, instruction.source) == ('P3/super_glue_rte/t01', 'thus')
+  item = {'premise': 'p', 'hypothesis': 'h', 'answer': 'no', 'options': ['yes', 'no']}
+  assert instruction.layout.render(item) == ('p Thus, h?', 'no', ('yes', 'no'))
+  assert counts['left_out'] == 2
+  with pytest.raises(importers.SourceError, match='holds no templates.yaml'):
+    list(promptsource.read(tmp_path / 'out'))

@@ -1,0 +1,37 @@
+"""Tests of what an evaluation task holds."""
+
+import pytest
+
+from seqio_tasks.bank.instruction import make_instruction
+from seqio_tasks.bank.layouts import Answer, Layout
+from seqio_tasks.datasets import DatasetError
+from seqio_tasks.pipeline.evaluation import EvaluationTask
+
+EXAMPLES = [{'example_id': str(i), 'fields': {'a': 'x'}, 'gold': 'y', 'options': ['y'] * (2 - i)} for i in range(3)]
+
+
+def _task(*templates, answer=None, **changes):
+  instructions = tuple(
+    make_instruction('c', 't', f'k{i}', 'evaluation', t, Layout(t, answer=answer)) for i, t in enumerate(templates)
+  )
+  splits = {'test': lambda: EXAMPLES, 'validation': EXAMPLES[:2]}
+  return EvaluationTask(
+    **{'name': 'n', 'dataset': 'd', 'group': 'g', 'instructions': instructions, 'splits': splits} | changes
+  )
+
+
+def test_the_hash_is_that_of_examples_and_phrasings():
+  task = _task('{a}', 'b {a}')
+  same = _task('{a}', 'b {a}', name='m', dataset='e', group='h', splits={'test': EXAMPLES})
+  assert task.content_hash('test') == same.content_hash('test')
+  others = [_task('{a}'), _task('{a}', 'c {a}'), _task('{a}', 'b {a}', examples=({'a': 'shown'},))]
+  hashes = {task.content_hash('test'), task.content_hash('validation'), *(t.content_hash('test') for t in others)}
+  assert len(hashes) == 5
+  with pytest.raises(DatasetError, match="task n has no split 'train'; choose among test, validation"):
+    task.content_hash('train')
+
+
+def test_an_example_without_options_is_named():
+  assert _task('{a}').example_without_options('test') == '2'
+  assert _task('{a}').example_without_options('validation') is None
+  assert _task('{a}', answer=Answer(label_space=('y', 'n'))).example_without_options('test') is None

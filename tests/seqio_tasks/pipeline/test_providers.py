@@ -1,0 +1,47 @@
+"""What is known of a task stands on it, and goes with it."""
+
+import pytest
+import seqio
+
+from seqio_tasks.bank.instruction import make_instruction
+from seqio_tasks.pipeline import providers, registration
+
+pytestmark = pytest.mark.usefixtures('empty_registries')
+
+
+EXAMPLES = [{'example_id': '0', 'fields': {'a': 'x'}, 'gold': 'y', 'options': []}]
+
+
+def _register(vocabulary, template='{a}'):
+  instructions = [make_instruction('c', 't', 'k', 'evaluation', template)]
+  registration.register_evaluation_task('flat', 'd', 'g', instructions, {'test': EXAMPLES}, vocabulary)
+  registration.register_mixture('mixed', ['flat'])
+
+
+def test_tasks_and_mixtures_know_what_they_hold(vocabulary):
+  _register(vocabulary)
+  task, mixture = seqio.TaskRegistry.get('flat'), seqio.MixtureRegistry.get('mixed')
+  assert isinstance(task, providers.ExamplesTask) and isinstance(mixture, providers.ExamplesMixture)
+  assert task.evaluation == registration.evaluation_task('flat') and mixture.evaluation_tasks == ('flat',)
+
+
+def test_what_is_removed_is_forgotten(vocabulary):
+  _register(vocabulary)
+  seqio.TaskRegistry.remove('flat')
+  seqio.MixtureRegistry.remove('mixed')
+  for name in ('flat', 'mixed'):
+    with pytest.raises(registration.RegistrationError, match=f"'{name}' is registered"):
+      registration.evaluation_tasks(name)
+  _register(vocabulary, 'other {a}')
+  assert registration.evaluation_task('flat').instructions[0].template == 'other {a}'
+
+
+def test_tasks_of_others_are_let_be(vocabulary):
+  seqio.TaskRegistry.add('theirs', source=seqio.FunctionDataSource(lambda split, shuffle_files: None, ['test']),
+                         output_features={'targets': seqio.Feature(vocabulary)})  # fmt: skip
+  with pytest.raises(registration.RegistrationError, match="'theirs' is registered"):
+    registration.evaluation_task('theirs')
+  with pytest.raises(registration.RegistrationError, match="'theirs' is already registered with other content"):
+    registration.register_evaluation_task(
+      'theirs', 'd', 'g', [make_instruction('c', 't', 'k', 'evaluation', '{a}')], {'test': EXAMPLES}, vocabulary
+    )

@@ -1,0 +1,76 @@
+"""Tests of sorting phrasings into groups."""
+
+import pytest
+
+from seqio_tasks import datasets, suites
+from seqio_tasks.bank.instruction import make_instruction
+from seqio_tasks.pipeline import registration
+from seqio_tasks.suites import groups
+
+pytestmark = pytest.mark.usefixtures('empty_registries')
+
+
+def test_groups_follow_from_what_the_model_observed(vocabulary, banks, quiz):
+  names = suites.register(vocabulary, [quiz], banks, observed_collections=['seen'])
+  flat = {
+    'quiz_eval_observed', 'quiz_eval_seen', 'quiz_eval_unobserved', 'quiz_eval_unseen', 'quiz_eval_incorrect',
+    'quiz_eval_wrong',
+  }  # fmt: skip
+  assert {n for n in names if '_eval_' in n} == flat | {f'{task}__rank' for task in flat}
+  assert [i.id for i in registration.evaluation_task('quiz_eval_observed').instructions] == [
+    'seen/quiz/k0',
+    'seen/quiz/k1',
+  ]
+  assert registration.evaluation_task('quiz_eval_unseen').group == 'unobserved'
+  assert 'quiz__unseen_k1' in names and 'quiz__unseen_k1__rank' in names
+  # The phrasing of a field that the data lack serves nobody.
+  assert not [n for n in names if 'other' in n]
+
+
+def _serve(roles, own=None, observed=(), alignment_collections=None):
+  phrasings = [make_instruction(c, 't', f'k{i}', role, f'{i} {{q}}') for i, (c, role) in enumerate(roles)]
+  dataset = datasets.Dataset('d', 'b', ('t',), {}, own=own)
+  return groups.serve(dataset, groups.by_task(phrasings), frozenset(observed), alignment_collections)
+
+
+ROLES = [('a', 'evaluation'), ('b', 'evaluation'), ('c', 'alignment'), ('d', 'alignment'), ('a', 'default')]
+
+
+def test_what_phrasings_are_for():
+  served = _serve(ROLES, observed=['b'])
+  assert [(g.name, g.counted, g.suffix, [i.key for i in g.instructions]) for g in served.groups] == [
+    ('unobserved', 'unobserved', '_unobserved', ['k0']),
+    ('observed', 'observed', '_observed', ['k1']),
+    ('default', 'default', '_default', ['k4']),
+  ]
+  assert [i.key for i in served.canonical] == ['k1'] and [i.key for i in served.paraphrases] == ['k2', 'k3']
+  assert [i.key for i in _serve(ROLES, alignment_collections=['d']).paraphrases] == ['k3']
+
+
+def test_a_suite_names_its_groups_itself_and_results_are_counted_by_the_model():
+  own = datasets.OwnPhrasings(list, observed=('a',))
+  for observed, counted in ((('a', 'x'), 'observed'), (('b',), 'unobserved')):
+    served = _serve(ROLES, own, observed)
+    assert {g.name: g.counted for g in served.groups} == {
+      'observed': counted, 'unobserved': 'unobserved', 'default': 'default'
+    }  # fmt: skip
+    assert [i.key for i in served.canonical] == ['k0']
+
+
+def test_a_suite_may_group_roles_and_leave_a_name_out():
+  own = datasets.OwnPhrasings(list, groups={'default': 'good', 'evaluation': 'good'}, unnamed='good')
+  (group,) = _serve(ROLES, own).groups
+  assert (group.name, group.suffix, len(group.instructions)) == ('good', '', 3)
+
+
+def test_the_order_of_groups():
+  names = ['incorrect', 'unobserved', 'good', 'development', 'observed']
+  assert sorted(names, key=groups.place) == ['good', 'observed', 'unobserved', 'development', 'incorrect']
+
+
+def test_a_text_that_stands_under_two_tasks_serves_once():
+  phrasings = [make_instruction('c', task, 'k', 'evaluation', '{q}') for task in ('t', 'u')]
+  other = make_instruction('c', 'u', 'l', 'evaluation', '{q}, {r}')
+  dataset = datasets.Dataset('d', 'b', ('t', 'u'), {}, fields=('q',))
+  served = groups.serve(dataset, groups.by_task([*phrasings, other]), frozenset(), None)
+  assert [i.task for i in served.members] == ['t']
