@@ -145,7 +145,7 @@ def test_evaluation_by_likelihood_is_the_same(trained, checkpoint, adapter, tmp_
   t5x('eval', *task, '--gin_file=gin/adapters/soft_prompt_and_prefix.gin', '--gin.ADAPTER_LENGTH=4',
       f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.CHECKPOINT_PATH='{trained[0]}/checkpoint_4'",
       f"--gin.EVAL_OUTPUT_DIR='{tmp_path}/t5x'", "--gin.MIXTURE_OR_TASK_NAME='quiz_eval_unobserved__rank'")  # fmt: skip
-  ours = ['eval', *task, '--gin_file=gin/runs/eval.gin', '--gin_file=gin/topologies/cpu.gin', f"--gin.ADAPTER='{adapter}'",
+  ours = ['eval', *task, '--gin_file=gin/runs/eval.gin', *MODEL, f"--gin.ADAPTER='{adapter}'",
           f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.OUTPUT_DIR='{tmp_path}/own'",
           "--gin.MIXTURES=['quiz_eval_unobserved']"]  # fmt: skip
   assert command.main(ours) == 0
