@@ -59,7 +59,15 @@ setuptools.setup(
     'tensorstore>=0.1.70',
   ],
   extras_require={
-    'test': ['hypothesis>=6', 'import-linter>=2.7', 'mypy>=1.14', 'pytest>=8', 'pytest-xdist>=3', 'ruff>=0.9', 'types-PyYAML>=6'],
+    'test': [
+      'hypothesis>=6',
+      'import-linter>=2.7',
+      'mypy>=1.14',
+      'pytest>=8',
+      'pytest-xdist>=3',
+      'ruff>=0.9',
+      'types-PyYAML>=6',
+    ],
     'gpu': ['jax[cuda12]'],
     'tpu': ['jax[tpu]'],
     'docs': ['mkdocs-material>=9.7', 'mkdocstrings[python]>=1.0'],  # the site, mkdocs.yml
