@@ -3,7 +3,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
 # The TPU's compiler, for the tests of the planner, and what builds the site.
-python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs,plan]'
+python -m pip install --quiet --disable-pip-version-check -c constraints.txt libtpu mkdocs-material 'mkdocstrings[python]'
 ruff check .
 ruff format --check .
 mypy
