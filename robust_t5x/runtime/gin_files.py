@@ -9,7 +9,7 @@ import os
 import re
 from typing import Any
 
-from robust_t5x.runtime import errors
+from robust_t5x.runtime import errors, quiet
 
 REQUIRED = '%gin.REQUIRED'  # how gin's own files say that a value must be given
 MACRO = r'[A-Z][A-Z0-9_]*'
@@ -155,7 +155,8 @@ def parse_gin(flags: argparse.Namespace, all_set: bool = True) -> None:
     raise errors.UsageError(f'not set: {said}; add {" ".join(f"--{name}=..." for name in unset)}')
   values |= dict.fromkeys(unset, 'None')
   try:
-    gin.parse_config_files_and_bindings(files, [f'{name} = {value}' for name, value in values.items()])
+    with quiet.logs_muted():
+      gin.parse_config_files_and_bindings(files, [f'{name} = {value}' for name, value in values.items()])
   except Exception as e:
     undefined = re.search(r"No bindings specified for '(\w+)/gin\.macro'", str(e))
     if undefined:
