@@ -103,7 +103,8 @@ def _forget_paths(path: str) -> None:
   """Takes the names of temporary files out of a model, which would tell of the machine and of nothing else."""
   from sentencepiece import sentencepiece_model_pb2
 
-  model = sentencepiece_model_pb2.ModelProto.FromString(pathlib.Path(path).read_bytes())
+  model = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]  # made when it is imported
+  model.ParseFromString(pathlib.Path(path).read_bytes())
   model.trainer_spec.ClearField('model_prefix')
   model.normalizer_spec.ClearField('normalization_rule_tsv')
   pathlib.Path(path).write_bytes(model.SerializeToString())
