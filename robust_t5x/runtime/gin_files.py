@@ -9,7 +9,7 @@ import os
 import re
 from typing import Any
 
-from robust_t5x.runtime import errors
+from robust_t5x.runtime import errors, quiet
 
 REQUIRED = '%gin.REQUIRED'  # how gin's own files say that a value must be given
 MACRO = r'[A-Z][A-Z0-9_]*'
@@ -155,7 +155,8 @@ def parse_gin(flags: argparse.Namespace, all_set: bool = True) -> None:
     raise errors.UsageError(f'not set: {said}; add {" ".join(f"--{name}=..." for name in unset)}')
   values |= dict.fromkeys(unset, 'None')
   try:
-    gin.parse_config_files_and_bindings(files, [f'{name} = {value}' for name, value in values.items()])
+    with quiet.log_muted():  # gin complains of each place where it looks and a file is not
+      gin.parse_config_files_and_bindings(files, [f'{name} = {value}' for name, value in values.items()])
   except Exception as e:
     undefined = re.search(r"No bindings specified for '(\w+)/gin\.macro'", str(e))
     if undefined:
@@ -180,9 +181,9 @@ def configured(name: str) -> Callable[..., Any]:
   try:
     return gin.get_configurable(name)
   except ValueError as e:
-    raise errors.UsageError(
-      f"the gin files do not configure {name}; add the run's file, such as gin/runs/{name.split('.')[0]}.gin"
-    ) from e
+    there = [run for run in names('runs') if any(n.startswith(f'{name}.') for n in settings(tree(run, roots())))]
+    runs = ' or '.join(run for run in there if '/shared/' not in run)
+    raise errors.UsageError(f'the gin files do not configure {name}; name a recipe, or add {runs}') from e
 
 
 def kind(value: Any) -> str | None:

@@ -34,6 +34,17 @@ def stderr_muted():
     os.close(saved)
 
 
+@contextlib.contextmanager
+def log_muted():
+  """Drops what is logged meanwhile."""
+  before = logging.root.manager.disable
+  logging.disable(logging.ERROR)
+  try:
+    yield
+  finally:
+    logging.disable(before)
+
+
 def import_tensorflow() -> None:
   """Imports TensorFlow and seqio without their chatter, and keeps TensorFlow off the accelerators."""
   set_up()
