@@ -22,9 +22,11 @@ setuptools.setup(
   package_dir={'robust_t5x.configs.gin': 'gin'},
   package_data={
     'robust_t5x.configs.gin': ['**/*.gin'],
+    'robust_t5x': ['py.typed'],
     'robust_t5x.mini': ['*'],
     'robust_t5x.reports.templates': ['*.j2'],
     'robust_t5x.sweeps.templates': ['*.j2'],
+    'seqio_tasks': ['py.typed'],
     'seqio_tasks.banks': ['*.yaml'],
     'seqio_tasks.data': ['*.txt', '*.yaml'],
   },
@@ -57,7 +59,15 @@ setuptools.setup(
     'tensorstore>=0.1.70',
   ],
   extras_require={
-    'test': ['hypothesis>=6', 'pytest>=8', 'pytest-xdist>=3', 'ruff>=0.9'],
+    'test': [
+      'hypothesis>=6',
+      'import-linter>=2.7',
+      'mypy>=1.14',
+      'pytest>=8',
+      'pytest-xdist>=3',
+      'ruff>=0.9',
+      'types-PyYAML>=6',
+    ],
     'gpu': ['jax[cuda12]'],
     'tpu': ['jax[tpu]'],
     'docs': ['mkdocs-material>=9.7', 'mkdocstrings[python]>=1.0'],  # the site, mkdocs.yml

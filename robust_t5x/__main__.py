@@ -9,7 +9,7 @@ VERBS = {
   'train': ('robust_t5x.train', 'train an adapter on a frozen model, or a whole model'),
   'eval': ('robust_t5x.eval', 'evaluate a model under every phrasing of every task'),
   'infer': ('robust_t5x.infer', 'write outputs for the inputs of a file'),
-  'sweep': ('robust_t5x.sweep', 'train and evaluate every cell of a grid of settings'),
+  'sweep': ('robust_t5x.sweep', 'train and evaluate every trial of a grid of settings'),
   'recipes': ('robust_t5x.recipes', 'list the recipes: what runs with one command, everything chosen'),
   'tasks': ('robust_t5x.tasks', 'list, show, check and render tasks and instruction banks'),
   'import': ('robust_t5x.importing', 'make bank files of published instruction sets'),

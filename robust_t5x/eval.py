@@ -9,17 +9,24 @@ an interrupted one goes on with the task at which it stopped.
 from collections.abc import Callable, Mapping, Sequence
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robust_t5x.runtime import errors, launcher, processes
 from seqio_tasks import suites
 
+if TYPE_CHECKING:
+  import pandas as pd
+
+  from robust_t5x.checkpoints.loading import Loaded
+  from robust_t5x.results.schema import Fingerprint
+  from seqio_tasks.pipeline.registration import EvaluationTask
+
 
 def evaluate(
-  loaded: Any,
-  output_dir: str | None = None,
-  mixtures: Sequence[str] | None = None,
-  task_feature_lengths: Mapping[str, int] | None = None,
+  loaded: 'Loaded',
+  output_dir: str,
+  mixtures: Sequence[str],
+  task_feature_lengths: Mapping[str, int],
   register_tasks: Sequence[Callable[..., Any]] = (),
   split: str = 'test',
   scorer: str = 'exact_match',
@@ -27,7 +34,7 @@ def evaluate(
   label: str | None = None,
   cell_budget: int | float | None = None,
   cell_seed: int = 0,
-) -> Any:
+) -> 'pd.DataFrame | None':
   """Evaluates and writes the results table, and a report of it.
 
   Args:
@@ -57,7 +64,7 @@ def evaluate(
   from robust_t5x.evaluation.rows import read_task
   from robust_t5x.evaluation.scorers import score_task
   from robust_t5x.models import runner as runner_lib
-  from robust_t5x.reports.page import write as write_report
+  from robust_t5x.reports import page
   from robust_t5x.results.runs import Run
   from robust_t5x.results.scorers import SCORERS
   from robust_t5x.runtime import progress
@@ -116,7 +123,7 @@ def evaluate(
       file=sys.stderr,
     )
   print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
-  print(write_report([output_dir], output_dir))
+  print(page.write([output_dir], output_dir))
   if cell_budget is not None:
     _write_estimates(output_dir)
   return table
@@ -139,7 +146,9 @@ def _write_estimates(output_dir: str) -> None:
     )
 
 
-def fingerprint(loaded, tasks, task_feature_lengths, split, scorer) -> dict[str, Any]:
+def fingerprint(
+  loaded: 'Loaded', tasks: 'Sequence[EvaluationTask]', task_feature_lengths: Mapping[str, int], split: str, scorer: str
+) -> 'Fingerprint':
   """What makes two evaluations the same: weights, adapter, data, phrasings and scorer, as hashes and settings."""
   return {
     'backbone': loaded.identity['backbone']['sha256'],

@@ -6,15 +6,18 @@
 from collections.abc import Sequence
 import json
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robust_t5x.runtime import errors, launcher, processes
 
+if TYPE_CHECKING:
+  from robust_t5x.checkpoints.loading import Loaded
+
 
 def infer(
-  loaded: Any,
-  input_file: str | None = None,
-  output_file: str | None = None,
+  loaded: 'Loaded',
+  input_file: str,
+  output_file: str,
   max_output: int = 32,
   batch_size: int = 64,
 ) -> str:
@@ -34,7 +37,7 @@ def infer(
     The path written.
 
   Raises:
-    launcher.UsageError: naming file and line of what cannot be read.
+    UserError: naming file and line of what cannot be read.
   """
   import numpy as np
 

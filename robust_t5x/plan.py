@@ -237,7 +237,10 @@ def _step(name, examples, held, compiled, cost, mesh, device, compile_seconds) -
     bound = max(times, key=times.__getitem__)
     seconds = times[bound]
   capacity = None if device is None else device.memory
-  return Step(name, examples, parameters, total - parameters, capacity, *cost, traffic, seconds, bound, compile_seconds)
+  flops, accessed = cost
+  return Step(
+    name, examples, parameters, total - parameters, capacity, flops, accessed, traffic, seconds, bound, compile_seconds
+  )
 
 
 def configured_settings() -> tuple[Settings, str]:

@@ -12,32 +12,36 @@ Shape letters: M models (without and with adapter), N examples, k phrasings, D m
 
 from collections.abc import Callable, Mapping, Sequence
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robust_t5x.runtime import errors, launcher, processes
 from seqio_tasks import suites
 
+if TYPE_CHECKING:
+  from robust_t5x.analysis.representation import Representation
+  from robust_t5x.checkpoints.loading import Loaded
+
 
 def represent(
-  loaded: Any,
-  output_dir: str | None = None,
-  mixtures: Sequence[str] | None = None,
+  loaded: 'Loaded',
+  output_dir: str,
+  mixtures: Sequence[str],
+  task_feature_lengths: Mapping[str, int],
   results_dirs: Sequence[str] = (),
-  task_feature_lengths: Mapping[str, int] | None = None,
   register_tasks: Sequence[Callable[..., Any]] = (),
   split: str = 'test',
   max_examples: int = 20,
   batch_size: int = 128,
-) -> Any:
+) -> 'Representation | None':
   """Measures the distances and writes them, with their correlation to lost accuracy and a map.
 
   Args:
     loaded: a loading.Loaded; where it has an adapter, the model is looked at without and with it.
     output_dir: where the files go.
     mixtures: evaluation mixtures or tasks.
+    task_feature_lengths: tokens of 'inputs'; longer ones are cut.
     results_dirs: finished evaluations of this backbone, without and with the adapter, for the accuracies; none to leave
       correlations out.
-    task_feature_lengths: tokens of 'inputs'; longer ones are cut.
     register_tasks: calls that register the tasks, each given `vocabulary`.
     split: split of the tasks.
     max_examples: of each dataset.
@@ -77,9 +81,9 @@ def represent(
       frame, inputs = read_grid(members, task_feature_lengths, split, max_examples)
       states = {}
       for label, runner in runners.items():
-        found = runner.states(inputs)
+        read = runner.states(inputs)
         shape = (frame['example_id'].nunique(), -1)
-        states[label] = States(*(x.reshape(*shape, x.shape[-1]) for x in found))
+        states[label] = States(*(x.reshape(*shape, x.shape[-1]) for x in read))
       phrasings = frame.drop_duplicates('instruction_id')[['group', 'instruction_id', 'template']]
       collected.add(dataset, phrasings.reset_index(drop=True), states)
       bar.advance(1, dataset)

@@ -1,9 +1,9 @@
-"""Trains and evaluates every cell of a grid of settings, into one table of results.
+"""Trains and evaluates every trial of a grid of settings, into one table of results.
 
 `robust-t5x sweep align_mini --gin_file=gin/adapters/prefix.gin --grid LEARNING_RATE=0.03,0.1 \\
   --grid gin_file=gin/objectives/kl.gin,gin/objectives/likelihood.gin --seeds 0,1,2 --eval mini --out out/sweep`
 
-A finished cell is found and not run again, whatever the grid that it stems from; see docs/sweeps.md.
+A finished trial is found and not run again, whatever the grid that it stems from; see docs/sweeps.md.
 """
 
 from collections.abc import Sequence

@@ -243,7 +243,7 @@ def _rows(name: str, split: str | None) -> Iterator[dict[str, Any]]:
     raise errors.UsageError(f'no task or mixture {name}{errors.nearest(name, _all_names())}')
   tasks = seqio.get_subtasks(seqio.get_mixture_or_task(name))
   splits = set.intersection(*({*task.splits} for task in tasks))
-  split = split or next((s for s in ('test', 'validation', *sorted(splits)) if s in splits), None)
+  split = split or next((s for s in ('test', 'validation', *sorted(splits)) if s in splits), '')
   if split not in splits:
     raise errors.UsageError(f'{name} has no split {split!r}, only {", ".join(sorted(splits))}')
   # A mixture would drop the texts, which no model needs; its tasks take turns instead.

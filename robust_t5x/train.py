@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 def train(
   model: 'RobustModel',
-  model_dir: str | None = None,
-  mixture_or_task_name: str | None = None,
-  task_feature_lengths: Mapping[str, int] | None = None,
-  train_steps: int | None = None,
+  model_dir: str,
+  mixture_or_task_name: str,
+  task_feature_lengths: Mapping[str, int],
+  train_steps: int,
   batch_size: int = 32,
   initial_checkpoint_path: str | None = None,
   prompt_init: str = 'uniform',

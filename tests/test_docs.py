@@ -20,7 +20,13 @@ PAGES = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').r
 # What these pages name and no checkout has.
 NOT_THERE = ('robust_t5x/jax',)
 # Where every public function shows an example, and those that need none.
-SHOWN = ('robust_t5x.objectives', 'robust_t5x.analysis.metrics', 'robust_t5x.results.scorers')
+SHOWN = (
+  'robust_t5x.objectives',
+  'robust_t5x.analysis.agreement',
+  'robust_t5x.analysis.metrics',
+  'robust_t5x.analysis.significance',
+  'robust_t5x.results.scorers',
+)
 UNSHOWN = ('weighted', 'table_cells')
 
 
@@ -80,14 +86,15 @@ COMMANDS = [
 def test_commands_are_understood(arguments):
   """The verb exists; where it reads gin files so do its recipe, its files and its macros, and the values are of their kind."""
   import gin
-  from robust_t5x import __main__, sweep
+  from robust_t5x import __main__
   from robust_t5x.runtime import gin_files, launcher
+  from robust_t5x.sweeps import flags as sweep_flags
 
   verb, *rest = arguments
   assert verb in __main__.VERBS
   rest = [a for a in rest if a not in ('...', '…', '--help')]
   if verb == 'sweep' and rest:
-    sweep.parse_flags(rest)
+    sweep_flags.parse(rest, '')
   if verb not in ('train', 'eval', 'infer', 'represent', 'plan') or not rest:
     return
   if verb == 'plan':
@@ -134,13 +141,17 @@ print(json.dumps(hooks.execute(hooks.read())))
     assert numbers[0] == pytest.approx(numbers[1], abs=0.03, rel=0.02)
 
 
-def modules(name: str) -> list[str]:
-  """A module, or all of a package, by their files: nothing heavy is imported to collect tests."""
-  folder = ROOT / name.replace('.', '/')
-  return [f'{name}.{file.stem}' for file in sorted(folder.glob('[!_]*.py'))] if folder.is_dir() else [name]
+def with_examples() -> list[str]:
+  """Modules that show examples, by their files: nothing heavy is imported to collect tests."""
+  files = [f for package in ('robust_t5x', 'seqio_tasks') for f in sorted((ROOT / package).rglob('*.py'))]
+  return [
+    '.'.join(f.relative_to(ROOT).with_suffix('').parts)
+    for f in files
+    if re.search(r'^ *>>> ', f.read_text(encoding='utf-8'), re.MULTILINE)
+  ]
 
 
-@pytest.mark.parametrize('name', [inner for name in SHOWN for inner in modules(name)])
+@pytest.mark.parametrize('name', with_examples())
 def test_examples_give_what_they_show(name):
   failed, tried = doctest.testmod(importlib.import_module(name))
   assert tried and not failed

@@ -71,14 +71,15 @@ class Adapter(nn.Module):
 
     Args:
       name: the site's.
-      embedded: the input's embedded tokens, for the site that reads; what is generated is made from them.
+      embedded: the input's embedded tokens, for the site that reads and for no other; what is generated is made from
+        them.
       mask: which of them may be attended to, for that site.
     """
     site = next(site for site in self.network.sites if site.name == name)
     prefix = None
     if self.config.prefix_length(site):
       prefix = Prefix(*(self.arrays[f'{name}_{part}'] for part in Prefix._fields))
-    if site.reads and self.config.generator_dim:
+    if prefix is not None and embedded is not None and mask is not None and self.config.generator_dim:
       added = jnp.einsum('nr,lrphf->lnphf', self._pooled(embedded, mask), self.arrays['generator_up'])
       prefix = prefix._replace(value=prefix.value[:, None] + added)
     low_rank = {

@@ -37,7 +37,7 @@ class AdapterConfig:
   """
 
   length: int = 0
-  prefix_lengths: Mapping[str, int] | tuple[tuple[str, int], ...] = ()
+  prefix_lengths: Mapping[str, int] | Sequence[tuple[str, int]] = ()
   lora_rank: int = 0
   lora_projections: Sequence[str] = ('query', 'value')
   generator_dim: int = 0
@@ -106,7 +106,7 @@ def parameters(config: AdapterConfig, network: Network) -> dict[str, Parameter]:
     AdapterError: if the configuration names a site that the network does not have.
   """
   names = [site.name for site in network.sites]
-  for name, _ in config.prefix_lengths:
+  for name in dict(config.prefix_lengths):
     if name not in (*names, READING, ALL):
       raise AdapterError(f'AdapterConfig.prefix_lengths: this model has no site {name!r}; it has {", ".join(names)}')
   random = _uniform(config.init_range)

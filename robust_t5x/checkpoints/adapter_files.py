@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from robust_t5x.adapters.config import AdapterError
+from robust_t5x.adapters import AdapterError
+from robust_t5x.checkpoints import backbones, tensorfile
+from robust_t5x.runtime.files import write_atomically
 
 
 def save(path: str, adapter: dict[str, Any], metadata: dict[str, Any]) -> str:
@@ -26,13 +28,11 @@ def save(path: str, adapter: dict[str, Any], metadata: dict[str, Any]) -> str:
   """
   from safetensors import numpy as safetensors
 
-  from robust_t5x.runtime import files
-
   arrays = {name: np.ascontiguousarray(np.asarray(x, np.float32)) for name, x in adapter.items()}
   data = safetensors.save(arrays, {'robust_t5x': json.dumps(metadata, sort_keys=True)})
   if '://' not in path:
     os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
-  files.write_atomically(path, data)
+  write_atomically(path, data)
   return hashlib.sha256(data).hexdigest()
 
 
@@ -79,8 +79,6 @@ def read_any(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
   if os.path.isfile(os.path.join(path, _PEFT_CONFIG)):
     return {'embedding': _read_peft(path)}, {}
   if os.path.isdir(path):
-    from robust_t5x.checkpoints import backbones
-
     source = backbones.open_backbone(path)
     names = [name for name in source.shapes if name.startswith('adapter/')]
     if not names:
@@ -96,8 +94,6 @@ _PEFT_WEIGHTS = 'adapter_model.safetensors'
 
 def _read_peft(directory: str) -> np.ndarray:
   """The soft prompt [P, D] of PEFT's prompt tuning, for the encoder."""
-  from robust_t5x.checkpoints import tensorfile
-
   with open(os.path.join(directory, _PEFT_CONFIG), encoding='utf-8') as f:
     config = json.load(f)
   if config.get('peft_type') != 'PROMPT_TUNING':

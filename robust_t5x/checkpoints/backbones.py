@@ -16,8 +16,8 @@ import jax
 import numpy as np
 
 from robust_t5x.checkpoints import huggingface, t5x_format
-from robust_t5x.models import trainable
-from robust_t5x.models.protocol import ADAPTER, NetworkConfig
+from robust_t5x.models import t5, trainable
+from robust_t5x.models.protocol import ADAPTER, NetworkConfig, Params
 from robust_t5x.runtime import progress
 from seqio_tasks.errors import UserError
 
@@ -186,6 +186,17 @@ def load_backbone(path: str, like: Mapping[str, Any]) -> tuple[dict[str, Any], R
   return trainable.unflatten(out), RestoreReport(tuple(target), fresh, unused)
 
 
+def save(directory: str, config: NetworkConfig, params: Params) -> None:
+  """Writes a backbone in Hugging Face's layout; the adapter's parameters are left out.
+
+  Raises:
+    CheckpointError: for a family that has no such layout here.
+  """
+  if not isinstance(config, t5.T5Config):
+    raise CheckpointError(f'{directory}: networks of {type(config).__name__} are not written in this layout')
+  huggingface.save(directory, config, dict(params))
+
+
 @functools.lru_cache(maxsize=8)
 def backbone_hash(path: str) -> str:
   """SHA-256 over names, shapes and values of a backbone; the same for the same weights in any format.
@@ -198,6 +209,6 @@ def backbone_hash(path: str) -> str:
   with progress.Progress(f'hashing {source.path}', len(names)) as bar:
     for name in names:
       digest.update(f'{name} {list(source.shapes[name][0])}\n'.encode())
-      digest.update(np.ascontiguousarray(source.read(name).astype('<f4', copy=False)))
+      digest.update(np.ascontiguousarray(source.read(name).astype('<f4', copy=False)).data)
       bar.advance(1)
   return digest.hexdigest()

@@ -15,6 +15,7 @@ import numpy as np
 
 from robust_t5x.checkpoints import tensorfile
 from robust_t5x.models import t5, trainable
+from robust_t5x.runtime.files import write_atomically
 from seqio_tasks.errors import UserError
 
 # config.json's name of the MLP -> (flax activations); 'gated-gelu' is T5.1.1, 'relu' T5 1.0.
@@ -143,8 +144,6 @@ def write(
     dtype: storage dtype, 'float32', 'float16' or 'bfloat16'.
     shard_bytes: largest size of a weight file; a model that needs more is split, with an index.
   """
-  from robust_t5x.runtime import files as files_lib
-
   os.makedirs(directory, exist_ok=True)
   kind = np.dtype(ml_dtypes.bfloat16) if dtype == 'bfloat16' else np.dtype(dtype)
   places = {name: (path, transpose) for name, path, transpose in _names(config)}
@@ -165,16 +164,16 @@ def write(
       array = read(path)
       yield name, array.T if transpose else array
 
-  files = {}
+  files: dict[str, str] = {}
   for i, shard in enumerate(shards):
     file = 'model.safetensors' if len(shards) == 1 else f'model-{i + 1:05d}-of-{len(shards):05d}.safetensors'
     tensorfile.write(os.path.join(directory, file), shard, tensors(shard), {'format': 'pt'})
     files |= dict.fromkeys(shard, file)
   if len(shards) > 1:
     index = {'metadata': {'total_size': total}, 'weight_map': files}
-    files_lib.write_atomically(os.path.join(directory, _INDEX), json.dumps(index, indent=2) + '\n')
+    write_atomically(os.path.join(directory, _INDEX), json.dumps(index, indent=2) + '\n')
   fields = json.dumps(_config_fields(config, dtype), indent=2) + '\n'
-  files_lib.write_atomically(os.path.join(directory, 'config.json'), fields)
+  write_atomically(os.path.join(directory, 'config.json'), fields)
 
 
 def _config_fields(config: t5.T5Config, dtype: str) -> dict[str, Any]:

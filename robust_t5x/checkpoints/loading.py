@@ -5,6 +5,7 @@ import hashlib
 from typing import Any
 
 import jax
+import numpy as np
 
 from robust_t5x import adapters
 from robust_t5x.checkpoints import adapter_files, backbones, vocabularies
@@ -71,8 +72,9 @@ def load_with_identity(
   """
   config = backbones.network_config(checkpoint, dtype)
   backbone_hash = backbones.backbone_hash(checkpoint)
-  identity = {'backbone': {'path': checkpoint, 'sha256': backbone_hash}, 'adapter': None}
-  arrays, adapter_config = {}, None
+  identity: dict[str, Any] = {'backbone': {'path': checkpoint, 'sha256': backbone_hash}, 'adapter': None}
+  arrays: dict[str, np.ndarray] = {}
+  adapter_config = None
   if adapter not in (None, 'none'):
     path = f'{backbones.bundled_path()}/{BUNDLED_ADAPTER}' if adapter == backbones.BUNDLED else adapter
     arrays, metadata = adapter_files.load(path)

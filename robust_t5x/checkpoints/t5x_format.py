@@ -160,7 +160,10 @@ def read_file(path: str, name: str) -> bytes | None:
 
 def _published_specs(path: str, inline: dict[str, np.ndarray]) -> dict[str, Any]:
   """Name -> tensorstore specification, from the file `checkpoint`; small arrays stand in that file itself."""
-  content = serialization.msgpack_restore(read_file(path, 'checkpoint'))
+  packed = read_file(path, 'checkpoint')
+  if packed is None:
+    raise T5XCheckpointError(f'{path}: has no file checkpoint; give the directory of a step')
+  content = serialization.msgpack_restore(packed)
   try:
     target = content['optimizer']['target']
   except (KeyError, TypeError) as e:

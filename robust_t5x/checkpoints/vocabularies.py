@@ -2,11 +2,14 @@
 
 import functools
 import os
+import shutil
 from typing import Any
 
 from robust_t5x.checkpoints import backbones
 from robust_t5x.models.protocol import NetworkConfig
 from robust_t5x.runtime import quiet
+
+_FILE = 'spiece.model'  # beside the weights, as Hugging Face has it
 
 
 @functools.lru_cache(maxsize=4)
@@ -20,7 +23,7 @@ def vocabulary(path: str | None = None, extra_ids: int = 100, checkpoint: str | 
   """
   if path is None and checkpoint is None:
     raise backbones.CheckpointError('not set: VOCABULARY; add --VOCABULARY=FILE.model')
-  file = path or f'{backbones.resolve(checkpoint)}/spiece.model'
+  file = path or f'{backbones.resolve(checkpoint or "")}/{_FILE}'
   if '://' not in file and not os.path.isfile(file):
     where = (
       'put the SentencePiece model there, or set VOCABULARY to where it is' if path is None else 'correct VOCABULARY'
@@ -47,3 +50,8 @@ def check_vocabulary(config: NetworkConfig, vocab: Any) -> None:
       f"the vocabulary has {vocab.vocab_size} ids, the model's embedding {config.vocab_size} rows; "
       'use the vocabulary that belongs to the checkpoint (the embedding may have up to 255 rows of padding)'
     )
+
+
+def save(directory: str, vocab: Any) -> None:
+  """Puts a SentencePiece vocabulary beside the weights in a directory."""
+  shutil.copyfile(vocab.sentencepiece_model_file, os.path.join(directory, _FILE))

@@ -1,5 +1,6 @@
 """Layers that families of networks share."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from flax import linen as nn
@@ -7,7 +8,10 @@ from flax.linen import partitioning
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 import numpy as np
+
+from robust_t5x.adapters import LowRank, add_low_rank
 
 # Added to the attention logits of masked positions; finite, so that a row without any token stays finite too.
 MASKED = -1e10
@@ -65,6 +69,63 @@ class LayerNorm(nn.Module):
     scale = partitioning.param_with_axes('scale', nn.initializers.ones, (x.shape[-1],), jnp.float32, axes=('embed',))
     x = x * lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-6)
     return (x * scale).astype(self.dtype)
+
+
+class MLP(nn.Module):
+  """The position-wise MLP: products of its activations' outputs where there are several (gated units).
+
+  Attributes:
+    features: inner width M.
+    inputs: name of each projection to the inner width -> its activation, 'linear' or one of flax.linen.
+    dtype: of the activations.
+    dropout_rate: of the inner states.
+  """
+
+  features: int
+  inputs: Mapping[str, str]
+  dtype: Any
+  dropout_rate: float = 0.0
+
+  @nn.compact
+  def __call__(
+    self, inputs: Float[jax.Array, 'N L D'], low_rank: Mapping[str, LowRank], deterministic: bool
+  ) -> Float[jax.Array, 'N L D']:
+    """Maps every position; `low_rank` has additions to projections by their names."""
+    hidden = None
+    for name, activation in self.inputs.items():
+      x = Dense(self.features, ('embed', 'mlp'), self.dtype, name=name)(inputs)
+      x = add_low_rank(x, inputs, low_rank.get(name))
+      x = x if activation == 'linear' else getattr(nn, activation)(x)
+      hidden = x if hidden is None else hidden * x
+    hidden = nn.Dropout(self.dropout_rate, broadcast_dims=(-2,))(hidden, deterministic=deterministic)
+    out = Dense(inputs.shape[-1], ('mlp', 'embed'), self.dtype, name='wo')(hidden)
+    return add_low_rank(out, hidden, low_rank.get('wo'))
+
+
+class Embedder(nn.Module):
+  """The embedding table [V, D], and the output layer where it is tied to it."""
+
+  vocab_size: int
+  emb_dim: int
+  dtype: Any
+
+  def setup(self):
+    self.embedding = partitioning.param_with_axes(
+      'embedding',
+      nn.initializers.normal(1.0),
+      (self.vocab_size, self.emb_dim),
+      jnp.float32,
+      axes=('vocab', 'embed'),
+    )
+
+  def __call__(self, tokens: Int[jax.Array, 'N L']) -> Float[jax.Array, 'N L D']:
+    """Looks tokens up."""
+    return jnp.asarray(self.embedding, self.dtype)[tokens]
+
+  def attend(self, x: Float[jax.Array, 'N L D']) -> Float[jax.Array, 'N L V']:
+    """Tied output layer: float32 logits, scaled by 1 / sqrt(D)."""
+    x = x.astype(jnp.float32) / np.sqrt(x.shape[-1])
+    return jnp.dot(x, self.embedding.astype(jnp.float32).T)
 
 
 def mask_bias(mask: jax.Array, dtype) -> jax.Array:

@@ -11,6 +11,7 @@ from typing import Any
 from clu import metrics as clu_metrics
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 import numpy as np
 
 from robust_t5x import objectives
@@ -36,7 +37,7 @@ class RobustModel:
     input_vocabulary: Vocabulary,
     output_vocabulary: Vocabulary,
     optimizer_def: Any = None,
-    alignment_objective: Callable[[objectives.Branches], jax.Array] | None = None,
+    alignment_objective: objectives.Objective | None = None,
     alignment_weight: float = 0.5,
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
@@ -190,8 +191,8 @@ class RobustModel:
     """Totals of a whole batch, for losses computed on its parts (microbatches, devices of `axis_name`)."""
     return objectives.normalizers(self._weights(batch), axis_name)
 
-  def _weights(self, batch: Batch) -> jax.Array:
-    """Target weights [B, L], float32; 0 for padding by default."""
+  def _weights(self, batch: Batch) -> Float[jax.Array, 'B L']:
+    """Target weights, float32; 0 for padding by default."""
     weights = batch.get('decoder_loss_weights')
     if weights is None:
       weights = batch['decoder_target_tokens'] != self.ids.pad
@@ -244,7 +245,7 @@ class RobustModel:
     """As loss_fn, without dropout."""
     return self.loss_fn(params, batch, None)
 
-  def score_batch(self, params: Params, batch: Batch, return_intermediates: bool = False) -> jax.Array:
+  def score_batch(self, params: Params, batch: Batch, return_intermediates: bool = False) -> Any:
     """Log-likelihood of each target, teacher-forced, summed over its tokens.
 
     Args:
@@ -267,21 +268,25 @@ class RobustModel:
       return scores, {'decoder': decoder}
     return scores
 
-  def score_options(self, params: Params, encoder_input_tokens: jax.Array, options: jax.Array) -> jax.Array:
+  def score_options(
+    self, params: Params, encoder_input_tokens: Int[jax.Array, 'B T'], options: Int[jax.Array, 'B C L']
+  ) -> Float[jax.Array, 'B C']:
     """Log-likelihood, in nats, of every option [B, C, L] of every input [B, T]; see decoding.score_options."""
     return decoding.score_options(self.module, params, encoder_input_tokens, options, self.ids)
 
-  def score_free_running(self, params: Params, encoder_input_tokens: jax.Array, options: jax.Array) -> jax.Array:
+  def score_free_running(
+    self, params: Params, encoder_input_tokens: Int[jax.Array, 'B T'], options: Int[jax.Array, 'B C L']
+  ) -> Float[jax.Array, 'B C']:
     """The scorer `paper_logits` of every option [B, C, L] of every input [B, T]; see decoding.score_free_running."""
     return decoding.score_free_running(self.module, params, encoder_input_tokens, options, self.ids)
 
-  def predict_batch(self, params: Params, batch: Batch, rng: jax.Array | None = None) -> jax.Array:
+  def predict_batch(self, params: Params, batch: Batch, rng: jax.Array | None = None) -> Int[jax.Array, 'B L']:
     """Greedy decodes, int [B, L]; padding after the end token."""
     return self.predict_batch_with_aux(params, batch, rng)[0]
 
   def predict_batch_with_aux(
     self, params: Params, batch: Batch, rng: jax.Array | None = None
-  ) -> tuple[jax.Array, dict[str, jax.Array]]:
+  ) -> tuple[Int[jax.Array, 'B L'], dict[str, Float[jax.Array, ' B']]]:
     """Greedy decodes and their log-likelihood.
 
     Args:
@@ -297,8 +302,8 @@ class RobustModel:
     return tokens, {'scores': scores}
 
   def decode_greedily(
-    self, params: Params, encoder_input_tokens: jax.Array, max_length: int
-  ) -> tuple[jax.Array, jax.Array]:
+    self, params: Params, encoder_input_tokens: Int[jax.Array, 'B T'], max_length: int
+  ) -> tuple[Int[jax.Array, 'B L'], Float[jax.Array, ' B']]:
     """Greedy outputs [B, max_length] of inputs [B, T] and their log-likelihood; see decoding.decode_greedily."""
     return decoding.decode_greedily(self.module, params, encoder_input_tokens, max_length, self.ids)
 
@@ -333,7 +338,9 @@ class RobustModel:
       self._programs[name, mesh] = jax.jit(function, out_shardings=out, **options)
     return self._programs[name, mesh]
 
-  def logits(self, params: Params, encoder_input_tokens: jax.Array, decoder_input_tokens: jax.Array) -> jax.Array:
+  def logits(
+    self, params: Params, encoder_input_tokens: Int[jax.Array, 'B T'], decoder_input_tokens: Int[jax.Array, 'B L']
+  ) -> Float[jax.Array, 'B L V']:
     """Teacher-forced logits.
 
     Args:
@@ -369,7 +376,9 @@ def _share(value: jax.Array, whole: jax.Array, part: jax.Array) -> clu_metrics.A
   return clu_metrics.Average(value * whole, part)
 
 
-def _target_log_probabilities(logits: jax.Array, targets: jax.Array) -> jax.Array:
+def _target_log_probabilities(
+  logits: Float[jax.Array, 'N L V'], targets: Int[jax.Array, 'N L']
+) -> Float[jax.Array, 'N L']:
   """Log probability of each target token; logits [N, L, V], targets [N, L] -> [N, L]."""
   chosen = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
   return chosen - jax.nn.logsumexp(logits, axis=-1)

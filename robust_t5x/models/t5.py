@@ -8,7 +8,6 @@ Shape letters: N rows (batch × phrasings), P prompt length, T input tokens, S =
 H heads, F head width, V vocabulary.
 """
 
-from collections.abc import Mapping
 import dataclasses
 import math
 
@@ -23,7 +22,7 @@ import numpy as np
 
 from robust_t5x import adapters
 from robust_t5x.adapters import AdapterConfig, LayerAdapter, Projection, Side, Site
-from robust_t5x.models.layers import MASKED, Dense, LayerNorm, branch_layout, mask_bias
+from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout, mask_bias
 from robust_t5x.models.protocol import ADAPTER, Answer, Context, Params, Work
 
 
@@ -68,6 +67,16 @@ class T5Config:
     """Names of the MLP's projections to its inner width."""
     gated = len(self.mlp_activations) > 1
     return tuple(f'wi_{i}' if gated else 'wi' for i in range(len(self.mlp_activations)))
+
+  def mlp(self) -> MLP:
+    """The MLP of a layer."""
+    return MLP(
+      self.mlp_dim,
+      dict(zip(self.mlp_inputs, self.mlp_activations, strict=True)),
+      self.dtype,
+      self.dropout_rate,
+      name='mlp',
+    )
 
   @property
   def sites(self) -> tuple[Site, ...]:
@@ -209,6 +218,8 @@ class Attention(nn.Module):
 
     # T5 folds the division by sqrt(F) into the initialisation of the query projection.
     query = project(queries, 'query', 1.0 / cfg.head_dim)
+    key: jax.Array
+    value: jax.Array
     if cache == 'cross' and self.has_variable('cache', 'cross_key'):
       key = self.get_variable('cache', 'cross_key')
       value = self.get_variable('cache', 'cross_value')
@@ -254,26 +265,6 @@ class Attention(nn.Module):
     return cached_key.value, cached_value.value, row
 
 
-class MLP(nn.Module):
-  """The position-wise MLP, gated where the configuration names two activations."""
-
-  config: T5Config
-
-  @nn.compact
-  def __call__(self, inputs: jax.Array, low_rank: Mapping[str, adapters.LowRank], deterministic: bool) -> jax.Array:
-    """[N, L, D] -> [N, L, D]."""
-    cfg = self.config
-    hidden = None
-    for name, activation in zip(cfg.mlp_inputs, cfg.mlp_activations, strict=True):
-      x = Dense(cfg.mlp_dim, ('embed', 'mlp'), cfg.dtype, name=name)(inputs)
-      x = adapters.add_low_rank(x, inputs, low_rank.get(name))
-      x = x if activation == 'linear' else getattr(nn, activation)(x)
-      hidden = x if hidden is None else hidden * x
-    hidden = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(hidden, deterministic=deterministic)
-    out = Dense(inputs.shape[-1], ('mlp', 'embed'), cfg.dtype, name='wo')(hidden)
-    return adapters.add_low_rank(out, hidden, low_rank.get('wo'))
-
-
 class EncoderLayer(nn.Module):
   """Self-attention and MLP, each behind a norm and added to its input."""
 
@@ -287,7 +278,7 @@ class EncoderLayer(nn.Module):
     y = Attention(cfg, name='attention')(y, y, bias, adapter=adapter, deterministic=deterministic)
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
-    y = MLP(cfg, name='mlp')(y, adapter.low_rank, deterministic)
+    y = cfg.mlp()(y, adapter.low_rank, deterministic)
     return x + drop(y, deterministic=deterministic)
 
 
@@ -324,7 +315,7 @@ class DecoderLayer(nn.Module):
     )
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
-    y = MLP(cfg, name='mlp')(y, adapter.low_rank, deterministic)
+    y = cfg.mlp()(y, adapter.low_rank, deterministic)
     return x + drop(y, deterministic=deterministic)
 
 
@@ -378,31 +369,6 @@ class Decoder(nn.Module):
     return Dense(cfg.vocab_size, ('embed', 'vocab'), jnp.float32, name='logits_dense')(x), x
 
 
-class Embedder(nn.Module):
-  """The embedding table, shared by encoder, decoder and, where tied, the output layer."""
-
-  config: T5Config
-
-  def setup(self):
-    cfg = self.config
-    self.embedding = partitioning.param_with_axes(
-      'embedding',
-      nn.initializers.normal(1.0),
-      (cfg.vocab_size, cfg.emb_dim),
-      jnp.float32,
-      axes=('vocab', 'embed'),
-    )
-
-  def __call__(self, tokens: jax.Array) -> jax.Array:
-    """int [N, L] -> [N, L, D]."""
-    return jnp.asarray(self.embedding, self.config.dtype)[tokens]
-
-  def attend(self, x: jax.Array) -> jax.Array:
-    """Tied output layer: [N, L, D] -> float32 logits [N, L, V], scaled by 1 / sqrt(D)."""
-    x = x.astype(jnp.float32) / np.sqrt(x.shape[-1])
-    return jnp.dot(x, self.embedding.astype(jnp.float32).T)
-
-
 class Transformer(nn.Module):
   """T5 with an optional adapter, as models.protocol asks for it.
 
@@ -416,7 +382,7 @@ class Transformer(nn.Module):
 
   def setup(self):
     cfg = self.config
-    self.token_embedder = Embedder(cfg)
+    self.token_embedder = Embedder(cfg.vocab_size, cfg.emb_dim, cfg.dtype)
     self.encoder = Encoder(cfg)
     self.decoder = Decoder(cfg)
     if self.adapter is not None and not self.adapter.is_empty:

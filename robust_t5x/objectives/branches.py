@@ -1,6 +1,6 @@
 """What objectives are made of: the network's outputs for all phrasings, shares of means, and sums of objectives.
 
-Shape letters: B batch, K phrasings, L target tokens, S encoder positions, D model width, V vocabulary.
+Shape letters: B batch, K phrasings, L target tokens, S positions of the input, D model width, V vocabulary.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Float, Int
 
 from seqio_tasks.errors import UserError
 
@@ -23,13 +24,13 @@ class Normalizers:
   """Totals over the whole batch that means are taken by.
 
   Attributes:
-    tokens: sum of the target weights, float32 scalar.
-    examples: examples with any target weight, float32 scalar.
+    tokens: sum of the target weights, float32.
+    examples: examples with any target weight, float32.
     axis_name: mapped axis over whose devices the batch is spread, None where the batch at hand is the whole.
   """
 
-  tokens: jax.Array
-  examples: jax.Array
+  tokens: Float[jax.Array, '']
+  examples: Float[jax.Array, '']
   axis_name: str | None = None
 
 
@@ -39,18 +40,19 @@ class Branches(NamedTuple):
   The last two are there only for an objective that `needs` the 'reference'.
   """
 
-  logits: jax.Array  # [B, K, L, V]
-  targets: jax.Array  # int [B, L]
-  weights: jax.Array  # float [B, L], 0 on padding
-  encoded: jax.Array  # [B, K, S, D]
-  encoded_mask: jax.Array  # int [B, K, S]
-  decoded: jax.Array  # [B, K, L, D], the decoder's states before the output layer
+  logits: Float[jax.Array, 'B K L V']
+  targets: Int[jax.Array, 'B L']
+  weights: Float[jax.Array, 'B L']  # 0 on padding
+  encoded: Float[jax.Array, 'B K S D']  # the states that the input was read to
+  encoded_mask: Int[jax.Array, 'B K S']
+  decoded: Float[jax.Array, 'B K L D']  # the answer's states before the output layer
   normalizers: Normalizers
-  reference: jax.Array | None = None  # [B, L, V], the backbone's logits under the canonical phrasing, without adapter
-  reference_decoded: jax.Array | None = None  # [B, L, D], its decoder's states likewise
+  # The backbone's logits under the canonical phrasing, without adapter, and its states likewise.
+  reference: Float[jax.Array, 'B L V'] | None = None
+  reference_decoded: Float[jax.Array, 'B L D'] | None = None
 
 
-Objective = Callable[[Branches], jax.Array]
+Objective = Callable[[Branches], Float[jax.Array, '']]
 
 
 def needs(*fields: str) -> Callable[[Objective], Objective]:
@@ -85,7 +87,7 @@ def needed(objective: Any) -> frozenset[str]:
   return getattr(objective, 'needs', frozenset())
 
 
-def normalizers(weights: jax.Array, axis_name: str | None = None) -> Normalizers:
+def normalizers(weights: Float[jax.Array, 'B L'], axis_name: str | None = None) -> Normalizers:
   """Totals of a batch's target weights [B, L], summed over the devices of `axis_name` if given.
 
   Examples:
@@ -96,13 +98,13 @@ def normalizers(weights: jax.Array, axis_name: str | None = None) -> Normalizers
     3.0 2.0
   """
   weights = weights.astype(jnp.float32)
-  totals = weights.sum(), (weights.sum(axis=-1) > 0).sum().astype(jnp.float32)
+  tokens, examples = weights.sum(), (weights.sum(axis=-1) > 0).sum().astype(jnp.float32)
   if axis_name is not None:
-    totals = lax.psum(totals, axis_name)
-  return Normalizers(*(jnp.maximum(x, EPSILON) for x in totals), axis_name)
+    tokens, examples = lax.psum((tokens, examples), axis_name)
+  return Normalizers(jnp.maximum(tokens, EPSILON), jnp.maximum(examples, EPSILON), axis_name)
 
 
-def token_mean(values: jax.Array, branches: Branches) -> jax.Array:
+def token_mean(values: Float[jax.Array, 'B L'], branches: Branches) -> Float[jax.Array, '']:
   """Share of the mean over target tokens; values [B, L].
 
   Examples:
@@ -116,7 +118,7 @@ def token_mean(values: jax.Array, branches: Branches) -> jax.Array:
   return (values * branches.weights).sum() / branches.normalizers.tokens
 
 
-def example_mean(values: jax.Array, branches: Branches) -> jax.Array:
+def example_mean(values: Float[jax.Array, ' B'], branches: Branches) -> Float[jax.Array, '']:
   """Share of the mean over examples; values [B].
 
   Examples:
@@ -130,7 +132,7 @@ def example_mean(values: jax.Array, branches: Branches) -> jax.Array:
   return (values * is_real(branches)).sum() / branches.normalizers.examples
 
 
-def is_real(branches: Branches) -> jax.Array:
+def is_real(branches: Branches) -> Float[jax.Array, ' B']:
   """Examples that are not padding, float [B]."""
   return (branches.weights.sum(axis=-1) > 0).astype(branches.weights.dtype)
 

@@ -3,12 +3,13 @@
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from robust_t5x.objectives.branches import Branches, needs, token_mean
 from seqio_tasks.errors import UserError
 
 
-def cross_entropy(branches: Branches, label_smoothing: float = 0.0, z_loss: float = 0.0) -> jax.Array:
+def cross_entropy(branches: Branches, label_smoothing: float = 0.0, z_loss: float = 0.0) -> Float[jax.Array, '']:
   """Mean cross-entropy of the target under all K phrasings, in nats per target token.
 
   Args:
@@ -45,13 +46,15 @@ def cross_entropy(branches: Branches, label_smoothing: float = 0.0, z_loss: floa
   return token_mean(loss.mean(axis=1), branches)
 
 
-def target_logits(branches: Branches) -> jax.Array:
+def target_logits(branches: Branches) -> Float[jax.Array, 'B K L']:
   """The targets' logits under each phrasing, [B, K, L]."""
   targets = branches.targets[:, None, :, None]
   return jnp.take_along_axis(branches.logits, targets, axis=-1)[..., 0]
 
 
-def kl_to_canonical(branches: Branches, direction: str = 'from_canonical', stop_gradient: bool = True) -> jax.Array:
+def kl_to_canonical(
+  branches: Branches, direction: str = 'from_canonical', stop_gradient: bool = True
+) -> Float[jax.Array, '']:
   """Mean KL divergence between the canonical phrasing r and each other phrasing i, in nats per target token.
 
   Args:
@@ -92,7 +95,7 @@ def kl_to_canonical(branches: Branches, direction: str = 'from_canonical', stop_
   return token_mean(divergence.mean(axis=1), branches)
 
 
-def symmetric_kl(branches: Branches) -> jax.Array:
+def symmetric_kl(branches: Branches) -> Float[jax.Array, '']:
   """Mean of (KL(p_r ‖ p_i) + KL(p_i ‖ p_r)) / 2 between the canonical phrasing r and each other one, in nats per token.
 
   Both move, as in the source.
@@ -124,7 +127,7 @@ def symmetric_kl(branches: Branches) -> jax.Array:
   return token_mean(divergence.mean(axis=1), branches)
 
 
-def jensen_shannon(branches: Branches) -> jax.Array:
+def jensen_shannon(branches: Branches) -> Float[jax.Array, '']:
   """Mean KL divergence from each phrasing's distribution to the mean of all K, in nats per target token.
 
   The generalised Jensen–Shannon divergence with equal weights (Lin 1991); between 0 and log K.
@@ -151,7 +154,7 @@ def jensen_shannon(branches: Branches) -> jax.Array:
   return token_mean(_kl(log_p, _log_mean(log_p)).mean(axis=1), branches)
 
 
-def consensus(branches: Branches) -> jax.Array:
+def consensus(branches: Branches) -> Float[jax.Array, '']:
   """Mean KL(sg m ‖ p_i) from the phrasings' mean distribution m = 1/K Σ p_i, a constant, in nats per target token.
 
   Each phrasing is taught by what the K agree on; no phrasing is canonical. Over the whole vocabulary at each target
@@ -184,7 +187,7 @@ def consensus(branches: Branches) -> jax.Array:
 
 
 @needs('reference')
-def distil_reference(branches: Branches) -> jax.Array:
+def distil_reference(branches: Branches) -> Float[jax.Array, '']:
   """Mean KL(p_0 ‖ p_i) from the frozen model's answer to the canonical phrasing, in nats per target token.
 
   p_0 is the frozen model's distribution under the canonical phrasing, without the adapter; i runs over all K phrasings
@@ -217,7 +220,7 @@ def distil_reference(branches: Branches) -> jax.Array:
 
 
 @needs('reference')
-def anchor_to_reference(branches: Branches) -> jax.Array:
+def anchor_to_reference(branches: Branches) -> Float[jax.Array, '']:
   """Mean KL(p_0 ‖ p_r) on the canonical phrasing alone, in nats per target token: what the adapter changes there.
 
   The term of `distil_reference` for the canonical phrasing; for `weighted_sum`, beside an objective that moves the
@@ -245,13 +248,14 @@ def anchor_to_reference(branches: Branches) -> jax.Array:
   return token_mean(_kl(_log_reference(branches), log_p), branches)
 
 
-def _log_reference(branches: Branches) -> jax.Array:
+def _log_reference(branches: Branches) -> Float[jax.Array, 'B L V']:
   """log p_0 [B, L, V], a constant."""
+  assert branches.reference is not None  # as those who ask say that they need
   return lax.stop_gradient(jax.nn.log_softmax(branches.reference, axis=-1))
 
 
-def _log_mean(log_p: jax.Array) -> jax.Array:
-  """log of the phrasings' mean distribution; [B, K, L, V] -> [B, 1, L, V]."""
+def _log_mean(log_p: Float[jax.Array, 'B K L V']) -> Float[jax.Array, 'B 1 L V']:
+  """log of the phrasings' mean distribution."""
   return jax.nn.logsumexp(log_p, axis=1, keepdims=True) - jnp.log(log_p.shape[1])
 
 

@@ -6,6 +6,7 @@ Distances to the canonical phrasing's state, with the adapter or in the frozen m
 import jax
 from jax import lax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from robust_t5x.objectives.branches import EPSILON, Branches, example_mean, is_real, needs, token_mean
 from seqio_tasks.errors import UserError
@@ -14,7 +15,7 @@ from seqio_tasks.errors import UserError
 _LEFT_OUT = -1e30
 
 
-def encoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
+def encoder_cosine(branches: Branches, stop_gradient: bool = True) -> Float[jax.Array, '']:
   """Mean of 1 − cos between the mean encoder state under the canonical phrasing and under each other one.
 
   Args:
@@ -39,7 +40,7 @@ def encoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
   return _cosine(_mean_encoded(branches), branches, stop_gradient)
 
 
-def encoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Array:
+def encoder_distance(branches: Branches, stop_gradient: bool = True) -> Float[jax.Array, '']:
   """As encoder_cosine, with the squared distance ‖h_i − h_r‖² / D, which sees lengths too; 0 or more.
 
   Examples:
@@ -57,7 +58,7 @@ def encoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Arra
   return _distance(_mean_encoded(branches), branches, stop_gradient)
 
 
-def decoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
+def decoder_cosine(branches: Branches, stop_gradient: bool = True) -> Float[jax.Array, '']:
   """As encoder_cosine, on the decoder's last state at the first step, from which the answer's first token is read.
 
   Examples:
@@ -75,7 +76,7 @@ def decoder_cosine(branches: Branches, stop_gradient: bool = True) -> jax.Array:
   return _cosine(_decoded(branches), branches, stop_gradient)
 
 
-def decoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Array:
+def decoder_distance(branches: Branches, stop_gradient: bool = True) -> Float[jax.Array, '']:
   """As encoder_distance, on the decoder's last state at the first step.
 
   Examples:
@@ -94,7 +95,7 @@ def decoder_distance(branches: Branches, stop_gradient: bool = True) -> jax.Arra
 
 
 @needs('reference')
-def distil_states(branches: Branches) -> jax.Array:
+def distil_states(branches: Branches) -> Float[jax.Array, '']:
   """Mean of ‖h_i − h_0‖² / ‖h_0‖² from the frozen model's decoder states under the canonical phrasing.
 
   h are the decoder's states at the target's tokens, before the output layer; h_0 are those without the adapter, constant;
@@ -122,13 +123,14 @@ def distil_states(branches: Branches) -> jax.Array:
     >>> print(round(float(objectives.distil_states(branches)), 4))  # nothing for the first, 3² / 5² for the second
     0.18
   """
+  assert branches.decoded is not None and branches.reference_decoded is not None  # as it says that it needs
   dtype = jnp.promote_types(branches.decoded.dtype, jnp.float32)
   reference = lax.stop_gradient(branches.reference_decoded).astype(dtype)[:, None]
   square = jnp.square(branches.decoded.astype(dtype) - reference).sum(axis=-1)
   return token_mean((square / (jnp.square(reference).sum(axis=-1) + EPSILON)).mean(axis=1), branches)
 
 
-def info_nce(branches: Branches, temperature: float = 0.1) -> jax.Array:
+def info_nce(branches: Branches, temperature: float = 0.1) -> Float[jax.Array, '']:
   """InfoNCE: a phrasing's mean encoder state is told from other examples' by that of another phrasing, in nats.
 
   For example b and ordered phrasings i ≠ j, with S = cos / τ:
@@ -163,7 +165,8 @@ def info_nce(branches: Branches, temperature: float = 0.1) -> jax.Array:
     raise UserError(f'info_nce.temperature is {temperature}; it must be above 0')
   unit = _unit(_mean_encoded(branches))
   examples, phrasings, _ = unit.shape
-  everyone, real, first = unit, is_real(branches), 0
+  everyone, real = unit, is_real(branches)
+  first: int | jax.Array = 0
   axis = branches.normalizers.axis_name
   if axis is not None:
     everyone, real = lax.all_gather((unit, real), axis, tiled=True)
@@ -179,19 +182,19 @@ def info_nce(branches: Branches, temperature: float = 0.1) -> jax.Array:
   return example_mean((loss * pairs).sum(axis=(1, 2)) / pairs.sum(), branches)
 
 
-def _mean_encoded(branches: Branches) -> jax.Array:
+def _mean_encoded(branches: Branches) -> Float[jax.Array, 'B K D']:
   """Mean of the encoder's states over the positions that count, [B, K, D]."""
   dtype = jnp.promote_types(branches.encoded.dtype, jnp.float32)
   mask = branches.encoded_mask[..., None].astype(dtype)
   return (branches.encoded.astype(dtype) * mask).sum(axis=2) / jnp.maximum(mask.sum(axis=2), 1.0)
 
 
-def _decoded(branches: Branches) -> jax.Array:
+def _decoded(branches: Branches) -> Float[jax.Array, 'B K D']:
   """The decoder's first state, [B, K, D], in float32 or better."""
   return branches.decoded[:, :, 0].astype(jnp.promote_types(branches.decoded.dtype, jnp.float32))
 
 
-def _unit(states: jax.Array) -> jax.Array:
+def _unit(states: Float[jax.Array, '*b D']) -> Float[jax.Array, '*b D']:
   """States of length 1."""
   return states * lax.rsqrt(jnp.square(states).sum(axis=-1, keepdims=True) + EPSILON)
 

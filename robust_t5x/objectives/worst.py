@@ -9,13 +9,14 @@ L_i is the mean cross-entropy, in nats per target token, of an example under its
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from robust_t5x.objectives.branches import EPSILON, Branches, example_mean
 from robust_t5x.objectives.divergences import target_logits
 from seqio_tasks.errors import UserError
 
 
-def group_dro(branches: Branches, step_size: float = 1.0) -> jax.Array:
+def group_dro(branches: Branches, step_size: float = 1.0) -> Float[jax.Array, '']:
   """Mean over examples of (1/η) log 1/K Σ_i exp(η L_i), in nats per target token.
 
   Its gradient is Σ_i q_i ∇L_i with q_i ∝ exp(η L_i): one step of group-DRO's weights from uniform ones, taken anew for
@@ -50,7 +51,7 @@ def group_dro(branches: Branches, step_size: float = 1.0) -> jax.Array:
   return example_mean(soft / step_size, branches)
 
 
-def cvar(branches: Branches, alpha: float = 0.5) -> jax.Array:
+def cvar(branches: Branches, alpha: float = 0.5) -> Float[jax.Array, '']:
   """Mean over examples of the mean of L over the worst share α of the phrasings (CVaR), in nats per target token.
 
   Where α K is not whole, the last phrasing counts in part.
@@ -86,7 +87,7 @@ def cvar(branches: Branches, alpha: float = 0.5) -> jax.Array:
   return example_mean((jnp.sort(losses, axis=1, descending=True) * counted).sum(axis=1), branches)
 
 
-def worst_phrasing(branches: Branches) -> jax.Array:
+def worst_phrasing(branches: Branches) -> Float[jax.Array, '']:
   """Mean over examples of max_i L_i, in nats per target token; scalar share.
 
   Examples:
@@ -104,7 +105,7 @@ def worst_phrasing(branches: Branches) -> jax.Array:
   return example_mean(_example_losses(branches).max(axis=1), branches)
 
 
-def _example_losses(branches: Branches) -> jax.Array:
+def _example_losses(branches: Branches) -> Float[jax.Array, 'B K']:
   """L, [B, K]; 0 for an example that is padding."""
   weights = branches.weights[:, None]
   loss = jax.nn.logsumexp(branches.logits, axis=-1) - target_logits(branches)

@@ -12,8 +12,8 @@ import pandas as pd
 
 from robust_t5x.analysis.comparison import Comparison, compare
 from robust_t5x.analysis.statistics import Interval
+from robust_t5x.results import reading
 from robust_t5x.results.cells import Cells
-from robust_t5x.results.reading import read as read_results
 from robust_t5x.results.schema import OBSERVED, PHRASING, UNOBSERVED, Record, ResultsError, grain
 
 GAP_GROUPS = (OBSERVED, UNOBSERVED)
@@ -156,7 +156,7 @@ def _published(paths: Sequence[str]) -> list[Comparison] | None:
   """Comparisons of published models that have the same phrasings, or None if some results are our own."""
   tables: dict[frozenset[tuple[str, str, str]], list[tuple[str, str, pd.DataFrame, Record]]] = {}
   for path in paths:
-    table, record = read_results(path)
+    table, record = reading.read(path)
     if record.get('launcher') != 'published' or grain(table) != PHRASING:
       return None
     for model, part in table.groupby('model', sort=False):

@@ -7,10 +7,8 @@ import os
 import jinja2
 
 from robust_t5x.analysis.statistics import Interval
-from robust_t5x.reports import charts, content, svg, words
+from robust_t5x.reports import charts, content, representation, svg, words
 from robust_t5x.reports.inputs import Inputs, focus_of, read
-from robust_t5x.reports.representation import read as read_representation
-from robust_t5x.reports.representation import section as representation_section
 from robust_t5x.reports.scaling import Family, find_families, scaling_table
 from robust_t5x.reports.sections import Section, agreement, estimated
 from robust_t5x.reports.summary import Summary, metric_frame, summarise
@@ -24,7 +22,7 @@ _PLANES = 3  # models whose phrasings are set against those of the first
 _NO_OUTPUTS = 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
 
 
-def write(directories: Sequence[str], out: str, representation: str | None = None) -> str:
+def write(directories: Sequence[str], out: str, represented: str | None = None) -> str:
   """Writes the report.
 
   `report.html` stands alone; `report.md`, `tables/*.csv` and `tables/*.tex` hold its tables, `metrics.csv` and
@@ -34,7 +32,7 @@ def write(directories: Sequence[str], out: str, representation: str | None = Non
     directories: of finished evaluations, what the others are compared with first; those with the same label are seeds
       of one model.
     out: directory to write to, made if absent.
-    representation: output of `robust-t5x represent` to take in, or None.
+    represented: output of `robust-t5x represent` to take in, or None.
 
   Returns:
     the finding, in one or a few sentences.
@@ -49,8 +47,8 @@ def write(directories: Sequence[str], out: str, representation: str | None = Non
   families = find_families(inputs)
   tables = Tables.of(inputs, summary, families)
   sections = [estimated(inputs), agreement(inputs)]
-  if representation is not None:
-    sections.append(representation_section(read_representation(representation)))
+  if represented is not None:
+    sections.append(representation.section(representation.read(represented)))
   extras = [section for section in sections if section is not None]
   os.makedirs(os.path.join(out, 'tables'), exist_ok=True)
   plots.write_all(inputs, summary, families, out)

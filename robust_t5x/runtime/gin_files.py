@@ -155,7 +155,7 @@ def parse_gin(flags: argparse.Namespace, all_set: bool = True) -> None:
     raise errors.UsageError(f'not set: {said}; add {" ".join(f"--{name}=..." for name in unset)}')
   values |= dict.fromkeys(unset, 'None')
   try:
-    with quiet.log_muted():  # gin complains of each place where it looks and a file is not
+    with quiet.logs_muted():
       gin.parse_config_files_and_bindings(files, [f'{name} = {value}' for name, value in values.items()])
   except Exception as e:
     undefined = re.search(r"No bindings specified for '(\w+)/gin\.macro'", str(e))
@@ -202,8 +202,10 @@ def fits(value: Any, before: Any) -> bool:
 
 
 def _check_kind(name: str, value: str, setting: Setting | None) -> None:
+  if setting is None:
+    return
   try:
-    now, before = ast.literal_eval(value), ast.literal_eval(setting.value if setting else 'None')
+    now, before = ast.literal_eval(value), ast.literal_eval(setting.value)
   except (ValueError, SyntaxError):
     return  # a reference, or for gin to complain about
   if not fits(now, before):
@@ -264,7 +266,8 @@ def _read(name: str, path: str, changed: int) -> GinFile:
 
 
 def _comments(lines: Sequence[str]) -> dict[str, str]:
-  found, above = {}, []
+  found: dict[str, str] = {}
+  above: list[str] = []
   for line in lines:
     code, comment = _parts(line)
     set_here = re.match(rf'({MACRO})\s*=', code)
@@ -276,7 +279,8 @@ def _comments(lines: Sequence[str]) -> dict[str, str]:
 
 def _parts(line: str) -> tuple[str, str]:
   """A line without its comment, and the comment."""
-  code, comment = re.fullmatch(r"""((?:[^'"#]|'[^']*'|"[^"]*"|['"])*?)(?:#\s*(.*))?""", line).groups()
+  match = re.fullmatch(r"""((?:[^'"#]|'[^']*'|"[^"]*"|['"])*?)(?:#\s*(.*))?""", line)
+  code, comment = match.groups() if match else (line, '')
   return code.rstrip(), (comment or '').strip()
 
 

@@ -112,7 +112,8 @@ def split_rows(rows: np.ndarray, mesh: Mesh) -> jax.Array:
 def mesh_of(params: Any) -> Mesh | None:
   """The mesh that parameters lie on, or None."""
   sharding = getattr(next(iter(jax.tree.leaves(params)), None), 'sharding', None)
-  return sharding.mesh if isinstance(sharding, NamedSharding) else None
+  mesh = sharding.mesh if isinstance(sharding, NamedSharding) else None
+  return mesh if isinstance(mesh, Mesh) else None
 
 
 def whole_on_host(params: Any) -> Any:

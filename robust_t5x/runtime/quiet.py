@@ -35,8 +35,8 @@ def stderr_muted():
 
 
 @contextlib.contextmanager
-def log_muted():
-  """Drops what is logged meanwhile."""
+def logs_muted():
+  """Drops what libraries log meanwhile, errors too, such as gin's of every place where a file is not."""
   before = logging.root.manager.disable
   logging.disable(logging.ERROR)
   try:

@@ -115,10 +115,8 @@ def macros(files: Iterable[gin_files.GinFile]) -> list[Macro]:
   for name in order:
     if any(name in file.used for file in files):
       setting = found.get(name)
-      lacking = setting is None or setting.value == gin_files.REQUIRED
-      made.append(
-        Macro(name, None if lacking else setting.value, gin_files.words(name, files), setting.file if setting else None)
-      )
+      value = setting.value if setting and setting.value != gin_files.REQUIRED else None
+      made.append(Macro(name, value, gin_files.words(name, files), setting.file if setting else None))
   return made
 
 

@@ -1,4 +1,4 @@
-"""Checks the runs of a sweep before any starts: reads each cell's gin files and builds its model, but trains nothing.
+"""Checks the runs of a sweep before any starts: reads each trial's gin files and builds its model, but trains nothing.
 
 `check` starts this module as a process of its own, so that the sweep holds neither gin's state nor a device.
 """
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, TypedDict
 import numpy as np
 
 from robust_t5x.runtime import errors, gin_files, launcher, progress, quiet
-from robust_t5x.sweeps.cell import Description
-from robust_t5x.sweeps.grid import Cell, command
+from robust_t5x.sweeps.grid import Trial, command
+from robust_t5x.sweeps.trial import Description
 from seqio_tasks import suites
 from seqio_tasks.errors import UserError
 
@@ -27,42 +27,42 @@ if TYPE_CHECKING:
 Bindings = Mapping[str, Any]  # of gin: parameter -> value
 
 
-class CellRequest(TypedDict):
-  """A cell by name, and the arguments of its training run."""
+class TrialRequest(TypedDict):
+  """A trial by name, and the arguments of its training run."""
 
   name: str
   arguments: list[str]
 
 
 class Request(TypedDict):
-  """What is asked: about which cells, which macros vary, and the arguments of the evaluation."""
+  """What is asked: about which trials, which macros vary, and the arguments of the evaluation."""
 
-  cells: list[CellRequest]
+  trials: list[TrialRequest]
   axes: list[str]
   eval: list[str]
 
 
 class Answer(TypedDict, total=False):
-  """The cells' descriptions, or one line that says what is wrong."""
+  """The trials' descriptions, or one line that says what is wrong."""
 
-  cells: list[Description]
+  trials: list[Description]
   error: str
 
 
-def check(cells: Sequence[Cell], eval_arguments: Sequence[str], flags: Sequence[str]) -> list[Description]:
-  """What each cell is going to be.
+def check(trials: Sequence[Trial], eval_arguments: Sequence[str], flags: Sequence[str]) -> list[Description]:
+  """What each trial is going to be.
 
   Args:
-    cells: of the grid.
+    trials: of the grid.
     eval_arguments: gin flags of the evaluation.
     flags: other flags of all runs, such as --gin_search_paths.
 
   Raises:
-    UsageError: for the first cell that could not be run.
+    UsageError: for the first trial that could not be run.
   """
   done = subprocess.run(
     [sys.executable, '-m', 'robust_t5x.sweeps.check'],
-    input=json.dumps(request(cells, eval_arguments, flags)), stdout=subprocess.PIPE, text=True, check=False,
+    input=json.dumps(request(trials, eval_arguments, flags)), stdout=subprocess.PIPE, text=True, check=False,
     env=os.environ | {'JAX_PLATFORMS': 'cpu'},
   )  # fmt: skip
   if done.returncode:
@@ -70,14 +70,14 @@ def check(cells: Sequence[Cell], eval_arguments: Sequence[str], flags: Sequence[
   said: Answer = json.loads(done.stdout.splitlines()[-1])
   if 'error' in said:
     raise errors.UsageError(said['error'])
-  return said['cells']
+  return said['trials']
 
 
-def request(cells: Sequence[Cell], eval_arguments: Sequence[str], flags: Sequence[str]) -> Request:
+def request(trials: Sequence[Trial], eval_arguments: Sequence[str], flags: Sequence[str]) -> Request:
   """What is asked of the other process."""
   return {
-    'cells': [{'name': c.name, 'arguments': command('', c.files, c.bindings, flags)[1:]} for c in cells],
-    'axes': sorted({name for c in cells for name in c.settings if name in c.bindings}),
+    'trials': [{'name': c.name, 'arguments': command('', c.files, c.bindings, flags)[1:]} for c in trials],
+    'axes': sorted({name for c in trials for name in c.settings if name in c.bindings}),
     'eval': [*eval_arguments, *flags],
   }
 
@@ -90,20 +90,20 @@ def answer(request: Request) -> Answer:
     return {'error': f'--grid: {_one_line(e)}'}
   found: list[Description] = []
   vocabulary = None
-  with progress.Progress('checking the grid', len(request['cells'])) as bar:
-    for cell in request['cells']:
+  with progress.Progress('checking the grid', len(request['trials'])) as bar:
+    for trial in request['trials']:
       try:
-        described, vocabulary = _describe_cell(cell['arguments'])
+        described, vocabulary = _describe_trial(trial['arguments'])
         found.append(described)
       except (ValueError, RuntimeError, OSError, TypeError) as e:
-        return {'error': f'cell {cell["name"]}: {_one_line(e)}'}
-      bar.advance(1, cell['name'])
+        return {'error': f'trial {trial["name"]}: {_one_line(e)}'}
+      bar.advance(1, trial['name'])
   try:
     _check_eval(request['eval'], vocabulary)
   except (ValueError, RuntimeError, OSError, TypeError) as e:
     message = re.sub(r'--(gin\.)?(?=[A-Z])', '--eval.', _one_line(e))
     return {'error': f'evaluation: {message}'}
-  return {'cells': found}
+  return {'trials': found}
 
 
 def _parse(arguments: Sequence[str]) -> None:
@@ -118,20 +118,20 @@ def _parse(arguments: Sequence[str]) -> None:
   gin_files.parse_gin(launcher.parse_flags(arguments, ''))
 
 
-def _parse_cell(arguments: Sequence[str]) -> None:
+def _parse_trial(arguments: Sequence[str]) -> None:
   """As `_parse`, for a training run, which the sweep itself gives a place."""
   _parse([*arguments, "--gin.MODEL_DIR='x'"])
 
 
-def _describe_cell(arguments: Sequence[str]) -> tuple[Description, 'seqio.Vocabulary']:
-  """The description of a cell, and the model's vocabulary."""
+def _describe_trial(arguments: Sequence[str]) -> tuple[Description, 'seqio.Vocabulary']:
+  """The description of a trial, and the model's vocabulary."""
   import jax
 
   import gin
   from robust_t5x.models.trainable import Trainable
   from robust_t5x.training import data
 
-  _parse_cell(arguments)
+  _parse_trial(arguments)
   gin_files.configured('train.train')
   run = gin.get_bindings('train.train')
   model = run['model']
@@ -174,15 +174,15 @@ def _check_prompt_init(
 
 def _check_types(request: Request) -> None:
   """Raises UsageError for a value of another type than the macro's value in the gin files."""
-  arguments = request['cells'][0]['arguments']
+  arguments = request['trials'][0]['arguments']
   for name in request['axes']:
     try:
-      _parse_cell([a for a in arguments if not a.startswith(f'--gin.{name}=')])
+      _parse_trial([a for a in arguments if not a.startswith(f'--gin.{name}=')])
     except errors.UsageError:
       continue  # nothing else sets it
     before = gin_files.macro(name)
-    for cell in request['cells']:
-      text = next(a.split('=', 1)[1] for a in cell['arguments'] if a.startswith(f'--gin.{name}='))
+    for trial in request['trials']:
+      text = next(a.split('=', 1)[1] for a in trial['arguments'] if a.startswith(f'--gin.{name}='))
       if text.startswith(('@', '%')):
         continue
       value = ast.literal_eval(text)

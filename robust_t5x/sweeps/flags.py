@@ -27,8 +27,8 @@ class Flags:
     out: directory of the sweep.
     baseline: whether the model without an adapter is evaluated.
     dry_run: whether commands are only printed.
-    stop_on_error: whether nothing is started after a cell has failed.
-    jobs: cells run together.
+    stop_on_error: whether nothing is started after a trial has failed.
+    jobs: trials run together.
   """
 
   command: str
@@ -73,9 +73,9 @@ def parse(argv: Sequence[str], description: str) -> Flags:
   add('--seeds', metavar='0,1,...', help='seeds of every setting')
   add('--out', required=True, metavar='DIR', help='directory of the sweep')
   add('--no_baseline', action='store_true', help='do not evaluate the model without an adapter')
-  add('--dry_run', action='store_true', help='check the grid and print the commands of its cells')
-  add('--stop_on_error', action='store_true', help='start nothing after a cell has failed')
-  add('--jobs', type=int, default=1, metavar='N', help='cells run together')
+  add('--dry_run', action='store_true', help='check the grid and print the commands of its trials')
+  add('--stop_on_error', action='store_true', help='start nothing after a trial has failed')
+  add('--jobs', type=int, default=1, metavar='N', help='trials run together')
   for name in _PASSED:
     add(f'--{name}', metavar='DIRS', help='as for robust-t5x train')
   recipe, settings, rest = launcher.read_settings(argv, 'train')

@@ -1,4 +1,4 @@
-"""The grid of a sweep: which values each axis takes, the cells that follow, and how a cell is named and started.
+"""The grid of a sweep: which values each axis takes, the trials that follow, and how a trial is named and started.
 
 Nothing here reads gin files or runs anything; `check` does the first and `running` the second.
 """
@@ -61,7 +61,7 @@ class Axis:
 
 
 @dataclasses.dataclass(frozen=True)
-class Cell:
+class Trial:
   """One training run and its evaluation.
 
   Attributes:
@@ -69,7 +69,7 @@ class Cell:
     bindings: gin name -> text of its value.
     settings: axis -> value as shown, seed included where it is an axis.
     name: readable, from the settings.
-    label: as `name`, without the seed: cells of one label are seeds of one setting.
+    label: as `name`, without the seed: trials of one label are seeds of one setting.
   """
 
   files: tuple[str, ...]
@@ -132,16 +132,16 @@ def parse_seeds(text: str) -> Axis:
   return Axis(SEED, tuple(Value(int(p), binding=str(int(p))) for p in parts))
 
 
-def cells(files: Sequence[str], bindings: Mapping[str, str], axes: Sequence[Axis]) -> list[Cell]:
+def trials(files: Sequence[str], bindings: Mapping[str, str], axes: Sequence[Axis]) -> list[Trial]:
   """All combinations of the axes' values, those of the last axis next to each other.
 
   Args:
-    files: gin files that all cells share.
-    bindings: gin name -> value, that all cells share.
+    files: gin files that all trials share.
+    bindings: gin name -> value, that all trials share.
     axes: what varies; the seeds, if any, last.
 
   Raises:
-    UsageError: if an axis stands twice, or is also set for all cells.
+    UsageError: if an axis stands twice, or is also set for all trials.
   """
   names = [axis.name for axis in axes]
   for name in names:
@@ -155,7 +155,7 @@ def cells(files: Sequence[str], bindings: Mapping[str, str], axes: Sequence[Axis
     own = {a.name: v.binding for a, v in zip(axes, values, strict=True) if v.binding is not None}
     parts = {name: f'{_short(name)}={value}' for name, value in settings.items()}
     found.append(
-      Cell(
+      Trial(
         files=tuple(dict.fromkeys([*files, *(f for value in values for f in value.files)])),
         bindings={**bindings, **own},
         settings=settings,
@@ -166,10 +166,10 @@ def cells(files: Sequence[str], bindings: Mapping[str, str], axes: Sequence[Axis
   return found
 
 
-def directory_name(cell: Cell) -> str:
+def directory_name(trial: Trial) -> str:
   """Readable, and unambiguous by its hash."""
-  readable = re.sub(r'[^\w.=,+-]+', '_', cell.name.replace(', ', ',')).strip('_')
-  return f'{readable[:100]}-{cell.key}'
+  readable = re.sub(r'[^\w.=,+-]+', '_', trial.name.replace(', ', ',')).strip('_')
+  return f'{readable[:100]}-{trial.key}'
 
 
 def command(verb: str, files: Sequence[str], bindings: Mapping[str, str], flags: Sequence[str] = ()) -> list[str]:

@@ -1,4 +1,4 @@
-"""The page of a sweep: response curves, a table that sorts, the command of every cell."""
+"""The page of a sweep: response curves, a table that sorts, the command of every trial."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -14,7 +14,7 @@ from robust_t5x.reports.tables import percent
 from robust_t5x.runtime.files import write_atomically
 from robust_t5x.sweeps.charts import COLOURS, Point, Series, draw, marker
 from robust_t5x.sweeps.grid import Shown
-from robust_t5x.sweeps.table import BASELINE, CELL, GAP, caution
+from robust_t5x.sweeps.table import BASELINE, GAP, TRIAL, caution
 
 SELECTION = 'development AvgP'
 _DRAWN = ('AvgP', 'worst phrasing', 'sd', 'spread', 'CPS', 'case-level worst')
@@ -27,15 +27,15 @@ _TEMPLATES = os.path.join(os.path.dirname(__file__), 'templates')
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-  """The finished cells that differ in nothing but the seed.
+  """The finished trials that differ in nothing but the seed.
 
   Attributes:
     values: axis -> value.
-    cells: a row of the table for each.
+    trials: a row of the table for each.
   """
 
   values: Mapping[str, Shown]
-  cells: pd.DataFrame
+  trials: pd.DataFrame
 
   @property
   def label(self) -> str:
@@ -44,9 +44,9 @@ class Setting:
 
   def point(self, metric: str) -> Point:
     """A metric over the seeds."""
-    values = self.cells[metric].to_numpy(float)
+    values = self.trials[metric].to_numpy(float)
     low, high = interval(values)
-    return Point(dict(zip(self.cells['seed'], values.tolist(), strict=True)), float(values.mean()), low, high)
+    return Point(dict(zip(self.trials['seed'], values.tolist(), strict=True)), float(values.mean()), low, high)
 
 
 def interval(values: np.ndarray) -> tuple[float | None, float | None]:
@@ -81,17 +81,17 @@ def write(path: str, table: pd.DataFrame, axes: Axes, command: str) -> None:
 def contents(table: pd.DataFrame, axes: Axes, command: str) -> dict[str, object]:
   """Everything that the page says."""
   baselines = table[table['kind'] == BASELINE]
-  cells = table[table['kind'] == CELL]
-  settings = settings_of(cells, axes)
+  trials = table[table['kind'] == TRIAL]
+  settings = settings_of(trials, axes)
   groups = [g for g in dict.fromkeys(c.removesuffix(' AvgP') for c in table if c.endswith(' AvgP'))]
   drawn = [f'{g} {m}' for m in _DRAWN for g in groups if f'{g} {m}' in table]
   drawn += [GAP] if GAP in table else []
-  drawn = [m for m in drawn if settings and not settings[0].cells[m].isna().any()]
+  drawn = [m for m in drawn if settings and not settings[0].trials[m].isna().any()]
   first = next((m for m in (SELECTION, 'unobserved AvgP') if m in drawn), drawn[0] if drawn else None)
-  references = {metric: dict(zip(baselines['cell'], baselines[metric], strict=True)) for metric in drawn}
+  references = {metric: dict(zip(baselines['trial'], baselines[metric], strict=True)) for metric in drawn}
   tabled = [m for m in drawn if m.endswith(_TABLED) and not m.endswith('case-level sd') or m == GAP]
   return {
-    'finding': finding(cells, settings, baselines),
+    'finding': finding(trials, settings, baselines),
     'caution': caution(table),
     'metrics': drawn,
     'first': first,
@@ -110,29 +110,29 @@ def contents(table: pd.DataFrame, axes: Axes, command: str) -> dict[str, object]
     'settings': [
       {
         'at': setting.values,
-        'seeds': len(setting.cells),
+        'seeds': len(setting.trials),
         'points': {m: setting.point(m) for m in tabled},
-        'steps': int(setting.cells['steps'].iloc[0]),
-        'seconds': float(setting.cells['train_seconds'].mean()),
-        'parameters': int(setting.cells['parameters'].iloc[0]),
+        'steps': int(setting.trials['steps'].iloc[0]),
+        'seconds': float(setting.trials['train_seconds'].mean()),
+        'parameters': int(setting.trials['parameters'].iloc[0]),
       }
       for setting in settings
     ],
-    'cells': cells.to_dict('records'),
-    'any_interval': any(len(s.cells) >= _FEWEST for s in settings),
+    'trials': trials.to_dict('records'),
+    'any_interval': any(len(s.trials) >= _FEWEST for s in settings),
     'command': command,
     'fewest': _FEWEST,
   }
 
 
-def settings_of(cells: pd.DataFrame, axes: Axes) -> list[Setting]:
-  """The settings that have a finished cell, in the order of the table."""
-  finished = cells[cells['status'] == 'finished']
+def settings_of(trials: pd.DataFrame, axes: Axes) -> list[Setting]:
+  """The settings that have a finished trial, in the order of the table."""
+  finished = trials[trials['status'] == 'finished']
   if not axes:
     return [Setting({}, finished)] if len(finished) else []
   found = []
   for key, rows in finished.groupby(list(axes), sort=False):
-    # The value as it was given: beside a baseline's empty cell, pandas keeps 4 as 4.0.
+    # The value as it was given: beside a baseline's empty trial, pandas keeps 4 as 4.0.
     values = {axis: next(v for v in axes[axis] if v == value) for axis, value in zip(axes, key, strict=True)}
     found.append(Setting(values, rows))
   return found
@@ -143,15 +143,15 @@ def best(settings: Sequence[Setting]) -> Setting | None:
 
   Unobserved phrasings are what a sweep is judged by at the end, so nothing is chosen by them.
   """
-  if not settings or SELECTION not in settings[0].cells or settings[0].cells[SELECTION].isna().any():
+  if not settings or SELECTION not in settings[0].trials or settings[0].trials[SELECTION].isna().any():
     return None
-  return max(settings, key=lambda s: s.cells[SELECTION].mean())
+  return max(settings, key=lambda s: s.trials[SELECTION].mean())
 
 
-def finding(cells: pd.DataFrame, settings: Sequence[Setting], baselines: pd.DataFrame) -> str:
+def finding(trials: pd.DataFrame, settings: Sequence[Setting], baselines: pd.DataFrame) -> str:
   """How far the sweep is and, if it may be said, which setting is best."""
-  finished, failed = ((cells['status'] == s).sum() for s in ('finished', 'failed'))
-  text = f'{finished} of {len(cells)} cells are finished' + (f', {failed} failed' if failed else '')
+  finished, failed = ((trials['status'] == s).sum() for s in ('finished', 'failed'))
+  text = f'{finished} of {len(trials)} trials are finished' + (f', {failed} failed' if failed else '')
   text += f': {len(settings)} settings.' if len(settings) != 1 else ': 1 setting.'
   if len(settings) < 2:
     return text
@@ -161,8 +161,8 @@ def finding(cells: pd.DataFrame, settings: Sequence[Setting], baselines: pd.Data
       ' No setting is named best: that takes development phrasings, since unobserved ones are for the final measurement '
       'and observed ones do not show the effect.'
     )
-  mean = chosen.cells[SELECTION].mean()
-  so_far = '' if finished == len(cells) else ' so far'
+  mean = chosen.trials[SELECTION].mean()
+  so_far = '' if finished == len(trials) else ' so far'
   text += f' The highest accuracy under development phrasings{so_far}, {percent(mean)}, is that of {chosen.label}'
   if len(baselines) == 1:
     text += f' ({percent(baselines[SELECTION].iloc[0])} without adapter)'

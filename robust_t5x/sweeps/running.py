@@ -1,4 +1,4 @@
-"""Runs the cells of a sweep that are not finished, together or one after another, and keeps its table and page up to date."""
+"""Runs the trials of a sweep that are not finished, together or one after another, and keeps its table and page up to date."""
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
@@ -14,27 +14,25 @@ import threading
 from robust_t5x.runtime import progress
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.runtime.files import write_atomically
-from robust_t5x.sweeps import check, grid
-from robust_t5x.sweeps.cell import CellRun, Interrupted, Processes, failure, is_evaluated, tail
+from robust_t5x.sweeps import check, grid, page
 from robust_t5x.sweeps.flags import Flags
-from robust_t5x.sweeps.page import write as write_page
-from robust_t5x.sweeps.table import Summary, build
-from robust_t5x.sweeps.table import caution as caution_of
+from robust_t5x.sweeps.table import Summary, build, caution
+from robust_t5x.sweeps.trial import Interrupted, Processes, TrialRun, failure, is_evaluated, tail
 from seqio_tasks.errors import UserError
 
 
-def plan(flags: Flags) -> tuple[list[CellRun], dict[str, tuple[str, list[str]]]]:
-  """Checks the grid: its cells on disk, and the baselines (backbone -> directory and arguments of the evaluation).
+def plan(flags: Flags) -> tuple[list[TrialRun], dict[str, tuple[str, list[str]]]]:
+  """Checks the grid: its trials on disk, and the baselines (backbone -> directory and arguments of the evaluation).
 
   Raises:
-    UsageError: if some cell cannot be run.
+    UsageError: if some trial cannot be run.
   """
-  cells = grid.cells(flags.gin_files, flags.bindings, flags.axes)
+  trials = grid.trials(flags.gin_files, flags.bindings, flags.axes)
   eval_arguments = grid.command('', flags.eval_gin_files, flags.eval_bindings)[1:]
-  described = check.check(cells, eval_arguments, flags.passed)
+  described = check.check(trials, eval_arguments, flags.passed)
   runs = [
-    CellRun.find(flags.out, cell, description, flags.eval_gin_files, flags.eval_bindings, flags.passed)
-    for cell, description in zip(cells, described, strict=True)
+    TrialRun.find(flags.out, trial, description, flags.eval_gin_files, flags.eval_bindings, flags.passed)
+    for trial, description in zip(trials, described, strict=True)
   ]
   baselines: dict[str, tuple[str, list[str]]] = {}
   for checkpoint in dict.fromkeys(d['checkpoint'] for d in described):
@@ -49,7 +47,7 @@ def plan(flags: Flags) -> tuple[list[CellRun], dict[str, tuple[str, list[str]]]]
 
 
 def sweep(flags: Flags) -> int:
-  """Runs what is not finished, and writes the results; returns the exit status: 0, 1 if a cell failed, 130 if interrupted."""
+  """Runs what is not finished, and writes the results; returns the exit status: 0, 1 if a trial failed, 130 if interrupted."""
   runs, baselines = plan(flags)
   if flags.dry_run:
     for _, command in baselines.values():
@@ -68,29 +66,29 @@ def sweep(flags: Flags) -> int:
       for directory, command in baselines.values():
         _run_baseline(directory, command, processes)
       places = {checkpoint: directory for checkpoint, (directory, _) in baselines.items()}
-      _run_cells(runs, flags, processes, lambda: write(flags, runs, places, summaries))
+      _run_trials(runs, flags, processes, lambda: write(flags, runs, places, summaries))
       interrupted = False
     except (KeyboardInterrupt, Interrupted):
       processes.stop()
       interrupted = True
     places = {c: d for c, (d, _) in baselines.items() if is_evaluated(d)}
-    caution = write(flags, runs, places, summaries)
-  if caution:
-    print(f'warning: {caution}', file=sys.stderr)
+    warning = write(flags, runs, places, summaries)
+  if warning:
+    print(f'warning: {warning}', file=sys.stderr)
   failed = [run for run in runs if run.status == 'failed']
   finished = sum(run.status == 'finished' for run in runs)
-  print(f'{finished} of {len(runs)} cells finished, {len(failed)} failed: {os.path.join(flags.out, "sweep.csv")}')
+  print(f'{finished} of {len(runs)} trials finished, {len(failed)} failed: {os.path.join(flags.out, "sweep.csv")}')
   if interrupted:
     print('interrupted; the same command goes on', file=sys.stderr)
     return 130
   if failed:
-    print('the same command tries the failed cells again', file=sys.stderr)
+    print('the same command tries the failed trials again', file=sys.stderr)
   return 1 if failed else 0
 
 
 def write(
   flags: Flags,
-  runs: Sequence[CellRun],
+  runs: Sequence[TrialRun],
   baselines: dict[str, str],
   summaries: dict[str, Summary],
 ) -> str:
@@ -104,26 +102,26 @@ def write(
   write_atomically(os.path.join(flags.out, 'sweep.parquet'), table.to_parquet(index=False))
   write_atomically(os.path.join(flags.out, 'sweep.csv'), table.to_csv(index=False))
   axes.pop(grid.SEED, None)
-  write_page(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
-  return caution_of(table)
+  page.write(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
+  return caution(table)
 
 
-def _warn_of_drift(runs: Sequence[CellRun]) -> None:
-  """Says which finished cells the gin files of today would train otherwise; they are kept all the same."""
+def _warn_of_drift(runs: Sequence[TrialRun]) -> None:
+  """Says which finished trials the gin files of today would train otherwise; they are kept all the same."""
   changes: dict[str, list[str]] = {}
   for run in runs:
     if run.drift:
       changes.setdefault(run.drift, []).append(run.directory)
   for change, directories in changes.items():
     print(
-      f'warning: {len(directories)} finished cell{"s" if len(directories) > 1 else ""} of this grid had other settings '
+      f'warning: {len(directories)} finished trial{"s" if len(directories) > 1 else ""} of this grid had other settings '
       f'when trained ({change}); delete to train again: {" ".join(shlex.quote(d) for d in directories)}',
       file=sys.stderr,
     )
 
 
 def _run_baseline(directory: str, command: Sequence[str], processes: Processes) -> None:
-  """Evaluates the model without an adapter, first of all: what stops this evaluation would stop those of all cells."""
+  """Evaluates the model without an adapter, first of all: what stops this evaluation would stop those of all trials."""
   if is_evaluated(directory):
     return
   print('evaluating without adapter', file=sys.stderr, flush=True)
@@ -134,15 +132,17 @@ def _run_baseline(directory: str, command: Sequence[str], processes: Processes) 
     raise UserError(f'the evaluation without adapter failed, so nothing else was started: {failure(log, status)}')
 
 
-def _run_cells(runs: Sequence[CellRun], flags: Flags, processes: Processes, write_table: Callable[[], object]) -> None:
+def _run_trials(
+  runs: Sequence[TrialRun], flags: Flags, processes: Processes, write_table: Callable[[], object]
+) -> None:
   todo = [run for run in runs if not run.finished]
   write_table()
   if not todo:
     return
-  print(f'{len(runs)} cells, {len(todo)} of them to run', file=sys.stderr, flush=True)
+  print(f'{len(runs)} trials, {len(todo)} of them to run', file=sys.stderr, flush=True)
   halt = threading.Event()
 
-  def work(run: CellRun) -> bool:
+  def work(run: TrialRun) -> bool:
     if halt.is_set():
       return False
     run.run(processes)
@@ -168,7 +168,7 @@ def _run_cells(runs: Sequence[CellRun], flags: Flags, processes: Processes, writ
       raise
 
 
-def _show_failure(run: CellRun) -> None:
+def _show_failure(run: TrialRun) -> None:
   error = run.record['error']
   if error is None:
     return
@@ -184,7 +184,7 @@ def _show_tail(log: str) -> None:
 
 @contextlib.contextmanager
 def _only_one(out: str) -> Iterator[None]:
-  """Holds the directory, so that no second sweep works on its cells."""
+  """Holds the directory, so that no second sweep works on its trials."""
   with open(os.path.join(out, '.lock'), 'w') as lock:
     try:
       fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,4 +1,4 @@
-"""The results of a sweep as one table: a row for each cell, and for each model without an adapter."""
+"""The results of a sweep as one table: a row for each trial, and for each model without an adapter."""
 
 from collections.abc import Mapping, Sequence
 import hashlib
@@ -10,9 +10,9 @@ import pandas as pd
 from robust_t5x.analysis.metrics import METRICS, observed_gap, table_cells, weighted
 from robust_t5x.results.reading import read
 from robust_t5x.results.schema import OBSERVED, UNOBSERVED
-from robust_t5x.sweeps.cell import CellRun
+from robust_t5x.sweeps.trial import TrialRun
 
-BASELINE, CELL = 'baseline', 'cell'  # kinds of rows
+BASELINE, TRIAL = 'baseline', 'trial'  # kinds of rows
 _UNTRAINED = 'without adapter'
 GAP = 'observed gap'
 
@@ -50,33 +50,39 @@ def measured_on(evaluation: str) -> str:
 
 
 def build(
-  runs: Sequence[CellRun], baselines: Mapping[str, str], axes: Sequence[str], summaries: dict[str, Summary]
+  runs: Sequence[TrialRun], baselines: Mapping[str, str], axes: Sequence[str], summaries: dict[str, Summary]
 ) -> pd.DataFrame:
   """The table.
 
   Args:
-    runs: the cells, in the order of the grid.
+    runs: the trials, in the order of the grid.
     baselines: backbone -> directory of its evaluation without an adapter.
     axes: names of the grid's axes.
     summaries: directory -> `summary`, of evaluations that were read before; filled.
 
   Returns:
-    columns `kind`, `cell`, `status`, one for each axis, `seed`, the metrics, `steps`, `train_seconds`, `parameters`, `error`,
+    columns `kind`, `trial`, `status`, one for each axis, `seed`, the metrics, `steps`, `train_seconds`, `parameters`, `error`,
     `model_dir`, `evaluation`, `measured_on`, `train_command`, `eval_command`. The baselines' rows come first, their settings empty.
   """
   rows: list[Mapping[str, object]] = []
   for checkpoint, directory in baselines.items():
     label = _UNTRAINED if len(baselines) == 1 else f'{_UNTRAINED}: {checkpoint}'
     rows.append(
-      {'kind': BASELINE, 'cell': label, 'status': 'finished', **_summary(directory, summaries), 'evaluation': directory}
+      {
+        'kind': BASELINE,
+        'trial': label,
+        'status': 'finished',
+        **_summary(directory, summaries),
+        'evaluation': directory,
+      }
     )
   for run in runs:
     record, status = run.record, run.status
     error = record['error'] if status == 'failed' else None
     rows.append(
       {
-        'kind': CELL,
-        'cell': ', '.join(f'{k}={v}' for k, v in record['settings'].items()) or 'run',
+        'kind': TRIAL,
+        'trial': ', '.join(f'{k}={v}' for k, v in record['settings'].items()) or 'run',
         'status': status,
         **record['settings'],
         'seed': record['seed'],
@@ -98,7 +104,7 @@ def build(
     'steps', 'train_seconds', 'parameters', 'error', 'model_dir', 'evaluation', 'measured_on', 'train_command',
     'eval_command',
   ]  # fmt: skip
-  first = ['kind', 'cell', 'status', *(name for name in axes if name != 'SEED'), 'seed']
+  first = ['kind', 'trial', 'status', *(name for name in axes if name != 'SEED'), 'seed']
   middle = [c for c in table if c not in {*first, *last, 'SEED'}]
   return table.reindex(columns=[*first, *middle, *last])
 

@@ -1,11 +1,9 @@
 """What a finished run leaves: an adapter file, and a whole checkpoint where more than the adapter trained."""
 
 from collections.abc import Mapping
-import os
-import shutil
 from typing import Any
 
-from robust_t5x.checkpoints import adapter_files, huggingface
+from robust_t5x.checkpoints import adapter_files, backbones, vocabularies
 from robust_t5x.models import trainable
 from robust_t5x.models.protocol import ADAPTER, Params
 from robust_t5x.models.robust import RobustModel
@@ -36,8 +34,7 @@ def write(model: RobustModel, model_dir: str, moving: Params, frozen: Params, re
     params = trainable.merge(moving, partitioning.whole_on_host(frozen))
     if not processes.is_main():
       return path
-    huggingface.save(path, model.module.config, params)
-    vocabulary = model.input_vocabulary.sentencepiece_model_file
-    shutil.copyfile(vocabulary, os.path.join(path, 'spiece.model'))
+    backbones.save(path, model.module.config, params)
+    vocabularies.save(path, model.input_vocabulary)
     progress.log(f'wrote {path}')
   return path

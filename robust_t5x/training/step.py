@@ -34,7 +34,7 @@ def initial_state(params: Any, optimizer: optax.GradientTransformation) -> Train
 
 
 def state_shardings(state: TrainState, optimizer: optax.GradientTransformation, placement: Placement) -> TrainState:
-  """Shardings of a state: the optimiser's slots lie where their parameters do, all else is on every device.
+  """Shardings of a state, in its place: the optimiser's slots lie where their parameters do, all else is on every device.
 
   Args:
     state: the state, or its shapes.
@@ -46,7 +46,8 @@ def state_shardings(state: TrainState, optimizer: optax.GradientTransformation, 
   slots = optax.tree_map_params(
     optimizer, lambda _, x: x, state.opt_state, params, transform_non_params=lambda _: whole
   )
-  return state._replace(step=whole, params=params, opt_state=slots, finite=whole)
+  shardings: Any = (whole, params, slots, whole)
+  return TrainState(*shardings)
 
 
 def make_train_step(

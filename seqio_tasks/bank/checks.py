@@ -1,6 +1,6 @@
 """Checks of the instruction bank that look at templates' fields and at phrasings side by side.
 
-Each check yields messages that say what is wrong and how to mend it; `bank` collects them.
+Each check yields messages that say what is wrong and how to mend it; `reading.validate` collects them.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Instruction:
   collection: str
   template: str
   fields: tuple[str, ...]
-  layout: Layout = dataclasses.field(default=None, hash=False, repr=False)
+  layout: Layout = dataclasses.field(default=None, hash=False, repr=False)  # type: ignore[assignment]  # set below
   source: str = ''
   verbatim: bool = False
 
@@ -83,4 +83,6 @@ def make_instruction(
   """Builds an instruction, with its id and fields; ValueError if the template is malformed."""
   template = template or ''
   fields = tuple(dict.fromkeys(name for _, name in parse_template(template) if name))
-  return Instruction(f'{collection}/{task}/{key}', task, role, collection, template, fields, layout, source, verbatim)
+  return Instruction(
+    f'{collection}/{task}/{key}', task, role, collection, template, fields, layout or Layout(template), source, verbatim
+  )

@@ -307,8 +307,8 @@ class Layout:
       if name == 'n_options_word':
         count = len(_options(owner))
         return _WORDS[count] if count < len(_WORDS) else str(count)
-      if _OPTION.fullmatch(name):
-        options, number = _options(owner), int(_OPTION.fullmatch(name)[1])
+      if numbered := _OPTION.fullmatch(name):
+        options, number = _options(owner), int(numbered[1])
         if number > len(options):
           raise LayoutError(f'the template names {name}, but the item has {len(options)} options')
         return options[number - 1]
@@ -323,8 +323,8 @@ class Layout:
       shown = []
       for i, option in enumerate(options[:most]):
         if i:
-          last = i == most - 1 and b.last_separator is not None
-          shown.append(fill(b.last_separator if last else b.separator))
+          separator = b.last_separator if i == most - 1 else None
+          shown.append(fill(b.separator if separator is None else separator))
         shown.append(fill(b.item, {'option': repr(option) if b.python else option, 'label': LABELS[b.labels](i)}))
       return ''.join(shown)
 

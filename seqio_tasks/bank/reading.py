@@ -1,4 +1,4 @@
-"""The instruction bank: phrasings as validated data.
+"""Reads the instruction bank: files of phrasings, all of whose faults are reported.
 
 A bank file is YAML and holds one collection of phrasings of one role:
 
@@ -303,19 +303,22 @@ def _read_entry(
   for name, value in (('task', task), ('key', key)):
     if not (isinstance(value, str) and NAME.fullmatch(value)):
       return [f'{name} {value!r} must be one word of letters, digits and _; quote yes, no, numbers'], None
+  task, key = str(task), str(key)
   faults: list[str] = []
   if not isinstance(entry, dict):
     entry = {'template': entry}
-  values = {}
+  values: dict[str, str] = {}
   for name in ('collection', 'role'):
-    values[name] = entry.get(name, defaults[name])
-    if not isinstance(values[name], str) or (values[name] != '?' and not NAME.fullmatch(values[name])):
+    value = entry.get(name, defaults[name])
+    values[name] = str(value)
+    if not isinstance(value, str) or (value != '?' and not NAME.fullmatch(value)):
       faults.append(f'key {name!r} must be one word of letters, digits and _')
   if not faults and values['role'] not in (*ROLES, '?'):
     faults.append(f'unknown role {values["role"]!r}; use one of {", ".join(ROLES)}')
   source = entry.get('source', '')
   if not isinstance(source, str):
     faults.append(f"key 'source' is {source!r}; it must be text, in quotes")
+    source = ''
   layout = schema.read_layout(entry, shared, faults.append)
   if layout is None or faults:
     return faults, None
@@ -326,7 +329,7 @@ def _read_entry(
   )
 
 
-def _repeated_keys(node: yaml.Node, prefix: str = '') -> Iterator[str]:
+def _repeated_keys(node: yaml.Node | None, prefix: str = '') -> Iterator[str]:
   """Keys that stand twice in a mapping, which YAML loaders pass over in silence."""
   if not isinstance(node, yaml.MappingNode):
     return

@@ -71,7 +71,7 @@ def shared_parts(content: Mapping[str, Any], report: Report) -> SharedParts:
       if not (isinstance(name, str) and _FIELD.fullmatch(name)):
         report(f'{key}/{name}: the name must be one word of letters, digits and _')
         continue
-      part = read(entry, lambda fault, where=f'{key}/{name}': report(f'{where}: {fault}'))
+      part = read(entry, _under(f'{key}/{name}', report))
       if part is not None:
         parts[key][name] = part
   return SharedParts(parts['blocks'], parts['derived'], verbatim is True)
@@ -85,6 +85,7 @@ def read_layout(entry: Mapping[str, Any], shared: SharedParts, report: Report) -
       faults.append(f'unknown key {key!r}; the keys are {", ".join(_ENTRY_KEYS)}')
   few_shot = _read_few_shot(entry['few_shot'], faults.append) if 'few_shot' in entry else None
   template = entry.get('template')
+  texts: list[str]
   if template is None and few_shot is not None:
     texts = []
   elif not isinstance(template, str) or not template.strip():
@@ -116,7 +117,7 @@ def file_text(family: str, instructions: Iterable[Any], verbatim: bool = False, 
 
   Args:
     family: of the file.
-    instructions: `bank.Instruction`s; their blocks may have the same name and differ, their keys must not be the same.
+    instructions: `Instruction`s; their blocks may have the same name and differ, their keys must not be the same.
     verbatim: see the module's docstring.
     **defaults: collection and role, if they are the same for all.
   """
@@ -160,7 +161,7 @@ def file_text(family: str, instructions: Iterable[Any], verbatim: bool = False, 
   return yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=2**20)
 
 
-class _Dumper(getattr(yaml, 'CSafeDumper', yaml.SafeDumper)):
+class _Dumper(getattr(yaml, 'CSafeDumper', yaml.SafeDumper)):  # type: ignore[misc]
   """Writes texts of several lines in double quotes, as the shipped banks have them."""
 
 
@@ -172,8 +173,13 @@ def _represent_text(dumper: Any, text: str) -> Any:
 _Dumper.add_representer(str, _represent_text)
 
 
+def _under(where: str, report: Report) -> Report:
+  """Reports faults of a part, named."""
+  return lambda fault: report(f'{where}: {fault}')
+
+
 def _fields(texts: Iterable[str], report: Report) -> set[str]:
-  names = set()
+  names: set[str] = set()
   for text in texts:
     try:
       names.update(name for _, name in parse_template(text) if name)
@@ -308,7 +314,7 @@ def _read_few_shot(entry: Any, report: Report) -> FewShot | None:
       report(f'{key} of few_shot is {text!r}; it must be text, in quotes')
       return None
   answers = {
-    key: _read_answer(entry[key], {}, lambda fault, key=key: report(f'few_shot/{key}: {fault}'))
+    key: _read_answer(entry[key], {}, _under(f'few_shot/{key}', report))
     for key in ('example_answer', 'answer')
     if key in entry
   }

@@ -56,7 +56,7 @@ def read_instances(directory: str | os.PathLike[str], task: str) -> list[Example
   names = field_names(content, path)
   # Asked of the whole task: "no" is also a word, and an answer in less_letters.
   yes_no = {instance.get('gold') for instance in content['examples'].values()} <= set(answers.YES_NO)
-  examples = []
+  examples: list[Example] = []
   for key, instance in content['examples'].items():
     if task in answers.OPEN_TASKS:
       instance = instance | {'gold': f'{task}: {instance.get(answers.OPEN_TASKS[task])}'}
@@ -66,7 +66,8 @@ def read_instances(directory: str | os.PathLike[str], task: str) -> list[Example
         f'{path}: instance {key!r} has no {missing[0]!r}; only tasks with one gold answer can be '
         f'loaded, such as {", ".join(TASKS)}, and each instance must have all fields'
       )
-    fields, options = {}, []
+    fields: dict[str, str] = {}
+    options: list[str] = []
     for name in names:
       value = instance[name]
       if isinstance(value, list):

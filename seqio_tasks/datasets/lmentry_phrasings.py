@@ -88,7 +88,8 @@ def read_rows(
     missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
     if missing:
       raise DatasetError(f'{path}: has no column {missing}; the columns needed are {", ".join(_COLUMNS)}')
-    rows, seen = [], set()
+    rows: list[tuple[int, str, str, bool]] = []
+    seen: set[str] = set()
     for row in reader:
       index, method, template, correct = (row[column] for column in _COLUMNS)
       fault = None
@@ -119,7 +120,8 @@ def role(method: str, correct: bool) -> str:
 
 def _phrasing(task: str, index: int, method: str, template: str, correct: bool, names: set[str]) -> Phrasing:
   """A phrasing, with what keeps it from being filled in."""
-  fields, problem = (), ''
+  fields: tuple[str, ...] = ()
+  problem = ''
   try:
     fields = tuple(dict.fromkeys(name for _, name in parse_template(template) if name))
   except ValueError as e:

@@ -1,7 +1,9 @@
 """Instruction sets that others published, as bank files: read from a user's own copy, never shipped.
 
-Each source is a module with a function `read` that yields `Part`s; `write` makes bank files of them, and a report of
-what could not be expressed.
+Each source is a module with a function `read` that gives `Part`s: `flan`, `instructioneval`, `multiprompt`, `promptsource` and, for
+a CSV file of one's own, `table`. `write` makes bank files of them, and a report of what could not be expressed.
+InstructionEval's phrasings are code: `interpreter` walks it with `symbols` in the place of data (`objects` and `operations` are what
+it computes with), and `fit` and `templating` write what comes out as layouts.
 """
 
 from __future__ import annotations

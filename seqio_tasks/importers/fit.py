@@ -78,11 +78,12 @@ def _variants(layout: Layout) -> Iterable[Layout]:
   if layout.few_shot is None:
     return
   names = list(layout.blocks)
-  for name, choice in itertools.product(names, ({'limit_to_item': True}, {'of': 'item'}, {'of': 'example'})):
+  choices: list[dict[str, Any]] = [{'limit_to_item': True}, {'of': 'item'}, {'of': 'example'}]
+  for name, choice in itertools.product(names, choices):
     yield dataclasses.replace(
       layout, blocks={**layout.blocks, name: dataclasses.replace(layout.blocks[name], **choice)}
     )
-  for choice in ({'limit_to_item': True}, {'of': 'item'}):
+  for choice in choices[:2]:
     yield dataclasses.replace(
       layout, blocks={name: dataclasses.replace(b, **choice) for name, b in layout.blocks.items()}
     )
@@ -218,7 +219,7 @@ def _stand(text: Any, names: Names) -> str:
       case 'count_word':
         pieces.append(str(part.detail[0]))
       case 'mapped':
-        pieces.append(dict(part.detail).get(option, dict(part.detail).get('*')))
+        pieces.append(str(dict(part.detail).get(option, dict(part.detail).get('*'))))
       case kind:
         raise Unsupported(f'a {kind} stands in the text')
   return ''.join(pieces)

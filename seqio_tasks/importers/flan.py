@@ -54,8 +54,8 @@ def _patterns(tree: ast.Module) -> dict[str, list[tuple[str, str]]]:
       case ast.Assign(targets=[ast.Name(id='PATTERNS')], value=ast.Dict()):
         patterns |= ast.literal_eval(node.value)
       case ast.Assign(
-        targets=[ast.Subscript(value=ast.Name(id='PATTERNS'), slice=ast.Constant(value=name))],
-        value=ast.Subscript(value=ast.Name(id='PATTERNS'), slice=ast.Constant(value=other)),
+        targets=[ast.Subscript(value=ast.Name(id='PATTERNS'), slice=ast.Constant(value=str(name)))],
+        value=ast.Subscript(value=ast.Name(id='PATTERNS'), slice=ast.Constant(value=str(other))),
       ):
         patterns[name] = patterns[other]
   return patterns

@@ -166,8 +166,9 @@ def _directory(module: pathlib.Path, class_name: str, folder: str) -> str:
       case ast.Constant(value=str(text)):
         return text
       case ast.Call(args=arguments) if ast.unparse(node.func) == 'os.path.join':
-        pieces = [path(a) for a in arguments]
-        return None if None in pieces else '/'.join(pieces)
+        found = [path(a) for a in arguments]
+        pieces = [piece for piece in found if piece is not None]
+        return '/'.join(pieces) if len(pieces) == len(found) else None
     return None
 
   tree = ast.parse(module.read_text(encoding='utf-8'))
@@ -175,7 +176,7 @@ def _directory(module: pathlib.Path, class_name: str, folder: str) -> str:
   for node in load.body if load is not None else ():
     match node:
       case ast.Assign(targets=[ast.Name(id=name)], value=value) if path(value):
-        paths[name] = path(value)
+        paths[name] = path(value) or ''
       case ast.Assign(value=ast.Call() as call) if ast.unparse(call.func) == class_name and len(call.args) > 3:
         return path(call.args[3]) or folder
   return folder
@@ -195,7 +196,7 @@ def _probe(
     Unsupported: if the code cannot be followed.
     Raised: if it raises an error in every way.
   """
-  counts = [(n, (n,) if few else ()) for n in _OPTION_COUNTS]
+  counts: list[tuple[int, tuple[int, ...]]] = [(n, (n,) if few else ()) for n in _OPTION_COUNTS]
   probes: list[Probe] = []
   error: Raised | None = None
   while counts:
@@ -221,7 +222,7 @@ def _probe(
       most = max(p.options for p in probes)
       counts = [(most, (most,) * 2), (most, (most,) * 3), *_UNEQUAL]
       few = False
-  if not probes:
+  if not probes and error is not None:
     raise error
   return probes
 

@@ -223,7 +223,10 @@ class Interpreter:
       case ast.Lambda():
         return Function(node, scope)
       case ast.Dict():
-        return {self._value(k, scope): self._value(v, scope) for k, v in zip(node.keys, node.values, strict=True)}
+        pairs = [(k, v) for k, v in zip(node.keys, node.values, strict=True) if k is not None]
+        if len(pairs) < len(node.keys):
+          raise Unsupported('a dictionary unpacked into another')
+        return {self._value(k, scope): self._value(v, scope) for k, v in pairs}
       case ast.Tuple():
         return tuple(self._value(e, scope) for e in node.elts)
       case ast.List():
@@ -268,6 +271,8 @@ class Interpreter:
 
   def _call(self, node: ast.Call, scope: Scope) -> Any:
     if isinstance(node.func, ast.Name) and node.func.id == 'super':
+      if scope.class_ is None:
+        raise Unsupported('super() outside of a class')
       return Super(scope.get('self'), scope.class_)
     arguments: list[Any] = []
     for argument in node.args:

@@ -65,7 +65,7 @@ class Bound:
 
   function: Function
   instance: Instance
-  class_: Class
+  class_: Class | None
 
 
 @dataclasses.dataclass
@@ -84,7 +84,8 @@ class Scope:
   """Names, and those around them; `class_` is the class whose body they are in."""
 
   def __init__(self, names: dict[str, Any], outer: Scope | None = None, class_: Class | None = None):
-    self.names, self.outer, self.class_ = names, outer, class_ or (outer.class_ if outer else None)
+    self.names, self.outer = names, outer
+    self.class_: Class | None = class_ or (outer.class_ if outer else None)
 
   def get(self, name: str) -> Any:
     """What a name stands for; Unsupported if that is not known."""

@@ -22,7 +22,7 @@ from seqio_tasks.errors import UserError
 from seqio_tasks.importers import LeftOut, Part, SourceError, literal_template
 
 
-class _Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):
+class _Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
   """Reads promptsource's tagged mappings as plain ones."""
 
 

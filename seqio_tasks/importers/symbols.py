@@ -83,7 +83,8 @@ def join(*parts: Any) -> str | Text:
   if sum(len(p) for p in flat if isinstance(p, str)) > _MOST_CHARACTERS or len(flat) > MOST_ELEMENTS:
     raise Unsupported('a text grows too long')
   text = Text(flat)
-  return ''.join(text.parts) if all(isinstance(p, str) for p in text.parts) else text
+  written = [p for p in text.parts if isinstance(p, str)]
+  return ''.join(written) if len(written) == len(text.parts) else text
 
 
 def parts_of(value: Any) -> tuple[str | Symbol, ...]:

@@ -10,7 +10,7 @@ import pathlib
 import re
 
 from seqio_tasks.bank import schema
-from seqio_tasks.bank.instruction import ROLES, make_instruction
+from seqio_tasks.bank.instruction import ROLES, Instruction, make_instruction
 from seqio_tasks.datasets import tables
 from seqio_tasks.importers import Part, SourceError
 
@@ -37,7 +37,7 @@ def read(path: pathlib.Path, collection: str, task: str | None = None, role: str
   problems = [f'unknown column {c!r}; the columns are {", ".join(_COLUMNS)}' for c in columns if c not in _COLUMNS]
   if task is None and 'task' not in columns:
     problems.append('there is no column "task"; add it, or give --task')
-  instructions = []
+  instructions: list[Instruction] = []
   shared = schema.SharedParts({}, {})
   seen: set[tuple[str, str]] = set()
   for line, row in rows:
@@ -55,7 +55,7 @@ def read(path: pathlib.Path, collection: str, task: str | None = None, role: str
       faults.append(f'the id {key!r} stands twice; give each phrasing an id of its own')
     seen.add((name, key))
     problems += [f'line {line}: {fault}' for fault in faults]
-    if not faults:
+    if layout is not None and not faults:
       instructions.append(make_instruction(collection, name, key, row_role, layout.template, layout))
   if problems:
     raise SourceError(f'{path}: ' + '; '.join(problems))

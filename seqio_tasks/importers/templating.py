@@ -86,7 +86,7 @@ def write_template(
     block, position = found
     rest = tokens[position:]
     before = ''.join(itertools.takewhile(lambda p: len(p) == 1, reversed(pieces)))[::-1]
-    after = ''.join(itertools.takewhile(lambda t: isinstance(t, str), rest))
+    after = ''.join(str(t) for t in itertools.takewhile(lambda t: isinstance(t, str), rest))
     block, left, right = _widen(block, before, after)
     if left:
       del pieces[len(pieces) - left :]
@@ -126,12 +126,15 @@ def _block(
 
   items = set()
   style, source, python = 'upper', None, False
-  for first, last in units:
-    pieces = []
-    for position in range(first, last + 1):
+  for first, end in units:
+    pieces: list[str] = []
+    for position in range(first, end + 1):
       token = tokens[position]
-      if _index(tokens, position) is None:
-        pieces.append(text([token]))
+      if isinstance(token, str) or _index(tokens, position) is None:
+        piece = text([token])
+        if piece is None:
+          return None
+        pieces.append(piece)
       elif token.kind == 'option':
         python = python or ('python',) in token.detail
         source = token.owner
@@ -139,11 +142,10 @@ def _block(
       else:
         style = 'numbers' if token.kind == 'number' else token.detail[0]
         pieces.append('{label}')
-    if None in pieces:
-      return None
     items.add(''.join(pieces))
-  separators = [text(tokens[a[1] + 1 : b[0]]) for a, b in itertools.pairwise(units)]
-  if len(items) != 1 or None in separators or len(set(separators[:-1])) > 1:
+  found = [text(tokens[a[1] + 1 : b[0]]) for a, b in itertools.pairwise(units)]
+  separators = [separator for separator in found if separator is not None]
+  if len(items) != 1 or len(separators) < len(found) or len(set(separators[:-1])) > 1:
     return None
   last = separators[-1] if len(separators) > 1 and separators[-1] != separators[0] else None
   of = 'own'

@@ -207,7 +207,7 @@ class MixedSource(Source):
 
 
 def _choose(words: Sequence[str], rng: np.random.Generator) -> str:
-  return words[rng.integers(len(words))]
+  return words[int(rng.integers(len(words)))]
 
 
 def _capitalised(words: list[str]) -> list[str]:

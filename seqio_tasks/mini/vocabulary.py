@@ -13,6 +13,7 @@ import argparse
 from collections.abc import Iterator
 import importlib.resources
 import os
+import pathlib
 import string
 import sys
 import tempfile
@@ -55,7 +56,7 @@ def train(corpus: str, out: str, pieces: int = PIECES) -> None:
     pieces: ids of the vocabulary: padding 0, end 1, unknown 2, then the pieces.
 
   Raises:
-    FileNotFoundError: if the corpus has no train.txt.
+    UserError: if the corpus has no train.txt.
   """
   import sentencepiece
 
@@ -94,7 +95,19 @@ def train(corpus: str, out: str, pieces: int = PIECES) -> None:
       num_threads=1,  # the result must not depend on the machine
       minloglevel=2,
     )
+    _forget_paths(prefix + '.model')
     os.replace(prefix + '.model', out)
+
+
+def _forget_paths(path: str) -> None:
+  """Takes the names of temporary files out of a model, which would tell of the machine and of nothing else."""
+  from sentencepiece import sentencepiece_model_pb2
+
+  model = sentencepiece_model_pb2.ModelProto()  # type: ignore[attr-defined]  # made when it is imported
+  model.ParseFromString(pathlib.Path(path).read_bytes())
+  model.trainer_spec.ClearField('model_prefix')
+  model.normalizer_spec.ClearField('normalization_rule_tsv')
+  pathlib.Path(path).write_bytes(model.SerializeToString())
 
 
 def whole_words(vocabulary: seqio.SentencePieceVocabulary) -> tuple[str, ...]:
@@ -114,7 +127,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.error(f'--out {args.out}: the file name must end in .model')
   try:
     train(args.corpus, args.out)
-  except FileNotFoundError as e:
+  except UserError as e:
     sys.exit(f'error: {e}')
   print(f'wrote {PIECES} pieces to {args.out}')
 

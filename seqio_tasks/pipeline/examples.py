@@ -42,10 +42,10 @@ def as_dataset(
 
   if not examples:
     raise DatasetError(f'{where} has no example; ask for at least one')
-  order = range(len(examples))
+  order: Sequence[int] = range(len(examples))
   if shuffle:
-    order = np.random.default_rng(None if seed is None else int(seed)).permutation(len(examples))
-  columns = collections.defaultdict(list)
+    order = np.random.default_rng(None if seed is None else int(seed)).permutation(len(examples)).tolist()
+  columns: dict[str, list[Any]] = collections.defaultdict(list)
   for i in order:
     example = examples[i]
     try:

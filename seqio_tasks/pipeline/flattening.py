@@ -117,8 +117,9 @@ def flatten(instructions: Iterable[Instruction], examples: Sequence[Item] = ()) 
     layout = instruction.layout
     answer = layout.default_answer
     if examples:
-      layout = dataclasses.replace(layout, few_shot=few_shot_form(layout))
-      answer = layout.few_shot.answer or answer
+      few_shot = few_shot_form(layout)
+      layout = dataclasses.replace(layout, few_shot=few_shot)
+      answer = few_shot.answer or answer
     indices.append(answers.setdefault(answer, len(answers)))
     if examples:
       templates.append(part((instruction.id,), layout))

@@ -105,8 +105,7 @@ class StackPhrasings:
       )
     table = compile_templates(self.flat.templates)
     values_of = _field_reader(table, dataset)
-    inputs_vocabulary = self.output_features['inputs'].vocabulary
-    targets_vocabulary = self.output_features['targets'].vocabulary
+    inputs_vocabulary, targets_vocabulary = _vocabularies(self.output_features)
     num_paraphrases = len(self.flat.templates) - self.num_canonical
 
     def stack(example, seed):
@@ -144,8 +143,7 @@ class ExpandPhrasings:
     """Maps each example to N examples with [<= T] inputs."""
     import tensorflow as tf
 
-    inputs_vocabulary = self.output_features['inputs'].vocabulary
-    targets_vocabulary = self.output_features['targets'].vocabulary
+    inputs_vocabulary, targets_vocabulary = _vocabularies(self.output_features)
     max_inputs = _length(self.sequence_length, 'inputs')
     max_targets = _length(self.sequence_length, 'targets')
 
@@ -180,8 +178,7 @@ class RankOptions:
     """Maps each example to N x C examples, one for each option."""
     import tensorflow as tf
 
-    inputs_vocabulary = self.output_features['inputs'].vocabulary
-    targets_vocabulary = self.output_features['targets'].vocabulary
+    inputs_vocabulary, targets_vocabulary = _vocabularies(self.output_features)
     max_inputs = _length(self.sequence_length, 'inputs')
     max_targets = _length(self.sequence_length, 'targets')
 
@@ -221,7 +218,8 @@ class CutToLength:
     import tensorflow as tf
 
     lengths = {name: _length(self.sequence_length, name) for name in ('inputs', 'targets')}
-    ends = {name: tf.constant([self.output_features[name].vocabulary.eos_id], tf.int32) for name in lengths}
+    vocabularies = zip(lengths, _vocabularies(self.output_features), strict=True)
+    ends = {name: tf.constant([vocabulary.eos_id], tf.int32) for name, vocabulary in vocabularies}
 
     def cut(example):
       made = dict(example)
@@ -345,6 +343,12 @@ def _check_unique(instructions: Sequence[Instruction]) -> None:
   repeated = sorted(id_ for id_, n in counts.items() if n > 1)
   if repeated:
     raise UserError(f'instructions that stand twice: {repeated}; keep each once')
+
+
+def _vocabularies(features: Mapping[str, Any] | None) -> tuple[Any, Any]:
+  """Those of inputs and targets."""
+  assert features is not None, 'SeqIO sets the features before it calls a preprocessor'
+  return features['inputs'].vocabulary, features['targets'].vocabulary
 
 
 def _length(sequence_length: Mapping[str, int] | None, feature: str) -> int | None:

@@ -136,10 +136,10 @@ class _Phrasings:
     for own in (d.own for d in datasets if d.own is not None):
       if all(known is not own for known, _ in self._own):
         self._own.append((own, groups.by_task(own.read())))
-    everything = [
-      i for tasks in (self._banks, *(t for _, t in self._own)) for members in tasks.values() for i in members
-    ]
-    _check_collections('alignment_collections', alignment_collections, everything)
+    places = (self._banks, *(tasks for _, tasks in self._own))
+    _check_collections(
+      'alignment_collections', alignment_collections, (i for tasks in places for t in tasks.values() for i in t)
+    )
 
   def of(self, dataset: Dataset) -> Mapping[str, Sequence[Instruction]]:
     """Those that a dataset chooses among."""

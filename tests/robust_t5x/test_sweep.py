@@ -1,4 +1,4 @@
-"""Sweeps: grids, cells that finish, fail, are interrupted and found again; most with a program that stands in for ours."""
+"""Sweeps: grids, trials that finish, fail, are interrupted and found again; most with a program that stands in for ours."""
 
 import json
 import pathlib
@@ -13,7 +13,7 @@ import pytest
 from robust_t5x import __main__ as command
 from robust_t5x import sweep
 from robust_t5x.results import reading, schema
-from robust_t5x.sweeps import cell, check
+from robust_t5x.sweeps import check, trial
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 MINI = ['gin/recipes/train/align_mini.gin', 'gin/adapters/prefix.gin', 'gin/objectives/kl.gin']
@@ -54,22 +54,22 @@ def program(tmp_path, monkeypatch) -> pathlib.Path:
   folder.mkdir()
   (folder / 'program.py').write_text(PROGRAM)
   for rate, scores in SCORES.items():
-    cells = [('o1', 'observed'), ('o2', 'observed'), ('u1', 'unobserved'), ('u2', 'unobserved')]
+    trials = [('o1', 'observed'), ('o2', 'observed'), ('u1', 'unobserved'), ('u2', 'unobserved')]
     rows = [
       {'dataset': 'd', 'example_id': '0', 'instruction_id': i, 'group': group, 'score': score}
-      for (i, group), score in zip(cells, scores, strict=True)
+      for (i, group), score in zip(trials, scores, strict=True)
     ]
     pd.DataFrame(rows).reindex(columns=schema.COLUMNS).to_parquet(folder / f'{rate}.parquet')
-  monkeypatch.setattr(cell, 'PROGRAM', (sys.executable, str(folder / 'program.py')))
+  monkeypatch.setattr(trial, 'PROGRAM', (sys.executable, str(folder / 'program.py')))
   monkeypatch.setattr(check, 'check', described)
   return folder
 
 
-def described(cells, eval_arguments, flags):
+def described(trials, eval_arguments, flags):
   return [
     {'checkpoint': 'bundled', 'steps': 5, 'seed': int(c.bindings.get('SEED', 0)), 'parameters': 7, 'adapter': True,
      'backbone': False, 'config': ''}
-    for c in cells
+    for c in trials
   ]  # fmt: skip
 
 
@@ -87,7 +87,7 @@ def calls(program) -> list[str]:
   return lines
 
 
-def test_cells_run_once_and_make_one_table(program, tmp_path):
+def test_trials_run_once_and_make_one_table(program, tmp_path):
   out = tmp_path / 'out'
   assert run(out, '--seeds', '0,1') == 0
   assert calls(program) == [
@@ -95,7 +95,7 @@ def test_cells_run_once_and_make_one_table(program, tmp_path):
     'train 0.2 0', 'eval - -', 'train 0.2 1', 'eval - -',
   ]  # fmt: skip
   table = pd.read_parquet(out / 'sweep.parquet')
-  assert list(table['cell']) == [
+  assert list(table['trial']) == [
     'without adapter', 'LEARNING_RATE=0.1, SEED=0', 'LEARNING_RATE=0.1, SEED=1', 'LEARNING_RATE=0.2, SEED=0',
     'LEARNING_RATE=0.2, SEED=1',
   ]  # fmt: skip
@@ -133,14 +133,14 @@ def test_another_grid_keeps_what_is_finished(program, tmp_path):
   assert calls(program) == ['eval - -'] * 3
 
 
-def test_a_failed_cell_is_recorded_and_tried_again(program, tmp_path, capsys):
+def test_a_failed_trial_is_recorded_and_tried_again(program, tmp_path, capsys):
   out = tmp_path / 'out'
   (program / 'fail-0.1').touch()
   assert run(out) == 1
   assert calls(program) == ['eval - -', 'train 0.1 -', 'train 0.2 -', 'eval - -']
   said = capsys.readouterr()
   assert '  | error: the loss was not finite' in said.err
-  assert '1 of 2 cells finished, 1 failed' in said.out
+  assert '1 of 2 trials finished, 1 failed' in said.out
   table = pd.read_csv(out / 'sweep.csv')
   assert list(table['status']) == ['finished', 'failed', 'finished']
   assert table['error'][1] == 'train: the loss was not finite (status 2)'
@@ -162,7 +162,7 @@ def test_stop_on_error_starts_nothing_more(program, tmp_path):
 def test_an_evaluation_is_not_kept_beside_another_training(program, tmp_path):
   out = tmp_path / 'out'
   assert run(out, '--no_baseline', rates='0.1') == 0
-  (adapter,) = out.glob('cells/*/train/adapter.safetensors')
+  (adapter,) = out.glob('trials/*/train/adapter.safetensors')
   adapter.unlink()
   calls(program)
   assert run(out, '--no_baseline', rates='0.1') == 0
@@ -201,8 +201,8 @@ def test_a_dry_run_prints_commands_and_writes_nothing(program, tmp_path, capsys)
 
 
 def test_a_trained_backbone_is_evaluated_itself(program, tmp_path, monkeypatch, capsys):
-  def whole(cells, *rest):
-    return [d | {'adapter': False, 'backbone': True} for d in described(cells, *rest)]
+  def whole(trials, *rest):
+    return [d | {'adapter': False, 'backbone': True} for d in described(trials, *rest)]
 
   monkeypatch.setattr(check, 'check', whole)
   assert run(tmp_path / 'out', '--dry_run', rates='0.1') == 0
@@ -241,22 +241,22 @@ def test_interrupted_it_ends_its_runs_and_can_go_on(program, tmp_path):
     'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
     f'sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests/robust_t5x")!r}]\n'
     'import test_sweep\n'
-    'from robust_t5x.sweeps import cell, check\n'
-    f'cell.PROGRAM = (sys.executable, {str(program / "program.py")!r})\n'
+    'from robust_t5x.sweeps import trial, check\n'
+    f'trial.PROGRAM = (sys.executable, {str(program / "program.py")!r})\n'
     'check.check = test_sweep.described\n'
     f'sys.exit(test_sweep.run({str(tmp_path / "out")!r}))\n'
   )
   process = subprocess.Popen([sys.executable, str(driver)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
   until = time.monotonic() + 60
-  while not list((tmp_path / 'out').glob('cells/*/train')) and time.monotonic() < until:
+  while not list((tmp_path / 'out').glob('trials/*/train')) and time.monotonic() < until:
     time.sleep(0.05)
   other = subprocess.run([sys.executable, str(driver)], capture_output=True, text=True, check=False)
   assert other.returncode == 2 and 'error: --out: another sweep is at work' in other.stderr
   process.send_signal(signal.SIGINT)
   out, err = process.communicate(timeout=30)
   assert process.returncode == 130
-  assert 'interrupted; the same command goes on' in err and '0 of 2 cells finished, 0 failed' in out
-  (record,) = (json.loads(p.read_text()) for p in (tmp_path / 'out').glob('cells/*/cell.json'))
+  assert 'interrupted; the same command goes on' in err and '0 of 2 trials finished, 0 failed' in out
+  (record,) = (json.loads(p.read_text()) for p in (tmp_path / 'out').glob('trials/*/trial.json'))
   assert record['seconds'] > 0 and not record['trained'] and record['error'] is None
   assert calls(program) == ['eval - -', 'train 0.1 -']
   (program / 'hang').unlink()
@@ -264,19 +264,19 @@ def test_interrupted_it_ends_its_runs_and_can_go_on(program, tmp_path):
   assert calls(program) == ['train 0.1 -', 'eval - -', 'train 0.2 -', 'eval - -']
 
 
-def test_settings_that_changed_since_are_said_and_the_cell_is_kept(program, tmp_path, monkeypatch, capsys):
+def test_settings_that_changed_since_are_said_and_the_trial_is_kept(program, tmp_path, monkeypatch, capsys):
   now = "TRAIN_STEPS = 9\nMODEL_DIR = None\nLENGTHS = {\n    'inputs': 40}\nNEW = \\\n    'x'\n"
-  monkeypatch.setattr(check, 'check', lambda cells, *rest: [d | {'config': now} for d in described(cells, *rest)])
+  monkeypatch.setattr(check, 'check', lambda trials, *rest: [d | {'config': now} for d in described(trials, *rest)])
   out = tmp_path / 'out'
   assert run(out, rates='0.1') == 0
-  (train,) = out.glob('cells/*/train')
+  (train,) = out.glob('trials/*/train')
   (train / 'config.gin').write_text("TRAIN_STEPS = 5\nMODEL_DIR = \\\n    'x'\nLENGTHS = {'inputs': 40}\n")
   capsys.readouterr()
   calls(program)
   assert run(out, rates='0.1') == 0
   said = capsys.readouterr().err
   assert (
-    "1 finished cell of this grid had other settings when trained (NEW was not set, is 'x', TRAIN_STEPS was 5, is 9)"
+    "1 finished trial of this grid had other settings when trained (NEW was not set, is 'x', TRAIN_STEPS was 5, is 9)"
     in said
   )
   assert calls(program) == []
@@ -286,7 +286,7 @@ def test_rows_that_cannot_be_compared_are_said(program, tmp_path, capsys):
   out = tmp_path / 'out'
   assert run(out) == 0
   assert 'warning' not in capsys.readouterr().err
-  (record,) = out.glob('cells/LEARNING_RATE=0.1-*/eval-*/run.json')
+  (record,) = out.glob('trials/LEARNING_RATE=0.1-*/eval-*/run.json')
   record.write_text(json.dumps(json.loads(record.read_text()) | {'fingerprint': {'tasks': {'d': 'other phrasings'}}}))
   assert run(out) == 0
   assert 'warning: The evaluations differ in examples, phrasings or scoring (2 measured_on' in capsys.readouterr().err
@@ -297,7 +297,7 @@ def test_rows_that_cannot_be_compared_are_said(program, tmp_path, capsys):
   assert 'warning' not in capsys.readouterr().err
 
 
-def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
+def test_a_real_trial_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
   """The command itself, with training and evaluation of a tiny model; then again, when there is nothing to do."""
   monkeypatch.setenv('XLA_FLAGS', '')
   arguments = [
@@ -319,8 +319,8 @@ def test_a_real_cell_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
   assert record['label'] == 'ADAPTER_LENGTH=3'
   trained = json.loads((pathlib.Path(row['model_dir']) / 'run.json').read_text())
   assert trained['seed'] == 1 and row['train_command'].endswith(f'--gin.MODEL_DIR="\'{row["model_dir"]}\'"')
-  monkeypatch.setattr(cell, 'PROGRAM', ('false',))
-  monkeypatch.setattr(check, 'check', lambda cells, *rest: [
-    d | {'checkpoint': str(tiny_checkpoint)} for d in described(cells, *rest)
+  monkeypatch.setattr(trial, 'PROGRAM', ('false',))
+  monkeypatch.setattr(check, 'check', lambda trials, *rest: [
+    d | {'checkpoint': str(tiny_checkpoint)} for d in described(trials, *rest)
   ])  # fmt: skip
   assert command.main(arguments) == 0

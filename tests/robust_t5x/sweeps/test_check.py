@@ -9,16 +9,16 @@ def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
   """What the process of `check.check` answers, one request after another."""
 
   def answer(*axes, evaluate=('--gin_file=gin/recipes/eval/mini.gin',), files=MINI):
-    cells = grid.cells(files, {}, [grid.parse_axis(a) for a in axes])
-    return check.answer(check.request(cells, evaluate, ()))
+    trials = grid.trials(files, {}, [grid.parse_axis(a) for a in axes])
+    return check.answer(check.request(trials, evaluate, ()))
 
   good = answer('LEARNING_RATE=0.1,1', 'PROMPT_INIT=uniform')
-  assert [c['parameters'] for c in good['cells']] == [12300, 12300]
-  assert {c['checkpoint'] for c in good['cells']} == {'bundled'} and good['cells'][0]['adapter']
-  assert 'LEARNING_RATE = 1' in good['cells'][1]['config']
+  assert [c['parameters'] for c in good['trials']] == [12300, 12300]
+  assert {c['checkpoint'] for c in good['trials']} == {'bundled'} and good['trials'][0]['adapter']
+  assert 'LEARNING_RATE = 1' in good['trials'][1]['config']
   for axes, message in [
-    (['LEARNING_RAT=1'], 'cell LEARNING_RAT=1: --LEARNING_RAT: no gin file has a macro of this name; did you mean'),
-    (['ALIGNMENT_WEIGHT=0.5,2.0'], 'cell ALIGNMENT_WEIGHT=2.0: ALIGNMENT_WEIGHT is 2.0; it must lie between 0 and 1'),
+    (['LEARNING_RAT=1'], 'trial LEARNING_RAT=1: --LEARNING_RAT: no gin file has a macro of this name; did you mean'),
+    (['ALIGNMENT_WEIGHT=0.5,2.0'], 'trial ALIGNMENT_WEIGHT=2.0: ALIGNMENT_WEIGHT is 2.0; it must lie between 0 and 1'),
     (['NUM_PARAPHRASES=9000'], 'num_phrasings is 9001'),
     (['PROMPT_INIT=uniform,3'], '--grid: PROMPT_INIT: 3 is no string'),
     (['ADAPTER_LENGTH=4,4.5'], '--grid: ADAPTER_LENGTH: 4.5 is no whole number'),

@@ -1,4 +1,4 @@
-"""Grids of sweeps: how values are written, which cells follow, what is refused before anything runs."""
+"""Grids of sweeps: how values are written, which trials follow, what is refused before anything runs."""
 
 import subprocess
 
@@ -10,8 +10,8 @@ from robust_t5x.sweeps import grid
 MINI = ['gin/recipes/train/align_mini.gin', 'gin/adapters/prefix.gin', 'gin/objectives/kl.gin']
 
 
-def cell_names(*axes):
-  return [c.name for c in grid.cells(MINI, {}, [grid.parse_axis(a) for a in axes])]
+def trial_names(*axes):
+  return [c.name for c in grid.trials(MINI, {}, [grid.parse_axis(a) for a in axes])]
 
 
 def test_values_are_literals_references_or_words():
@@ -23,7 +23,7 @@ def test_values_are_literals_references_or_words():
 
 
 def test_files_are_an_axis_named_by_their_folder():
-  assert cell_names('gin_file=gin/objectives/kl.gin,gin/objectives/likelihood.gin', 'ADAPTER_LENGTH=4,8') == [
+  assert trial_names('gin_file=gin/objectives/kl.gin,gin/objectives/likelihood.gin', 'ADAPTER_LENGTH=4,8') == [
     'objectives=kl, ADAPTER_LENGTH=4',
     'objectives=kl, ADAPTER_LENGTH=8',
     'objectives=likelihood, ADAPTER_LENGTH=4',
@@ -59,8 +59,8 @@ def test_an_axis_that_cannot_be_read_is_refused(axis, message):
 
 
 def test_a_key_depends_on_settings_not_on_the_way_they_are_given():
-  fixed = grid.cells(MINI, {'LEARNING_RATE': grid.normalised('0.10')}, [grid.parse_seeds('3')])
-  varied = grid.cells(
+  fixed = grid.trials(MINI, {'LEARNING_RATE': grid.normalised('0.10')}, [grid.parse_seeds('3')])
+  varied = grid.trials(
     MINI[::-1][1:], {'SEED': '3'},
     [grid.parse_axis('gin_file=gin/objectives/kl.gin'), grid.parse_axis('LEARNING_RATE=0.1,0.2')],
   )  # fmt: skip

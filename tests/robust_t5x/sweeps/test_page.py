@@ -21,14 +21,14 @@ def sweep_rows(groups=('observed', 'unobserved'), lengths=(4, 16), seeds=3):
   """A table of a finished sweep, whose unobserved accuracy is best for 'kl' and development accuracy for 'js'."""
   base = {'observed': 0.9, 'unobserved': 0.2, 'development': 0.3}
   rows = [
-    {'kind': 'baseline', 'cell': 'without adapter', 'status': 'finished', **{f'{g} AvgP': base[g] for g in groups}}
+    {'kind': 'baseline', 'trial': 'without adapter', 'status': 'finished', **{f'{g} AvgP': base[g] for g in groups}}
   ]
   for objective in ('kl', 'js'):
     for length in lengths:
       for seed in range(seeds):
         gain = {'unobserved': 0.2 if objective == 'kl' else 0.1, 'development': 0.1 if objective == 'kl' else 0.2}
         rows.append(
-          {'kind': 'cell', 'cell': f'{objective} {length} {seed}', 'status': 'finished', 'objectives': objective,
+          {'kind': 'trial', 'trial': f'{objective} {length} {seed}', 'status': 'finished', 'objectives': objective,
            'ADAPTER_LENGTH': length, 'seed': seed, 'measured_on': 'a', 'steps': 5, 'train_seconds': 2.0, 'parameters': 7, 'error': '',
            'train_command': 'robust-t5x train', 'eval_command': 'robust-t5x eval',
            **{f'{g} AvgP': base[g] + gain.get(g, 0) + 0.01 * seed + 0.001 * length for g in groups}}
@@ -50,7 +50,7 @@ def test_best_is_chosen_by_development_phrasings_alone():
   table['status'] = ['finished'] * 12 + ['failed']
   assert 'development phrasings so far, 52.1%' in page.contents(table, axes, '')['finding']
   table['status'] = ['finished'] * 4 + ['not started'] * 9
-  assert page.contents(table, axes, '')['finding'] == '3 of 12 cells are finished: 1 setting.'
+  assert page.contents(table, axes, '')['finding'] == '3 of 12 trials are finished: 1 setting.'
   # Seeds 0, 1, 2 of kl with 4 vectors: 0.404, 0.414, 0.424.
   (setting,) = (s for s in content['settings'] if s['at'] == {'objectives': 'kl', 'ADAPTER_LENGTH': 4})
   assert setting['points']['unobserved AvgP'].mean == pytest.approx(0.414)
@@ -70,4 +70,4 @@ def test_the_page_is_one_file_whose_drawings_hold_every_seed(tmp_path):
   for drawing in drawings:
     kinds = [e.get('class') for e in drawing.iter()]
     assert kinds.count('seed') == 11 and kinds.count('mean') == 4 and kinds.count('baseline') == 1
-    assert kinds.count('interval') == 3  # the setting with the failed cell has two seeds left
+    assert kinds.count('interval') == 3  # the setting with the failed trial has two seeds left

@@ -6,8 +6,8 @@ import pytest
 
 from robust_t5x.analysis.comparison import compare
 from robust_t5x.sweeps import grid
-from robust_t5x.sweeps.cell import CellRun
-from robust_t5x.sweeps.table import BASELINE, CELL, build, caution, measured_on, summary
+from robust_t5x.sweeps.table import BASELINE, TRIAL, build, caution, measured_on, summary
+from robust_t5x.sweeps.trial import TrialRun
 
 
 def test_an_evaluation_in_numbers(tmp_path):
@@ -24,18 +24,18 @@ def test_an_evaluation_in_numbers(tmp_path):
 
 
 def test_baselines_come_first_and_nothing_is_read_twice(tmp_path):
-  (cell,) = grid.cells(['a.gin'], {}, [grid.parse_axis('X=1')])
+  (trial,) = grid.trials(['a.gin'], {}, [grid.parse_axis('X=1')])
   description = {
     'checkpoint': 'c', 'steps': 5, 'seed': 3, 'parameters': 7, 'adapter': True, 'backbone': False, 'config': '',
   }  # fmt: skip
-  run = CellRun.find(str(tmp_path), cell, description, ['e.gin'], {}, ())
+  run = TrialRun.find(str(tmp_path), trial, description, ['e.gin'], {}, ())
   summaries = {'nowhere': {'observed AvgP': 0.5, 'measured_on': 'x'}}
   table = build([run], {'c': 'nowhere'}, ['X', 'SEED'], summaries)
-  assert table['kind'].tolist() == [BASELINE, CELL]
-  assert table['cell'].tolist() == ['without adapter', 'X=1']
+  assert table['kind'].tolist() == [BASELINE, TRIAL]
+  assert table['trial'].tolist() == ['without adapter', 'X=1']
   assert table['status'].tolist() == ['finished', 'not started']
   assert table['observed AvgP'].tolist()[0] == 0.5 and table['seed'].tolist()[1] == 3
-  assert list(table.columns[:6]) == ['kind', 'cell', 'status', 'X', 'seed', 'observed AvgP']
+  assert list(table.columns[:6]) == ['kind', 'trial', 'status', 'X', 'seed', 'observed AvgP']
 
 
 def test_rows_measured_on_different_things_are_said():

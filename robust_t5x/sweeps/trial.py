@@ -1,4 +1,4 @@
-"""One cell of a sweep on disk: training, then evaluation, each a process of its own, and a record of how far it got."""
+"""One trial of a sweep on disk: training, then evaluation, each a process of its own, and a record of how far it got."""
 
 from collections.abc import Mapping, Sequence
 import dataclasses
@@ -23,7 +23,7 @@ _GRACE = 10.0  # seconds that an interrupted run has to end
 
 
 class Description(TypedDict):
-  """What a cell is going to be, as its gin files say; see `check`."""
+  """What a trial is going to be, as its gin files say; see `check`."""
 
   checkpoint: str | None  # backbone that training starts from
   steps: int
@@ -35,14 +35,14 @@ class Description(TypedDict):
 
 
 class Failure(TypedDict):
-  """At which stage, 'train' or 'eval', a cell failed, and what was said."""
+  """At which stage, 'train' or 'eval', a trial failed, and what was said."""
 
   stage: str
   message: str
 
 
-class CellRecord(TypedDict, total=False):
-  """What `cell.json` holds."""
+class TrialRecord(TypedDict, total=False):
+  """What `trial.json` holds."""
 
   label: str
   trained: bool
@@ -108,12 +108,12 @@ class Processes:
 
 
 @dataclasses.dataclass
-class CellRun:
-  """A cell on disk.
+class TrialRun:
+  """A trial on disk.
 
   Attributes:
     directory: where it is; `train/` holds the training run, `eval-*/` evaluations, `*.log` what they printed.
-    record: content of its `cell.json`.
+    record: content of its `trial.json`.
     train: arguments of `robust-t5x` that train it.
     evaluate: arguments of `robust-t5x` that evaluate it.
     evaluation: directory of the results.
@@ -122,7 +122,7 @@ class CellRun:
   """
 
   directory: str
-  record: CellRecord
+  record: TrialRecord
   train: list[str]
   evaluate: list[str]
   evaluation: str
@@ -133,25 +133,25 @@ class CellRun:
   def find(
     cls,
     out: str,
-    cell: grid.Cell,
+    trial: grid.Trial,
     description: Description,
     eval_files: Sequence[str],
     eval_bindings: Mapping[str, str],
     flags: Sequence[str],
-  ) -> 'CellRun':
-    """The cell's place below `out`, found by its hash or new; nothing is written.
+  ) -> 'TrialRun':
+    """The trial's place below `out`, found by its hash or new; nothing is written.
 
     Args:
       out: directory of the sweep.
-      cell: the cell.
+      trial: the trial.
       description: what `check.check` says of it.
       eval_files: gin files of the evaluation.
       eval_bindings: its gin name -> value.
       flags: other flags of all runs.
     """
-    there = sorted(glob.glob(os.path.join(glob.escape(out), 'cells', f'*-{cell.key}')))
-    directory = there[0] if there else os.path.join(out, 'cells', grid.directory_name(cell))
-    record = read_cell(directory) or CellRecord(label=cell.label, trained=False, seconds=0.0, error=None)
+    there = sorted(glob.glob(os.path.join(glob.escape(out), 'trials', f'*-{trial.key}')))
+    directory = there[0] if there else os.path.join(out, 'trials', grid.directory_name(trial))
+    record = read_trial(directory) or TrialRecord(label=trial.label, trained=False, seconds=0.0, error=None)
     model_dir = os.path.join(directory, 'train')
     evaluation = os.path.join(directory, f'eval-{grid.digest(eval_files, eval_bindings, 6)}')
     whole, adapter = os.path.join(model_dir, 'model'), os.path.join(model_dir, 'adapter.safetensors')
@@ -162,12 +162,12 @@ class CellRun:
       'OUTPUT_DIR': evaluation,
     }
     products = tuple(path for path in (whole, adapter) if path in own.values())
-    train = grid.command('train', cell.files, {**cell.bindings, 'MODEL_DIR': repr(model_dir)}, flags)
+    train = grid.command('train', trial.files, {**trial.bindings, 'MODEL_DIR': repr(model_dir)}, flags)
     own_bindings = {name: repr(value) for name, value in own.items()}
     evaluate = grid.command('eval', eval_files, {**eval_bindings, **own_bindings}, flags)
     record.update(
       {
-        'settings': dict(cell.settings),
+        'settings': dict(trial.settings),
         'seed': description['seed'],
         'steps': description['steps'],
         'parameters': description['parameters'],
@@ -189,7 +189,7 @@ class CellRun:
 
   @property
   def drift(self) -> str:
-    """What the gin files said otherwise when this cell was trained; '' for nothing, or if it was not."""
+    """What the gin files said otherwise when this trial was trained; '' for nothing, or if it was not."""
     path = os.path.join(self.directory, 'train', 'config.gin')
     if not self.trained or not os.path.isfile(path):
       return ''
@@ -247,23 +247,23 @@ class CellRun:
     return status == 0
 
   def _write(self) -> None:
-    write_atomically(os.path.join(self.directory, 'cell.json'), json.dumps(self.record, indent=2) + '\n')
+    write_atomically(os.path.join(self.directory, 'trial.json'), json.dumps(self.record, indent=2) + '\n')
 
 
-def read_cell(directory: str) -> CellRecord | None:
-  """A cell's `cell.json`, None where there is none.
+def read_trial(directory: str) -> TrialRecord | None:
+  """A trial's `trial.json`, None where there is none.
 
   Raises:
     ResultsError: if it cannot be read.
   """
-  path = os.path.join(directory, 'cell.json')
+  path = os.path.join(directory, 'trial.json')
   if not os.path.isfile(path):
     return None
   with open(path, encoding='utf-8') as f:
     try:
       return json.load(f)
     except json.JSONDecodeError as e:
-      raise ResultsError(f'{path} is not valid JSON ({e}); delete {directory} to run this cell again') from e
+      raise ResultsError(f'{path} is not valid JSON ({e}); delete {directory} to run this trial again') from e
 
 
 def is_evaluated(directory: str) -> bool:

@@ -1,4 +1,4 @@
-"""One cell of a sweep on disk."""
+"""One trial of a sweep on disk."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 from robust_t5x.results.schema import ResultsError
 from robust_t5x.sweeps import grid
-from robust_t5x.sweeps.cell import CellRun, failure, is_evaluated, read_cell
+from robust_t5x.sweeps.trial import TrialRun, failure, is_evaluated, read_trial
 
 DESCRIPTION = {
   'checkpoint': 'bundled', 'steps': 5, 'seed': 0, 'parameters': 7, 'adapter': True, 'backbone': False, 'config': 'A = 2\n',
@@ -14,14 +14,14 @@ DESCRIPTION = {
 
 
 def _find(out, description=DESCRIPTION):
-  (cell,) = grid.cells(['a.gin'], {}, [grid.parse_axis('X=1')])
-  return CellRun.find(str(out), cell, description, ['e.gin'], {}, ())
+  (trial,) = grid.trials(['a.gin'], {}, [grid.parse_axis('X=1')])
+  return TrialRun.find(str(out), trial, description, ['e.gin'], {}, ())
 
 
-def test_a_cell_is_found_again_by_its_hash(tmp_path):
+def test_a_trial_is_found_again_by_its_hash(tmp_path):
   new = _find(tmp_path)
   assert new.status == 'not started' and not list(tmp_path.iterdir())
-  (tmp_path / 'cells' / f'renamed-{new.directory[-8:]}').mkdir(parents=True)
+  (tmp_path / 'trials' / f'renamed-{new.directory[-8:]}').mkdir(parents=True)
   assert _find(tmp_path).directory.endswith(f'renamed-{new.directory[-8:]}')
 
 
@@ -38,19 +38,19 @@ def test_the_evaluation_reads_what_training_leaves(tmp_path):
 
 
 def test_settings_that_changed_since_are_named(tmp_path):
-  cell = _find(tmp_path)
-  (tmp_path / cell.directory / 'train').mkdir(parents=True)
+  trial = _find(tmp_path)
+  (tmp_path / trial.directory / 'train').mkdir(parents=True)
   for path, text in (('config.gin', 'A = 1\n'), ('adapter.safetensors', '')):
-    (tmp_path / cell.directory / 'train' / path).write_text(text)
-  cell.record['trained'] = True
-  assert cell.drift == 'A was 1, is 2' and cell.status == 'trained'
+    (tmp_path / trial.directory / 'train' / path).write_text(text)
+  trial.record['trained'] = True
+  assert trial.drift == 'A was 1, is 2' and trial.status == 'trained'
 
 
 def test_records_and_logs(tmp_path):
-  assert read_cell(str(tmp_path)) is None and not is_evaluated(str(tmp_path))
-  (tmp_path / 'cell.json').write_text('{')
-  with pytest.raises(ResultsError, match='cell.json is not valid JSON'):
-    read_cell(str(tmp_path))
+  assert read_trial(str(tmp_path)) is None and not is_evaluated(str(tmp_path))
+  (tmp_path / 'trial.json').write_text('{')
+  with pytest.raises(ResultsError, match='trial.json is not valid JSON'):
+    read_trial(str(tmp_path))
   for finished in (None, 'now'):
     (tmp_path / 'run.json').write_text(json.dumps({'finished': finished}))
     assert is_evaluated(str(tmp_path)) == bool(finished)
