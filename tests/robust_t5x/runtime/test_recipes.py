@@ -48,7 +48,7 @@ def test_its_command_parses_and_sets_all_that_must_be_set(recipe, as_started_ane
 def test_its_help_says_what_each_macro_is_for(recipe):
   files = gin_files.tree(recipe.file, gin_files.roots())
   said = recipes.help_text(recipe)
-  assert said.index('must be set:') < said.index(f'{recipe.file}: the recipe itself')
+  assert said.index('must be set:') < said.index('gin/runs/')
   for macro in recipes.macros(files):
     if recipes.is_part(macro):
       continue
