@@ -252,12 +252,8 @@ def configured_settings() -> tuple[Settings, str]:
   import gin
   from robust_t5x.models import trainable as trainable_lib
 
-  try:
-    run = gin.get_bindings('train.train')
-  except ValueError as e:
-    raise errors.UsageError(
-      'the gin files do not configure train.train; give the arguments of a `robust-t5x train`'
-    ) from e
+  gin_files.configured('train.train')
+  run = gin.get_bindings('train.train')
   errors.check_required({'TASK_FEATURE_LENGTHS': run.get('task_feature_lengths')})
   settings = Settings(
     model=run['model'],

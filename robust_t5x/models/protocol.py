@@ -185,6 +185,11 @@ class Network(Protocol):
     ...
 
 
+def build(config: NetworkConfig, adapter: AdapterConfig | None = None) -> Network:
+  """The network of a configuration, with an adapter if given: what gin files bind, whatever the family."""
+  return config.network(adapter)
+
+
 def mask_of(tokens: Int[jax.Array, '*b T'] | np.ndarray, pad: int) -> jax.Array:
   """1 for tokens, 0 for padding, int32."""
   return (tokens != pad).astype('int32')
