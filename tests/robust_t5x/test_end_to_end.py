@@ -44,7 +44,7 @@ def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
   inputs.write_text('{"inputs": "the cat sat"}\n{"inputs": "yes or no", "options": ["yes", "no"], "id": 7}\n')
   out = tmp_path / 'out.jsonl'
   assert run(
-    'infer', '--gin_file=gin/runs/infer.gin', '--gin_file=gin/topologies/cpu.gin',
+    'infer', '--gin_file=gin/runs/infer.gin', '--gin_file=gin/topologies/cpu.gin', '--gin_file=gin/models/from_checkpoint.gin',
     f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
     f"--gin.INPUT_FILE='{inputs}'", f"--gin.OUTPUT_FILE='{out}'",
   ) == 0  # fmt: skip

@@ -25,7 +25,7 @@ def written(tiny_checkpoint, tmp_path_factory):
 def represent(checkpoint, out, *more):
   return run(
     'represent', '--gin_file=gin/runs/represent.gin', '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/observed/mini.gin',
-    '--gin_file=gin/topologies/cpu.gin',
+    '--gin_file=gin/topologies/cpu.gin', '--gin_file=gin/models/from_checkpoint.gin',
     f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.OUTPUT_DIR='{out}'", '--gin.MAX_EXAMPLES=3',
     "--gin.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']", *more,
   )  # fmt: skip

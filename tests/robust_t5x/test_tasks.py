@@ -206,7 +206,8 @@ def test_evaluation_of_a_benchmark_from_gin(gin_flags, tmp_path, tiny_checkpoint
 
   out = tmp_path / 'results'
   assert run(
-    'eval', '--gin_file=gin/runs/eval.gin', '--gin_file=gin/topologies/cpu.gin', *gin_flags, f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
+    'eval', '--gin_file=gin/runs/eval.gin', '--gin_file=gin/topologies/cpu.gin', '--gin_file=gin/models/from_checkpoint.gin',
+    *gin_flags, f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
     f"--gin.OUTPUT_DIR='{out}'", f"--gin.MIXTURES=['{tmp_path.name}_eval_unobserved']", '--gin.NUM_EXAMPLES=3',
     "--gin.TASK_FEATURE_LENGTHS={'inputs': 32, 'targets': 8}", '--gin.EVAL_BATCH_SIZE=8',
   ) == 0  # fmt: skip
@@ -220,7 +221,8 @@ def test_free_answers_cannot_be_ranked(tmp_path, bank, tiny_checkpoint, capsys):
   data = tmp_path / 'open.csv'
   data.write_text('question,answer\nq,a\n')
   assert run(
-    'eval', '--gin_file=gin/runs/eval.gin', '--gin_file=gin/topologies/cpu.gin', '--gin_file=gin/tasks/table.gin', '--gin_file=gin/observed/none.gin',
+    'eval', '--gin_file=gin/runs/eval.gin', '--gin_file=gin/topologies/cpu.gin', '--gin_file=gin/models/from_checkpoint.gin',
+    '--gin_file=gin/tasks/table.gin', '--gin_file=gin/observed/none.gin',
     f"--gin.DATA_FILE='{data}'", "--gin.DATASET='free'", "--gin.BANK_TASKS=['quiz']", f"--gin.BANKS=['{bank}']",
     f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'", f"--gin.OUTPUT_DIR='{tmp_path / 'out'}'",
     "--gin.MIXTURES=['free_eval_unobserved']",

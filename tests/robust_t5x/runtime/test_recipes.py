@@ -83,3 +83,14 @@ def test_words_come_from_where_a_macro_is_set():
   assert found['TRAIN_STEPS'].words == 'steps in all'  # behind its name at the top of gin/runs/shared/train.gin
   assert found['BATCH_SIZE'].file.name == 'gin/topologies/cpu.gin'
   assert 'TOPOLOGY' not in found  # nothing uses it
+
+
+def test_a_file_of_ones_own_changes_a_recipe(tmp_path, monkeypatch, as_started_anew):
+  """As docs/architecture.md has it; found from anywhere."""
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / 'mine.gin').write_text(
+    "include 'gin/recipes/eval/mmlu.gin'\ninclude 'gin/topologies/v4-8.gin'\n\nSIZE = 'xl'\n"
+  )
+  gin_files.parse_gin(launcher.parse_flags(['--gin_file=mine.gin', '--MMLU_DIR=x', '--OUTPUT_DIR=y'], '', 'eval'))
+  values = {name: gin_files.macro(name) for name in ('TOPOLOGY', 'DTYPE', 'SIZE', 'SPLIT')}
+  assert values == {'TOPOLOGY': 'v4-8', 'DTYPE': 'bfloat16', 'SIZE': 'xl', 'SPLIT': 'test'}
