@@ -181,9 +181,8 @@ def configured(name: str) -> Callable[..., Any]:
   try:
     return gin.get_configurable(name)
   except ValueError as e:
-    there = [run for run in names('runs') if any(n.startswith(f'{name}.') for n in settings(tree(run, roots())))]
-    runs = ' or '.join(run for run in there if '/shared/' not in run)
-    raise errors.UsageError(f'the gin files do not configure {name}; name a recipe, or add {runs}') from e
+    fitting = (file for file in [*names('runs'), *names('tasks')] if _configures(file, name))
+    raise errors.UsageError(f'the gin files do not configure {name}; add one that does, such as {next(fitting)}') from e
 
 
 def kind(value: Any) -> str | None:
@@ -210,6 +209,11 @@ def _check_kind(name: str, value: str, setting: Setting | None) -> None:
     return  # a reference, or for gin to complain about
   if not fits(now, before):
     raise errors.UsageError(f'--{name}: {value} is no {kind(before)}; {setting.file.name} has {setting.value} there')
+
+
+def _configures(file: str, name: str) -> bool:
+  """Whether a file of the project, with those that it includes, gives arguments to a function."""
+  return any(setting.startswith(f'{name}.') for setting in settings(tree(file, roots())))
 
 
 def _undefined_macro(name: str) -> str:

@@ -128,3 +128,20 @@ def test_what_makes_a_thing_is_not_offered_as_a_flag(folder):
   write(folder, one='A = %ADAPTER\nB = %LEARNING_RATE\n')
   with pytest.raises(errors.UsageError, match=r'not set: ADAPTER; add .*--gin_file with a file of gin/adapters/ \('):
     parsed('--gin_file=one.gin')
+
+
+@pytest.mark.parametrize(
+  ('function', 'file'),
+  [
+    ('suites.register_all', 'gin/tasks/bbh.gin'),
+    ('train.train', 'gin/runs/align.gin'),
+    ('eval.evaluate', 'gin/runs/eval.gin'),
+    ('infer.infer', 'gin/runs/infer.gin'),
+    ('represent.represent', 'gin/runs/represent.gin'),
+  ],
+)
+def test_what_the_files_do_not_configure_names_a_file_that_does(folder, function, file):
+  assert file in gin_files.names()
+  assert parsed('--gin_file=gin/observed/flan_t5.gin') == dict.fromkeys('ABC', 'nothing')
+  with pytest.raises(errors.UsageError, match=f'do not configure {function}; add one that does, such as {file}$'):
+    gin_files.configured(function)
