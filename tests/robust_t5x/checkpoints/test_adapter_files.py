@@ -67,7 +67,6 @@ def test_a_prefix_has_no_place_in_peft(tmp_path, capsys):
 
 
 def test_logits_with_an_adapter_of_peft_are_those_of_peft():
-
   data = pathlib.Path(__file__).parents[2] / 'data'
   backbone = huggingface.HuggingFaceBackbone(str(data / 'hf_t5' / 'v1_1'))
   params = trainable.unflatten({name: backbone.read(name) for name in backbone.shapes})

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 
+from letters import Letters
 import ml_dtypes
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_another_architecture_is_refused(tmp_path):
   from robust_t5x.models import robust
   from robust_t5x.runtime import partitioning
 
-  other = robust.RobustModel(t5.Transformer(dataclasses.replace(CONFIG, mlp_dim=48)), None, None)
+  other = robust.RobustModel(t5.Transformer(dataclasses.replace(CONFIG, mlp_dim=48)), Letters(), Letters())
   shapes, axes = other.variable_shapes()
   like = partitioning.placed(shapes, partitioning.param_shardings(axes, shapes, partitioning.make_mesh()))
   with pytest.raises(backbones.CheckpointError, match=r'wi_0/kernel: \[16, 24\] in the checkpoint, \[16, 48\]'):
@@ -83,16 +84,17 @@ def test_a_conversion_needs_memory_for_one_tensor_only(tmp_path):
   config = t5.T5Config(8192, 512, 8, 64, 8, 8, 4096)
   from robust_t5x.models import robust, trainable
 
-  shapes, _ = robust.RobustModel(t5.Transformer(config), None, None).variable_shapes()
+  shapes, _ = robust.RobustModel(t5.Transformer(config), Letters(), Letters()).variable_shapes()
 
   flat = {name: x.shape for name, x in trainable.flatten(shapes).items()}
   huggingface.write(str(tmp_path / 'a'), config, lambda name: np.zeros(flat[name], np.float32), flat, 'float32')
   size = sum(f.stat().st_size for f in (tmp_path / 'a').iterdir())
   code = """
 import resource, sys
-from robust_t5x import checkpoints, convert, progress, t5x_checkpoints
+from robust_t5x import convert
+from robust_t5x.checkpoints import backbones, huggingface, t5x_format
 import orbax.checkpoint, tensorstore
-checkpoints.open_backbone(sys.argv[1])
+backbones.open_backbone(sys.argv[1])
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 convert.convert_backbone(sys.argv[1], sys.argv[2], sys.argv[3])
 print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
