@@ -1,78 +1,22 @@
-"""Scores of options against Hugging Face's `generate` and one by one; batches, padding and compilations counted."""
+"""Batches, padding and compilations counted; states and scores against those of the model."""
 
 import json
 import math
-import pathlib
 import types
 
 import jax
-import jax.numpy as jnp
+from letters import Letters
 import numpy as np
 import pytest
 import scipy.special
 
 from robust_t5x import objectives
 from robust_t5x.analysis import representation
-from robust_t5x.checkpoints import huggingface, vocabularies
+from robust_t5x.checkpoints import vocabularies
 from robust_t5x.evaluation.scorers import score_task
-from robust_t5x.models import robust, t5, trainable
+from robust_t5x.models import robust, t5
 from robust_t5x.models import runner as runner_lib
 from robust_t5x.results.scorers import SCORERS
-
-DATA = pathlib.Path(__file__).parents[2] / 'data'
-CONFIG = t5.T5Config(
-  vocab_size=300, emb_dim=32, num_heads=2, head_dim=16, num_encoder_layers=2, num_decoder_layers=2, mlp_dim=64
-)
-
-
-class Letters:
-  """A vocabulary of letters."""
-
-  pad_id = 0
-
-  def __init__(self, eos_id=1):
-    self.eos_id = eos_id
-
-  def encode(self, text):
-    return [3 + ord(c) % 256 for c in text]
-
-  def decode(self, ids):
-    return ' '.join(map(str, ids))
-
-
-@pytest.fixture(scope='module')
-def params():
-  return jax.jit(robust.RobustModel(t5.Transformer(CONFIG), Letters(), Letters()).initial_variables)(jax.random.key(0))[
-    'params'
-  ]
-
-
-@pytest.fixture
-def model():
-  return robust.RobustModel(t5.Transformer(CONFIG), Letters(), Letters())
-
-
-@pytest.mark.parametrize('kind', ['v1_1', 'v1_0'])
-def test_free_running_scores_are_those_of_generate(kind):
-  source = huggingface.HuggingFaceBackbone(str(DATA / 'hf_t5' / kind))
-  weights = trainable.unflatten({name: source.read(name) for name in source.shapes})
-  expected = np.load(DATA / 'hf_generate' / f'{kind}.npz')
-  vocabulary = Letters(int(expected['end']))
-  reader = robust.RobustModel(t5.Transformer(huggingface.load_config(DATA / 'hf_t5' / kind)), vocabulary, vocabulary)
-  found = reader.compiled_score_free_running()(weights, expected['inputs'], expected['options'])
-  np.testing.assert_allclose(found, np.log(expected['products']), rtol=2e-4, atol=2e-4)
-  # Options beyond those of an input, and longer padding, change nothing.
-  wider = np.pad(expected['options'], [(0, 0), (0, 2), (0, 3)])
-  again = reader.compiled_score_free_running()(weights, expected['inputs'], wider)
-  np.testing.assert_allclose(again[:, : found.shape[1]], found, rtol=1e-5, atol=1e-5)
-
-
-def test_free_running_scores_stop_reading_after_32_steps(model, params):
-  options = np.random.default_rng(0).integers(3, 300, (2, 2, 34)).astype(np.int32)
-  inputs = np.full((2, 8), 5, np.int32)
-  whole, first, fewer = (model.compiled_score_free_running()(params, inputs, options[:, :, :n]) for n in (34, 32, 31))
-  np.testing.assert_allclose(first, whole, rtol=1e-5)
-  assert (fewer > whole).all()
 
 
 def _questions(count=37, seed=0):
@@ -183,24 +127,6 @@ def test_padding_on_mmlu(shared_data):
   assert padding < 0.1 and shapes <= 48
 
 
-def test_options_cost_one_encoding_and_one_first_step(model, params):
-  """FLOPs of the compiled program against the arithmetic that is needed."""
-  examples, length, choices = 8, 64, 4
-  shapes = (
-    jax.ShapeDtypeStruct((examples, length), jnp.int32),
-    jax.ShapeDtypeStruct((examples, choices, 2), jnp.int32),
-  )
-  compiled = model.compiled_score().lower(params, *shapes).compile()
-  width, inner, hidden, vocabulary, layers = 32, 32, 64, 300, 2
-  positions = 1 + choices  # the start, and each option's letter
-  encoder = layers * length * (4 * width * inner + 3 * width * hidden + 2 * length * inner)
-  keys_and_values = layers * length * 2 * width * inner
-  decoder = layers * positions * (6 * width * inner + 3 * width * hidden + 2 * (length + positions) * inner)
-  needed = 2 * examples * (encoder + keys_and_values + decoder + positions * width * vocabulary)
-  # XLA also counts softmax, norms and the like, which weigh much at this size.
-  assert needed < compiled.cost_analysis()['flops'] < 1.25 * needed
-
-
 def test_states_are_those_of_the_model(tiny_checkpoint):
   from robust_t5x.checkpoints import loading
 
@@ -228,7 +154,6 @@ def test_states_are_those_of_the_model(tiny_checkpoint):
 def test_the_backbone_without_its_adapter(tiny_checkpoint):
   from robust_t5x import adapters
   from robust_t5x.checkpoints import loading
-  from robust_t5x.models import robust, t5
 
   model, params = loading.load(str(tiny_checkpoint))
   adapted = robust.RobustModel(

@@ -1,43 +1,20 @@
 """The network against Hugging Face's T5, and the network with and without its options."""
 
 import dataclasses
-import pathlib
 
+import hf_t5
+from hf_t5 import KINDS
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from robust_t5x.checkpoints import huggingface
-from robust_t5x.models import protocol, robust, t5, trainable
-
-HF = pathlib.Path(__file__).parents[2] / 'data' / 'hf_t5'
-KINDS = ('v1_1', 'v1_0')
-
-
-class Vocabulary:
-  pad_id, eos_id = 0, 1
-
-
-def _read(directory):
-  source = huggingface.HuggingFaceBackbone(str(directory))
-  return trainable.unflatten({name: source.read(name) for name in source.shapes})
+from robust_t5x.models import protocol, t5, trainable
 
 
 @pytest.fixture(params=KINDS)
 def reference(request):
-  directory = HF / request.param
-  config = huggingface.load_config(directory)
-  params = _read(directory)
-  return t5.Transformer(config), params, np.load(directory / 'reference.npz')
-
-
-def test_configuration_is_read():
-  new, old = (huggingface.load_config(HF / kind) for kind in KINDS)
-  assert new.mlp_activations == ('gelu', 'linear') and not new.logits_via_embedding
-  assert old.mlp_activations == ('relu',) and old.logits_via_embedding
-  assert (new.emb_dim, new.num_heads, new.head_dim, new.mlp_dim) == (24, 3, 8, 40)
-  assert (new.num_encoder_layers, new.num_decoder_layers, new.relpos_buckets) == (2, 3, 8)
+  return hf_t5.reference(request.param)
 
 
 def test_every_weight_has_a_place(reference):
@@ -74,32 +51,6 @@ def test_cached_decoding_agrees_step_by_step(reference):
     logits, cache = protocol.step(module, params, context, cache, token, steps)
     np.testing.assert_allclose(logits, expected['step_logits'][:, i], atol=1e-5 * max(scale, 1), rtol=1e-5)
     token = expected['greedy'][:, i : i + 1]
-
-
-def test_greedy_decoding_agrees_up_to_the_end_token(reference):
-  module, params, expected = reference
-  model = robust.RobustModel(module, Vocabulary, Vocabulary)
-  steps = expected['greedy'].shape[1]
-  tokens, scores = jax.jit(model.decode_greedily, static_argnames='max_length')(
-    params, expected['inputs'], max_length=steps
-  )
-  for ours, theirs, score, logits in zip(
-    np.asarray(tokens), expected['greedy'], np.asarray(scores), expected['step_logits'], strict=True
-  ):
-    end = np.flatnonzero(theirs == Vocabulary.eos_id)
-    length = end[0] + 1 if len(end) else steps
-    np.testing.assert_array_equal(ours[:length], theirs[:length])
-    assert not ours[length:].any()
-    log_p = jax.nn.log_softmax(jnp.asarray(logits[:length]), axis=-1).max(-1).sum()
-    assert score == pytest.approx(float(log_p), abs=1e-4)
-
-
-def test_weights_survive_a_round_trip(reference, tmp_path):
-  module, params, _ = reference
-  huggingface.save(tmp_path, module.config, params)
-  again = _read(tmp_path)
-  assert huggingface.load_config(tmp_path) == module.config
-  jax.tree.map(np.testing.assert_array_equal, params, again)
 
 
 @pytest.mark.parametrize('length', [1, 2, 7, 40, 200])

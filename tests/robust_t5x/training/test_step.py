@@ -119,19 +119,6 @@ def test_a_step_that_is_not_finite_keeps_the_last_good_state():
   assert not after.finite  # stays off until somebody looks
 
 
-def test_rules_cover_every_parameter_once():
-  params = {'adapter': {'embedding': 1}, 'encoder': {'kernel': 2}}
-  moving, frozen = trainable.Trainable().split(params)
-  assert trainable.merge(moving, frozen) == params
-  for rules, message in {
-    (('adapter/.*',), ('.*',)): 'parameter adapter/embedding both trains',
-    (('adapter/.*',), ()): 'parameter encoder/kernel is in neither list',
-    ((), ('.*',)): 'no parameter trains',
-  }.items():
-    with pytest.raises(trainable.TrainableError, match=message):
-      trainable.Trainable(*rules).split(params)
-
-
 def test_t5x_protocol():
   """What T5X's trainer, evaluator and inferer call, on features as its own models take them."""
   model, state, frozen = _setup()
