@@ -32,6 +32,7 @@ PROJECTED = {
 }
 
 
+@functools.cache
 def build(kind):
   """The network with an adapter of a kind, and fresh parameters."""
   module = t5.Transformer(CONFIG, KINDS[kind])

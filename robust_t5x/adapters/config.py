@@ -156,13 +156,13 @@ def _generator(config: AdapterConfig, network: Network) -> dict[str, Parameter]:
   }
 
 
-_PREFIX = re.compile('(.+)_gate')
+_PREFIX = re.compile('(.+)_key')
 _LOW_RANK = re.compile(f'.+_lora_({"|".join(PROJECTIONS)})(_[0-9])?_down')
 
 
 def config_of(adapter: Mapping[str, np.ndarray]) -> AdapterConfig:
   """The configuration that an adapter's arrays imply."""
-  prefixes = {m[1]: adapter[f'{m[1]}_key'].shape[1] for m in map(_PREFIX.fullmatch, adapter) if m}
+  prefixes = {m[1]: adapter[m[0]].shape[1] for m in map(_PREFIX.fullmatch, adapter) if m}
   # 'encoder_lora_wi_0_down' is an addition to a projection of the kind 'wi'.
   ranks = {m[1]: adapter[m[0]].shape[-1] for m in map(_LOW_RANK.fullmatch, adapter) if m}
   return AdapterConfig(
@@ -178,7 +178,7 @@ def check_fits(adapter: Mapping[str, np.ndarray], network: Network, path: str) -
   """Raises AdapterError unless an adapter's arrays are those that a network needs."""
   try:
     needed = {name: p.shape for name, p in parameters(config_of(adapter), network).items()}
-  except (AdapterError, KeyError) as e:
+  except AdapterError as e:
     raise AdapterError(
       f'ADAPTER: {path}: does not fit this model ({e}); use an adapter trained on this backbone'
     ) from e
