@@ -1,7 +1,11 @@
 """What several tests run and write: the command line on a tiny model, and evaluations with known scores."""
 
 import json
+import os
 import pathlib
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pandas as pd
@@ -9,6 +13,7 @@ import pandas as pd
 from robust_t5x import __main__ as command
 from robust_t5x.results.runs import Run
 
+ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = ['--gin.BATCH_SIZE=8', '--gin.ADAPTER_LENGTH=4', '--gin.LEARNING_RATE=0.01']
 GROUPS = {'observed': ('o1', 'o2'), 'unobserved': ('u1', 'u2', 'u3')}
 
@@ -82,3 +87,25 @@ def change_record(directory, **changes):
       place = place.setdefault(parent, {})
     place[last] = value
   path.write_text(json.dumps(record))
+
+
+def _free_port():
+  with socket.socket() as s:
+    s.bind(('localhost', 0))
+    return s.getsockname()[1]
+
+
+def together(*arguments, count=2, expect=0):
+  """Runs the command in several processes of two devices each; returns their outputs."""
+  environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
+  join = [f'--coordinator_address=localhost:{_free_port()}', f'--process_count={count}']
+  running = [
+    subprocess.Popen(
+      [sys.executable, '-m', 'robust_t5x', *map(str, arguments), *join, f'--process_index={i}'],
+      cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )
+    for i in range(count)
+  ]  # fmt: skip
+  done = [p.communicate(timeout=300) for p in running]
+  assert [p.returncode for p in running] == [expect] * count, done
+  return done

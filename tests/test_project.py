@@ -60,14 +60,6 @@ def test_imports_are_light(module):
   assert done.stderr == ''
 
 
-def test_the_command_says_what_it_can_do():
-  done = subprocess.run(
-    [sys.executable, '-m', 'robust_t5x', 'evaluate'], capture_output=True, text=True, check=False, cwd=ROOT
-  )
-  assert done.returncode == 2
-  assert "error: no verb 'evaluate'; did you mean eval?" in done.stderr
-
-
 @pytest.mark.parametrize(
   ('adapter', 'objective'), [*((p, 'kl') for p in ADAPTERS), *(('prefix', o) for o in OBJECTIVES)]
 )

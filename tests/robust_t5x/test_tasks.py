@@ -1,4 +1,4 @@
-"""Tests of `robust-t5x tasks` and `robust-t5x import`, as their users call them."""
+"""The verb `tasks`, as its users call it, and an evaluation of tasks of one's own."""
 
 import json
 
@@ -163,20 +163,6 @@ def test_render_with_examples_and_bad_files(bank, tmp_path, capsys):
   assert 'cannot be read' in capsys.readouterr().err
   assert run('tasks', 'render', '--bank', tmp_path / 'none.yaml', '--requests', requests, '--out', out) == 2
   assert 'name an existing UTF-8 YAML file' in capsys.readouterr().err
-
-
-def test_import_and_render(tmp_path, capsys):
-  source, out = tmp_path / 'mine.csv', tmp_path / 'out'
-  source.write_text('template,id\n"Quickly: {question}",a\n')
-  arguments = ('import', 'csv', '--file', source, '--collection', 'quick', '--task', 'quiz', '--out', out)
-  assert run(*arguments) == 0
-  assert 'wrote 1 instructions' in capsys.readouterr().out
-  assert run('tasks', 'validate', out) == 0
-  assert run(*arguments) == 2
-  assert 'already holds YAML files' in capsys.readouterr().err
-  assert run('import', 'flan', '--repo', tmp_path, '--out', tmp_path / 'other') == 2
-  assert 'give --repo a clone' in capsys.readouterr().err
-  assert not (tmp_path / 'other').exists()
 
 
 def test_a_cached_task_reads_as_an_uncached_one(gin_flags, tmp_path, capsys):

@@ -2,10 +2,10 @@
 
 import os
 import pathlib
-import socket
 import subprocess
 import sys
 
+from helpers import together
 import numpy as np
 import pytest
 
@@ -15,28 +15,6 @@ from robust_t5x.results import reading
 from robust_t5x.runtime import processes
 
 ROOT = pathlib.Path(__file__).parents[3]
-
-
-def _free_port():
-  with socket.socket() as s:
-    s.bind(('localhost', 0))
-    return s.getsockname()[1]
-
-
-def _together(*arguments, count=2, expect=0):
-  """Runs the command in several processes of two devices each; returns their outputs."""
-  environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
-  join = [f'--coordinator_address=localhost:{_free_port()}', f'--process_count={count}']
-  running = [
-    subprocess.Popen(
-      [sys.executable, '-m', 'robust_t5x', *map(str, arguments), *join, f'--process_index={i}'],
-      cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )
-    for i in range(count)
-  ]  # fmt: skip
-  done = [p.communicate(timeout=300) for p in running]
-  assert [p.returncode for p in running] == [expect] * count, done
-  return done
 
 
 def _alone(*arguments):
@@ -66,8 +44,8 @@ def _evaluate(checkpoint, where, adapter):
 def test_two_processes_train_and_evaluate_as_one_does(tiny_checkpoint, tmp_path):
   one, two = tmp_path / 'one', tmp_path / 'two'
   _alone(*_align(tiny_checkpoint, one))
-  _together(*_align(tiny_checkpoint, two, steps=2))  # and goes on from there
-  (_, first_errors), (second_out, second_errors) = _together(*_align(tiny_checkpoint, two))
+  together(*_align(tiny_checkpoint, two, steps=2))  # and goes on from there
+  (_, first_errors), (second_out, second_errors) = together(*_align(tiny_checkpoint, two))
   assert 'going on from step 2' in first_errors and 'wrote' in first_errors
   assert 'wrote' not in second_errors
   assert all(line.startswith('[Gloo]') for line in second_out.splitlines())  # CPU collectives report
@@ -78,16 +56,10 @@ def test_two_processes_train_and_evaluate_as_one_does(tiny_checkpoint, tmp_path)
   assert metadata['backbone']
 
   _alone(*_evaluate(tiny_checkpoint, tmp_path / 'results_one', one / 'adapter.safetensors'))
-  _together(*_evaluate(tiny_checkpoint, tmp_path / 'results_two', one / 'adapter.safetensors'))
+  together(*_evaluate(tiny_checkpoint, tmp_path / 'results_two', one / 'adapter.safetensors'))
   table, again = (reading.read(str(tmp_path / f'results_{n}'))[0] for n in ('one', 'two'))
   assert len(table) == 60
   assert table.equals(again)
-
-
-def test_preflight_counts(capsys):
-  assert all('2 processes, 4 devices (2 of this process)' in out for out, _ in _together('preflight'))
-  assert command.main(['preflight', '--topology=v4-32']) == 2
-  assert 'v4-32 has 4 hosts with 16 devices in all, this run has 1 processes' in capsys.readouterr().err
 
 
 def test_a_process_that_stays_alone_says_so(capsys):

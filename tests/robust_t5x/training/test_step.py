@@ -1,61 +1,18 @@
 """The training step: what moves, and that devices and microbatches change nothing."""
 
-import dataclasses
-import functools
 import re
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
+import small_training
 
 from robust_t5x import adapters, objectives
 from robust_t5x.models import robust, t5, trainable
-from robust_t5x.runtime import partitioning
-from robust_t5x.training import arithmetic
 from robust_t5x.training import step as step_lib
 
-CONFIG = t5.T5Config(
-  vocab_size=40, emb_dim=8, num_heads=2, head_dim=4, num_encoder_layers=1, num_decoder_layers=1, mlp_dim=16,
-  mlp_activations=('gelu', 'linear'), logits_via_embedding=True, dropout_rate=0.0, dtype='float32',
-)  # fmt: skip
-
 OBJECTIVES = ['kl_to_canonical', 'encoder_cosine', 'decoder_distance', 'distil_reference', 'distil_states', 'group_dro']
-
-
-class Vocabulary:
-  pad_id, eos_id = 0, 1
-
-
-def _batch(examples=16, phrasings=3, seed=0):
-  rng = np.random.default_rng(seed)
-  inputs = rng.integers(3, 40, (examples, phrasings, 6))
-  targets = rng.integers(3, 40, (examples, 4))
-  # Rows of different lengths, so that a mean of means would not be the mean.
-  inputs *= np.arange(6) < rng.integers(2, 7, (examples, phrasings, 1))
-  targets *= np.arange(4) < rng.integers(1, 5, (examples, 1))
-  return {
-    'encoder_input_tokens': inputs.astype(np.int32),
-    'decoder_target_tokens': targets.astype(np.int32),
-    'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1].astype(np.int32),
-    'decoder_loss_weights': (targets > 0).astype(np.int32),
-  }
-
-
-def _setup(objective='kl_to_canonical', config=CONFIG, **options):
-  model = robust.RobustModel(
-    t5.Transformer(config, adapters.AdapterConfig(length=3)),
-    Vocabulary,
-    Vocabulary,
-    optimizer_def=optax.adamw(0.1),
-    alignment_objective=getattr(objectives, objective),
-    **options,
-  )
-  shapes = {'encoder_input_tokens': (1, 6), 'decoder_input_tokens': (1, 4)}
-  params = jax.jit(lambda k: model.get_initial_variables(k, shapes))(jax.random.key(0))['params']
-  moving, frozen = trainable.Trainable().split(params)
-  return model, step_lib.initial_state(moving, model.optimizer_def), frozen
 
 
 def _values(metrics):
@@ -72,11 +29,11 @@ def _assert_same(step_a, step_b):
 
 
 def test_only_the_adapter_is_differentiated():
-  model, state, frozen = _setup()
+  model, state, frozen = small_training.start()
   assert set(trainable.flatten(state.params)) == {'adapter/embedding'}
   slots = [x.shape for x in jax.tree.leaves(state.opt_state) if x.ndim]
   assert set(slots) == {(3, 8)}
-  new, metrics = jax.jit(step_lib.make_train_step(model))(state, frozen, _batch())
+  new, metrics = jax.jit(step_lib.make_train_step(model))(state, frozen, small_training.batch())
   assert np.abs(new.params['adapter']['embedding'] - state.params['adapter']['embedding']).max() > 0.01
   assert set(metrics) == {'loss', 'cross_entropy', 'token_accuracy', 'alignment', 'agreement', 'gradient_norm'}
   values = _values(metrics)
@@ -85,18 +42,18 @@ def test_only_the_adapter_is_differentiated():
 
 @pytest.mark.parametrize('objective', OBJECTIVES)
 def test_microbatches_change_nothing(objective):
-  model, state, frozen = _setup(objective)
-  whole = jax.jit(step_lib.make_train_step(model))(state, frozen, _batch())
-  parts = jax.jit(step_lib.make_train_step(model, microbatches=4))(state, frozen, _batch())
+  model, state, frozen = small_training.start(objective)
+  whole = jax.jit(step_lib.make_train_step(model))(state, frozen, small_training.batch())
+  parts = jax.jit(step_lib.make_train_step(model, microbatches=4))(state, frozen, small_training.batch())
   _assert_same(whole, parts)
 
 
 @pytest.mark.parametrize('objective', [*OBJECTIVES, 'info_nce'])
 def test_pmap_over_eight_devices_equals_one(objective):
-  model, state, frozen = _setup(objective)
-  one = jax.jit(step_lib.make_train_step(model))(state, frozen, _batch())
+  model, state, frozen = small_training.start(objective)
+  one = jax.jit(step_lib.make_train_step(model))(state, frozen, small_training.batch())
   step = jax.pmap(step_lib.make_train_step(model, axis_name='devices'), axis_name='devices', in_axes=(None, None, 0))
-  states, metrics = step(state, frozen, jax.tree.map(lambda x: x.reshape(8, 2, *x.shape[1:]), _batch()))
+  states, metrics = step(state, frozen, jax.tree.map(lambda x: x.reshape(8, 2, *x.shape[1:]), small_training.batch()))
   for leaf in jax.tree.leaves(states.params):
     assert (np.asarray(leaf) == np.asarray(leaf)[0]).all()
   first = jax.tree.map(lambda x: x[0], (states, metrics))
@@ -107,23 +64,23 @@ def test_pmap_over_eight_devices_equals_one(objective):
 
 
 def test_a_step_that_is_not_finite_keeps_the_last_good_state():
-  model, state, frozen = _setup()
+  model, state, frozen = small_training.start()
   broken = jax.tree.map(lambda x: x * jnp.nan, frozen)
   step = jax.jit(step_lib.make_train_step(model))
-  good, _ = step(state, frozen, _batch())
-  bad, _ = step(good, broken, _batch())
+  good, _ = step(state, frozen, small_training.batch())
+  bad, _ = step(good, broken, small_training.batch())
   assert not bad.finite
   assert int(bad.step) == int(good.step) == 1
   np.testing.assert_array_equal(bad.params['adapter']['embedding'], good.params['adapter']['embedding'])
-  after, _ = step(bad, frozen, _batch())
+  after, _ = step(bad, frozen, small_training.batch())
   assert not after.finite  # stays off until somebody looks
 
 
 def test_t5x_protocol():
   """What T5X's trainer, evaluator and inferer call, on features as its own models take them."""
-  model, state, frozen = _setup()
+  model, state, frozen = small_training.start()
   params = trainable.merge(state.params, frozen)
-  batch = _batch(phrasings=1)
+  batch = small_training.batch(phrasings=1)
   flat = {**batch, 'encoder_input_tokens': batch['encoder_input_tokens'][:, 0]}
   loss, metrics = model.loss_fn(params, flat, jax.random.key(0))
   assert float(loss) == pytest.approx(_values(metrics)['cross_entropy'], rel=1e-6)
@@ -143,9 +100,9 @@ def test_t5x_protocol():
 
 def test_options_are_scored_as_targets():
   """Scores of options over one shared encoding are those of each option as a target."""
-  model, state, frozen = _setup()
+  model, state, frozen = small_training.start()
   params = trainable.merge(state.params, frozen)
-  batch = _batch(examples=4, phrasings=1)
+  batch = small_training.batch(examples=4, phrasings=1)
   options = np.random.default_rng(1).integers(3, 40, (4, 3, 4)).astype(np.int32)
   options[:, 1, 2:] = 0
   inputs = batch['encoder_input_tokens'][:, 0]
@@ -161,19 +118,21 @@ def test_options_are_scored_as_targets():
 
 
 def test_the_reference_is_the_model_without_adapter_under_the_canonical_phrasing():
-  model, state, frozen = _setup('distil_reference')
+  model, state, frozen = small_training.start('distil_reference')
   params = trainable.merge(state.params, frozen)
-  batch = _batch()
+  batch = small_training.batch()
   made = model.branches(params, batch)
-  plain = robust.RobustModel(t5.Transformer(CONFIG), Vocabulary, Vocabulary)
+  plain = robust.RobustModel(
+    t5.Transformer(small_training.CONFIG), small_training.Vocabulary, small_training.Vocabulary
+  )
   canonical = batch['encoder_input_tokens'][:, 0]
   alone = plain.branches(frozen, {**batch, 'encoder_input_tokens': canonical})
   np.testing.assert_allclose(made.reference, alone.logits[:, 0], rtol=1e-6, atol=1e-6)
   np.testing.assert_allclose(made.reference_decoded, alone.decoded[:, 0], rtol=1e-6, atol=1e-6)
-  assert _setup()[0].branches(params, batch).reference is None
+  assert small_training.start()[0].branches(params, batch).reference is None
   # A prefix starts without effect, so the anchor starts at nothing.
   prefixed = robust.RobustModel(
-    t5.Transformer(CONFIG, adapters.AdapterConfig(prefix_lengths={'encoder': 2})), Vocabulary, Vocabulary,
+    t5.Transformer(small_training.CONFIG, adapters.AdapterConfig(prefix_lengths={'encoder': 2})), small_training.Vocabulary, small_training.Vocabulary,
     alignment_objective=objectives.anchor_to_reference, alignment_weight=1.0,
   )  # fmt: skip
   params = jax.jit(prefixed.initial_variables)(jax.random.key(0))['params']
@@ -182,10 +141,10 @@ def test_the_reference_is_the_model_without_adapter_under_the_canonical_phrasing
 
 def test_a_fixed_canonical_phrasing_is_only_what_the_others_are_drawn_to():
   """Value and gradient are those of the likelihood of the others plus the divergence from a constant."""
-  model, state, frozen = _setup(canonical_trains=False)
-  batch = _batch()
+  model, state, frozen = small_training.start(canonical_trains=False)
+  batch = small_training.batch()
   others = {**batch, 'encoder_input_tokens': batch['encoder_input_tokens'][:, 1:]}
-  likelihood, divergence = _setup(alignment_weight=0.0)[0], _setup(alignment_weight=1.0)[0]
+  likelihood, divergence = small_training.start(alignment_weight=0.0)[0], small_training.start(alignment_weight=1.0)[0]
 
   def loss(which, data):
     return jax.value_and_grad(lambda p: which.loss_fn(trainable.merge(p, frozen), data, None)[0])(state.params)
@@ -200,37 +159,8 @@ def test_a_fixed_canonical_phrasing_is_only_what_the_others_are_drawn_to():
   assert _values(metrics)['alignment'] == pytest.approx(float(parts[1][0]), rel=1e-5)
 
 
-# Wide enough for the products to outweigh all that the floor leaves out, and no two sizes the same.
-WIDE = dataclasses.replace(CONFIG, vocab_size=384, emb_dim=128, num_heads=4, head_dim=48, mlp_dim=320)
-
-
-@functools.cache
-def _compiled(phrasings, canonical_trains=True):
-  """(compiled step, its floor, the backbone's shapes) of two examples of 50 input and 10 target tokens."""
-  model, state, frozen = _setup(config=WIDE, canonical_trains=canonical_trains)
-  tokens = jax.ShapeDtypeStruct((2, phrasings, 50), jnp.int32)
-  targets = jax.ShapeDtypeStruct((2, 10), jnp.int32)
-  batch = dict.fromkeys(('decoder_input_tokens', 'decoder_target_tokens', 'decoder_loss_weights'), targets)
-  step = step_lib.compiled_step(model, partitioning.make_mesh(1, jax.devices()[:1]))
-  compiled = step.lower(state, frozen, {**batch, 'encoder_input_tokens': tokens}).compile()
-  least = arithmetic.floor(WIDE, model.module.adapter, trainable.merge(state.params, frozen), 50, 10)
-  return compiled, least.step(2, phrasings, canonical_trains), frozen
-
-
-@pytest.mark.parametrize(('phrasings', 'canonical_trains'), [(2, True), (4, True), (4, False)])
-def test_a_step_costs_what_its_arithmetic_costs(phrasings, canonical_trains):
-  compiled, least, _ = _compiled(phrasings, canonical_trains)
-  flops = compiled.cost_analysis()['flops']
-  assert 0.9 < flops / least < 1.1
-  if canonical_trains:
-    assert flops == pytest.approx(phrasings / 2 * _compiled(2)[0].cost_analysis()['flops'], rel=0.02)
-  else:
-    # The floor of a branch without gradient is half that of one with it.
-    assert flops == pytest.approx(3.5 / 4 * _compiled(4)[0].cost_analysis()['flops'], rel=0.04)
-
-
 def test_a_step_holds_no_gradient_or_slot_of_the_backbone():
-  compiled, _, frozen = _compiled(2)
+  compiled, _, frozen = small_training.compile_step(2)
   kernels = {x.shape for path, x in trainable.flatten(frozen).items() if path.endswith('kernel')}
   kernels |= {shape[::-1] for shape in kernels}
   products = re.findall(r' = \w+\[([\d,]+)\]\S* (?:dot|convolution|custom-call)\(', compiled.as_text())

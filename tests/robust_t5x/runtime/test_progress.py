@@ -1,0 +1,47 @@
+"""Progress where the output is no terminal: a line now and then, by the main process alone."""
+
+import types
+
+import pytest
+
+from robust_t5x.runtime import processes, progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+  """A clock that a test sets."""
+  now = types.SimpleNamespace(seconds=0.0)
+  monkeypatch.setattr(progress, 'time', types.SimpleNamespace(monotonic=lambda: now.seconds))
+  return now
+
+
+def test_a_line_says_how_far_and_how_long(clock, capsys):
+  with progress.Progress('training', 10, start=4) as bar:
+    clock.seconds = 9.0
+    bar.advance()
+    assert capsys.readouterr().err == ''  # too soon
+    clock.seconds = 10.0
+    bar.advance(note='loss 1.5')
+    # Two of this process's units in 10 s; four are left.
+    assert capsys.readouterr().err == 'training: 6/10, 20 s left  loss 1.5\n'
+    clock.seconds = 19.0
+    bar.advance(2)
+    assert capsys.readouterr().err == ''
+
+
+def test_an_unknown_total_is_not_estimated(clock, capsys):
+  with progress.Progress('importing', None, interval=1.0) as bar:
+    clock.seconds = 1.0
+    bar.advance(3)
+  assert capsys.readouterr().err == 'importing: 3 done\n'
+
+
+def test_only_the_main_process_speaks(clock, capsys, monkeypatch):
+  progress.log('heard')
+  monkeypatch.setattr(processes, 'is_main', lambda: False)
+  progress.log('silent')
+  with progress.Progress('training', 10, interval=0.0) as bar:
+    clock.seconds = 1.0
+    bar.advance()
+  said = capsys.readouterr()
+  assert (said.out, said.err) == ('', 'heard\n')

@@ -1,0 +1,39 @@
+"""Chatter is kept away while it is muted, and no longer."""
+
+import logging
+import os
+import warnings
+
+import pytest
+
+from robust_t5x.runtime import quiet
+
+
+def test_native_output_is_dropped_meanwhile(capfd):
+  os.write(2, b'before\n')
+  with pytest.raises(ZeroDivisionError), quiet.stderr_muted():
+    os.write(2, b'meanwhile\n')
+    raise ZeroDivisionError
+  os.write(2, b'after\n')
+  assert capfd.readouterr().err == 'before\nafter\n'
+
+
+def test_logs_are_dropped_meanwhile(caplog):
+  logger = logging.getLogger('quiet_test')
+  with pytest.raises(ZeroDivisionError), quiet.logs_muted():
+    logger.error('meanwhile')
+    raise ZeroDivisionError
+  logger.error('after')
+  assert caplog.messages == ['after']
+
+
+def test_what_the_user_has_set_stays(monkeypatch):
+  monkeypatch.setenv('TF_CPP_MIN_LOG_LEVEL', '0')
+  monkeypatch.setenv('GRPC_VERBOSITY', 'x')  # so that what stood there comes back after the test
+  monkeypatch.delenv('GRPC_VERBOSITY')
+  with warnings.catch_warnings():
+    quiet.set_up()
+  assert os.environ['TF_CPP_MIN_LOG_LEVEL'] == '0'
+  assert os.environ['GRPC_VERBOSITY'] == 'ERROR'
+  assert logging.getLogger('tensorflow').level == logging.ERROR
+  assert logging.getLogger('seqio_tasks').level == logging.WARNING

@@ -1,0 +1,41 @@
+"""The command `robust-t5x`: its help, and a verb that it does not have."""
+
+import importlib.util
+import pathlib
+import subprocess
+import sys
+
+from robust_t5x import __main__ as command
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def test_the_command_says_what_it_can_do():
+  done = subprocess.run(
+    [sys.executable, '-m', 'robust_t5x', 'evaluate'], capture_output=True, text=True, check=False, cwd=ROOT
+  )
+  assert done.returncode == 2
+  assert "error: no verb 'evaluate'; did you mean eval?" in done.stderr
+
+
+def test_help_names_every_verb(capsys):
+  assert command.main(['--help']) == 0
+  said = capsys.readouterr().out
+  for verb, (module, about) in command.VERBS.items():
+    assert f'\n  {verb:<11}{about}\n' in said
+    assert importlib.util.find_spec(module), module
+
+
+def test_without_a_verb_the_help_is_shown_and_the_status_is_bad(capsys):
+  assert command.main([]) == 2
+  assert capsys.readouterr().out == f'{command.usage()}\n'
+
+
+def test_a_verb_gets_the_arguments_after_it_and_gives_the_status(monkeypatch):
+  from robust_t5x import recipes
+
+  given = []
+  for status, expected in ((None, 0), (2, 2)):
+    monkeypatch.setattr(recipes, 'main', lambda argv, status=status: given.append(argv) or status)
+    assert command.main(['recipes', '--x', 'y']) == expected
+  assert given == [['--x', 'y']] * 2
