@@ -10,9 +10,9 @@ def test_a_scorer_that_is_none_is_named():
   with pytest.raises(
     UsageError, match="unknown scorer 'exact'; use one of exact_match, lmentry, rank_likelihood, paper"
   ):
-    evaluation.evaluate(None, output_dir='nowhere', mixtures=['none'], scorer='exact')
+    evaluation.evaluate(None, 'nowhere', ['none'], {'inputs': 8, 'targets': 4}, scorer='exact')
 
 
 def test_required_settings_are_named():
   with pytest.raises(UsageError, match='not set: OUTPUT_DIR, MIXTURES'):
-    evaluation.evaluate(None)
+    evaluation.evaluate(None, None, None, {'inputs': 8, 'targets': 4})

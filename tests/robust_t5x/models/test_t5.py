@@ -89,10 +89,11 @@ def test_dropout_is_random_only_when_asked_for(reference):
   module, params, expected = reference
   noisy = t5.Transformer(dataclasses.replace(module.config, dropout_rate=0.5))
 
-  def run(seed):
-    context = protocol.read(noisy, params, expected['inputs'], 0, jax.random.key(seed))
-    return protocol.answer(noisy, params, context, expected['decoder_inputs']).logits
+  def run(key=None):
+    keys = (None, None) if key is None else jax.random.split(key)
+    context = protocol.read(noisy, params, expected['inputs'], 0, keys[0])
+    return protocol.answer(noisy, params, context, expected['decoder_inputs'], dropout_rng=keys[1]).logits
 
-  a, b = run(0), run(1)
+  a, b = (run(jax.random.key(i)) for i in range(2))
   assert not np.allclose(a, b)
   np.testing.assert_allclose(run(), expected['logits'], atol=1e-3)

@@ -8,6 +8,7 @@ import pytest
 
 from robust_t5x import adapters, objectives, plan
 from robust_t5x.models import robust, t5, trainable
+from robust_t5x.models.placement import Placement, place
 from robust_t5x.runtime import hlo, partitioning
 from robust_t5x.training import step as step_lib
 
@@ -48,11 +49,11 @@ def _batch(examples=16):
 def _place(model, mesh):
   params = jax.jit(model.initial_variables)(jax.random.key(0))['params']
   params['adapter']['encoder_gate'] += 0.3  # a closed gate has no gradient behind it
-  shapes, axes = model.variable_shapes()
-  shardings = partitioning.param_shardings(axes, shapes, mesh)
+  placement = Placement(mesh, *model.variable_shapes())
+  shardings = placement.shardings(placement.shapes)
   moving, frozen = trainable.Trainable().split(jax.tree.map(jax.device_put, params, shardings))
   state = step_lib.initial_state(moving, model.optimizer_def)
-  state = jax.device_put(state, step_lib.state_shardings(state, model.optimizer_def, axes, mesh))
+  state = jax.device_put(state, step_lib.state_shardings(state, model.optimizer_def, placement))
   return state, frozen
 
 
@@ -109,7 +110,7 @@ def test_scores_and_outputs_are_the_same(model_parallel):
 
 def test_heads_are_not_split():
   with pytest.raises(ValueError, match='MODEL_PARALLEL is 8; it must divide the 4 attention heads'):
-    partitioning.check_model(CONFIG, partitioning.make_mesh(8))
+    partitioning.check_heads(CONFIG.num_heads, partitioning.make_mesh(8))
 
 
 def _settings(config=CONFIG, model_parallel=1, microbatches=1):
@@ -122,12 +123,12 @@ def _settings(config=CONFIG, model_parallel=1, microbatches=1):
 def _sent(config=CONFIG, model_parallel=1, microbatches=1):
   """(collectives of the compiled training step, sizes of the backbone's parameters)."""
   settings = _settings(config, model_parallel, microbatches)
-  shapes, axes = settings.model.variable_shapes()
-  mesh = partitioning.make_mesh(model_parallel)
-  moving, frozen = settings.trainable.split(shapes)
+  placement = place(settings.model, model_parallel)
+  mesh = placement.mesh
+  moving, frozen = settings.trainable.split(placement.shapes)
   state = jax.eval_shape(lambda p: step_lib.initial_state(p, settings.model.optimizer_def), moving)
-  state = partitioning.placed(state, step_lib.state_shardings(state, settings.model.optimizer_def, axes, mesh))
-  frozen = partitioning.placed(frozen, partitioning.param_shardings(axes, frozen, mesh))
+  state = partitioning.placed(state, step_lib.state_shardings(state, settings.model.optimizer_def, placement))
+  frozen = placement.placed(frozen)
   batch = {
     name: jax.ShapeDtypeStruct(x.shape, jnp.int32, sharding=partitioning.split_rows(x, mesh).sharding)
     for name, x in _batch().items()
