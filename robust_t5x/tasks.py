@@ -19,7 +19,8 @@ from robust_t5x.runtime import errors, gin_files, launcher, quiet
 from seqio_tasks.errors import UserError
 
 _EXAMPLES_TO_JUDGE = 20  # fewer tell nothing about the balance of labels
-_LENGTHS = {'inputs': 512, 'targets': 128}
+# What a run gives room for unless it says otherwise; gin/runs/shared/ has the same.
+_LENGTHS = {'inputs': 512, 'targets': 16}
 
 
 def validate(paths: Sequence[str], vocabulary: Any = None) -> str:
@@ -131,19 +132,20 @@ def show(name: str, count: int, vocabulary: Any, split: str | None = None) -> It
     yield '\n'.join(lines)
 
 
-def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], list[str]]:
+def stats(name: str, limit: int, vocabulary: Any, split: str | None = None) -> tuple[list[str], list[str]]:
   """What the examples of a task or mixture are like.
 
   Args:
     name: of the task or mixture.
     limit: most rows that are read.
+    vocabulary: of the task.
     split: by default the first one that it has.
 
   Returns:
-    lines that describe it, and warnings: of truncation, of phrasings that tokenise alike and of unequal labels.
+    lines that describe it, and warnings: of truncation, of phrasings or options that tokenise alike and of unequal labels.
   """
   lengths, targets = [], []
-  cut = rows = 0
+  cut = rows = tied = 0
   labels: collections.Counter[str] = collections.Counter()
   by_options: dict[str, dict[str, str]] = collections.defaultdict(dict)  # options -> example -> right one
   seen: dict[tuple[str, tuple[int, ...]], str] = {}
@@ -159,6 +161,8 @@ def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], l
     cut += cuts
     labels[row['targets_pretokenized']] += 1
     if row.get('options', '[]') != '[]':
+      options = json.loads(row['options'])
+      tied += len({tuple(vocabulary.encode(o)) for o in options}) < len(options)
       by_options[row['options']][row['task'] + row['example_id']] = row['targets_pretokenized']
     if 'instruction_id' in row and not cuts:  # what was cut off may have been the difference
       key = row['example_id'], tuple(ids[0].tolist())
@@ -179,6 +183,14 @@ def stats(name: str, limit: int, split: str | None = None) -> tuple[list[str], l
   warnings = []
   if cut:
     warnings.append(f'{cut} of {len(lengths)} inputs are longer than {_LENGTHS["inputs"]} tokens and are cut')
+  too_long = sum(tokens - 1 > _LENGTHS['targets'] for tokens in targets)
+  if too_long:
+    warnings.append(
+      f'{too_long} of {rows} right answers have more than {_LENGTHS["targets"]} tokens, which is what a run gives an output '
+      "room for; set TASK_FEATURE_LENGTHS, its 'targets', or such an answer cannot be given"
+    )
+  if tied:
+    warnings.append(f'{tied} of {rows} rows have options that are the same to the vocabulary; ranked, they tie')
   for first, second in sorted(alike):
     warnings.append(f'{first} and {second} are the same to the vocabulary')
   for options, examples in by_options.items():
@@ -259,7 +271,9 @@ def _rows(name: str, split: str | None) -> Iterator[dict[str, Any]]:
 
 def _task_rows(task: Any, split: str) -> Iterator[dict[str, Any]]:
   with quiet.stderr_muted():
-    iterator = task.get_dataset(dict(_LENGTHS), split=split, shuffle=False, num_epochs=1).as_numpy_iterator()
+    iterator = task.get_dataset(
+      {'inputs': _LENGTHS['inputs']}, split=split, shuffle=False, num_epochs=1
+    ).as_numpy_iterator()
   for row in iterator:
     yield {k: _decoded(v) for k, v in row.items()} | {'task': task.name}
 
@@ -357,7 +371,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       for text in show(arguments.task, arguments.n, vocabulary, arguments.split):
         print(text + '\n')
     else:
-      lines, warnings = stats(arguments.task, arguments.limit, arguments.split)
+      lines, warnings = stats(arguments.task, arguments.limit, vocabulary, arguments.split)
       print('\n'.join(lines))
       for warning in warnings:
         print(f'warning: {warning}')

@@ -207,7 +207,7 @@ class Runner:
     if wrong.any():
       text = shorten(self._model.input_vocabulary.decode(inputs[int(wrong.argmax())].tolist()))
       raise UserError(
-        f'the model gives numbers that are not finite for {wrong.sum()} of {len(inputs)} inputs, such as {text!r}; a weight '
+        f'the model gives numbers that are not finite for the input {text!r}; a weight '
         'of the checkpoint or adapter is not finite, or overflows: check them, or set DTYPE to float32'
       )
 

@@ -10,7 +10,7 @@ from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports import charts, content, representation, svg, words
 from robust_t5x.reports.inputs import Inputs, focus_of, read
 from robust_t5x.reports.scaling import Family, find_families, scaling_table
-from robust_t5x.reports.sections import Section, agreement, estimated
+from robust_t5x.reports.sections import Section, agreement, estimated, extraction
 from robust_t5x.reports.summary import Summary, metric_frame, summarise
 from robust_t5x.reports.tables import Table, number, percent
 from robust_t5x.results.schema import EXAMPLE, OBSERVED
@@ -46,7 +46,7 @@ def write(directories: Sequence[str], out: str, represented: str | None = None) 
   summary = summarise(inputs)
   families = find_families(inputs)
   tables = Tables.of(inputs, summary, families)
-  sections = [estimated(inputs), agreement(inputs)]
+  sections = [estimated(inputs), extraction(inputs), agreement(inputs)]
   if represented is not None:
     sections.append(representation.section(representation.read(represented)))
   extras = [section for section in sections if section is not None]

@@ -5,12 +5,13 @@ import dataclasses
 
 from markupsafe import Markup
 import numpy as np
+import pandas as pd
 
 from robust_t5x.analysis.agreement import CONSISTENCY, KAPPA
 from robust_t5x.analysis.prompteval import estimates
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports.inputs import Inputs
-from robust_t5x.reports.tables import Column, Table
+from robust_t5x.reports.tables import Cell, Column, Table
 from robust_t5x.results.schema import EXAMPLE
 
 
@@ -77,6 +78,33 @@ def _of_models(inputs: Inputs) -> Table | None:
     (Column('dataset'), Column('phrasings'), Column('models', 'count'), Column("Kendall's W", 'number')), rows,
     'W is 1 where all models rank the phrasings alike; m models whose rankings have nothing in common have 1/m on average.',
   )  # fmt: skip
+
+
+def extraction(inputs: Inputs) -> Section | None:
+  """The section on answers that are right but for their form, where the strict and the lenient score differ."""
+  rows: list[tuple[Cell, ...]] = []
+  for model in inputs.models:
+    parts = [s.table for s in inputs.of(model).sources if s.label == model and 'extracted_score' in s.table]
+    if not parts:
+      continue
+    table = pd.concat(parts, ignore_index=True)
+    table = table[table['extracted_score'].notna() & table['strict_score'].notna()]
+    for group, of_group in table.groupby('group', sort=False):
+      means = of_group.groupby('dataset')[['strict_score', 'extracted_score']].mean().mean()
+      differ = int((of_group['strict_score'] != of_group['extracted_score']).sum())
+      rows.append((model, group, means['strict_score'], means['extracted_score'], f'{differ:,} of {len(of_group):,}'))
+  if not any(row[2] != row[3] or not str(row[4]).startswith('0 ') for row in rows):
+    return None
+  columns = (
+    Column('model'), Column('phrasings'), Column('strict', 'percent'), Column('extracted', 'percent'),
+    Column('outputs on which they differ'),
+  )  # fmt: skip
+  table = Table(
+    'extraction', 'Accuracy by the strict and the lenient reading of the same outputs', columns, rows,
+    'Strict: the whole output is the answer. Extracted: the output commits to it, such as by "The answer is B."; refusals and '
+    'several candidates are misses. Where the two differ much, phrasings change the form of answers as well as the answers.',
+  )  # fmt: skip
+  return Section('extraction', 'Right answers in other forms', tables=[table])
 
 
 def estimated(inputs: Inputs) -> Section | None:

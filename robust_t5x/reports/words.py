@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import re
+from typing import Literal
 
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.summary import Change, Summary
@@ -107,7 +108,7 @@ def warnings(inputs: Inputs) -> list[str]:
   """What a reader should know before believing the numbers."""
   found = []
   for model in inputs.models:
-    share, cut = inputs.unmatched.get(model, 0.0), inputs.records[model].get('truncated_inputs', 0)
+    share, cut = inputs.unmatched.get(model, 0.0), _count(inputs, model, 'truncated_inputs')
     if share > 0:
       found.append(f'{percent(share)} of the outputs of {model}, where there were options, were none of them.')
     for note in _left_out(inputs.records[model], model):
@@ -121,7 +122,21 @@ def warnings(inputs: Inputs) -> list[str]:
       )
     if cut:
       found.append(f'{cut:,} inputs of {model} were longer than the model was given room for and were cut.')
+    if too_long := _count(inputs, model, 'cut_answers'):
+      found.append(
+        f'{too_long:,} right answers of {model} are longer than its outputs may be, so that it cannot give them.'
+      )
+    if ties := _count(inputs, model, 'ties'):
+      found.append(
+        f'{ties:,} rankings of {model} are ties; each counts as the share of its best options that is right, and agreement '
+        'takes the first of them.'
+      )
   return found
+
+
+def _count(inputs: Inputs, model: str, name: Literal['truncated_inputs', 'cut_answers', 'ties']) -> int:
+  """A number of rows that the records of a model's results have, all of its seeds together."""
+  return sum(source.record.get(name, 0) for source in inputs.of(model).sources if source.label == model)
 
 
 def _left_out(record: Record, model: str) -> list[str]:

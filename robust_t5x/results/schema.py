@@ -15,10 +15,10 @@ from seqio_tasks.errors import UserError
 
 COLUMNS = (
   'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'score',
-  'option_scores', 'matched_option', 'truncated_tokens', 'tied_options', 'extracted_score', 'cut_answer_tokens',
+  'option_scores', 'matched_option', 'truncated_tokens', 'cut_answer_tokens', 'tied_options', 'strict_score', 'extracted_score',
 )  # fmt: skip
 # Columns that earlier tables and those of others lack -> what stands there then.
-OPTIONAL = {'tied_options': 0, 'extracted_score': math.nan, 'cut_answer_tokens': 0}
+OPTIONAL = {'cut_answer_tokens': 0, 'tied_options': 0, 'strict_score': math.nan, 'extracted_score': math.nan}
 EXAMPLE, PHRASING = 'example', 'phrasing'  # grains
 OBSERVED, UNOBSERVED = 'observed', 'unobserved'  # the groups of phrasings that the gap is between; there may be others
 

@@ -40,6 +40,7 @@ class Scored(TypedDict):
   option_scores: str
   matched_option: bool
   tied_options: int
+  strict_score: float
   extracted_score: float
 
 
@@ -124,14 +125,16 @@ class Scorer:
       key: what is right.
     """
     committed = extraction.score(output, key)
+    score = self.judge(output, key)
     return Scored(
       scorer=self.name,
       prediction=output,
       gold=key.right[0],
-      score=self.judge(output, key),
+      score=score,
       option_scores='',
       matched_option=answers.is_an_option(output, key.options),
       tied_options=0,
+      strict_score=answers.exact_match(output, key) if self.judge is extracted else score,
       extracted_score=math.nan if committed is None else committed,
     )
 
@@ -163,6 +166,7 @@ class Scorer:
       option_scores=json.dumps({o: round(float(s), 5) for o, s in zip(key.options, scores, strict=True)}),
       matched_option=True,
       tied_options=len(best) if len(best) > 1 else 0,
+      strict_score=math.nan,
       extracted_score=math.nan,
     )
 

@@ -90,6 +90,30 @@ def test_stats_warns(gin_flags, tmp_path, bank, capsys, monkeypatch):
   assert "'dog' is right in 100.0% of examples, where even labels would be in 50.0%" in out
 
 
+def test_stats_warns_of_answers_that_an_output_cannot_hold_and_of_options_that_tie(tmp_path, bank, capsys):
+  data = tmp_path / 'long.csv'
+  long = ' '.join(['one answer'] * 12)
+  data.write_text(f'question,answer,choices\nq,{long},{long}|no\nr,no,no|no\n')
+  assert run(
+    'tasks', 'stats', 'd_eval_unobserved', '--gin_file=gin/tasks/table.gin', '--gin_file=gin/observed/none.gin',
+    f"--gin.DATA_FILE='{data}'", "--gin.DATASET='d'", "--gin.BANK_TASKS=['quiz']", f"--gin.BANKS=['{bank}']",
+    "--gin.OPTIONS_COLUMN='choices'",
+  ) == 0  # fmt: skip
+  out = capsys.readouterr().out
+  assert '1 of 4 right answers have more than 16 tokens' in out
+  assert '1 of 4 rows have options that are the same to the vocabulary' in out
+
+
+def test_stats_knows_what_runs_give_room_for():
+  import ast
+  import pathlib
+
+  for name in ('measure', 'train'):
+    text = pathlib.Path(f'gin/runs/shared/{name}.gin').read_text()
+    (line,) = (line for line in text.splitlines() if line.startswith('TASK_FEATURE_LENGTHS = '))
+    assert ast.literal_eval(line.partition(' = ')[2]) == tasks._LENGTHS
+
+
 def test_stats_counts_what_is_cut_and_does_not_compare_it(gin_flags, tmp_path, capsys, monkeypatch):
   monkeypatch.setitem(tasks._LENGTHS, 'inputs', 3)
   assert run('tasks', 'stats', f'{tmp_path.name}_eval_unobserved', *gin_flags) == 0
@@ -214,6 +238,7 @@ def test_free_answers_cannot_be_ranked(tmp_path, bank, tiny_checkpoint, capsys):
     "--gin.MIXTURES=['free_eval_unobserved']",
   ) == 2  # fmt: skip
   assert (
-    'SCORER: rank_likelihood needs options, which example 2 of free_eval_unobserved lacks' in capsys.readouterr().err
+    'SCORER: rank_likelihood ranks options, but of free_eval_unobserved example 2 lacks options'
+    in capsys.readouterr().err
   )
   assert not (tmp_path / 'out').exists()

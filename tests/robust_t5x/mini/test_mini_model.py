@@ -45,7 +45,7 @@ def test_observed_phrasings_of_fresh_examples(bundled):
       inputs.append(templates.render(template, example['fields']))
       golds.append(example['gold'])
   outputs = model.generate(params, inputs, max_output=8)
-  right = [answers.exact_match(output, gold) for output, gold in zip(outputs, golds, strict=True)]
+  right = [answers.exact_match(output, answers.AnswerKey((gold,))) for output, gold in zip(outputs, golds, strict=True)]
   assert np.mean(right) > 0.93
 
 

@@ -17,6 +17,7 @@ from robust_t5x.evaluation.scorers import score_task
 from robust_t5x.models import robust, t5
 from robust_t5x.models import runner as runner_lib
 from robust_t5x.results.scorers import SCORERS
+from seqio_tasks.errors import UserError
 
 
 def _questions(count=37, seed=0):
@@ -65,6 +66,19 @@ def test_paper_logits_fill_the_results_table(model, params):
   ):
     assert list(json.loads(found).values()) == pytest.approx(scores, abs=1e-5)
     assert prediction == 'AB'[scores.argmax()] and score == (prediction == 'B')
+
+
+@pytest.mark.parametrize('wrong', [np.nan, np.inf])
+def test_numbers_that_are_not_finite_are_an_error_and_not_an_answer(wrong, model, params):
+  inputs, options = _questions(3)
+  broken = jax.tree.map(lambda x: x, params)
+  table = np.array(broken['token_embedder']['embedding'])
+  table[inputs[1][0]] = wrong
+  broken['token_embedder'] = {'embedding': table}
+  runner = runner_lib.Runner(model, broken, batch_size=32, max_input=96)
+  for ask in (lambda: runner.score(inputs, options), lambda: runner.generate(inputs), lambda: runner.states(inputs)):
+    with pytest.raises(UserError, match='numbers that are not finite for'):
+      ask()
 
 
 def test_a_program_is_compiled_once_per_shape(model, params):

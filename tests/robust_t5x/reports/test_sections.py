@@ -2,9 +2,12 @@
 
 import json
 
+from helpers import write_evaluation
 import pandas as pd
 
 from robust_t5x import report
+from robust_t5x.reports import inputs
+from robust_t5x.reports.sections import extraction
 from robust_t5x.results.reading import read
 
 
@@ -25,3 +28,21 @@ def test_sampled_cells_are_said_and_estimated(evaluations, tmp_path):
   assert estimates['cells evaluated'].tolist() == ['40 of 80', '60 of 120'] * 2
   assert (estimates['mean low'] <= estimates['mean']).all()
   assert (estimates['worst'] <= estimates['median']).all()
+
+
+def test_strict_and_extracted_scores_stand_side_by_side_where_they_differ(tmp_path):
+  where = write_evaluation(tmp_path / 'a', 'talker', {'observed': 0.0, 'unobserved': 0.0})
+  path = tmp_path / 'a/results.parquet'
+  table = pd.read_parquet(path).assign(strict_score=0.0, extracted_score=0.0)
+  write_again = lambda: table.to_parquet(path)  # noqa: E731
+  write_again()
+  assert extraction(inputs.read([where])) is None
+  first = (table['dataset'] == 'first') & (table['group'] == 'observed')
+  table.loc[first, 'extracted_score'] = 1.0
+  write_again()
+  section = extraction(inputs.read([where]))
+  # Of two datasets one is right throughout: 50%, in 80 of 160 rows.
+  assert section.tables[0].rows == [
+    ('talker', 'observed', 0.0, 0.5, '80 of 160'),
+    ('talker', 'unobserved', 0.0, 0.0, '0 of 240'),
+  ]

@@ -1,9 +1,11 @@
 """What a report says in words."""
 
-from helpers import write_evaluation
+from helpers import change_record, write_evaluation
 import pandas as pd
 
+from robust_t5x.reports import inputs
 from robust_t5x.reports.page import write
+from robust_t5x.reports.words import warnings
 
 
 def test_no_change_is_said(evaluations, tmp_path):
@@ -31,3 +33,13 @@ def test_the_finding_of_many_models_gives_the_range(tmp_path):
     'Over 1 task, the accuracy of 5 models runs from 31.5% (m1) to 71.5% (m5) under observed phrasings'
   )
   assert 'The interval of the gap lies below zero for 3 of 5 models; the gap runs from \u221212.0 points' in text
+
+
+def test_ties_and_answers_that_cannot_be_given_are_counted_over_all_seeds(tmp_path):
+  places = [write_evaluation(tmp_path / str(seed), 'm', {'observed': 0.9, 'unobserved': 0.5}, seed) for seed in (1, 2)]
+  assert warnings(inputs.read(places)) == ['12 inputs of m were longer than the model was given room for and were cut.']
+  change_record(places[0], ties=3, cut_answers=0)
+  change_record(places[1], ties=1_000, cut_answers=2)
+  found = warnings(inputs.read(places))
+  assert any(text.startswith('1,003 rankings of m are ties') for text in found)
+  assert any(text.startswith('2 right answers of m are longer than its outputs') for text in found)

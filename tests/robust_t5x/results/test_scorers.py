@@ -25,7 +25,7 @@ def test_a_decoded_answer():
   cell = SCORERS['exact_match'].of_output('B.', KEY)
   assert cell == {
     'scorer': 'exact_match', 'prediction': 'B.', 'gold': 'b', 'score': 1.0, 'option_scores': '', 'matched_option': True,
-    'tied_options': 0, 'extracted_score': 1.0,
+    'tied_options': 0, 'strict_score': 1.0, 'extracted_score': 1.0,
   }  # fmt: skip
   assert SCORERS['exact_match'].of_output('bee', KEY)['matched_option'] is False
   assert SCORERS['lmentry'].of_output('the word "b"', AnswerKey(('c', 'b')))['score'] == 1.0
@@ -38,7 +38,8 @@ def test_a_decoded_answer():
 def test_a_talkative_answer_is_judged_beside_the_strict_one(output, strict, extracted, lenient):
   cell = SCORERS['exact_match'].of_output(output, KEY)
   assert (cell['score'], cell['extracted_score']) == (strict, extracted)
-  assert SCORERS['extracted'].of_output(output, KEY)['score'] == lenient
+  cell = SCORERS['extracted'].of_output(output, KEY)
+  assert (cell['score'], cell['strict_score'], cell['extracted_score']) == (lenient, strict, extracted)
 
 
 def test_where_no_rule_of_extraction_applies_nothing_stands():
@@ -60,7 +61,7 @@ def test_the_best_option_is_the_answer_and_a_tie_is_counted(scores, prediction, 
   cell = SCORERS['rank_likelihood'].of_ranking(np.float32(scores), KEY)
   assert (cell['prediction'], cell['score'], cell['gold'], cell['tied_options']) == (prediction, score, 'b', tied)
   assert json.loads(cell['option_scores']) == dict(zip('abc', np.round(scores, 5), strict=True))
-  assert cell['matched_option'] is True and math.isnan(cell['extracted_score'])
+  assert cell['matched_option'] is True and math.isnan(cell['extracted_score']) and math.isnan(cell['strict_score'])
 
 
 @pytest.mark.parametrize('wrong', ['C', '-9', 's - 3 = 4'])
