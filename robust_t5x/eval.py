@@ -76,10 +76,10 @@ def evaluate(
   check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
   if SCORERS[scorer].needs_options:
     for task in tasks:
-      without = task.example_without_options(split)
-      if without is not None:
+      fault = task.unrankable(split)
+      if fault is not None:
         raise errors.UsageError(
-          f'SCORER: {scorer} needs options, which example {without} of {task.name} lacks; use exact_match for this task'
+          f'SCORER: {scorer} ranks options, but of {task.name} {fault}; use exact_match for this task, or mend the data'
         )
   label = label or ('with adapter' if loaded.identity['adapter'] else 'without adapter')
   identity = fingerprint(loaded, tasks, task_feature_lengths, split, scorer)
@@ -115,18 +115,28 @@ def evaluate(
       'command': launcher.command_line(),
     },
   )
-  cut = run.record['truncated_inputs']
-  if cut:
-    print(
-      f'warning: {cut} of {len(table)} inputs were longer than {task_feature_lengths["inputs"]} tokens and were cut; '
-      'raise TASK_FEATURE_LENGTHS',
-      file=sys.stderr,
-    )
+  for warning in _warnings(run.record, task_feature_lengths):
+    print(f'warning: {warning}', file=sys.stderr)
   print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
   print(page.write([output_dir], output_dir))
   if cell_budget is not None:
     _write_estimates(output_dir)
   return table
+
+
+def _warnings(record: Mapping[str, object], lengths: Mapping[str, int]) -> list[str]:
+  """What of an evaluation is not as one would think."""
+  return [
+    f'{record[name]} of {record["rows"]} {text}'
+    for name, text in (
+      ('truncated_inputs', f'inputs were longer than {lengths["inputs"]} tokens and were cut; raise TASK_FEATURE_LENGTHS'),
+      ('cut_answers', f'right answers are longer than the {lengths["targets"]} tokens of an output and cannot be given; raise '
+       "TASK_FEATURE_LENGTHS for 'targets'"),
+      ('ties', 'rankings are ties, of options that are the same to the vocabulary or score alike; each counts as the share of '
+       'its best options that is right'),
+    )
+    if record[name]
+  ]  # fmt: skip
 
 
 def _write_estimates(output_dir: str) -> None:

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from robust_t5x.runtime import errors, launcher, processes
+from seqio_tasks import answers
 
 if TYPE_CHECKING:
   from robust_t5x.checkpoints.loading import Loaded
@@ -24,7 +25,7 @@ def infer(
   """Reads objects with `inputs` (text) and optional `options` (list of texts); writes them with the model's answer.
 
   Each output line is the input's object with `prediction` and, where it has options, `option_scores` (log-likelihood
-  in nats) and the likeliest option as `prediction`.
+  in nats) and the likeliest option as `prediction`; `tied_options` where several are.
 
   Args:
     loaded: a loading.Loaded.
@@ -57,7 +58,10 @@ def infer(
     options = [rows[i]['options'] for i in ranked]
     for i, scores in zip(ranked, runner.score([tokens[i] for i in ranked], options, bar.advance), strict=True):
       rows[i]['option_scores'] = [round(float(s), 6) for s in scores]
-      rows[i]['prediction'] = rows[i]['options'][int(scores.argmax())]
+      best = answers.best_options([float(s) for s in scores])
+      rows[i]['prediction'] = rows[i]['options'][best[0]]
+      if len(best) > 1:
+        rows[i]['tied_options'] = [rows[i]['options'][b] for b in best]
   if not processes.is_main():
     return output_file
   os.makedirs(os.path.dirname(os.path.abspath(output_file)), exist_ok=True)

@@ -68,8 +68,8 @@ def render(bank_paths: Sequence[str], requests: str, out: str) -> tuple[int, int
     TableError: if the requests cannot be read.
   """
   from robust_t5x.runtime import files as files_lib
+  from seqio_tasks import tables
   from seqio_tasks.bank import layouts, reading
-  from seqio_tasks.datasets import tables
 
   known: dict[tuple[str, str], Any] = {}
   for instruction in reading.read_banks(bank_paths):

@@ -57,6 +57,7 @@ def scores_table(label, dataset, accuracy, seed=0, examples=40):
       'scorer': 'exact_match', 'prediction': 'p q r'.split()[int(rng.integers(3))], 'gold': 'p',
       'score': float(rng.random() < accuracy[group]),
       'option_scores': '', 'matched_option': True, 'truncated_tokens': int(e == 0 and group == 'unobserved'),
+      'tied_options': 0, 'extracted_score': float('nan'), 'cut_answer_tokens': 0,
     }
     for e in range(examples)
     for group, ids in GROUPS.items()

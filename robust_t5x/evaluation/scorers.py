@@ -1,7 +1,6 @@
 """Scores the rows of a task with one of `results.scorers`, as a results table."""
 
 from collections.abc import Sequence
-import json
 
 import numpy as np
 import pandas as pd
@@ -9,6 +8,7 @@ import pandas as pd
 from robust_t5x.evaluation.rows import Row
 from robust_t5x.results.schema import COLUMNS
 from robust_t5x.results.scorers import Runner, Scored, Scorer
+from seqio_tasks.answers import AnswerKey
 from seqio_tasks.pipeline.registration import EvaluationTask
 
 
@@ -32,18 +32,15 @@ def score_task(runner: Runner, rows: Sequence[Row], task: EvaluationTask, scorer
     instruction_id=[row['instruction_id'] for row in rows],
     group=task.group,
     truncated_tokens=[int(row['truncated_tokens']) for row in rows],
+    cut_answer_tokens=[0 if scorer.rank else int(row['cut_answer_tokens']) for row in rows],
   )
   return table[list(COLUMNS)]
 
 
 def _scored(runner: Runner, rows: Sequence[Row], scorer: Scorer) -> list[Scored]:
   inputs: list[np.ndarray] = [row['inputs'] for row in rows]
-  options: list[list[str]] = [json.loads(row['options']) for row in rows]
-  right = [[row['targets_pretokenized'], *json.loads(row['alternatives'])] for row in rows]
+  keys = [AnswerKey.of_features(row) for row in rows]
   if scorer.rank is None:
-    outputs = runner.generate(inputs)
-    return [scorer.of_output(*cell) for cell in zip(outputs, right, options, strict=True)]
-  return [
-    scorer.of_ranking(scores, own, golds[0], [scorer.judge(option, golds, own) for option in own])
-    for scores, golds, own in zip(scorer.rank(runner, inputs, options), right, options, strict=True)
-  ]
+    return [scorer.of_output(*cell) for cell in zip(runner.generate(inputs), keys, strict=True)]
+  numbers = scorer.rank(runner, inputs, [key.options for key in keys])
+  return [scorer.of_ranking(*cell) for cell in zip(numbers, keys, strict=True)]

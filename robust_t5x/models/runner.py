@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from robust_t5x.runtime import partitioning
+from seqio_tasks.errors import UserError, shorten
 
 _BUCKET = 8  # input lengths are padded to a multiple of this, and more coarsely from 16 times it on
 _FULL = 0.94  # share of a batch that is filled at least, each input counted with its own padding
@@ -106,10 +107,10 @@ class Runner:
 
     def start(tokens, members):
       del members
-      return decode(self._params, tokens, max_length=self._max_output)[0]
+      return decode(self._params, tokens, max_length=self._max_output)
 
     out: list[str] = [''] * len(inputs)
-    for members, tokens in self._run(inputs, start, on_batch):
+    for members, (tokens, _) in self._run(inputs, start, on_batch):
       for i, ids in zip(members, tokens, strict=False):
         out[i] = self._text(ids)
     return out
@@ -193,8 +194,22 @@ class Runner:
       tokens = np.full((batch.rows, batch.length), self._ids.pad, np.int32)
       for row, i in enumerate(batch.members):
         tokens[row, : len(inputs[i])] = inputs[i]
-      yield batch.members, jax.tree.map(np.asarray, start(self._place(tokens), batch.members))
+      found = jax.tree.map(np.asarray, start(self._place(tokens), batch.members))
+      self._check_finite([inputs[i] for i in batch.members], found)
+      yield batch.members, found
       on_batch(len(batch.members))
+
+  def _check_finite(self, inputs: Sequence[np.ndarray], found: Any) -> None:
+    """Raises UserError where a number of an input is NaN or infinite: it would be ranked, or decoded, as any other."""
+    wrong = np.zeros(len(inputs), bool)
+    for numbers in jax.tree.leaves(found):
+      wrong |= ~np.isfinite(numbers[: len(inputs)].reshape(len(inputs), -1)).all(axis=1)
+    if wrong.any():
+      text = shorten(self._model.input_vocabulary.decode(inputs[int(wrong.argmax())].tolist()))
+      raise UserError(
+        f'the model gives numbers that are not finite for {wrong.sum()} of {len(inputs)} inputs, such as {text!r}; a weight '
+        'of the checkpoint or adapter is not finite, or overflows: check them, or set DTYPE to float32'
+      )
 
   def _place(self, rows: np.ndarray) -> Any:
     return rows if self._mesh is None else partitioning.split_rows(rows, self._mesh)

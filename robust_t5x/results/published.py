@@ -16,7 +16,7 @@ import os
 import numpy as np
 import pandas as pd
 
-from robust_t5x.results.schema import COLUMNS, OBSERVED, LeftOut, Record
+from robust_t5x.results.schema import COLUMNS, OBSERVED, OPTIONAL, LeftOut, Record
 from seqio_tasks.errors import UserError
 
 # Columns of a table of accuracies; num_examples is missing where the source does not say it.
@@ -186,7 +186,14 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]
     'scorer': 'as given',
   }
   if by_example:
-    defaults |= {'prediction': '', 'gold': '', 'option_scores': '', 'matched_option': True, 'truncated_tokens': 0}
+    defaults |= {
+      'prediction': '',
+      'gold': '',
+      'option_scores': '',
+      'matched_option': True,
+      'truncated_tokens': 0,
+      **OPTIONAL,
+    }
   else:
     defaults |= {'num_examples': np.nan}
   filled = rows.assign(**{c: v for c, v in defaults.items() if c not in rows})
@@ -205,6 +212,8 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]
   if by_example:
     table['matched_option'] = table['matched_option'].astype(str).str.strip().str.upper().isin(('TRUE', '1'))
     table['truncated_tokens'] = pd.to_numeric(table['truncated_tokens'], errors='coerce').fillna(0).astype(int)
+    for column, value in OPTIONAL.items():
+      table[column] = pd.to_numeric(table[column], errors='coerce').fillna(value).astype(type(value))
   else:
     table['num_examples'] = pd.to_numeric(table['num_examples'], errors='coerce')
   templates = dict(zip(table['instruction_id'], table['template'], strict=True)) if 'template' in table else {}

@@ -14,6 +14,7 @@ import shutil
 
 import pandas as pd
 
+from robust_t5x.results import schema
 from robust_t5x.results.schema import COLUMNS, Fingerprint, Record, ResultsError, read_record, read_table, write_parquet
 from robust_t5x.runtime import files, versions
 
@@ -99,7 +100,7 @@ class Run:
       {
         'instructions': dict(instructions),
         'rows': len(table),
-        'truncated_inputs': int((table['truncated_tokens'] > 0).sum()),
+        **schema.counts(table),
         'finished': datetime.datetime.now(datetime.UTC).isoformat(timespec='seconds'),
       }
     )

@@ -5,6 +5,7 @@ an accuracy (results.published).
 """
 
 import json
+import math
 import os
 from typing import Any, TypedDict
 
@@ -14,8 +15,10 @@ from seqio_tasks.errors import UserError
 
 COLUMNS = (
   'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'score',
-  'option_scores', 'matched_option', 'truncated_tokens',
+  'option_scores', 'matched_option', 'truncated_tokens', 'tied_options', 'extracted_score', 'cut_answer_tokens',
 )  # fmt: skip
+# Columns that earlier tables and those of others lack -> what stands there then.
+OPTIONAL = {'tied_options': 0, 'extracted_score': math.nan, 'cut_answer_tokens': 0}
 EXAMPLE, PHRASING = 'example', 'phrasing'  # grains
 OBSERVED, UNOBSERVED = 'observed', 'unobserved'  # the groups of phrasings that the gap is between; there may be others
 
@@ -59,6 +62,8 @@ class Record(TypedDict, total=False):
   instructions: dict[str, str]  # instruction id -> template
   rows: int
   truncated_inputs: int
+  ties: int  # rows whose best options scored alike
+  cut_answers: int  # rows whose right answer is longer than an output can be
   model: dict[str, Any]  # Loaded.identity: paths and hashes of backbone, adapter and vocabulary
   gin_config: str
   command: str
@@ -87,10 +92,20 @@ def read_table(directory: str) -> pd.DataFrame:
   if not os.path.isfile(path):
     raise ResultsError(f'{directory} has no results.parquet; delete the directory and evaluate again')
   table = pd.read_parquet(path)
+  table = table.assign(**{c: value for c, value in OPTIONAL.items() if c not in table})
   missing = [c for c in COLUMNS if c not in table]
   if missing:
     raise ResultsError(f'{path} lacks the columns {", ".join(missing)}; it is not a results table of robust-t5x eval')
   return table
+
+
+def counts(table: pd.DataFrame) -> Record:
+  """What a record says of the rows of a table that are not as one would think, each a number of rows."""
+  return {
+    'truncated_inputs': int((table['truncated_tokens'] > 0).sum()),
+    'ties': int((table['tied_options'] > 0).sum()),
+    'cut_answers': int((table['cut_answer_tokens'] > 0).sum()),
+  }
 
 
 def read_record(path: str) -> Record:

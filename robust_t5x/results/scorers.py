@@ -8,11 +8,13 @@ follow.
 from collections.abc import Callable, Sequence
 import dataclasses
 import json
+import math
 from typing import Protocol, TypedDict
 
 import numpy as np
 
-from seqio_tasks import answers
+from seqio_tasks import answers, extraction
+from seqio_tasks.answers import AnswerKey
 
 
 class Runner(Protocol):
@@ -37,37 +39,36 @@ class Scored(TypedDict):
   score: float
   option_scores: str
   matched_option: bool
+  tied_options: int
+  extracted_score: float
 
 
 # Of inputs and their options: a number for each option of each input.
 Rank = Callable[[Runner, Sequence[np.ndarray], Sequence[Sequence[str]]], list[np.ndarray]]
-# Of an answer, the right answers and the options: how right it is, 0 to 1.
-Judge = Callable[[str, Sequence[str], Sequence[str]], float]
+# Of a decoded text and what is right: how right it is, 0 to 1.
+Judge = Callable[[str, AnswerKey], float]
 
 
-def exact_match(answer: str, right: Sequence[str], options: Sequence[str] = ()) -> float:
-  """1.0 if an answer is a right one after `answers.normalise`, which folds case and punctuation; otherwise 0.0.
-
-  >>> exact_match('Paris.', ['paris', 'the city of Paris'])
-  1.0
-  >>> exact_match('It is Paris', ['Paris'])
-  0.0
-  """
-  del options
-  return answers.matches_any(answer, right)
-
-
-def lmentry(answer: str, right: Sequence[str], options: Sequence[str] = ()) -> float:
+def lmentry(output: str, key: AnswerKey) -> float:
   """1.0 if an answer is right by LMentry's rules (`answers.lmentry_score`), otherwise 0.0.
 
-  >>> lmentry('The word "apple".', ['apple'])
+  >>> lmentry('The word "apple".', AnswerKey(('apple',)))
   1.0
-  >>> lmentry('Yes, all of them are.', ['yes'], ['yes', 'no'])
+  >>> lmentry('Yes, all of them are.', AnswerKey(('yes',), ('yes', 'no'), (0,)))
   1.0
-  >>> lmentry('banana', ['starts_with_letter: a'])
+  >>> lmentry('banana', AnswerKey(('starts_with_letter: a',)))
   0.0
   """
-  return max(answers.lmentry_score(answer, gold, options) for gold in right)
+  return max(answers.lmentry_score(output, gold, key.options) for gold in key.right)
+
+
+def extracted(output: str, key: AnswerKey) -> float:
+  """1.0 if the answer that a text commits to is right, otherwise 0.0; `extraction` has the rules.
+
+  >>> extracted('I think that the answer is (B).', AnswerKey(('B',), ('A', 'B'), (1,)))
+  1.0
+  """
+  return extraction.score(output, key) or 0.0
 
 
 def rank_likelihood(runner: Runner, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -101,67 +102,76 @@ class Scorer:
   Attributes:
     name: in settings, tables and records.
     words: what the score is, for people.
-    judge: how right an answer is: the decoded text or, where there is `rank`, an option.
+    judge: how right a decoded text is; not asked where there is `rank`.
     rank: numbers by which the model chooses among the options; None where its decoded text is the answer.
     needs_options: whether every example must have options.
   """
 
   name: str
   words: str
-  judge: Judge = exact_match
+  judge: Judge = answers.exact_match
   rank: Rank | None = None
   needs_options: bool = False
 
-  def of_output(self, output: str, right: Sequence[str], options: Sequence[str]) -> Scored:
+  def of_output(self, output: str, key: AnswerKey) -> Scored:
     """A cell whose answer is decoded text.
 
-    >>> SCORERS['exact_match'].of_output('Yes!', ['yes'], ['yes', 'no'])['score']
+    >>> SCORERS['exact_match'].of_output('Yes!', AnswerKey(('yes',), ('yes', 'no'), (0,)))['score']
     1.0
 
     Args:
       output: the text.
-      right: right answers; the first is the one that tables show.
-      options: of the example; none for an open question.
+      key: what is right.
     """
+    committed = extraction.score(output, key)
     return Scored(
       scorer=self.name,
       prediction=output,
-      gold=right[0],
-      score=self.judge(output, right, options),
+      gold=key.right[0],
+      score=self.judge(output, key),
       option_scores='',
-      matched_option=answers.is_an_option(output, options),
+      matched_option=answers.is_an_option(output, key.options),
+      tied_options=0,
+      extracted_score=math.nan if committed is None else committed,
     )
 
-  def of_ranking(
-    self, scores: Sequence[float] | np.ndarray, options: Sequence[str], gold: str, right: Sequence[float]
-  ) -> Scored:
-    """A cell whose answer is the option with the highest number, the first of them where several have it.
+  def of_ranking(self, scores: Sequence[float] | np.ndarray, key: AnswerKey) -> Scored:
+    """A cell whose answer is the option with the highest number; right if that option is a right one, by its place.
 
-    >>> cell = SCORERS['rank_likelihood'].of_ranking([-2.5, -0.5], ['no', 'yes'], 'no', right=[1, 0])
+    Where several options have it, the score is the share of them that is right, and the first stands for them.
+
+    >>> key = AnswerKey(('no',), ('no', 'yes'), (0,))
+    >>> cell = SCORERS['rank_likelihood'].of_ranking([-2.5, -0.5], key)
     >>> cell['prediction'], cell['score'], cell['option_scores']
     ('yes', 0.0, '{"no": -2.5, "yes": -0.5}')
+    >>> SCORERS['rank_likelihood'].of_ranking([-1.0, -1.0], key)['score']
+    0.5
 
     Args:
       scores: the number of each option.
-      options: of the example.
-      gold: the right answer that tables show.
-      right: how right each option is.
+      key: what is right.
+
+    Raises:
+      UserError: if a number is not finite.
     """
-    best = int(np.argmax(scores))
+    best = answers.best_options([float(s) for s in scores])
     return Scored(
       scorer=self.name,
-      prediction=options[best],
-      gold=gold,
-      score=float(right[best]),
-      option_scores=json.dumps({o: round(float(s), 5) for o, s in zip(options, scores, strict=True)}),
+      prediction=key.options[best[0]],
+      gold=key.right[0],
+      score=answers.ranking_score(best, key.right_options),
+      option_scores=json.dumps({o: round(float(s), 5) for o, s in zip(key.options, scores, strict=True)}),
       matched_option=True,
+      tied_options=len(best) if len(best) > 1 else 0,
+      extracted_score=math.nan,
     )
 
 
 SCORERS = {
   scorer.name: scorer
   for scorer in (
-    Scorer('exact_match', 'exact match of the greedy output with a right answer, case and punctuation folded'),
+    Scorer('exact_match', 'exact match of the greedy output with a right answer, but for case, space and outer punctuation'),
+    Scorer('extracted', 'whether the answer that the greedy output commits to is right', judge=extracted),
     Scorer('lmentry', "LMentry's own rules on the greedy output", judge=lmentry),
     Scorer(
       'rank_likelihood', 'whether the option with the highest log-likelihood is right',

@@ -12,8 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from robust_t5x.results.schema import COLUMNS, Record
+from robust_t5x.results.schema import COLUMNS, Record, counts
 from robust_t5x.results.scorers import SCORERS
+from seqio_tasks.answers import AnswerKey
 from seqio_tasks.errors import UserError
 
 SUBDIRECTORY = 'inference_eval'
@@ -53,9 +54,10 @@ def read(directory: str) -> tuple[pd.DataFrame, Record]:
   label = os.path.basename(os.path.abspath(directory))
   tables = []
   for task, step in files.items():
-    lines = _lines(_file(where, task, step))
+    path = _file(where, task, step)
+    lines = _lines(path)
     dataset, _, group = task.removesuffix(RANK_SUFFIX).rpartition('_eval_')
-    rows = _ranked(lines) if task.endswith(RANK_SUFFIX) else _decoded(lines)
+    rows = _ranked(path, lines) if task.endswith(RANK_SUFFIX) else _decoded(lines)
     tables.append(pd.DataFrame(rows).assign(model=label, dataset=dataset, group=group))
   table = pd.concat(tables, ignore_index=True)
   record: Record = {
@@ -63,7 +65,7 @@ def read(directory: str) -> tuple[pd.DataFrame, Record]:
     'fingerprint': {'scorer': sorted(set(table['scorer'])), 'tasks': sorted(files)},
     'instructions': {},
     'rows': len(table),
-    'truncated_inputs': int((table['truncated_tokens'] > 0).sum()),
+    **counts(table),
     'launcher': 't5x',
     'step': max(files.values()),
     'gin_config': _read_if_there(os.path.join(directory, 'config.gin')),
@@ -94,24 +96,27 @@ def _decoded(lines: Iterator[Line]) -> list[Row]:
   rows = []
   for line in lines:
     features = line['input']
-    right = [features['targets_pretokenized'], *json.loads(features.get('alternatives', '[]'))]
-    scored = SCORERS['exact_match'].of_output(line['prediction'], right, json.loads(features.get('options', '[]')))
+    scored = SCORERS['exact_match'].of_output(line['prediction'], AnswerKey.of_features(features))
     rows.append({**_shared(features), **scored})
   return rows
 
 
-def _ranked(lines: Iterator[Line]) -> list[Row]:
+def _ranked(path: str, lines: Iterator[Line]) -> list[Row]:
   """One row for the options of each example under each phrasing."""
   groups: dict[tuple[str, str], list[Line]] = {}
   for line in lines:
     groups.setdefault((line['input']['example_id'], line['input']['instruction_id']), []).append(line)
   rows = []
   for members in groups.values():
-    options = [m['input']['targets_pretokenized'] for m in members]
-    scores = [float(m['score']) for m in members]
-    right = [bool(m['input']['is_correct']) for m in members]
-    gold = next((o for o, r in zip(options, right, strict=True) if r), '')
-    scored = SCORERS['rank_likelihood'].of_ranking(scores, options, gold, right)
+    options = tuple(m['input']['targets_pretokenized'] for m in members)
+    right = tuple(i for i, m in enumerate(members) if m['input']['is_correct'])
+    key = AnswerKey(tuple(options[i] for i in right) or ('',), options, right)
+    try:
+      scored = SCORERS['rank_likelihood'].of_ranking([float(m['score']) for m in members], key)
+    except UserError as e:
+      raise T5XResultsError(
+        f'{path}: example {members[0]["input"]["example_id"]!r} has scores that are wrong: {e}'
+      ) from e
     rows.append({**_shared(members[0]['input']), **scored})
   return rows
 
@@ -121,6 +126,7 @@ def _shared(features: Line) -> Row:
     'example_id': features['example_id'],
     'instruction_id': features['instruction_id'],
     'truncated_tokens': int(features.get('truncated_tokens', 0)),
+    'cut_answer_tokens': int(features.get('cut_answer_tokens', 0)),
   }
 
 

@@ -191,6 +191,21 @@ class Answer:
       return ()
     return tuple(self._fill(form, item, option, i) for i, option in enumerate(item.get('options') or ()))
 
+  def right(self, item: Item) -> tuple[int, ...]:
+    """Which of `space` are right: by the option's place, or by its text where the space does not depend on the item."""
+    space = self.space(item)
+    if self.label_space is not None:
+      others = {name: value for name, value in item.items() if name != 'answer_index'}
+      texts = [self.text(item), *(self.text({**others, 'answer': a}) for a in item.get('alternatives', ()))]
+      return tuple(i for i, text in enumerate(space) if text in texts)
+    if not space:
+      return ()
+    if self.index is not None:
+      return (self.index,)
+    answers = (str(item['answer']), *item.get('alternatives', ()))
+    own = item.get('answer_index')
+    return tuple(i for i, option in enumerate(_options(item)) if i == own or option in answers)
+
   def _fill(self, form: str, item: Item, option: str, index: int) -> str:
     if self.mapping:
       mapping = dict(self.mapping)

@@ -9,7 +9,8 @@ import json
 
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.layouts import Item
-from seqio_tasks.datasets.sources import DatasetError, Example
+from seqio_tasks.datasets.sources import DatasetError, Example, item_of
+from seqio_tasks.pipeline.flattening import flatten
 
 Examples = Sequence[Example] | Callable[[], Sequence[Example]]
 
@@ -49,11 +50,17 @@ class EvaluationTask:
     }
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode('utf-8')).hexdigest()
 
-  def example_without_options(self, split: str) -> str | None:
-    """The id of an example for which no answers are listed that could be ranked; None if there is none."""
-    if all(i.layout.default_answer.label_space is not None for i in self.instructions):
-      return None
-    return next((str(e['example_id']) for e in self._examples(split) if not e['options']), None)
+  def unrankable(self, split: str) -> str | None:
+    """What keeps the options of a split's examples from being ranked: an example and its fault; None if nothing does."""
+    answers = flatten(self.instructions, self.examples).answers
+    for example in self._examples(split):
+      item = item_of(example)
+      for answer in answers:
+        if not answer.space(item):
+          return f'example {example["example_id"]} lacks options'
+        if not answer.right(item):
+          return f'example {example["example_id"]} has no right answer among its options'
+    return None
 
   def _examples(self, split: str) -> Sequence[Example]:
     examples = self.splits.get(split, ())

@@ -56,8 +56,13 @@ def as_dataset(
       raise DatasetError(
         f'{where}: example {example["example_id"]!r} has no options to rank; evaluate the task without __rank'
       )
+    if ranked and '[]' in made['right_options']:
+      raise DatasetError(
+        f'{where}: none of the options of example {example["example_id"]!r} is right; mend it, or evaluate the task '
+        'without __rank'
+      )
     columns['example_id'].append(str(example['example_id']))
-    for name in ('golds', 'options', 'option_list', 'alternatives'):
+    for name in phrasings.OF_ANSWERS:
       columns[name].append(made[name])
     for name, text in made['texts'].items():
       columns[phrasings.FIELD_PREFIX + name].append(text)

@@ -52,7 +52,8 @@ class FlatPhrasings:
     Returns:
       "texts": name -> text for every name in the templates; "golds" and "options": for each form of the answer the
       right one, and all of them as a JSON list; "option_list": all of them, joined by `separator`; "alternatives": what
-      else is right, as a JSON list.
+      else is right, as a JSON list; "right_options": which options are right; "option_texts": what they say where
+      they are labels, both as JSON lists; "right_list": as `right_options`, joined by `separator`.
 
     Raises:
       LayoutError: if the item lacks what an instruction needs.
@@ -64,12 +65,16 @@ class FlatPhrasings:
     for name, layout in self._parts:
       texts[name] = layout.render(item, self.examples).input_text
     spaces = [answer.space(item) for answer in self.answers]
+    right = [answer.right(item) for answer in self.answers]
     return {
       'texts': texts,
       'golds': [answer.text(item) for answer in self.answers],
       'alternatives': [json.dumps(a, ensure_ascii=False) for a in self._alternatives(item)],
       'options': [json.dumps(space, ensure_ascii=False) for space in spaces],
       'option_list': [separator.join(space) for space in spaces],
+      'right_options': [json.dumps(places) for places in right],
+      'right_list': [separator.join(map(str, places)) for places in right],
+      'option_texts': [json.dumps(_texts(space, item), ensure_ascii=False) for space in spaces],
     }
 
   def _alternatives(self, item: Item) -> list[list[str]]:
@@ -79,6 +84,12 @@ class FlatPhrasings:
       for text in item.get('alternatives', ())
     ]
     return [[answer.text(t) for t in texts] for answer in self.answers]
+
+
+def _texts(space: Sequence[str], item: Item) -> list[str]:
+  """What the options of an answer say, where that is not what is to be answered."""
+  options = list(item.get('options') or ())
+  return options if len(options) == len(space) and options != list(space) else []
 
 
 def needed_fields(layout: Layout) -> frozenset[str]:

@@ -5,8 +5,9 @@ under seeds that are elements of the dataset, so that an iterator can be saved a
 TensorFlow and seqio are imported when a preprocessor runs, not with this module.
 
 The preprocessors take what `examples.as_dataset` makes, whose features are strings: example_id, one
-"fields/<name>" for each text that the templates name, and golds [A], options [A] (JSON), option_list [A]
-(the same options, separated) and alternatives [A] (JSON) for each form of the answer. They are
+"fields/<name>" for each text that the templates name, and for each form of the answer golds [A], options [A] (JSON),
+option_list [A] (the same options, separated), alternatives [A], right_options [A] and option_texts [A] (JSON), right_list [A]
+(right_options, separated). They are
 dataclasses with the attributes `sequence_length` and `output_features`, which seqio sets.
 
 Shape letters: A forms of the answer, C options, K phrasings, T input tokens, L target tokens,
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 
 FIELD_PREFIX = 'fields/'
+# Features that hold a value for each form of the answer.
+OF_ANSWERS = ('golds', 'options', 'option_list', 'alternatives', 'right_options', 'right_list', 'option_texts')
 OPTION_SEPARATOR = '\x1f'  # between the options in the feature "option_list"
 
 
@@ -149,7 +152,7 @@ class ExpandPhrasings:
 
     def tokenise(example):
       inputs, truncated = _encode(inputs_vocabulary, example['text'], max_inputs)
-      targets, _ = _encode(targets_vocabulary, example['gold'], max_targets)
+      targets, cut = _encode(targets_vocabulary, example['gold'], max_targets)
       return {
         'inputs': inputs,
         'targets': targets,
@@ -159,7 +162,10 @@ class ExpandPhrasings:
         'instruction_id': example['instruction_id'],
         'options': example['options'],
         'alternatives': example['alternatives'],
+        'right_options': example['right_options'],
+        'option_texts': example['option_texts'],
         'truncated_tokens': truncated,
+        'cut_answer_tokens': tf.maximum(cut - 1, 0),  # a text of L tokens may do without EOS
       }
 
     # All phrasings of an example at once: the cost of a call outweighs that of a short text.
@@ -180,20 +186,20 @@ class RankOptions:
 
     inputs_vocabulary, targets_vocabulary = _vocabularies(self.output_features)
     max_inputs = _length(self.sequence_length, 'inputs')
-    max_targets = _length(self.sequence_length, 'targets')
 
     def score(row, example):
       options = tf.strings.split(example['option_list'], OPTION_SEPARATOR)
       inputs, truncated = _encode(inputs_vocabulary, example['text'][None], max_inputs)
-      targets, _ = _encode(targets_vocabulary, options, max_targets)
+      targets, _ = _encode(targets_vocabulary, options, None)  # CutToLength refuses what is too long
       count = tf.shape(options)[0]
+      right = tf.strings.to_number(tf.strings.split(example['right_list'], OPTION_SEPARATOR), tf.int32)
       return {
         'inputs': tf.repeat(inputs.to_tensor(), count, axis=0),
         'targets': targets,
         'inputs_pretokenized': tf.repeat(example['text'], count),
         'targets_pretokenized': options,
         'idx': tf.stack([tf.repeat(tf.cast(row, tf.int32), count), tf.range(count)], axis=1),
-        'is_correct': tf.equal(options, example['gold']),
+        'is_correct': tf.reduce_any(tf.equal(tf.range(count)[:, None], right[None]), axis=1),
         'example_id': tf.repeat(example['example_id'], count),
         'instruction_id': tf.repeat(example['instruction_id'], count),
         'truncated_tokens': tf.repeat(truncated[0], count),
@@ -207,9 +213,16 @@ class RankOptions:
 class CutToLength:
   """Preprocessor that cuts inputs and targets to their lengths, so that EOS always stands.
 
-  It comes behind SeqIO's cache, which holds uncut tokens, and adds what it cuts off inputs to truncated_tokens.
+  It comes behind SeqIO's cache, which holds uncut tokens, and adds what it cuts off to truncated_tokens (of inputs) and
+  cut_answer_tokens (of targets).
+
+  Attributes:
+    whole_targets: whether targets must not be cut: options that begin alike would become one.
+    sequence_length: set by SeqIO.
+    output_features: set by SeqIO.
   """
 
+  whole_targets: bool = False
   sequence_length: Mapping[str, int] | None = None
   output_features: Mapping[str, Any] | None = None
 
@@ -227,10 +240,23 @@ class CutToLength:
         if length is None:
           continue
         over = tf.maximum(tf.size(example[name]) - length, 0)
+        if name == 'targets' and self.whole_targets:
+          refusal = tf.debugging.Assert(
+            over == 0,
+            [
+              'An option has more tokens than TASK_FEATURE_LENGTHS and cannot be scored whole; raise the length of targets.',
+              'Its example, tokens and length:', example['example_id'], tf.size(example[name]), length,
+            ],
+          )  # fmt: skip
+          with tf.control_dependencies([refusal]):
+            made[name] = tf.identity(example[name])
+          continue
         shortened = tf.concat([example[name][: length - 1], ends[name]], axis=0)
         made[name] = tf.cond(over > 0, lambda s=shortened: s, lambda n=name: example[n])
         if name == 'inputs':
           made['truncated_tokens'] = example['truncated_tokens'] + over
+        elif 'cut_answer_tokens' in example:
+          made['cut_answer_tokens'] = example['cut_answer_tokens'] + tf.maximum(over - 1, 0)
       return made
 
     return dataset.map(cut, num_parallel_calls=tf.data.AUTOTUNE)
@@ -244,15 +270,15 @@ def _render_all(flat: flattening.FlatPhrasings, dataset: tf.data.Dataset) -> tf.
   values_of = _field_reader(table, dataset)
   ids = [i.id for i in flat.instructions]
 
+  chosen = flat.answer_index
+
   def render(example):
     return {
       'text': table.render(values_of(example), tf.range(len(ids))),
       'example_id': tf.repeat(example['example_id'], len(ids)),
       'instruction_id': tf.constant(ids),
-      'gold': tf.gather(example['golds'], tf.constant(flat.answer_index)),
-      'options': tf.gather(example['options'], tf.constant(flat.answer_index)),
-      'alternatives': tf.gather(example['alternatives'], tf.constant(flat.answer_index)),
-      'option_list': tf.gather(example['option_list'], tf.constant(flat.answer_index)),
+      'gold': tf.gather(example['golds'], chosen),
+      **{name: tf.gather(example[name], chosen) for name in OF_ANSWERS},
     }
 
   return dataset.map(render, num_parallel_calls=tf.data.AUTOTUNE)

@@ -101,7 +101,9 @@ def register_examples_task(
   seqio.TaskRegistry.add(
     name,
     source=seqio.FunctionDataSource(dataset_fn, splits=tuple(examples_by_split), num_input_examples=counts or None),
-    preprocessors=[placeholder, preprocessor] if stacked else [preprocessor, placeholder, phrasings.CutToLength()],
+    preprocessors=[placeholder, preprocessor]
+    if stacked
+    else [preprocessor, placeholder, phrasings.CutToLength(ranked)],
     output_features=output_features,
     postprocess_fn=seqio_metrics.option_score_target if ranked else seqio_metrics.gold_or_prediction,
     metric_fns=list(metric_fns),

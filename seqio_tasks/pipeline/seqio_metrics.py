@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Sequence
-import json
 from typing import Any
 
 from seqio_tasks import answers
@@ -15,7 +14,7 @@ from seqio_tasks.datasets.sources import Example
 
 
 def exact_match(targets: Sequence[str], predictions: Sequence[str]) -> dict[str, float]:
-  """Share of predictions, in [0, 1], that are the target, or what else is right, by `answers.same_but_for_case`."""
+  """Share of predictions, in [0, 1], that are the target, or what else is right, by `answers.exact_match`."""
   return _mean('exact_match', _matches(targets, predictions), None)
 
 
@@ -41,10 +40,8 @@ METRICS = {
 
 def _matches(targets: Sequence[str], predictions: Sequence[str]) -> list[float]:
   """1.0 where a prediction is the target, or what else is right."""
-  return [
-    max(answers.same_but_for_case(prediction, right) for right in (target, *getattr(target, 'alternatives', ())))
-    for target, prediction in zip(targets, predictions, strict=True)
-  ]
+  keys = (getattr(target, 'key', None) or answers.AnswerKey((str(target),)) for target in targets)
+  return [answers.exact_match(prediction, key) for key, prediction in zip(keys, predictions, strict=True)]
 
 
 def _mean(name: str, values: Sequence[float], parts: Sequence[str] | None) -> dict[str, float]:
@@ -55,18 +52,23 @@ def _mean(name: str, values: Sequence[float], parts: Sequence[str] | None) -> di
 
 
 def rank_accuracy(targets: Sequence[tuple[int, int, bool]], scores: Sequence[float]) -> dict[str, float]:
-  """Share of examples, in [0, 1], whose best-scored option is right; of equal scores the first option counts.
+  """Mean of `answers.ranking_score`, in [0, 1]: the share of examples whose best-scored option is right.
 
   Args:
     targets: (number of the example, number of the option, whether it is right), as `phrasings.RankOptions` has them.
     scores: log-likelihood of each option.
+
+  Raises:
+    UserError: if a score is not finite.
   """
-  best: dict[int, tuple[float, int, bool]] = {}
+  rows: dict[int, list[tuple[int, bool, float]]] = {}
   for (example, option, correct), score in zip(targets, scores, strict=True):
-    candidate = (float(score), -option, correct)
-    if example not in best or candidate[:2] > best[example][:2]:
-      best[example] = candidate
-  return {'rank_accuracy': sum(correct for _, _, correct in best.values()) / max(len(best), 1)}
+    rows.setdefault(example, []).append((option, correct, float(score)))
+  values = []
+  for options in rows.values():
+    best = answers.best_options([score for _, _, score in options])
+    values.append(answers.ranking_score(best, [i for i, (_, correct, _) in enumerate(options) if correct]))
+  return _mean('rank_accuracy', values, None)
 
 
 def option_score_target(output: Any, example: Example, is_target: bool = False) -> Any:
@@ -77,13 +79,17 @@ def option_score_target(output: Any, example: Example, is_target: bool = False) 
   return number, option, bool(example['is_correct'])
 
 
+# The features that say what is right.
+_KEY = ('targets_pretokenized', 'alternatives', 'options', 'right_options', 'option_texts')
+
+
 def gold_or_prediction(output: str, example: Example, is_target: bool = False) -> str:
   """SeqIO's postprocessing: the untokenised gold answer as target, decoded text as prediction."""
   if not is_target:
     return output
   target = Target(_text(example['targets_pretokenized']))
   target.example_id = _text(example['example_id']) if 'example_id' in example else ''
-  target.alternatives = tuple(json.loads(_text(example['alternatives']))) if 'alternatives' in example else ()
+  target.key = answers.AnswerKey.of_features({k: _text(v) for k, v in example.items() if k in _KEY})
   return target
 
 
@@ -92,11 +98,11 @@ class Target(str):
 
   Attributes:
     example_id: of the example.
-    alternatives: what else is right.
+    key: what is right; None for the target itself.
   """
 
   example_id: str = ''
-  alternatives: tuple[str, ...] = ()
+  key: answers.AnswerKey | None = None
 
   @property
   def part(self) -> str:

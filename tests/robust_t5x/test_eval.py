@@ -8,7 +8,7 @@ from robust_t5x.runtime.errors import UsageError
 
 def test_a_scorer_that_is_none_is_named():
   with pytest.raises(
-    UsageError, match="unknown scorer 'exact'; use one of exact_match, lmentry, rank_likelihood, paper"
+    UsageError, match="unknown scorer 'exact'; use one of exact_match, extracted, lmentry, rank_likelihood, paper"
   ):
     evaluation.evaluate(None, 'nowhere', ['none'], {'inputs': 8, 'targets': 4}, scorer='exact')
 

@@ -12,8 +12,10 @@ from robust_t5x.results.scorers import SCORERS
 TASK = types.SimpleNamespace(dataset='d', group='unobserved')
 ROWS = [
   {'inputs': np.array([7, 1]), 'targets_pretokenized': 'cat', 'options': '["dog", "cat"]', 'alternatives': '["Felis"]',
+   'right_options': '[1]', 'option_texts': '[]', 'cut_answer_tokens': np.int32(0),
    'example_id': 'e1', 'instruction_id': 'i1', 'truncated_tokens': np.int32(3)},
   {'inputs': np.array([8, 9, 1]), 'targets_pretokenized': 'dog', 'options': '["dog", "cat"]', 'alternatives': '[]',
+   'right_options': '[0]', 'option_texts': '[]', 'cut_answer_tokens': np.int32(2),
    'example_id': 'e2', 'instruction_id': 'i1', 'truncated_tokens': np.int32(0)},
 ]  # fmt: skip
 
@@ -35,6 +37,7 @@ class Stand:
   ('name', 'predictions', 'scores', 'matched'),
   [
     ('exact_match', ['felis', 'The word "dog"'], [1, 0], [False, False]),
+    ('extracted', ['felis', 'The word "dog"'], [0, 1], [False, False]),
     ('lmentry', ['felis', 'The word "dog"'], [1, 1], [False, False]),
     ('rank_likelihood', ['cat', 'cat'], [1, 0], [True, True]),
     ('paper_logits', ['dog', 'dog'], [0, 1], [True, True]),
@@ -48,6 +51,7 @@ def test_every_scorer_fills_the_table(name, predictions, scores, matched):
   assert table['matched_option'].tolist() == matched
   assert table['gold'].tolist() == ['cat', 'dog']
   assert table['truncated_tokens'].tolist() == [3, 0]
+  assert table['cut_answer_tokens'].tolist() == ([0, 0] if SCORERS[name].rank else [0, 2])
   assert set(table['scorer']) == {name} and set(table['model']) == {'model'} and set(table['group']) == {'unobserved'}
   assert table['option_scores'].tolist() == [
     {'rank_likelihood': '{"dog": -2.0, "cat": -0.5}', 'paper_logits': '{"dog": 4.0, "cat": 1.0}'}.get(name, '')

@@ -33,7 +33,10 @@ def test_decoded_and_ranked_rows(tmp_path):
   )  # fmt: skip
   _write(
     tmp_path, 'mini_a_eval_unobserved__rank-000020.jsonl',
-    [_option('e1', 'yes', -2.0, True), _option('e1', 'no', -1.0, False), _option('e2', 'yes', -0.25, True)],
+    [
+      _option('e1', 'yes', -2.0, True), _option('e1', 'no', -1.0, False), _option('e2', 'yes', -0.25, True),
+      _option('e3', 'yes', -0.5, True), _option('e3', 'no', -0.5, False),
+    ],
   )  # fmt: skip
   (tmp_path / 'config.gin').write_text('A = 1')
   table, record = read(str(tmp_path))
@@ -43,13 +46,15 @@ def test_decoded_and_ranked_rows(tmp_path):
     ['mini_a', 'observed', 'e2', 'exact_match'],
     ['mini_a', 'unobserved', 'e1', 'rank_likelihood'],
     ['mini_a', 'unobserved', 'e2', 'rank_likelihood'],
+    ['mini_a', 'unobserved', 'e3', 'rank_likelihood'],
   ]
-  assert table['score'].tolist() == [1.0, 0.0, 0.0, 1.0]
-  assert table['prediction'].tolist() == ['Yeah!', 'maybe', 'no', 'yes']
-  assert table['gold'].tolist() == ['yes'] * 4
-  assert table['matched_option'].tolist() == [False, False, True, True]
+  assert table['score'].tolist() == [1.0, 0.0, 0.0, 1.0, 0.5]
+  assert table['prediction'].tolist() == ['Yeah!', 'maybe', 'no', 'yes', 'yes']
+  assert table['gold'].tolist() == ['yes'] * 5
+  assert table['matched_option'].tolist() == [False, False, True, True, True]
+  assert table['tied_options'].tolist() == [0, 0, 0, 0, 2] and record['ties'] == 1
   assert table['option_scores'].tolist()[2] == '{"yes": -2.0, "no": -1.0}'
-  assert (record['label'], record['step'], record['truncated_inputs']) == (tmp_path.name, 20, 2)
+  assert (record['label'], record['step'], record['truncated_inputs']) == (tmp_path.name, 20, 3)
   assert record['gin_config'] == 'A = 1'
 
 
@@ -59,4 +64,11 @@ def test_what_cannot_be_read_is_named(tmp_path):
     read(str(tmp_path))
   _write(tmp_path, 'mini_a_eval_observed-000010.jsonl', [_decoded('e1', 'yes'), {'input': {}}])
   with pytest.raises(ResultsError, match='line 2: not a row of an evaluation task'):
+    read(str(tmp_path))
+
+
+def test_a_score_that_is_not_finite_is_named(tmp_path):
+  rows = [_option('e1', 'yes', float('nan'), True), _option('e1', 'no', -1.0, False)]
+  _write(tmp_path, 'mini_a_eval_unobserved__rank-000020.jsonl', rows)
+  with pytest.raises(ResultsError, match="mini_a_eval_unobserved__rank-000020.jsonl: example 'e1' .*cannot be ranked"):
     read(str(tmp_path))

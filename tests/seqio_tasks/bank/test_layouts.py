@@ -76,20 +76,42 @@ def test_derived_fields():
 
 
 @pytest.mark.parametrize(
-  ('answer', 'text', 'space'),
+  ('answer', 'text', 'space', 'right'),
   [
-    (Answer(), 'two', ('one', 'two', 'three')),
-    (Answer(' {label}. ', 'lower'), ' b. ', (' a. ', ' b. ', ' c. ')),
-    (Answer('({label}).', label_form='{label}'), '(B).', ('A', 'B', 'C')),
-    (Answer(mapping=(('two', 'Yes'), ('*', 'No')), label_space=('Yes', 'No')), 'Yes', ('Yes', 'No')),
-    (Answer(mapping=(('one', 'Yes'), ('*', 'No')), label_space=('Yes', 'No')), 'No', ('Yes', 'No')),
-    (Answer('{label}', index=0), 'A', ('A', 'B', 'C')),
-    (Answer('Q: {question}'), 'Q: How many?', ()),
+    (Answer(), 'two', ('one', 'two', 'three'), (1,)),
+    (Answer(' {label}. ', 'lower'), ' b. ', (' a. ', ' b. ', ' c. '), (1,)),
+    (Answer('({label}).', label_form='{label}'), '(B).', ('A', 'B', 'C'), (1,)),
+    (Answer(mapping=(('two', 'Yes'), ('*', 'No')), label_space=('Yes', 'No')), 'Yes', ('Yes', 'No'), (0,)),
+    (Answer(mapping=(('one', 'Yes'), ('*', 'No')), label_space=('Yes', 'No')), 'No', ('Yes', 'No'), (1,)),
+    (Answer('{label}', index=0), 'A', ('A', 'B', 'C'), (0,)),
+    (Answer('Q: {question}'), 'Q: How many?', (), ()),
   ],
 )
-def test_forms_of_the_answer(answer, text, space):
+def test_forms_of_the_answer(answer, text, space, right):
   rendered = Layout('{question}', answer=answer).render(ITEM)
   assert (rendered.output_text, rendered.label_space) == (text, space)
+  assert answer.right(ITEM) == right
+
+
+@pytest.mark.parametrize('answer', [Answer(), Answer('{label}')])
+@pytest.mark.parametrize(
+  ('item', 'right'),
+  [
+    ({'options': ['a', 'b', 'c'], 'answer': 'a', 'alternatives': ['c']}, (0, 2)),
+    ({'options': ['same', 'other', 'same'], 'answer': 'same', 'answer_index': 2}, (0, 2)),
+    ({'options': ['9', '-9', 'C++', 'C'], 'answer': '-9', 'alternatives': ['C++']}, (1, 2)),
+    ({'options': ['a', 'A'], 'answer': 'A', 'answer_index': 1}, (1,)),
+  ],
+)
+def test_which_options_are_right(answer, item, right):
+  assert answer.right(item) == right
+
+
+def test_alternatives_are_right_in_a_label_space_of_its_own():
+  answer = Answer(mapping=(('a', 'x'), ('b', 'y'), ('c', 'z')), label_space=('z', 'y', 'x'))
+  item = {'options': ['a', 'b', 'c'], 'answer': 'a', 'answer_index': 0, 'alternatives': ['c']}
+  assert answer.right(item) == (0, 2)
+  assert Answer(label_space=('yes', 'no')).right({'answer': 'maybe'}) == ()
 
 
 def test_an_answer_that_is_no_option_is_an_error():

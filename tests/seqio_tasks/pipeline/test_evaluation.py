@@ -31,7 +31,9 @@ def test_the_hash_is_that_of_examples_and_phrasings():
     task.content_hash('train')
 
 
-def test_an_example_without_options_is_named():
-  assert _task('{a}').example_without_options('test') == '2'
-  assert _task('{a}').example_without_options('validation') is None
-  assert _task('{a}', answer=Answer(label_space=('y', 'n'))).example_without_options('test') is None
+def test_an_example_that_cannot_be_ranked_is_named():
+  assert _task('{a}').unrankable('test') == 'example 2 lacks options'
+  assert _task('{a}').unrankable('validation') is None
+  assert _task('{a}', answer=Answer(label_space=('y', 'n'))).unrankable('test') is None
+  wrong = _task('{a}', splits={'test': [EXAMPLES[0], EXAMPLES[1] | {'gold': 'z', 'example_id': 'e'}]})
+  assert wrong.unrankable('test') == 'example e has no right answer among its options'

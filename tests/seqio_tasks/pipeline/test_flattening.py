@@ -61,7 +61,10 @@ def test_few_shot_texts():
 def test_alternatives_come_in_the_form_of_the_answer():
   flat = flattening.flatten([_instruction('a', LAYOUTS[0]), _instruction('b', LAYOUTS[1])])
   item = {'question': 'q', 'options': ['a', 'b', 'c'], 'answer': 'a', 'alternatives': ['c']}
-  assert flat.features(item)['alternatives'] == ['["c"]', '["C"]']
+  features = flat.features(item)
+  assert features['alternatives'] == ['["c"]', '["C"]']
+  assert features['right_options'] == ['[0, 2]'] * 2 and features['right_list'] == ['0\x1f2'] * 2
+  assert features['option_texts'] == ['[]', '["a", "b", "c"]']
 
 
 def test_what_an_item_must_have():

@@ -47,6 +47,9 @@ def _examples(*sentences):
       'options': [['[]']] * len(sentences),
       'option_list': [['']] * len(sentences),
       'alternatives': [['[]']] * len(sentences),
+      'right_options': [['[]']] * len(sentences),
+      'right_list': [['']] * len(sentences),
+      'option_texts': [['[]']] * len(sentences),
       'fields/sentence': list(sentences),
     }
   )

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from seqio_tasks.answers import AnswerKey
 from seqio_tasks.pipeline import seqio_metrics
 
 
@@ -9,7 +10,7 @@ def test_metrics_of_parts_and_of_alternatives():
   targets = []
   for part, text, others in (('a', 'x', ()), ('a', 'y', ('z',)), ('b', 'x', ())):
     target = seqio_metrics.Target(text)
-    target.example_id, target.alternatives = f'{part}/1', others
+    target.example_id, target.key = f'{part}/1', AnswerKey((text, *others))
     targets.append(target)
   assert seqio_metrics.exact_match_by_part(targets, ['x', 'Z ', 'no']) == {
     'exact_match': 2 / 3, 'exact_match/a': 1.0, 'exact_match/b': 0.0
@@ -26,14 +27,15 @@ def test_targets_know_their_example():
     'targets_pretokenized': b'cat', 'example_id': np.bytes_(b'animals/3'), 'alternatives': b'["kitten"]'
   }  # fmt: skip
   target = seqio_metrics.gold_or_prediction('ignored', example, is_target=True)
-  assert (target, target.part, target.alternatives) == ('cat', 'animals', ('kitten',))
+  assert (target, target.part, target.key) == ('cat', 'animals', AnswerKey(('cat', 'kitten')))
   assert seqio_metrics.gold_or_prediction('Cat', example) == 'Cat'
-  assert seqio_metrics.exact_match([target, target], ['KITTEN ', 'cat.']) == {'exact_match': 0.5}
+  assert seqio_metrics.exact_match([target, target, target], ['KITTEN ', 'cat.', 'a cat']) == {'exact_match': 2 / 3}
+  assert seqio_metrics.exact_match(['-7', '7'], ['7', '7']) == {'exact_match': 0.5}
 
 
-def test_the_first_of_equal_options_counts():
+def test_a_tie_counts_as_the_share_that_is_right():
   targets = [(0, 0, True), (0, 1, False), (1, 0, False), (1, 1, True)]
-  assert seqio_metrics.rank_accuracy(targets, [0.5, 0.5, 0.1, 0.2]) == {'rank_accuracy': 1.0}
-  assert seqio_metrics.rank_accuracy(targets, [0.5, 0.6, 0.2, 0.2]) == {'rank_accuracy': 0.0}
+  assert seqio_metrics.rank_accuracy(targets, [0.5, 0.5, 0.1, 0.2]) == {'rank_accuracy': 0.75}
+  assert seqio_metrics.rank_accuracy(targets, [0.5, 0.6, 0.2, 0.2]) == {'rank_accuracy': 0.25}
   example = {'idx': np.array([4, 1]), 'is_correct': np.bool_(True)}
   assert seqio_metrics.option_score_target('', example, is_target=True) == (4, 1, True)

@@ -1,5 +1,6 @@
 """Tests of the tasks that datasets are evaluated by."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -52,6 +53,40 @@ def test_rank_classification(vocabulary, banks, quiz, read):
   assert metric(targets, [float(t[2]) for t in targets]) == {'rank_accuracy': 1.0}
   always_first = metric(targets, [-float(t[1]) for t in targets])
   assert always_first == {'rank_accuracy': np.mean([e['gold'] == 'cat' for e in examples])}
+
+
+def test_each_of_several_right_options_is_right(vocabulary, banks, quiz, read):
+  example = dict(quiz[0].splits['test']()[0])
+  example |= {'gold': example['options'][2], 'alternatives': [example['options'][1]]}
+  example.pop('gold_index', None)
+  several = dataclasses.replace(quiz[0], splits={'test': lambda: [example]}, sizes={})
+  suites.register(vocabulary, [several], banks)
+  rows = read('quiz_eval_unobserved__rank')
+  assert rows and all(row['is_correct'] == (row['idx'][1] > 0) for row in rows)
+
+
+def test_options_that_would_be_cut_are_refused(vocabulary, banks, quiz):
+  suites.register(vocabulary, quiz, banks)
+  task = seqio.get_mixture_or_task('quiz__unseen_k0__rank')
+
+  def read(targets):
+    return list(task.get_dataset({'inputs': 64, 'targets': targets}, 'test', shuffle=False).as_numpy_iterator())
+
+  longest = max(len(row['targets']) for row in read(64))
+  assert len(read(longest)) == len(read(64))
+  with pytest.raises(Exception, match='An option has more tokens than TASK_FEATURE_LENGTHS'):
+    read(longest - 1)
+
+
+def test_right_answers_that_an_output_cannot_hold_are_counted(vocabulary, banks, tmp_path):
+  path = tmp_path / 'open.csv'
+  path.write_text('question,answer\nq,the cat sat on the mat\nr,a\n')
+  suites.register(vocabulary, datasets.table(path, 'open', ['quiz']), banks, collections=['unseen'])
+  tokens = len(vocabulary.encode('the cat sat on the mat'))
+  task = seqio.get_mixture_or_task('open__unseen_k0')
+  for limit in (tokens + 1, tokens, tokens - 1, 3):
+    rows = task.get_dataset({'inputs': 64, 'targets': limit}, 'test', shuffle=False).as_numpy_iterator()
+    assert [int(row['cut_answer_tokens']) for row in rows] == [max(tokens - limit, 0), 0]
 
 
 def test_free_answers_cannot_be_ranked(vocabulary, banks, tmp_path, read):

@@ -1,0 +1,123 @@
+"""Which answer a talkative text commits to."""
+
+import math
+
+import pytest
+
+from seqio_tasks.answers import AnswerKey
+from seqio_tasks.extraction import extract_option, extract_text, score
+
+LETTERS, CITIES = ('A', 'B', 'C', 'D'), ('London', 'Paris', 'Rome', 'New York')
+
+
+@pytest.mark.parametrize(
+  ('text', 'option'),
+  [
+    # The whole text.
+    ('B', 1), ('(B)', 1), ('b', 1), ('**B**', 1), ('A', 0), ('Paris', 1), ('paris.', 1),
+    # What it says.
+    ('The answer is B.', 1), ('The correct option is (B) Paris.', 1), ('Answer: D', 3), ('Answer: Paris', 1),
+    ('I would choose B', 1), ('I choose a', 0), ('Answer: (c)', 2), ('The answer is: **B**', 1), ('\\boxed{C}', 2),
+    ('Thinking of A and B ...\n#### C', 2), ('Sure! The right choice is option C because Rome is the capital.', 2),
+    ('The answer is A. Final answer: B. But A is nice', 1), ('The best answer would be New York, not London.', 3),
+    ('<think>A? no, C</think> B', 1), ('The answer is A. Wait, the answer is B.', None), ('The answer is E', None),
+    # What it begins with.
+    ('B. Paris', 1), ('B) Paris is the capital, unlike London', 1), ('D - New York', 3), ('Paris. London is in England.', 1),
+    ('Option B', 1),
+    # What it mentions.
+    ('I think it is Paris.', 1), ('It is not London, it is Paris.', 1), ('A city in France is Paris', 1),
+    ('New York is it', 3), ('Of all of them **Paris**, not as London or Rome', 1),
+    # Several, or none.
+    ('A or B', None), ('It is either B or C.', None), ('A. London\nB. Paris\nC. Rome', None), ('London, Paris and Rome', None),
+    ('It could be Paris, or Rome.', None), ('', None), ('York', None), ('The answer is not A.', None), ('not London', None),
+    ('Parisian', None), ('<think>It is B', None),
+    # Refusals.
+    ("I'm sorry, I cannot answer that about Paris.", None), ('I cannot say whether it is A or B', None),
+    ('As an AI I have no opinion on Paris', None), ("I don't know, but the answer is probably B", None),
+    ("I'm sorry, but the answer is B", 1), ('None of the options is Paris', None),
+  ],
+)  # fmt: skip
+def test_labelled_options(text, option):
+  assert extract_option(text, LETTERS, CITIES) == option
+
+
+@pytest.mark.parametrize(
+  ('text', 'option'),
+  [
+    ('Yes, because no one left.', 0), ('No.', 1), ('No, it is not; yes would be wrong', 1), ('Not sure, yes or no', None),
+    ('The answer is no.', 1), ('I know nothing', None),
+  ],
+)  # fmt: skip
+def test_yes_and_no(text, option):
+  assert extract_option(text, ('yes', 'no')) == option
+
+
+@pytest.mark.parametrize(
+  ('options', 'text', 'option'),
+  [
+    (('C', 'C++', 'C#'), 'C++', 1),
+    (('C', 'C++', 'C#'), 'It is C#.', 2),
+    (('C', 'C++', 'C#'), 'It is C.', 0),
+    (('C', 'Java'), 'It is C++', None),
+    (('9', '-9', '19', '1.9'), 'The result is -9.', 1),
+    (('9', '-9', '19', '1.9'), 'The answer is \u22129', 1),
+    (('9', '-9', '19', '1.9'), 'It equals 9', 0),
+    (('9', '-9', '19', '1.9'), 'x = 1.9', 3),
+    (('9', '19'), 'It is -9', None),
+    (('9', '19'), 'It is 1.9', None),
+    (('entailment', 'not entailment'), 'This is not entailment', 1),
+    (('entailment', 'contradiction'), 'There is no contradiction', None),
+    (('New', 'New York'), 'It is New York', 1),
+    (('same', 'same'), 'same', None),
+  ],
+)
+def test_options_that_hold_each_other(options, text, option):
+  assert extract_option(text, options) == option
+
+
+def test_labels_go_before_what_options_say():
+  # "2" is the label of the second option and the text of the first.
+  assert extract_option('2', ('1', '2'), ('2', '3')) == 1
+  assert extract_option('3', ('1', '2'), ('2', '3')) == 1
+  # Texts that do not belong to the labels one by one are not used.
+  assert extract_option('x', ('1', '2'), ('x', 'y', 'z')) is None
+
+
+@pytest.mark.parametrize(
+  ('text', 'like', 'answer'),
+  [
+    ('7', '3', '7'), ('Three plus four is 7.', '3', '7'), ('3 + 4 = 7', '3', '7'), ('The answer is 3 + 4 = 7', '3', '7'),
+    ('So we get 12, then 15, and the answer is 27.', '3', '27'), ('7 or 8', '3', None), ('7, that is 7', '3', '7'),
+    ('The total is $1,234.50', '3', '1,234.50'), ('The result is \u22127', '3', '-7'), ('1/2', '3', '1/2'), ('It is 50%', '3', '50%'),
+    ('The answer is 7. No, the answer is 8.', '3', None), ('none', '3', None), ('Final answer: 9', '3', '9'),
+    ('apple', 'pear', 'apple'), ('The answer is Paris.', 'x', 'Paris'), ('First word: apple', 'x', 'apple'),
+    ('The word is apple', 'x', 'apple'), ('Sure! "apple"', 'x', 'apple'), ('It was **apple** then', 'x', 'apple'),
+    ('The first letter of the word "apple" is "a".', 'x', 'a'), ('I cannot tell.', 'x', None),
+  ],
+)  # fmt: skip
+def test_open_questions(text, like, answer):
+  assert extract_text(text, like) == answer
+
+
+@pytest.mark.parametrize(
+  ('text', 'key', 'expected'),
+  [
+    ('The answer is (B).', AnswerKey(('B',), LETTERS, (1,), CITIES), 1),
+    ('It must be Rome', AnswerKey(('B', 'C'), LETTERS, (1, 2), CITIES), 1),
+    ('It must be Rome', AnswerKey(('B',), LETTERS, (1,), CITIES), 0),
+    ('hard to say', AnswerKey(('B',), LETTERS, (1,), CITIES), 0),
+    ('The total is 1,234.50', AnswerKey(('1234.5',)), 1),
+    ('It makes 10', AnswerKey(('1',)), 0),
+    ('It makes 10.0', AnswerKey(('+10',)), 1),
+    ('1.2', AnswerKey(('1/2',)), 0),
+    ('-7', AnswerKey(('7',)), 0),
+    ('It is Paris.', AnswerKey(('the city of Paris', 'Paris')), 1),
+  ],
+)
+def test_scores(text, key, expected):
+  assert score(text, key) == expected
+
+
+def test_what_is_right_by_a_rule_is_not_extracted():
+  assert score('cat', AnswerKey(('starts_with_letter: c',))) is None
+  assert not math.isnan(score('cat', AnswerKey(('cat: x',))))
