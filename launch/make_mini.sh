@@ -30,7 +30,7 @@ import hashlib, json, pathlib, sys
 
 out = pathlib.Path(sys.argv[1])
 runs = {name: json.loads((out / name / 'run.json').read_text()) for name in ('pretrain', 'tune', 'tune2', 'tune3', 'tune4', 'adapter')}
-files = [*pathlib.Path('robust_t5x/mini').glob('*.*'), *pathlib.Path('seqio_tasks/banks').glob('*.yaml'),
+files = [*pathlib.Path('robust_t5x/mini').glob('*.*'), *pathlib.Path('seqio_tasks/banks').glob('mini_*.yaml'),
          *pathlib.Path('seqio_tasks/data').glob('*.*')]
 print(json.dumps({
   'corpus': json.loads((out / 'corpus/manifest.json').read_text()),

@@ -27,12 +27,13 @@ def validate(paths: Sequence[str], vocabulary: Any = None) -> str:
   """Checks bank files and directories of them, as one bank.
 
   Returns:
-    a line for each role and task with the number of phrasings.
+    a line for each collection and role with the number of phrasings, and how near the measured phrasings come to those
+    that are trained on or chosen on.
 
   Raises:
     BankError: with every fault.
   """
-  from seqio_tasks.bank import reading
+  from seqio_tasks.bank import likeness, reading
 
   files = [f for path in paths for f in (sorted(glob.glob(f'{path}/*.yaml')) if os.path.isdir(path) else [path])]
   read = reading.validate(files, vocabulary=vocabulary)
@@ -42,6 +43,10 @@ def validate(paths: Sequence[str], vocabulary: Any = None) -> str:
   few = sum(i.layout.few_shot is not None for i in read)
   if few:
     lines.append(f'  {few:6}  with a few-shot form of their own')
+  near = likeness.to_trained(read)
+  if near:
+    lines.append(likeness.HEADING)
+    lines += [likeness.describe(collection, against, d) for (collection, against), d in near.items()]
   return '\n'.join(lines)
 
 
@@ -64,8 +69,8 @@ def render(bank_paths: Sequence[str], requests: str, out: str) -> tuple[int, int
     TableError: if the requests cannot be read.
   """
   from robust_t5x.runtime import files as files_lib
+  from seqio_tasks import tables
   from seqio_tasks.bank import layouts, reading
-  from seqio_tasks.datasets import tables
 
   known: dict[tuple[str, str], Any] = {}
   for instruction in reading.read_banks(bank_paths):

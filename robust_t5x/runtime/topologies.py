@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from robust_t5x.runtime import quiet
-from seqio_tasks.errors import UserError
+from seqio_tasks.errors import UserError, shorten
 
 _GIB = 1 << 30
 
@@ -99,7 +99,7 @@ def devices(name: str) -> Sequence[Any]:
       raise TopologyError(f'TOPOLOGY: {name} needs {count} GPUs, this machine has {len(found)}')
     return found[:count]
   if name not in TPUS:
-    raise TopologyError(f'TOPOLOGY: unknown topology {name!r}; use one of {", ".join(NAMES)}')
+    raise TopologyError(f'TOPOLOGY: unknown topology {shorten(name)!r}; use one of {", ".join(NAMES)}')
   topology = TPUS[name]
   # Otherwise libtpu asks the metadata server of a Cloud TPU what it is attached to.
   os.environ['TPU_SKIP_MDS_QUERY'] = '1'

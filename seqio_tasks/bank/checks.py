@@ -9,6 +9,7 @@ import collections
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from seqio_tasks.bank.likeness import words
 from seqio_tasks.bank.templates import normalise, parse_template, render
 
 if TYPE_CHECKING:
@@ -49,9 +50,14 @@ def field_faults(instruction: Instruction, fields: tuple[str, ...]) -> Iterator[
 
 
 def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
-  """Ids and phrasings that stand twice, and evaluation phrasings that are trained on."""
+  """Ids and phrasings that stand twice, and evaluation phrasings that are trained on.
+
+  Phrasings are the same if their words and fields are, whatever their tasks. An evaluation phrasing is trained on also
+  where one of its task in a training role has the same words and fields of other names, or in another order.
+  """
   ids: dict[str, str] = {}
   texts: dict[str, tuple[str, Instruction]] = {}
+  of_task: dict[tuple[str, tuple[str, ...]], list[tuple[str, Instruction]]] = collections.defaultdict(list)
   for path, instruction in read:
     if instruction.id in ids:
       yield (
@@ -60,23 +66,28 @@ def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
       )
       continue
     ids[instruction.id] = path
-    text = normalise(instruction.template)
-    if text not in texts:
-      texts[text] = (path, instruction)
+    other_path, other = texts.setdefault(normalise(instruction.template), (path, instruction))
+    differs = 'case, punctuation and space'
+    alike = of_task[instruction.task, words(instruction.template)]
+    if other is instruction:
+      both = [o for o in alike if _trained_and_evaluated(instruction, o[1])]
+      if both:
+        other_path, other = both[0]
+        differs = 'case, punctuation, space and which field stands where'
+    alike.append((path, instruction))
+    trained = {instruction.role, other.role} & set(TRAINING_ROLES)
+    if other is instruction or (instruction.verbatim and other.verbatim and not trained):
       continue
-    other_path, other = texts[text]
-    roles = {instruction.role, other.role}
-    if instruction.verbatim and other.verbatim and not roles & set(TRAINING_ROLES):
-      continue
-    if 'evaluation' in roles and roles & set(TRAINING_ROLES):
+    reason = f'the same phrasing as {other.id}'
+    if _trained_and_evaluated(instruction, other):
       reason = f'an evaluation phrasing also stands in the training role of {other.id}'
       if instruction.role in TRAINING_ROLES:
         reason = f'this {instruction.role} phrasing is also the evaluation phrasing {other.id}'
-    else:
-      reason = f'the same phrasing as {other.id}'
-    yield (
-      f'{path}: {instruction.id}: {reason} (in {other_path}), but for case, punctuation and space; remove one of them'
-    )
+    yield f'{path}: {instruction.id}: {reason} (in {other_path}), but for {differs}; remove one of them'
+
+
+def _trained_and_evaluated(a: Instruction, b: Instruction) -> bool:
+  return (a.role == 'evaluation' and b.role in TRAINING_ROLES) or (b.role == 'evaluation' and a.role in TRAINING_ROLES)
 
 
 def token_clashes(read: Sequence[tuple[str, Instruction]], vocabulary: Tokenizer) -> Iterator[str]:

@@ -23,7 +23,6 @@ from __future__ import annotations
 import collections
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 import functools
-import itertools
 import os
 import pathlib
 
@@ -32,8 +31,6 @@ import yaml
 from seqio_tasks.bank import checks, schema
 from seqio_tasks.bank.checks import Tokenizer
 from seqio_tasks.bank.instruction import NAME, ROLES, BankError, Instruction, make_instruction
-from seqio_tasks.bank.templates import similarity
-from seqio_tasks.errors import UserError
 
 _FILE_KEYS = ('family', 'collection', 'role', 'instructions', 'verbatim', 'blocks', 'derived')
 _REQUIRED_KEYS = ('family', 'collection', 'role', 'instructions')
@@ -214,30 +211,6 @@ def check_fields(bank: Iterable[Instruction], fields: Mapping[str, Iterable[str]
   ]
   if problems:
     raise BankError(problems)
-
-
-def near_duplicates(bank: Iterable[Instruction], threshold: float) -> list[tuple[str, str, float]]:
-  """Pairs of phrasings of one task that are at least `threshold` alike, most alike first.
-
-  Args:
-    bank: the instructions.
-    threshold: a `similarity` in (0, 1].
-
-  Returns:
-    (id, id, similarity) of each pair.
-  """
-  if not 0 < threshold <= 1:
-    raise UserError(f'threshold is {threshold}; give a similarity above 0 and at most 1')
-  by_task = collections.defaultdict(list)
-  for instruction in bank:
-    by_task[instruction.task].append(instruction)
-  pairs = []
-  for instructions in by_task.values():
-    for a, b in itertools.combinations(instructions, 2):
-      value = similarity(a.template, b.template)
-      if value >= threshold:
-        pairs.append((a.id, b.id, value))
-  return sorted(pairs, key=lambda pair: -pair[2])
 
 
 def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:

@@ -1,4 +1,4 @@
-"""Templates: texts with named fields in braces, how they are filled in and how they compare.
+"""Templates: texts with named fields in braces, how they are filled in and how they are folded.
 
 The renderer knows field names and nothing else, so that neither a template nor the data can reach
 an attribute, an index or a format specification. Imports nothing beyond the standard library.
@@ -7,7 +7,6 @@ an attribute, an index or a format specification. Imports nothing beyond the sta
 from __future__ import annotations
 
 from collections.abc import Mapping
-import difflib
 import re
 import unicodedata
 
@@ -73,17 +72,3 @@ def normalise(template: str) -> str:
     if name:
       tokens.append('{' + name + '}')
   return ' '.join(tokens)
-
-
-def similarity(template_a: str, template_b: str) -> float:
-  """How alike two phrasings are, in [0, 1]; 1 for the same words in whatever order.
-
-  The larger of the Jaccard index of the two sets of normalised words and difflib's ratio of the
-  two sequences of them. Fields count as words.
-  """
-  words_a, words_b = normalise(template_a).split(), normalise(template_b).split()
-  if not words_a or not words_b:
-    return float(words_a == words_b)
-  set_a, set_b = set(words_a), set(words_b)
-  jaccard = len(set_a & set_b) / len(set_a | set_b)
-  return max(jaccard, difflib.SequenceMatcher(None, words_a, words_b, autojunk=False).ratio())

@@ -7,7 +7,7 @@ import functools
 import os
 import pathlib
 
-from seqio_tasks.datasets import tables
+from seqio_tasks import tables
 from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report
 
 _MMLU_COLUMNS = ('question', 'A', 'B', 'C', 'D', 'answer')

@@ -8,7 +8,7 @@ import os
 import pathlib
 from typing import Any
 
-from seqio_tasks.datasets import tables
+from seqio_tasks import tables
 from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report, split_parts
 
 

@@ -12,9 +12,9 @@ import os
 import pathlib
 from typing import TYPE_CHECKING, Any, Literal
 
+from seqio_tasks import tables
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.layouts import Item
-from seqio_tasks.datasets import tables
 from seqio_tasks.errors import UserError
 
 if TYPE_CHECKING:
@@ -126,11 +126,9 @@ def item_of(example: Example) -> Item:
 def read_json(path: str) -> Any:
   """The content of a JSON file; DatasetError if it cannot be read."""
   try:
-    return json.loads(tables.read_text(path))
+    return tables.read_json(path, 'fetch the file anew')
   except tables.TableError as e:
     raise DatasetError(str(e)) from e
-  except ValueError as e:
-    raise DatasetError(f'{path}: is not JSON ({e}); fetch the file anew') from e
 
 
 def instance_files(directory: str | os.PathLike[str], tasks: Sequence[str] | None) -> dict[str, str]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 import pathlib
 import re
 
+from seqio_tasks import tables
 from seqio_tasks.bank import schema
 from seqio_tasks.bank.instruction import ROLES, Instruction, make_instruction
-from seqio_tasks.datasets import tables
 from seqio_tasks.importers import Part, SourceError
 
 _COLUMNS = ('template', 'task', 'role', 'options', 'answer', 'id')

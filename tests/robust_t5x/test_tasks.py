@@ -140,6 +140,16 @@ def test_validate(bank, tmp_path, tiny_vocabulary_path, capsys):
   assert 'faults:' in err
 
 
+def test_validate_tells_how_near_phrasings_come_to_trained_ones(tmp_path, capsys):
+  text = 'family: f\ncollection: {0}\nrole: {0}\ninstructions:\n  quiz: {{a: "{1}"}}\n'
+  for role, template in (('evaluation', 'Now answer {question}'), ('alignment', '{text}: reply now')):
+    (tmp_path / f'{role}.yaml').write_text(text.format(role, template))
+  assert run('tasks', 'validate', tmp_path / 'evaluation.yaml') == 0
+  assert 'likeness' not in capsys.readouterr().out  # nothing is trained on
+  assert run('tasks', 'validate', tmp_path) == 0
+  assert 'evaluation to alignment: median 0.50, 90% 0.50, most 0.50; of 1 phrasings 1 at 0.5' in capsys.readouterr().out
+
+
 def test_render(bank, tmp_path, capsys):
   requests, out = tmp_path / 'requests.jsonl', tmp_path / 'out.jsonl'
   good = {'dataset': 'quiz', 'instruction_id': 'Own/1', 'shots': 0, 'item': ITEM, 'item_index': 4}

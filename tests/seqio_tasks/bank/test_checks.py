@@ -68,3 +68,22 @@ def test_each_field_stands_once_but_for_those_with_a_question_mark(template, fau
   made = instruction.make_instruction('c', 't', 'k', 'evaluation', template)
   found = list(checks.field_faults(made, ('x', 'y?')))
   assert not found if fault is None else len(found) == 1 and fault in found[0]
+
+
+def test_an_evaluation_phrasing_is_trained_on_under_other_names_of_fields(problems, write, good):
+  """Only where one is trained on: the order of fields makes two evaluation phrasings."""
+  training = """
+family: other
+collection: other_alignment
+role: ROLE
+instructions:
+  first_word:
+    p01: 'Which word opens this: {text}'
+"""
+  with_other_fields = {'first_word': ('sentence?', 'text?'), 'word_after': ('sentence', 'word')}
+  for role in checks.TRAINING_ROLES:
+    for files in ((good, training.replace('ROLE', role)), (training.replace('ROLE', role), good)):
+      found = problems(*files, fields=with_other_fields)
+      assert len(found) == 1 and 'which field stands where' in found[0], found
+  files = [write('good.yaml', good), write('other.yaml', training.replace('ROLE', 'evaluation'))]
+  assert len(reading.validate(files, with_other_fields)) == 4

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from seqio_tasks.bank import instruction, reading, templates
+from seqio_tasks.bank import instruction, reading
 
 FIELDS = {'first_word': ('sentence',), 'word_after': ('sentence', 'word')}
 
@@ -109,26 +109,6 @@ def test_malformed_files(problems, good, text, message):
 def test_a_missing_file_is_named(tmp_path):
   with pytest.raises(instruction.BankError, match='absent.yaml: cannot be read'):
     reading.validate([tmp_path / 'absent.yaml'])
-
-
-def test_near_duplicates_by_hand():
-  def make(key, template, task='more_letters'):
-    return instruction.make_instruction('c', task, key, 'alignment', template)
-
-  a = make('a', 'Which is longer, {word1} or {word2}?')
-  b = make('b', 'Which is longer, {word2} or {word1}?')  # the same words: 1
-  c = make('c', 'Which one is longer, {word1} or {word2}?')  # 6 of 7 words; ratio 12 / 13
-  d = make('d', 'Count letters. {word1} {word2}')
-  e = make('e', 'Which is longer, {word1} or {word2}?', task='other')
-  assert templates.similarity(a.template, b.template) == 1.0
-  assert templates.similarity(a.template, c.template) == pytest.approx(12 / 13)
-  pairs = reading.near_duplicates([a, b, c, d, e], 0.92)
-  assert [pair[:2] for pair in pairs] == [
-    ('c/more_letters/a', 'c/more_letters/b'),
-    ('c/more_letters/a', 'c/more_letters/c'),
-  ]
-  with pytest.raises(ValueError, match='threshold'):
-    reading.near_duplicates([a], 1.5)
 
 
 def test_a_bank_refuses_repeated_ids_and_unknown_roles():

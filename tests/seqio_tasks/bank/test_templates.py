@@ -1,4 +1,4 @@
-"""Tests of templates: filling in, folding, likeness."""
+"""Tests of templates: filling in and folding."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,9 +32,3 @@ def test_normalise_folds_case_punctuation_and_space():
 def test_templates_are_pairs_of_text_and_field():
   assert templates.parse_template('a {x}b') == [('a ', 'x'), ('b', '')]
   assert templates.parse_template('') == [('', '')]
-
-
-def test_likeness_is_that_of_words():
-  assert templates.similarity('Longer, {a} or {b}?', '{b} or {a}: longer') == 1.0
-  assert templates.similarity('one two', 'three four') == 0.0
-  assert templates.similarity('', '') == 1.0

@@ -1,15 +1,22 @@
 """Tests of the phrasings that come with the package: how many, for what, and how different."""
 
 import collections
+import csv
+import re
 
 import pytest
 
 from seqio_tasks import datasets
-from seqio_tasks.bank import checks, reading
+from seqio_tasks.bank import checks, likeness, reading
+from seqio_tasks.bank.instruction import make_instruction
+from seqio_tasks.datasets import lmentry_phrasings
 from seqio_tasks.pipeline import flattening
 
-# No two phrasings of a task may be more alike than this; see `templates.similarity`.
+# No two phrasings of a task may be more alike than this; see `bank.likeness`.
 FLOOR = 0.75
+# Nor may one that is trained on be as like as this to one that is evaluated, or published for evaluation. How near they
+# come below it is what `robust-t5x tasks validate` prints.
+TRAINED = 0.65
 BBL = (
   'bbq_lite_json', 'code_line_description', 'conceptual_combinations', 'hindu_knowledge', 'known_unknowns',
   'language_identification', 'linguistics_puzzles', 'logic_grid_puzzle', 'logical_deduction', 'misconceptions_russian',
@@ -53,7 +60,7 @@ def test_with_and_without_the_subject(bank):
 
 
 def test_no_phrasing_is_a_trivial_edit_of_another(bank):
-  assert reading.near_duplicates(bank, FLOOR) == []
+  assert likeness.near_duplicates(bank, FLOOR) == []
 
 
 def test_phrasings_vary(bank):
@@ -79,9 +86,62 @@ def test_labels_are_asked_for_only_where_options_have_them(bank):
       assert listed.labelled, instruction.id
 
 
-def test_no_word_of_a_training_phrasing_is_evaluated(bank):
-  everything = reading.read_banks(['package', *map(str, reading.package_files('mini'))])
+def _of_roles(bank, *roles):
+  return [i for i in bank if i.role in roles]
+
+
+def _shared_task(instruction):
+  """One name for a task that the mini suite and LMentry share."""
+  return instruction.task.removeprefix('lmentry_')
+
+
+@pytest.fixture(scope='module')
+def everything():
+  return reading.read_banks(['package', *map(str, reading.package_files('mini'))])
+
+
+def test_no_evaluation_phrasing_is_trained_on(everything):
+  """Whatever their case, punctuation, names of fields and order of words, and in the suite's tasks LMentry's too."""
   assert list(checks.clashes([('all', i) for i in everything])) == []
+  trained = _of_roles(everything, *checks.TRAINING_ROLES)
+  found = likeness.nearest(_of_roles(everything, 'evaluation'), trained, _shared_task)
+  assert len(found) == 826 + 260
+  assert [n for n in found if n.likeness == 1.0] == []
+
+
+def test_no_two_roles_share_a_phrasing_of_a_task(everything):
+  for role in {i.role for i in everything}:
+    others = [i for i in everything if i.role != role]
+    found = likeness.nearest(_of_roles(everything, role), others)
+    assert [n for n in found if n.likeness == 1.0] == [], role
+
+
+def test_what_is_trained_on_stays_away_from_what_is_evaluated(bank):
+  found = likeness.nearest(_of_roles(bank, 'alignment'), _of_roles(bank, 'evaluation'))
+  assert [n for n in found if n.likeness >= TRAINED] == []
+
+
+def test_what_is_trained_on_stays_away_from_what_is_published(bank, shared_data):
+  """LMentry's and BIG-Bench Hard's published phrasings, of every judgement, as far as they are at hand."""
+  published = []
+  for path in sorted((shared_data / 'lmentry/instances').glob('*.json')):
+    phrasings = lmentry_phrasings.read_phrasings(shared_data / 'lmentry', path.stem)
+    published += [(f'lmentry_{path.stem}', p.index, p.instruction.template) for p in phrasings]
+  for path in sorted((shared_data / 'bbh/paraphrases').glob('*.csv')):
+    with path.open(encoding='utf-8-sig', newline='') as f:
+      published += [(f'bbh_{path.stem}', row['prompt idx'], row['prompt template']) for row in csv.DictReader(f)]
+  assert len(published) > 3000
+  made = [_published(*p) for p in published]
+  found = likeness.nearest(_of_roles(bank, 'alignment'), made)
+  assert len(found) > 300
+  assert [n for n in found if n.likeness >= TRAINED] == []
+
+
+def _published(task, index, text):
+  """As an instruction, without the "Q:" and "A:" around it and without braces that are no field's."""
+  text = re.sub(r'^\s*(Q|Question)\s*:|\b(A|Answer)\s*:\s*$', ' ', text, flags=re.IGNORECASE)
+  text = re.sub(r'\{(\w+)\}|[{}]', lambda brace: f'{{{brace[1]}}}' if brace[1] else ' ', text)
+  return make_instruction('published', task, str(index), 'evaluation', text)
 
 
 def test_t5_tells_all_phrasings_apart(bank, shared_data):

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from seqio_tasks.bank import reading
+from seqio_tasks.bank import likeness, reading
 from seqio_tasks.bank import templates as templates_lib
 from seqio_tasks.datasets import lmentry_instances, lmentry_phrasings
 from seqio_tasks.mini import suite
@@ -100,7 +100,7 @@ def test_groups_are_apart():
   """No phrasing of a group is one of another, whatever its case, punctuation and order of words."""
   phrasings = reading.Bank.from_package('mini')
   collection = {i.id: i.id.split('/')[0] for i in phrasings}
-  alike = [(a, b, value) for a, b, value in reading.near_duplicates(phrasings, 1.0) if collection[a] != collection[b]]
+  alike = [(a, b, value) for a, b, value in likeness.near_duplicates(phrasings, 1.0) if collection[a] != collection[b]]
   assert not alike
 
 

@@ -1,4 +1,4 @@
-"""Reads CSV and JSON Lines files so that every fault is told by its line."""
+"""Reads CSV, JSON and JSON Lines files so that every fault is told by its line."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def read_jsonl(
     if not text.strip():
       continue
     try:
-      value = json.loads(text)
+      value = parse_json(text)
       fault = None if isinstance(value, dict) else f'is {type(value).__name__}, not an object'
     except ValueError as e:
       fault = f'is not JSON ({e})'
@@ -107,3 +107,36 @@ def read_jsonl(
     else:
       bad_row(f'{path}: line {line}: {fault}; each line must be one JSON object')
   return rows
+
+
+def read_json(path: str | os.PathLike[str], cure: str = 'write it anew') -> Any:
+  """The value in a JSON file.
+
+  Args:
+    path: the file.
+    cure: what to do about a file that is none.
+
+  Raises:
+    TableError: naming file and cure.
+  """
+  try:
+    return parse_json(read_text(path))
+  except TableError:
+    raise
+  except ValueError as e:
+    raise TableError(f'{path}: is not JSON ({e}); {cure}') from e
+
+
+def parse_json(text: str) -> Any:
+  """The value of a JSON text.
+
+  Raises:
+    ValueError: if it is none, is nested too deep to be read, or holds half of a surrogate pair, which no file could take.
+  """
+  try:
+    value = json.loads(text)
+  except RecursionError as e:
+    raise ValueError('it is nested too deep') from e
+  if '\\u' in text:
+    json.dumps(value, ensure_ascii=False).encode()
+  return value

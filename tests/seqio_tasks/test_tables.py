@@ -2,7 +2,7 @@
 
 import pytest
 
-from seqio_tasks.datasets import tables
+from seqio_tasks import tables
 
 
 def _file(tmp_path, data):
@@ -54,3 +54,20 @@ def test_faults_of_json_lines_name_the_line(tmp_path):
     tables.read_jsonl(_file(tmp_path, '{}\n{\n'))
   with pytest.raises(tables.TableError, match='cannot be read'):
     tables.read_jsonl(tmp_path / 'nothing')
+
+
+@pytest.mark.parametrize(
+  ('text', 'message'),
+  [
+    ('{"a": 1', 'Expecting'),
+    ('[' * 100_000, 'nested too deep'),
+    ('"\\ud800"', 'surrogates not allowed'),
+    ('1' * 10_000, 'digits'),
+  ],
+)
+def test_a_json_file_that_is_none_is_named(tmp_path, text, message):
+  (tmp_path / 'x.json').write_text(text)
+  with pytest.raises(tables.TableError, match=f'x.json: is not JSON .*{message}.*; mend it'):
+    tables.read_json(tmp_path / 'x.json', 'mend it')
+  with pytest.raises(tables.TableError, match='x.json: line 1'):
+    tables.read_jsonl(tmp_path / 'x.json')
