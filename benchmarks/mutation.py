@@ -43,7 +43,16 @@ MODULES = {
   'robust_t5x/results/cells.py': ['robust_t5x/results/test_cells.py'],
   **{
     f'robust_t5x/analysis/{name}.py': [f'robust_t5x/analysis/test_{name}.py']
-    for name in ('agreement', 'comparison', 'effects', 'metrics', 'prompteval', 'significance', 'statistics', 'weighted')
+    for name in (
+      'agreement',
+      'comparison',
+      'effects',
+      'metrics',
+      'prompteval',
+      'significance',
+      'statistics',
+      'weighted',
+    )
   },
   **{
     f'robust_t5x/objectives/{name}.py': [f'robust_t5x/objectives/test_{name}.py']
@@ -81,7 +90,9 @@ class DropCall(Operator):
     last = node.children[-1]
     if last.type != 'trailer' or last.children[0].value != '(':
       return None
-    name = node.children[-2].get_last_leaf().value if node.children[-2].type == 'trailer' else node.children[-2].get_code()
+    name = (
+      node.children[-2].get_last_leaf().value if node.children[-2].type == 'trailer' else node.children[-2].get_code()
+    )
     if name.strip()[:1].isupper() or len(node.children) < 2:
       return None
     if len(last.children) == 2:  # x.f()
@@ -265,7 +276,9 @@ def _run(arguments: tuple[str, int | None, int]) -> tuple[str, int, list[str]]:
 
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('module', nargs='*', metavar='MODULE', help='such as robust_t5x/analysis/metrics.py; by default all')
+  parser.add_argument(
+    'module', nargs='*', metavar='MODULE', help='such as robust_t5x/analysis/metrics.py; by default all'
+  )
   parser.add_argument('--sample', type=int, metavar='N', help='at most so many mutants of each module')
   parser.add_argument('--seed', type=int, default=0, help='of the sample')
   parser.add_argument('--jobs', type=int, default=1, help='modules at a time')

@@ -79,7 +79,10 @@ def test_every_right_answer_counts():
 def test_options_that_differ_in_case_alone_are_told_apart():
   key = AnswerKey(('Polish',), ('polish', 'Polish', 'wax'), (1,))
   assert [answers.exact_match(p, key) for p in ('Polish ', 'polish', 'POLISH')] == [1.0, 0.0, 0.0]
-  assert answers.exact_match('Polish.', key) == 0.0 and answers.exact_match('Polish', AnswerKey(('Polish ',), key.options, ())) == 1.0
+  assert (
+    answers.exact_match('Polish.', key) == 0.0
+    and answers.exact_match('Polish', AnswerKey(('Polish ',), key.options, ())) == 1.0
+  )
   spaced = AnswerKey((' x  Y',), ('x y', ' x  Y'), (1,))
   assert answers.exact_match('x  Y ', spaced) == 1.0 and answers.exact_match('x Y', spaced) == 0.0
   shouted = AnswerKey(('no',), ('no', 'NO!'), (0,))
