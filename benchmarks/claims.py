@@ -37,7 +37,7 @@ TUTORIAL = 'docs/tutorial.ipynb'
 KINDS = ('computed', 'measured', 'derived', 'recorded', 'given')
 # A sign counts as one where no word or number stands before it, so that v4-8 has none. A bare 0, 1 or 2 is a word.
 NUMBER = re.compile(
-  r'(?<![\w.−])(?<!\w[-/,])[-+−]?(?!(?<![-+−])[012](?![\d.,]?\d|%|e-?\d))\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?![\w-]*[A-Za-z])'
+  r'(?<![\w.−])(?<!\w[-/,])[-+−]?(?!(?<![-+−])[012](?![\d.,]?\d|%|e-?\d))\d+(?:,\d{3})*(?:\.\d+)?(?:e-?\d+)?(?!\.?\d|[\w-]*[A-Za-z])'
 )
 # What looks like a number and is a name, a year of a source or an identifier.
 _NAMES = re.compile(

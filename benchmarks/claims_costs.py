@@ -68,3 +68,13 @@ def decoder_share() -> float:
   programs = json.loads((RESULTS / 'evaluation_cost.json').read_text(encoding='utf-8'))['programs']
   ranked, one_step = programs[0][2], programs[1][2]
   return 100 * 5 / 4 * (ranked - one_step) / ranked
+
+
+def slopes_differ() -> float:
+  """By how much, in %, the cost of one more phrasing of T5.1.1-small differs at most, from K = 2 to K = 8."""
+  slopes = [
+    (step(b, trains)['flops'] - step(a, trains)['flops']) / (b - a)
+    for trains in (True, False)
+    for a, b in ((2, 4), (4, 8))
+  ]
+  return 100 * (max(slopes) / min(slopes) - 1)

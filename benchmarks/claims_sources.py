@@ -41,6 +41,8 @@ def value(name: str, page: Page) -> Value:
   kind, _, rest = name.partition('.')
   if kind == 'gin':
     return _setting(rest)
+  if kind == 'code':
+    return _constant(rest)
   if kind == 'bank':
     return Value(_bank_counts()[rest], 'computed', f'benchmarks/claims_sources.py, {name}')
   if kind == 'results':
@@ -71,6 +73,27 @@ def _setting(name: str) -> Value:
   if found is None:
     raise KeyError(name)
   return Value(float(ast.literal_eval(found[1].strip())), 'computed', str(path.relative_to(ROOT)))
+
+
+def _constant(name: str) -> Value:
+  """A constant of a module, by both names."""
+  module, _, constant = name.rpartition('.')
+  path = ROOT.joinpath(*module.split('.')).with_suffix('.py')
+  found = (
+    re.search(rf'^{constant} = ([\d_.]+)', path.read_text(encoding='utf-8'), re.MULTILINE) if path.is_file() else None
+  )
+  if found is None:
+    raise KeyError(name)
+  return Value(float(found[1]), 'computed', str(path.relative_to(ROOT)))
+
+
+def _lmentry_tasks() -> float:
+  """The tasks that `robust-t5x eval lmentry` asks."""
+  found = re.search(
+    r'^TASKS = (\[.*?\])', (ROOT / 'gin/recipes/eval/lmentry.gin').read_text(encoding='utf-8'), re.M | re.S
+  )
+  assert found is not None
+  return len(ast.literal_eval(found[1]))
 
 
 def _measured(file: str, key: str) -> Value:
@@ -200,6 +223,7 @@ _COMPUTED: dict[str, Callable[[], float]] = {
   'mini.head': lambda: _config('d_kv'),
   'mini.mlp': lambda: _config('d_ff'),
   'mini.pieces': _pieces,
+  'lmentry.tasks': _lmentry_tasks,
   'styles': lambda: len(layouts.STYLES),
   'likeness.heldout_near': lambda: _likeness()['mini_heldout', 'alignment'].at_least[1],
 }
@@ -336,6 +360,7 @@ _DERIVED: dict[str, Callable[[Page], float]] = {
   'canonical.memory_fixed': lambda page: claims_costs.step(4, False)['activation_bytes'] / 2**20,
   'pipeline.most_cores': lambda page: math.ceil(max(step['cores'] for step in claims_costs.pipeline_steps())),
   'evaluation.decoder_share': lambda page: claims_costs.decoder_share(),
+  'step.slopes_differ': lambda page: claims_costs.slopes_differ(),
   'published.least_gap': lambda page: min(_published_gaps()),
   'published.greatest_gap': lambda page: max(_published_gaps()),
   'main.closed': lambda page: _closed(_MAIN, 'aligned'),

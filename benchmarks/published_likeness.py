@@ -46,12 +46,19 @@ def rows(phrasings: Mapping[Instruction, bool]) -> pd.DataFrame:
   banks = reading.read_banks(['package', *map(str, reading.package_files('mini'))])
   mini = [i for i in banks if i.role == 'alignment' and i.collection.startswith('mini_')]
   ours = [i for i in banks if i.collection == 'lmentry_alignment']
+  own = [i for i in banks if i.collection == 'lmentry_evaluation']
   asked = [i for i, evaluated in phrasings.items() if evaluated and i.task in TASKS and i.task in suite.TASKS]
   many = [task for task in dict.fromkeys(i.task for i in asked) if sum(i.task == task for i in asked) > 10]
   few = {i.task for i in asked} - {*many}
   parts = [
     *((task.replace('_', ' '), 'the suite’s paraphrases', [i for i in asked if i.task == task], mini) for task in many),
     (f'the {len(few)} other tasks of the suite', 'the suite’s paraphrases', [i for i in asked if i.task in few], mini),
+    (
+      'our `lmentry_evaluation`, tasks of the suite',
+      'the suite’s paraphrases',
+      [i for i in own if _task(i) in suite.TASKS],
+      mini,
+    ),
     (f'all {len({i.task for i in phrasings})} tasks', '`lmentry_alignment`', [*phrasings], ours),
   ]
   made = []
