@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 import csv
 import io
 import json
@@ -50,9 +50,47 @@ def read_csv(
   Raises:
     TableError: naming file, line and cure.
   """
+  rows = _csv_rows(path, required, columns, bad_row)
+  header = next(rows)[1]
+  return header, [(line, dict(zip(header, cells, strict=True))) for line, cells in rows]
+
+
+def read_columns(path: str | os.PathLike[str], required: Sequence[str] = ()) -> tuple[list[int], dict[str, list[str]]]:
+  """Reads a CSV file as `read_csv` does, column by column; a text that stands often is kept once.
+
+  Args:
+    path: the file.
+    required: columns that there must be.
+
+  Returns:
+    the line number of every row, and the cells of every column.
+
+  Raises:
+    TableError: naming file, line and cure.
+  """
+  rows = _csv_rows(path, required)
+  header = next(rows)[1]
+  lines: list[int] = []
+  parts: list[list[str]] = [[] for _ in header]
+  known: dict[str, str] = {}
+  for line, cells in rows:
+    lines.append(line)
+    for part, cell in zip(parts, cells, strict=True):
+      part.append(known.setdefault(cell, cell))
+  return lines, dict(zip(header, parts, strict=True))
+
+
+def _csv_rows(
+  path: str | os.PathLike[str],
+  required: Sequence[str] = (),
+  columns: Sequence[str] | None = None,
+  bad_row: Callable[[str], None] | None = None,
+) -> Iterator[tuple[int, list[str]]]:
+  """The columns, then line number and cells of every row, as many as there are columns; see `read_csv`."""
   reader = csv.reader(io.StringIO(read_text(path), newline=''), strict=True)
-  rows: list[tuple[int, dict[str, str]]] = []
   header = list(columns) if columns is not None else None
+  if header is not None:
+    yield 0, header
   start = 1
   try:
     for cells in reader:
@@ -67,20 +105,21 @@ def read_csv(
           raise TableError(f'{path}: line {line}: the columns {doubled} stand twice; rename them')
         if missing:
           raise TableError(f'{path}: line {line}: has no column {missing}; it has {header}')
+        yield line, header
       elif len(cells) != len(header):
         fault = (
-          f'{path}: line {line}: has {len(cells)} cells where there are {len(header)} columns; quote cells with commas'
+          f'{path}: line {line}: has {len(cells)} cells where there are {len(header)} columns; give each row equally '
+          'many cells, and quote cells with commas'
         )
         if bad_row is None:
           raise TableError(fault)
         bad_row(fault)
       else:
-        rows.append((line, dict(zip(header, cells, strict=True))))
+        yield line, cells
   except csv.Error as e:
     raise TableError(f'{path}: line {start}: is not CSV ({e}); close every quote that is opened there') from e
   if header is None:
     raise TableError(f'{path}: is empty; give it a row of column names and rows of cells')
-  return header, rows
 
 
 def read_jsonl(

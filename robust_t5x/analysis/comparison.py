@@ -223,14 +223,22 @@ class Comparison:
 
 
 def compare(paths: Sequence[str]) -> Comparison:
-  """Reads results; those with the same label are seeds of one model. A file may hold several models.
+  """Reads results. A file may hold several models, and several files of others one model.
 
   Raises:
     ResultsError: if a path holds no finished results, or not the same cells as the first one.
   """
   if not paths:
     raise ResultsError('no evaluation given; name the OUTPUT_DIR of at least one `robust-t5x eval`')
-  sources = [source for path in paths for source in read_sources(path)]
+  return compare_sources(read_sources(paths))
+
+
+def compare_sources(sources: Sequence[Source]) -> Comparison:
+  """Compares results that were read; those with the same label are seeds of one model.
+
+  Raises:
+    ResultsError: if some have not the same cells as the first.
+  """
   order = [source for label in dict.fromkeys(s.label for s in sources) for source in sources if source.label == label]
   for source in order[1:]:
     check_same_cells(order[0], source)

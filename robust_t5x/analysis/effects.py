@@ -6,9 +6,9 @@ import os
 
 import pandas as pd
 
-from robust_t5x.analysis.comparison import Comparison, compare
+from robust_t5x.analysis.comparison import Comparison, compare_sources
 from robust_t5x.analysis.significance import HOLM, adjust, cohens_d, odds_ratio
-from robust_t5x.analysis.sources import Source
+from robust_t5x.analysis.sources import Source, read_sources
 from robust_t5x.results.reading import read
 from robust_t5x.results.schema import Record, ResultsError
 from seqio_tasks.errors import UserError
@@ -66,8 +66,10 @@ def compare_two(first: str, second: str) -> Comparison:
     ResultsError: if one is missing or unfinished.
     NotComparableError: with every reason, if they must not be compared.
   """
+  if os.path.realpath(first) == os.path.realpath(second):
+    raise NotComparableError(f'{first} and {second} are the same results; give those of two models')
   try:
-    comparison = compare([first, second])
+    comparison = compare_sources([source for path in (first, second) for source in read_sources([path])])
   except ResultsError as e:
     found = reasons(*(read(path)[1] for path in (first, second))) or [str(e)]
     raise NotComparableError(f'{first} and {second} cannot be compared: {"; ".join(found)}') from e

@@ -1,10 +1,13 @@
 """Results as a comparison needs them: of one model from one place, with its cells in the order of another's."""
 
+from collections.abc import Sequence
+import os
+
 import numpy as np
 import pandas as pd
 
 from robust_t5x.results.cells import Arrays, Cells
-from robust_t5x.results.reading import read
+from robust_t5x.results.reading import read_models
 from robust_t5x.results.schema import Record, ResultsError, grain
 from seqio_tasks.answers import normalise
 from seqio_tasks.errors import UserError
@@ -52,16 +55,19 @@ class Source:
     return out
 
 
-def read_sources(path: str) -> list[Source]:
-  """The results of each model at a path.
+def read_sources(paths: Sequence[str]) -> list[Source]:
+  """The results of each model at some paths; those that others made of one model are joined (reading.read_models).
 
   Raises:
-    ResultsError: if there are no finished results, or a cell stands twice.
+    ResultsError: if there are no finished results, a cell stands twice, or an evaluation is given twice.
   """
-  table, record = read(path)
-  if record.get('launcher') != 'published':
-    return [Source(path, record['label'], table, record)]
-  return [Source(path, model, part, record) for model, part in table.groupby('model', sort=False)]
+  found = [Source(r.path, r.model, r.table, r.record) for r in read_models(paths)]
+  places: dict[str, str] = {}
+  for source in found:
+    before = places.setdefault(os.path.realpath(source.path), source.path)
+    if before is not source.path and source.record.get('launcher') != 'published':
+      raise ResultsError(f'{before} and {source.path} are the same evaluation; give it once')
+  return found
 
 
 def check_same_cells(first: Source, other: Source) -> None:

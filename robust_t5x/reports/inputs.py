@@ -154,40 +154,36 @@ def _join(cohorts: Sequence[Comparison]) -> Inputs:
 
 def _published(paths: Sequence[str]) -> list[Comparison] | None:
   """Comparisons of published models that have the same phrasings, or None if some results are our own."""
-  tables: dict[frozenset[tuple[str, str, str]], list[tuple[str, str, pd.DataFrame, Record]]] = {}
-  for path in paths:
-    table, record = reading.read(path)
-    if record.get('launcher') != 'published' or grain(table) != PHRASING:
+  tables: dict[frozenset[tuple[str, str, str]], list[reading.ModelResults]] = {}
+  for results in reading.read_models(paths):
+    part = results.table
+    if results.record.get('launcher') != 'published' or grain(part) != PHRASING:
       return None
-    for model, part in table.groupby('model', sort=False):
-      places = frozenset(zip(part['dataset'], part['group'], part['instruction_id'], strict=True))
-      tables.setdefault(places, []).append((model, path, part, record))
-  models = [model for members in tables.values() for model, *_ in members]
-  if len(set(models)) < len(models):
-    return None
+    places = frozenset(zip(part['dataset'], part['group'], part['instruction_id'], strict=True))
+    tables.setdefault(places, []).append(results)
   return [_cohort(members) for members in tables.values()]
 
 
-def _cohort(members: Sequence[tuple[str, str, pd.DataFrame, Record]]) -> Comparison:
+def _cohort(members: Sequence[reading.ModelResults]) -> Comparison:
   keys = ['dataset', 'group', 'instruction_id']
-  parts = {model: part.sort_values(keys, kind='stable') for model, _, part, _ in members}
+  parts = {r.model: r.table.sort_values(keys, kind='stable') for r in members}
   datasets: dict[str, dict[str, list[np.ndarray]]] = {}
   for part in parts.values():
     for dataset, groups in Cells(part).fill(part['score'].to_numpy(float), np.nan).items():
       for group, scores in groups.items():
         datasets.setdefault(dataset, {}).setdefault(group, []).append(scores)
-  first = members[0][2]
-  templates = {k: v for *_, record in members for k, v in record['instructions'].items()}
+  first = members[0].table
+  templates = {k: v for r in members for k, v in r.record['instructions'].items()}
   phrasings = first[keys].assign(template=first['instruction_id'].map(templates)).reset_index(drop=True)
   for model, part in parts.items():
     phrasings = phrasings.merge(part[[*keys, 'score']].rename(columns={'score': model}), on=keys)
   return Comparison(
     models=tuple(parts),
-    runs={model: (path,) for model, path, *_ in members},
+    runs={r.model: (r.path,) for r in members},
     groups=tuple(first['group'].unique()),
     datasets={d: {g: np.stack(s) for g, s in groups.items()} for d, groups in datasets.items()},
     phrasings=phrasings,
     unmatched=dict.fromkeys(parts, np.nan),
-    records={model: record for model, *_, record in members},
+    records={r.model: r.record for r in members},
     grain=PHRASING,
   )

@@ -4,9 +4,10 @@ A directory holds `represent.json` (what was measured), `distances.csv`, `correl
 and the map as `map.png` and `map.pdf`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import json
 import os
+from typing import TypedDict
 
 import pandas as pd
 
@@ -16,10 +17,21 @@ from robust_t5x.reports.charts import representation_map
 from robust_t5x.reports.sections import Section
 from robust_t5x.reports.tables import Column, Table, text
 from robust_t5x.results.schema import ResultsError
+from robust_t5x.runtime import records
 from robust_t5x.runtime.files import write_atomically
+from seqio_tasks.tables import TableError, read_columns
 
 _RECORD = 'represent.json'
-_FRAMES = ('distances', 'correlations', 'phrasings')
+# File -> its columns of texts, and of numbers that it must have.
+_FRAMES = {
+  'distances': (('model', 'place', 'measure', 'quantity'), ('estimate', 'low', 'high')),
+  'correlations': (('model', 'place', 'measure', 'group'), ('rho', 'low', 'high', 'phrasings')),
+  'phrasings': (('model', 'dataset', 'group', 'instruction_id', 'template'), ('accuracy', 'x', 'y', 'u', 'v')),
+}
+
+
+class _Record(TypedDict):
+  shares: dict[str, list[float]]
 
 
 def tables(found: Representation) -> list[Table]:
@@ -113,15 +125,35 @@ def read(directory: str) -> Representation:
   """Reads what `write` wrote.
 
   Raises:
-    ResultsError: if the directory holds no finished representation.
+    ResultsError: if the directory holds no finished representation, or a file is damaged.
   """
   path = os.path.join(directory, _RECORD)
   if not os.path.isfile(path):
     raise ResultsError(f'{directory} has no {_RECORD}; give the OUTPUT_DIR of a finished `robust-t5x represent`')
-  with open(path, encoding='utf-8') as f:
-    record = json.load(f)
-  distances, correlations, phrasings = (pd.read_csv(os.path.join(directory, f'{name}.csv')) for name in _FRAMES)
-  return Representation(distances, correlations, phrasings, record['shares'])
+  cure = 'run `robust-t5x represent` again'
+  try:
+    shares = records.read(path, _Record, cure)['shares']
+    distances, correlations, phrasings = (
+      _frame(os.path.join(directory, f'{name}.csv'), *columns) for name, columns in _FRAMES.items()
+    )
+  except (records.RecordError, TableError) as e:
+    raise ResultsError(str(e) if cure in str(e) else f'{e}; {cure}') from e
+  if not all(len(shares.get(place, ())) >= 2 for place in (ENCODER, DECODER)):
+    raise ResultsError(f'{path}: shares has not two numbers for each of {ENCODER} and {DECODER}; {cure}')
+  return Representation(distances, correlations, phrasings, shares)
+
+
+def _frame(path: str, texts: Sequence[str], numbers: Sequence[str]) -> pd.DataFrame:
+  lines, cells = read_columns(path, (*texts, *numbers))
+  frame = pd.DataFrame(cells)
+  for column in frame.columns.difference(texts):
+    values = pd.to_numeric(frame[column].where(frame[column] != ''), errors='coerce')
+    wrong = values.isna() & (frame[column] != '')
+    if wrong.any():
+      row = int(wrong.argmax())
+      raise TableError(f'{path}: line {lines[row]}: {column} is {frame[column][row]!r}, not a number')
+    frame[column] = values
+  return frame
 
 
 def map_note(found: Representation) -> str:

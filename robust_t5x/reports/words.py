@@ -143,9 +143,8 @@ def _left_out(record: Record, model: str) -> list[str]:
   """How many rows of a published table could not be used, by reason."""
   reasons: dict[str, int] = {}
   for entry in record.get('left_out', []):
-    if model in (entry['content'].get('Model', model), entry['content'].get('model')):
-      reason = re.sub(r" is '[^']*', not", ' is not', entry['reason'])
-      reasons[reason] = reasons.get(reason, 0) + 1
+    reason = re.sub(r" is '[^']*', not", ' is not', entry['reason'])
+    reasons[reason] = reasons.get(reason, 0) + 1
   return [f'{count:,} rows of {model} were left out: {reason}.' for reason, count in reasons.items()]
 
 

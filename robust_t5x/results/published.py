@@ -6,17 +6,18 @@ Three layouts, told apart by their header:
   generic                         dataset, instruction_id, score, and what else of the results table there is
 
 A generic file with `example_id` has a row for each example and phrasing, all others have a row for each phrasing, whose
-score is an accuracy. What cannot be used is left out and listed in the record, with file, row (the header is row 1) and reason.
+score is an accuracy. What cannot be used is left out and listed in the record, with file, line and reason. Several files
+are one table: a cell that stands in two of them with one score is counted once, with two scores it is an error.
 """
 
-from collections.abc import Callable, Sequence
-import csv
+from collections.abc import Callable, Mapping, Sequence
 import os
 
 import numpy as np
 import pandas as pd
 
-from robust_t5x.results.schema import COLUMNS, OBSERVED, OPTIONAL, LeftOut, Record
+from robust_t5x.results.schema import COLUMNS, OBSERVED, OPTIONAL, TEXT, LeftOut, Record
+from seqio_tasks import tables
 from seqio_tasks.errors import UserError
 
 # Columns of a table of accuracies; num_examples is missing where the source does not say it.
@@ -27,6 +28,8 @@ _INSTRUCTION_EVAL = (
 _OBSERVED_TYPES = ('QA', 'BC', 'Classification')
 _INDEX, _ACCURACY = 'paraphrase idx', '_acc'
 _GENERIC = ('dataset', 'instruction_id', 'score')
+_TRUTH = {'TRUE': True, '1': True, 'FALSE': False, '0': False}
+_FILE, _LINE = 'file of the row', 'line of the row'  # columns while tables are joined
 
 Reason = Callable[[dict[str, str]], str]  # of a row: why it cannot be used
 
@@ -49,10 +52,36 @@ def read(path: str) -> tuple[pd.DataFrame, Record]:
     reason and content for each row that is not in the table, `instructions`: templates where known, `sources`: the files).
 
   Raises:
-    PublishedError: if a file has none of the layouts, or a value that cannot be; if files differ in grain.
+    PublishedError: if a file has none of the layouts, or a value that cannot be; if files differ in grain, or in the
+      score of a cell.
   """
-  files = _files(path)
-  tables: list[pd.DataFrame] = []
+  table, left_out, instructions = _read(_files(path), path)
+  return table.drop(columns=[_FILE, _LINE]), _record(table, left_out, instructions)
+
+
+def read_models(paths: Sequence[str]) -> list[tuple[str, str, pd.DataFrame, Record]]:
+  """Reads CSV files and directories of them as one table, and parts it by models.
+
+  Returns:
+    for each model: its name, the paths that it is in, its rows and a record of them, both as of `read`.
+
+  Raises:
+    PublishedError: as `read` does.
+  """
+  files = [(path, _files(path)) for path in paths]
+  table, left_out, instructions = _read([f for _, inside in files for f in inside], ', '.join(paths))
+  found = []
+  for model, rows in table.groupby('model', sort=False):
+    own = set(rows[_FILE])
+    where = ', '.join(dict.fromkeys(path for path, inside in files if own & set(inside)))
+    listed = [e for e in left_out if e['content'].get('Model', e['content'].get('model', model)).strip() == model]
+    found.append((str(model), where, rows.drop(columns=[_FILE, _LINE]), _record(rows, listed, instructions)))
+  return found
+
+
+def _read(files: Sequence[str], where: str) -> tuple[pd.DataFrame, list[LeftOut], dict[str, str]]:
+  """The files as one table with _FILE and _LINE, what is left out, and templates."""
+  parts: list[pd.DataFrame] = []
   left_out: list[LeftOut] = []
   instructions: dict[str, str] = {}
   for file in files:
@@ -71,27 +100,62 @@ def read(path: str) -> tuple[pd.DataFrame, Record]:
         f'{file}: the header {", ".join(header)} is none of a results table; give the columns '
         f'{", ".join(_GENERIC)} at least, or {", ".join(_INSTRUCTION_EVAL)}, or "{_INDEX}" and MODEL{_ACCURACY}'
       )
-    tables.append(table)
+    parts.append(table.assign(**{_FILE: file, _LINE: table.index}))
     left_out += dropped
-  if len({'example_id' in table for table in tables}) > 1:
-    raise PublishedError(f'{path}: some files have example_id and some not; give tables of one grain')
-  table = pd.concat(tables, ignore_index=True)
+  by_example = {'example_id' in part: file for part, file in zip(parts, files, strict=True)}
+  if len(by_example) > 1:
+    raise PublishedError(
+      f'{by_example[True]} has example_id and {by_example[False]} has none; some files have example_id and some not, '
+      'compare results of one grain'
+    )
+  table = pd.concat(parts, ignore_index=True)
   if table.empty:
-    raise PublishedError(f'{path}: no row with a score; see that the scores are numbers from 0 to 1')
-  record: Record = {
+    raise PublishedError(f'{where}: no row with a score; see that the scores are numbers from 0 to 1')
+  table, repeated = _once(table)
+  return table, left_out + repeated, instructions
+
+
+def _once(table: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
+  """Every cell once, and a record of the rows that say again what an earlier one said.
+
+  Raises:
+    PublishedError: if two rows say different things of one cell.
+  """
+  keys = [c for c in ('model', 'scorer', 'dataset', 'group', 'instruction_id', 'example_id') if c in table]
+  again = table[table.duplicated(keys)]
+  if again.empty:
+    return table, []
+  firsts = table[table.duplicated(keys, keep=False)].drop_duplicates(keys)
+  pairs = again.merge(firsts, on=keys, suffixes=('', ' before'))
+  left_out: list[LeftOut] = []
+  for _, row in pairs.iterrows():
+    place = f'{row[_FILE + " before"]}, line {row[_LINE + " before"]}'
+    for column in ('score', 'prediction'):
+      if column in row and row[column] != row[column + ' before']:
+        raise PublishedError(
+          f'{place} and {row[_FILE]}, line {row[_LINE]}: of {", ".join(str(row[k]) for k in keys)} one has the {column} '
+          f'{row[column + " before"]!r}, the other {row[column]!r}; remove one, or name the models apart (column model)'
+        )
+    content = {k: str(row[k]) for k in (*keys, 'score')}
+    reason = f'the cell stands in {row[_FILE + " before"]} with the same {"answer" if "prediction" in row else "score"}'
+    left_out.append({'file': row[_FILE], 'row': int(row[_LINE]), 'reason': reason, 'content': content})
+  return table.drop(index=again.index).reset_index(drop=True), left_out
+
+
+def _record(table: pd.DataFrame, left_out: list[LeftOut], instructions: Mapping[str, str]) -> Record:
+  return {
     'label': ', '.join(table['model'].unique()),
     'fingerprint': {'scorer': sorted(table['scorer'].unique()), 'tasks': sorted(table['dataset'].unique())},
-    'instructions': instructions,
+    'instructions': dict(instructions),
     'rows': len(table),
     'truncated_inputs': 0,
     'launcher': 'published',
     'gin_config': '',
     'finished': 'as published',
     'versions': {},
-    'sources': files,
+    'sources': list(table[_FILE].unique()),
     'left_out': left_out,
   }
-  return table, record
 
 
 def _files(path: str) -> list[str]:
@@ -101,30 +165,31 @@ def _files(path: str) -> list[str]:
 
 
 def _rows(path: str) -> pd.DataFrame:
-  """The file as text, its index the row numbers; 'NA' and 'None' stay as they are."""
+  """The file as text, its index the lines at which rows begin; 'NA' and 'None' stay as they are."""
   try:
-    rows = pd.read_csv(path, dtype=str, keep_default_na=False, encoding='utf-8-sig')
-  except (ValueError, csv.Error) as e:
-    raise PublishedError(f'{path}: not a CSV file with a header and equally many fields in each row ({e})') from e
-  rows.columns = [c.strip() for c in rows.columns]
-  rows.index = np.arange(2, len(rows) + 2)
-  return rows
+    lines, cells = tables.read_columns(path)
+  except tables.TableError as e:
+    raise PublishedError(str(e)) from e
+  return pd.DataFrame(cells, index=pd.Index(lines, dtype=int), dtype=object)
 
 
 def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
   score = pd.to_numeric(rows['Performance'], errors='coerce')
   keys = [c for c in _INSTRUCTION_EVAL if c not in ('Performance', 'Include?')]
+  excluded = rows['Include?'].str.strip().str.upper() != 'TRUE'
+  again = rows[~excluded & score.notna()].duplicated(keys).reindex(rows.index, fill_value=False)
   kept, left_out = _keep(
     path,
     rows,
     [
-      (rows['Include?'].str.strip().str.upper() != 'TRUE', lambda r: f'Include? is {r["Include?"]!r}'),
+      (excluded, lambda r: f'Include? is {r["Include?"]!r}'),
       (score.isna(), _not_a_number('Performance')),
-      (rows.duplicated(keys), lambda r: 'a second row of the same model, dataset, instruction, shots and metric'),
+      (again, lambda r: 'a second row of the same model, dataset, instruction, shots and metric'),
     ],
   )
-  _check_range(path, 'Performance', score[kept])
   rows, score = rows[kept], score[kept]
+  _check_range(path, 'Performance', score)
+  _check_filled(path, rows, ('Model', 'Dataset', 'Collection', 'Type', 'ID', 'Shots', 'Metric'))
   types = rows['Type'].str.strip()
   shots = rows['Shots'].str.strip()
   table = pd.DataFrame(
@@ -144,21 +209,23 @@ def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list
 
 def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut], dict[str, str]]:
   """Groups and templates come from `../paraphrases/TASK.csv` where it stands."""
+  _check_filled(path, rows, (_INDEX,))
   dataset = os.path.basename(path).removesuffix('.csv')
   models = [c for c in rows.columns if c.endswith(_ACCURACY)]
-  kept, left_out = _keep(path, rows, [(rows.duplicated([_INDEX]), lambda r: f'a second row of {_INDEX} {r[_INDEX]}')])
-  rows = rows[kept]
-  ids = dataset + '/' + rows[_INDEX].str.strip()
+  index = rows[_INDEX].str.strip()
+  kept, left_out = _keep(path, rows, [(index.duplicated(), lambda r: f'a second row of {_INDEX} {r[_INDEX]}')])
+  rows, ids = rows[kept], dataset + '/' + index[kept]
   phrasings = _paraphrases(os.path.join(os.path.dirname(path), os.pardir, 'paraphrases', f'{dataset}.csv'), dataset)
   groups = [phrasings[i][0] if i in phrasings else 'paraphrase' for i in ids]
   parts = []
   for column in models:
     score = pd.to_numeric(rows[column], errors='coerce')
+    model = column.removesuffix(_ACCURACY)
     there, dropped = _keep(path, rows, [(score.isna(), _not_a_number(column))])
-    left_out += dropped
+    left_out += [{**entry, 'content': {**entry['content'], 'model': model}} for entry in dropped]
     _check_range(path, column, score[there])
     part = pd.DataFrame({'instruction_id': ids, 'group': groups, 'score': score})[there]
-    parts.append(part.assign(model=column.removesuffix(_ACCURACY), dataset=dataset))
+    parts.append(part.assign(model=model, dataset=dataset))
   table = pd.concat(parts).assign(scorer='accuracy as published', num_examples=np.nan)
   return table[list(PHRASING_COLUMNS)], left_out, {i: template for i, (_, template) in phrasings.items()}
 
@@ -168,9 +235,13 @@ def _paraphrases(path: str, dataset: str) -> dict[str, tuple[str, str]]:
   if not os.path.isfile(path):
     return {}
   rows = _rows(path)
-  missing = [c for c in ('prompt idx', 'prompt template', 'correct') if c not in rows]
+  columns = ['prompt idx', 'prompt template', 'correct']
+  missing = [c for c in columns if c not in rows]
   if missing:
     raise PublishedError(f'{path}: no column {missing[0]!r}; restore the file or move it away')
+  twice = rows.duplicated(columns[:1]) & ~rows.duplicated(columns)
+  if twice.any():
+    raise PublishedError(f'{path}: line {rows.index[twice][0]}: its prompt idx stands twice; keep one of the rows')
   return {
     f'{dataset}/{index.strip()}': ('correct' if correct.strip() == '1' else 'incorrect', template)
     for index, template, correct in zip(rows['prompt idx'], rows['prompt template'], rows['correct'], strict=True)
@@ -180,44 +251,58 @@ def _paraphrases(path: str, dataset: str) -> dict[str, tuple[str, str]]:
 def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut], dict[str, str]]:
   score = pd.to_numeric(rows['score'], errors='coerce')
   by_example = 'example_id' in rows
-  defaults: dict[str, object] = {
+  defaults = {
     'model': os.path.basename(path).removesuffix('.csv'),
     'group': 'all',
     'scorer': 'as given',
   }
   if by_example:
-    defaults |= {
-      'prediction': '',
-      'gold': '',
-      'option_scores': '',
-      'matched_option': True,
-      'truncated_tokens': 0,
-      **OPTIONAL,
-    }
+    defaults |= dict.fromkeys([c for c in COLUMNS if c not in defaults], '')
   else:
-    defaults |= {'num_examples': np.nan}
+    defaults['num_examples'] = ''
   filled = rows.assign(**{c: v for c, v in defaults.items() if c not in rows})
-  keys = ['model', 'scorer', 'dataset', 'group', 'instruction_id', *(['example_id'] if by_example else [])]
-  kept, left_out = _keep(
-    path,
-    filled,
-    [
-      (score.isna(), _not_a_number('score')),
-      (filled.duplicated(keys), lambda r: f'a second row of the same {", ".join(keys)}'),
-    ],
-  )
-  _check_range(path, 'score', score[kept])
-  columns = COLUMNS if by_example else PHRASING_COLUMNS
+  kept, left_out = _keep(path, filled, [(score.isna(), _not_a_number('score'))])
   table = filled.assign(score=score)[kept]
+  _check_range(path, 'score', table['score'])
+  _check_filled(path, table, ('model', 'dataset', 'instruction_id', 'group', 'scorer', *(['example_id'] * by_example)))
   if by_example:
-    table['matched_option'] = table['matched_option'].astype(str).str.strip().str.upper().isin(('TRUE', '1'))
-    table['truncated_tokens'] = pd.to_numeric(table['truncated_tokens'], errors='coerce').fillna(0).astype(int)
-    for column, value in OPTIONAL.items():
-      table[column] = pd.to_numeric(table[column], errors='coerce').fillna(value).astype(type(value))
+    table['matched_option'] = _truth(path, table['matched_option'])
+    for column, value in {'truncated_tokens': 0, **OPTIONAL}.items():
+      whole = isinstance(value, int)
+      table[column] = _numbers(path, table[column], whole).fillna(value).astype(type(value))
+    _check_range(path, 'extracted_score', table['extracted_score'])
+    table = table.astype(dict.fromkeys(TEXT, object))
   else:
-    table['num_examples'] = pd.to_numeric(table['num_examples'], errors='coerce')
+    table['num_examples'] = _numbers(path, table['num_examples'], whole=True)
   templates = dict(zip(table['instruction_id'], table['template'], strict=True)) if 'template' in table else {}
-  return table[list(columns)], left_out, templates
+  return table[list(COLUMNS if by_example else PHRASING_COLUMNS)], left_out, templates
+
+
+def _numbers(path: str, column: pd.Series, whole: bool) -> pd.Series:
+  """The numbers of a column, NaN where it says nothing; PublishedError for what is none, and where they count below 0."""
+  given = column.str.strip().replace({'nan': '', 'NaN': ''})
+  numbers = pd.to_numeric(given.where(given != ''), errors='coerce')
+  wrong = (given != '') & (numbers.isna() | np.isinf(numbers))
+  if whole:
+    wrong |= (numbers < 0) | (numbers != np.floor(numbers)) & numbers.notna()
+  if wrong.any():
+    kind = 'a whole number from 0' if whole else 'a number'
+    raise PublishedError(
+      f'{path}: line {column.index[wrong][0]}: {column.name} is {column[wrong].iloc[0]!r}, not {kind}; correct it or '
+      'leave it empty'
+    )
+  return numbers
+
+
+def _truth(path: str, column: pd.Series) -> pd.Series:
+  """The truth values of a column, true where it says nothing."""
+  given = column.str.strip().str.upper().replace({'': 'TRUE'})
+  wrong = ~given.isin(_TRUTH)
+  if wrong.any():
+    raise PublishedError(
+      f'{path}: line {column.index[wrong][0]}: {column.name} is {column[wrong].iloc[0]!r}; use True or False'
+    )
+  return given.map(_TRUTH).astype(bool)
 
 
 def _not_a_number(column: str) -> Reason:
@@ -242,5 +327,12 @@ def _check_range(path: str, column: str, score: pd.Series) -> None:
   outside = score[(score < 0) | (score > 1)]
   if len(outside):
     raise PublishedError(
-      f'{path}, row {outside.index[0]}: {column} is {outside.iloc[0]:g}; scores run from 0 to 1, divide percentages by 100'
+      f'{path}: line {outside.index[0]}: {column} is {outside.iloc[0]:g}; scores run from 0 to 1, divide percentages by 100'
     )
+
+
+def _check_filled(path: str, rows: pd.DataFrame, columns: Sequence[str]) -> None:
+  for column in columns:
+    empty = rows[column].str.strip() == ''
+    if empty.any():
+      raise PublishedError(f'{path}: line {rows.index[empty][0]}: {column} is empty; fill it in or remove the row')

@@ -1,11 +1,29 @@
 """Reads results of any origin as one table and a record of the run: ours, T5X's, or published ones."""
 
+from collections.abc import Sequence
 import os
+from typing import NamedTuple
 
 import pandas as pd
 
 from robust_t5x.results import published, t5x_output
 from robust_t5x.results.schema import Record, ResultsError, read_record, read_table
+
+
+class ModelResults(NamedTuple):
+  """The results of one model.
+
+  Attributes:
+    model: its label.
+    path: where they are from; several places with commas between.
+    table: see `read`.
+    record: see `read`.
+  """
+
+  model: str
+  path: str
+  table: pd.DataFrame
+  record: Record
 
 
 def read(path: str) -> tuple[pd.DataFrame, Record]:
@@ -27,6 +45,35 @@ def read(path: str) -> tuple[pd.DataFrame, Record]:
     raise ResultsError(str(e)) from e
 
 
+def read_models(paths: Sequence[str]) -> list[ModelResults]:
+  """Reads the results of each model, in the order of the paths.
+
+  Tables that others made are joined: what several files say of one model is one evaluation of it. Two directories
+  of evaluations of ours stay two, though their labels be the same.
+
+  Raises:
+    ResultsError: as `read` does, and if tables that others made give one cell two scores.
+  """
+  theirs = [path for path in paths if _is_published(path)]
+  found: list[ModelResults] = []
+  for path in paths:
+    if path not in theirs:
+      table, record = read(path)
+      found.append(ModelResults(record['label'], path, table, record))
+    elif path == theirs[0]:
+      try:
+        found += [ModelResults(*parts) for parts in published.read_models(theirs)]
+      except published.PublishedError as e:
+        raise ResultsError(str(e)) from e
+  return found
+
+
+def _is_published(path: str) -> bool:
+  return not any(
+    os.path.exists(os.path.join(path, name)) for name in ('run.json', t5x_output.SUBDIRECTORY)
+  ) and published.is_published(path)
+
+
 def _read(path: str) -> tuple[pd.DataFrame, Record]:
   record_path = os.path.join(path, 'run.json')
   if not os.path.isfile(record_path):
@@ -41,4 +88,23 @@ def _read(path: str) -> tuple[pd.DataFrame, Record]:
   record = read_record(record_path)
   if not record.get('finished'):
     raise ResultsError(f'the evaluation in {path} was interrupted; run the same `robust-t5x eval` again to finish it')
-  return read_table(path), record
+  table = read_table(path)
+  _check_belongs(path, table, record)
+  return table, record
+
+
+def _check_belongs(path: str, table: pd.DataFrame, record: Record) -> None:
+  """Raises ResultsError unless a table is the one that the record beside it was written with."""
+  cure = 'delete the directory and evaluate again'
+  missing = [name for name in ('label', 'fingerprint', 'instructions', 'rows') if name not in record]
+  if missing:
+    raise ResultsError(f'{os.path.join(path, "run.json")} has no {missing[0]}; {cure}')
+  if len(table) != record['rows']:
+    raise ResultsError(
+      f'{path}: results.parquet has {len(table):,} rows, by run.json there should be {record["rows"]:,}; {cure}'
+    )
+  if table.empty:
+    raise ResultsError(f'{path}: results.parquet has no row; {cure}')
+  models = table['model'].unique()
+  if len(models) > 1:
+    raise ResultsError(f'{path}: results.parquet has rows of {models[0]!r} and of {models[1]!r}; {cure}')

@@ -5,6 +5,7 @@ A directory holds `results.parquet`, the same as `results.csv`, and `run.json`; 
 """
 
 from collections.abc import Mapping
+import csv
 import dataclasses
 import datetime
 import hashlib
@@ -72,8 +73,15 @@ class Run:
     return read_table(self.directory)
 
   def has_shard(self, name: str) -> bool:
-    """Whether the task of this name is done."""
-    return os.path.isfile(self._shard(name))
+    """Whether the task of this name is done.
+
+    Raises:
+      ResultsError: if its rows are there and damaged.
+    """
+    if not os.path.isfile(self._shard(name)):
+      return False
+    self._rows(name)
+    return True
 
   def add_shard(self, name: str, table: pd.DataFrame) -> None:
     """Keeps the rows of a task."""
@@ -90,11 +98,12 @@ class Run:
       the table, its rows in the order of tasks, examples and phrasings.
     """
     names = self.record['fingerprint']['tasks']
-    table = pd.concat([pd.read_parquet(self._shard(name)) for name in names], ignore_index=True)
+    table = pd.concat([self._rows(name) for name in names], ignore_index=True)
     write_parquet(table, os.path.join(self.directory, 'results.parquet'))
-    csv = os.path.join(self.directory, 'results.csv')
-    table.to_csv(csv + '.tmp', index=False)
-    os.replace(csv + '.tmp', csv)
+    path = os.path.join(self.directory, 'results.csv')
+    # All texts are quoted, since one may hold the end of a line.
+    table.to_csv(path + '.tmp', index=False, quoting=csv.QUOTE_NONNUMERIC)
+    os.replace(path + '.tmp', path)
     self.record.update(metadata)
     self.record.update(
       {
@@ -110,6 +119,9 @@ class Run:
 
   def _write(self) -> None:
     files.write_atomically(os.path.join(self.directory, 'run.json'), json.dumps(self.record, indent=2) + '\n')
+
+  def _rows(self, name: str) -> pd.DataFrame:
+    return schema.read_parquet(self._shard(name), 'delete it and run the same `robust-t5x eval` again')
 
   def _shard(self, name: str) -> str:
     # The readable part may be cut or ambiguous; the hash keeps names apart.

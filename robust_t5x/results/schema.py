@@ -4,18 +4,23 @@ A table's grain is an example under a phrasing. Published results come without e
 an accuracy (results.published).
 """
 
-import json
 import math
 import os
 from typing import Any, TypedDict
 
+import numpy as np
 import pandas as pd
 
-from seqio_tasks.errors import UserError
+from robust_t5x.runtime import records
+from seqio_tasks.errors import UserError, shorten
 
 COLUMNS = (
   'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'score',
   'option_scores', 'matched_option', 'truncated_tokens', 'cut_answer_tokens', 'tied_options', 'strict_score', 'extracted_score',
+)  # fmt: skip
+# Those that hold texts.
+TEXT = (
+  'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'option_scores',
 )  # fmt: skip
 # Columns that earlier tables and those of others lack -> what stands there then.
 OPTIONAL = {'cut_answer_tokens': 0, 'tied_options': 0, 'strict_score': math.nan, 'extracted_score': math.nan}
@@ -44,10 +49,10 @@ class Fingerprint(TypedDict, total=False):
 
 
 class LeftOut(TypedDict):
-  """A row of a published table that could not be used; the header is row 1."""
+  """A row of a published table that could not be used."""
 
   file: str
-  row: int
+  row: int  # the line that it begins at
   reason: str
   content: dict[str, str]
 
@@ -87,16 +92,69 @@ def grain(table: pd.DataFrame) -> str:
 
 
 def read_table(directory: str) -> pd.DataFrame:
-  """Reads `results.parquet`; ResultsError if it is absent or lacks a column."""
+  """Reads `results.parquet`; ResultsError if it is absent, damaged, or lacks a column."""
   path = os.path.join(directory, 'results.parquet')
   if not os.path.isfile(path):
     raise ResultsError(f'{directory} has no results.parquet; delete the directory and evaluate again')
-  table = pd.read_parquet(path)
-  table = table.assign(**{c: value for c, value in OPTIONAL.items() if c not in table})
-  missing = [c for c in COLUMNS if c not in table]
+  return read_parquet(path, 'delete the directory and evaluate again')
+
+
+def read_parquet(path: str, cure: str) -> pd.DataFrame:
+  """Reads a table that `write_parquet` wrote.
+
+  Args:
+    path: the file.
+    cure: what to do about a file that is damaged.
+
+  Raises:
+    ResultsError: if it is no Parquet file, lacks a column, or has a value that cannot be.
+  """
+  import pyarrow as pa
+  from pyarrow import parquet
+
+  try:
+    whole = parquet.read_table(path, page_checksum_verification=True)
+  except (pa.ArrowException, OSError, ValueError) as e:
+    raise ResultsError(f'{path} is not a whole Parquet file ({shorten(e)}); {cure}') from e
+  missing = [c for c in COLUMNS if c not in whole.column_names and c not in OPTIONAL]
   if missing:
     raise ResultsError(f'{path} lacks the columns {", ".join(missing)}; it is not a results table of robust-t5x eval')
+  for column in TEXT if whole.num_rows else ():
+    kind, values = whole.schema.field(column).type, whole[column]
+    if pa.types.is_dictionary(kind):
+      kind = kind.value_type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)) or values.null_count:
+      raise ResultsError(f'{path}: the column {column} holds {kind} where there should be texts; {cure}')
+  try:
+    table = whole.to_pandas(ignore_metadata=True)
+  except (pa.ArrowException, ValueError) as e:  # texts that are not UTF-8
+    raise ResultsError(f'{path} is not a whole Parquet file ({shorten(e)}); {cure}') from e
+  table = table.assign(**{c: value for c, value in OPTIONAL.items() if c not in table})
+  if len(table):
+    check_numbers(path, table, cure)
   return table
+
+
+def check_numbers(path: str, table: pd.DataFrame, cure: str) -> None:
+  """Raises ResultsError where a number of a table of examples cannot be; rows are counted from 1."""
+  for column in ('score', 'extracted_score', 'truncated_tokens', 'tied_options', 'cut_answer_tokens'):
+    values = table[column]
+    if not pd.api.types.is_numeric_dtype(values) or values.dtype.kind not in 'iuf':
+      raise ResultsError(f'{path}: the column {column} holds {values.dtype} where there should be numbers; {cure}')
+    numbers = values.to_numpy(float)
+    if column == 'score':
+      wrong, wanted = ~((numbers >= 0) & (numbers <= 1)), 'a number from 0 to 1'
+    elif column == 'extracted_score':  # none where no answer could be found
+      wrong, wanted = ~(np.isnan(numbers) | ((numbers >= 0) & (numbers <= 1))), 'a number from 0 to 1'
+    else:
+      wrong, wanted = ~((numbers >= 0) & (numbers == np.floor(numbers))) | np.isinf(numbers), 'a whole number from 0'
+    if wrong.any():
+      row = int(wrong.argmax())
+      raise ResultsError(f'{path}, row {row + 1}: {column} is {numbers[row]:g}, not {wanted}; {cure}')
+  if table['matched_option'].dtype != bool:
+    raise ResultsError(
+      f'{path}: the column matched_option holds {table["matched_option"].dtype} where there should be truth values; {cure}'
+    )
 
 
 def counts(table: pd.DataFrame) -> Record:
@@ -109,15 +167,14 @@ def counts(table: pd.DataFrame) -> Record:
 
 
 def read_record(path: str) -> Record:
-  """Reads `run.json`; ResultsError if it is not JSON."""
-  with open(path, encoding='utf-8') as f:
-    try:
-      return json.load(f)
-    except json.JSONDecodeError as e:
-      raise ResultsError(f'{path} is not valid JSON ({e}); delete it and evaluate again') from e
+  """Reads `run.json`; ResultsError if it is not JSON, or a field has a wrong type."""
+  try:
+    return records.read(path, Record, 'delete it and evaluate again')
+  except records.RecordError as e:
+    raise ResultsError(str(e)) from e
 
 
 def write_parquet(table: pd.DataFrame, path: str) -> None:
-  """Writes a table whole or not at all."""
-  table.to_parquet(path + '.tmp', index=False)
+  """Writes a table whole or not at all, with checksums, so that damage is seen when it is read."""
+  table.to_parquet(path + '.tmp', index=False, write_page_checksum=True)
   os.replace(path + '.tmp', path)

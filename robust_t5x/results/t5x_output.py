@@ -4,24 +4,63 @@ SeqIO's JSONLogger writes `TASK-STEP.jsonl`, a line for each row of an evaluatio
 prediction or the score.
 """
 
-from collections.abc import Iterator
-import json
 import os
 import re
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import pandas as pd
 
 from robust_t5x.results.schema import COLUMNS, Record, counts
 from robust_t5x.results.scorers import SCORERS
+from robust_t5x.runtime import records
+from seqio_tasks import tables
 from seqio_tasks.answers import AnswerKey
 from seqio_tasks.errors import UserError
 
 SUBDIRECTORY = 'inference_eval'
 RANK_SUFFIX = '__rank'
 
-Line = dict[str, Any]  # of T5X's file: `input`, the features of a row, and `prediction` or `score`
 Row = dict[str, Any]  # of the results table
+
+
+class Decoded(TypedDict):
+  """Features of a row whose answer is decoded; the lists are JSON, see answers.AnswerKey.of_features."""
+
+  example_id: str
+  instruction_id: str
+  targets_pretokenized: str
+  options: NotRequired[str]
+  alternatives: NotRequired[str]
+  right_options: NotRequired[str]
+  option_texts: NotRequired[str]
+  truncated_tokens: NotRequired[int]
+  cut_answer_tokens: NotRequired[int]
+
+
+class Option(TypedDict):
+  """Features of a row that stands for one option of an example under a phrasing."""
+
+  example_id: str
+  instruction_id: str
+  targets_pretokenized: str
+  is_correct: bool | int
+  idx: NotRequired[list[int]]  # number of the example and phrasing, number of the option
+  truncated_tokens: NotRequired[int]
+  cut_answer_tokens: NotRequired[int]
+
+
+class DecodedLine(TypedDict):
+  """A line of T5X's file."""
+
+  input: Decoded
+  prediction: str
+
+
+class OptionLine(TypedDict):
+  """A line of T5X's file."""
+
+  input: Option
+  score: float
 
 
 class T5XResultsError(UserError):
@@ -51,15 +90,23 @@ def read(directory: str) -> tuple[pd.DataFrame, Record]:
       f'{where}: no inferences of an evaluation task, such as mini_first_word_eval_observed-000400.jsonl; '
       'evaluate a mixture NAME_eval_GROUP with seqio.JSONLogger among the loggers'
     )
+  step = max(files.values())
+  behind = sorted(task for task in files if files[task] < step)
+  if behind:
+    raise T5XResultsError(
+      f'{where}: {behind[0]} was evaluated at step {files[behind[0]]}, others at step {step}; evaluate again, or remove '
+      f'the files *-{step:06}.jsonl'
+    )
   label = os.path.basename(os.path.abspath(directory))
-  tables = []
-  for task, step in files.items():
+  parts = []
+  for task in files:
     path = _file(where, task, step)
-    lines = _lines(path)
     dataset, _, group = task.removesuffix(RANK_SUFFIX).rpartition('_eval_')
-    rows = _ranked(path, lines) if task.endswith(RANK_SUFFIX) else _decoded(lines)
-    tables.append(pd.DataFrame(rows).assign(model=label, dataset=dataset, group=group))
-  table = pd.concat(tables, ignore_index=True)
+    rows = _ranked(path) if task.endswith(RANK_SUFFIX) else _decoded(path)
+    if not rows:
+      raise T5XResultsError(f'{path}: holds no row; evaluate again')
+    parts.append(pd.DataFrame(rows).assign(model=label, dataset=dataset, group=group))
+  table = pd.concat(parts, ignore_index=True)
   record: Record = {
     'label': label,
     'fingerprint': {'scorer': sorted(set(table['scorer'])), 'tasks': sorted(files)},
@@ -67,7 +114,7 @@ def read(directory: str) -> tuple[pd.DataFrame, Record]:
     'rows': len(table),
     **counts(table),
     'launcher': 't5x',
-    'step': max(files.values()),
+    'step': step,
     'gin_config': _read_if_there(os.path.join(directory, 'config.gin')),
     'finished': 'by T5X',
     'versions': {},
@@ -79,54 +126,71 @@ def _file(where: str, task: str, step: int) -> str:
   return os.path.join(where, f'{task}-{step:06}.jsonl')
 
 
-def _lines(path: str) -> Iterator[Line]:
-  """The objects of a file; names file and line of what is none."""
-  with open(path, encoding='utf-8') as f:
-    for number, line in enumerate(f, 1):
-      try:
-        row = json.loads(line)
-        row['input']['example_id'], row['input']['instruction_id']
-      except (ValueError, KeyError, TypeError) as e:
-        raise T5XResultsError(f'{path}, line {number}: not a row of an evaluation task ({e}); evaluate again') from e
-      yield row
+def _lines(path: str, kind: Any) -> list[tuple[int, Any]]:
+  """Line numbers and objects of a file; names file and line of what is no `kind`."""
+  try:
+    lines = tables.read_jsonl(path)
+  except tables.TableError as e:
+    raise T5XResultsError(f'{e}; evaluate again') from e
+  for number, line in lines:
+    fault = records.fault(line, kind)
+    if fault:
+      raise T5XResultsError(f'{path}, line {number}: not a row of an evaluation task ({fault}); evaluate again')
+  return lines
 
 
-def _decoded(lines: Iterator[Line]) -> list[Row]:
+def _decoded(path: str) -> list[Row]:
   """Rows scored by exact match of the prediction."""
-  rows = []
-  for line in lines:
+  rows: dict[tuple[str, str], Row] = {}
+  for number, line in _lines(path, DecodedLine):
     features = line['input']
-    scored = SCORERS['exact_match'].of_output(line['prediction'], AnswerKey.of_features(features))
-    rows.append({**_shared(features), **scored})
-  return rows
+    try:
+      key = AnswerKey.of_features(features)
+    except (ValueError, TypeError, RecursionError) as e:
+      raise T5XResultsError(f'{path}, line {number}: its options are no JSON lists ({e}); evaluate again') from e
+    fault = records.fault([list(key.right), list(key.options), list(key.option_texts)], list[list[str]], 'its answers')
+    fault = fault or records.fault(list(key.right_options), list[int], 'right_options')
+    if fault or not all(0 <= i < len(key.options) for i in key.right_options):
+      raise T5XResultsError(
+        f'{path}, line {number}: {fault or "right_options are none of the options"}; evaluate again'
+      )
+    cell = features['example_id'], features['instruction_id']
+    if cell in rows:
+      raise T5XResultsError(f'{path}, line {number}: a second row of {cell[0]!r} under {cell[1]!r}; evaluate again')
+    rows[cell] = {**_shared(features), **SCORERS['exact_match'].of_output(line['prediction'], key)}
+  return list(rows.values())
 
 
-def _ranked(path: str, lines: Iterator[Line]) -> list[Row]:
+def _ranked(path: str) -> list[Row]:
   """One row for the options of each example under each phrasing."""
-  groups: dict[tuple[str, str], list[Line]] = {}
-  for line in lines:
+  groups: dict[tuple[str, str], list[OptionLine]] = {}
+  for _, line in _lines(path, OptionLine):
     groups.setdefault((line['input']['example_id'], line['input']['instruction_id']), []).append(line)
+  counts: dict[str, int] = {}
   rows = []
-  for members in groups.values():
+  for (example, instruction), members in groups.items():
     options = tuple(m['input']['targets_pretokenized'] for m in members)
+    numbers = [m['input']['idx'][-1] for m in members if m['input'].get('idx')]
+    if counts.setdefault(example, len(members)) != len(members) or numbers not in ([], list(range(len(members)))):
+      raise T5XResultsError(
+        f'{path}: example {example!r} under {instruction!r} has not a row for each of its options once; evaluate again'
+      )
     right = tuple(i for i, m in enumerate(members) if m['input']['is_correct'])
     key = AnswerKey(tuple(options[i] for i in right) or ('',), options, right)
     try:
       scored = SCORERS['rank_likelihood'].of_ranking([float(m['score']) for m in members], key)
     except UserError as e:
-      raise T5XResultsError(
-        f'{path}: example {members[0]["input"]["example_id"]!r} has scores that are wrong: {e}'
-      ) from e
+      raise T5XResultsError(f'{path}: example {example!r} has scores that are wrong: {e}') from e
     rows.append({**_shared(members[0]['input']), **scored})
   return rows
 
 
-def _shared(features: Line) -> Row:
+def _shared(features: Decoded | Option) -> Row:
   return {
     'example_id': features['example_id'],
     'instruction_id': features['instruction_id'],
-    'truncated_tokens': int(features.get('truncated_tokens', 0)),
-    'cut_answer_tokens': int(features.get('cut_answer_tokens', 0)),
+    'truncated_tokens': features.get('truncated_tokens', 0),
+    'cut_answer_tokens': features.get('cut_answer_tokens', 0),
   }
 
 

@@ -11,9 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from typing import TypedDict
+from typing import Required, TypedDict
 
 from robust_t5x.results.schema import ResultsError, read_record
+from robust_t5x.runtime import records
 from robust_t5x.runtime.files import write_atomically
 from robust_t5x.sweeps import grid
 
@@ -44,10 +45,10 @@ class Failure(TypedDict):
 class TrialRecord(TypedDict, total=False):
   """What `trial.json` holds."""
 
-  label: str
-  trained: bool
-  seconds: float  # of training, interrupted attempts included
-  error: Failure | None
+  label: Required[str]
+  trained: Required[bool]
+  seconds: Required[float]  # of training, interrupted attempts included
+  error: Required[Failure | None]
   settings: dict[str, grid.Shown]
   seed: int
   steps: int
@@ -259,11 +260,10 @@ def read_trial(directory: str) -> TrialRecord | None:
   path = os.path.join(directory, 'trial.json')
   if not os.path.isfile(path):
     return None
-  with open(path, encoding='utf-8') as f:
-    try:
-      return json.load(f)
-    except json.JSONDecodeError as e:
-      raise ResultsError(f'{path} is not valid JSON ({e}); delete {directory} to run this trial again') from e
+  try:
+    return records.read(path, TrialRecord, f'delete {directory} to run this trial again')
+  except records.RecordError as e:
+    raise ResultsError(str(e)) from e
 
 
 def is_evaluated(directory: str) -> bool:

@@ -86,3 +86,11 @@ def test_accuracies_per_phrasing_have_no_mcnemar(tmp_path, capsys):
   assert '+13.3 [' in out
   # Differences 0.1, 0.1, 0.2: mean 0.1333, sample sd 0.0577.
   assert f'{0.4 / 3 / math.sqrt(1 / 300):.3f}' in out
+
+
+def test_results_are_not_compared_with_themselves(tmp_path, two_evaluations, capsys):
+  path = tmp_path / 't.csv'
+  path.write_text('dataset,instruction_id,score\nd,i,0.5\nd,j,0.5\n')
+  for one, two in ((path, tmp_path / 'x' / '..' / 't.csv'), two_evaluations[:1] * 2):
+    assert compare.main([str(one), str(two)]) == 2
+    assert capsys.readouterr().err == f'error: {one} and {two} are the same results; give those of two models\n'

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from robust_t5x.reports.inputs import focus_of, in_order, read, words_of
+from robust_t5x.reports.words import warnings
 from robust_t5x.results.schema import PHRASING, ResultsError
 
 
@@ -43,10 +44,23 @@ def test_models_with_phrasings_of_their_own_stand_side_by_side(tmp_path):
   assert frame['template'].tolist() == ['Tell {a}', 'Say {u}']
 
 
-def test_a_model_that_stands_twice_is_refused(tmp_path):
+def test_files_of_one_model_are_one_evaluation(tmp_path):
+  one = _write(tmp_path / 'one.csv', [('x', 'd', 'observed', 'a', 0.5, ''), ('y', 'd', 'observed', 'a', 0.25, '')])
+  two = _write(tmp_path / 'two.csv', [('x', 'd', 'observed', 'a', 0.5, ''), ('x', 'e', 'observed', 'b', 0.75, '')])
+  more = _write(tmp_path / 'more.csv', [('y', 'e', 'observed', 'b', 1.0, '')])
+  inputs = read([one, two, more])
+  assert inputs.models == ('x', 'y')
+  assert inputs.runs == {'x': (f'{one}, {two}',), 'y': (f'{one}, {more}',)}
+  assert [inputs.interval(m, 'observed', 'AvgP').estimate for m in 'xy'] == [0.625, 0.625]
+  assert warnings(inputs) == [f'1 rows of x were left out: the cell stands in {one} with the same score.']
+
+
+def test_files_that_differ_in_a_cell_are_named(tmp_path):
   one = _write(tmp_path / 'one.csv', [('x', 'd', 'observed', 'a', 0.5, '')])
-  two = _write(tmp_path / 'two.csv', [('x', 'd', 'observed', 'b', 0.5, '')])
-  with pytest.raises(ResultsError, match='differ in the examples or phrasings of d'):
+  two = _write(tmp_path / 'two.csv', [('x', 'd', 'observed', 'b', 0.5, ''), ('x', 'd', 'observed', 'a', 0.75, '')])
+  with pytest.raises(
+    ResultsError, match=f'{one}, line 2 and {two}, line 3: of x, .*, d, observed, a one has the score 0.5'
+  ):
     read([one, two])
 
 

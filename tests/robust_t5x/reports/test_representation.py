@@ -54,3 +54,22 @@ def test_the_section_has_distances_changes_and_correlations(found):
   (chart,) = section.charts
   assert chart.count('map of the phrasings, with adapter') == 2
   assert chart.count('<use class="pt ') == 2 * 2 * 7
+
+
+@pytest.mark.parametrize(
+  ('name', 'old', 'new', 'message'),
+  [
+    ('distances.csv', 'estimate', 'estimated', r"distances.csv: line 1: has no column .'estimate'"),
+    ('phrasings.csv', 'Say {x},', 'Say {x},,', r'phrasings.csv: line 2: has \d+ cells where there are'),
+    ('correlations.csv', 'cosine,', 'cosine,x', "correlations.csv: line 2: rho is 'x.*', not a number"),
+    ('represent.json', '"shares": {', '"shares": {"place": "x", ', 'represent.json: shares.place is .*; run'),
+    ('represent.json', '"shares"', '"share"', 'represent.json: it has no shares; run'),
+  ],
+)
+def test_a_damaged_file_is_named(found, tmp_path, name, old, new, message):
+  representation.write(found, str(tmp_path), {})
+  path = tmp_path / name
+  assert old in path.read_text()
+  path.write_text(path.read_text().replace(old, new))
+  with pytest.raises(ResultsError, match=message):
+    representation.read(str(tmp_path))

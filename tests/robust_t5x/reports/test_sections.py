@@ -20,6 +20,7 @@ def test_sampled_cells_are_said_and_estimated(evaluations, tmp_path):
   sampled.mkdir()
   kept.to_parquet(sampled / 'results.parquet')
   record['fingerprint']['cells'] = {'budget': 0.5, 'seed': 0}
+  record['rows'] = len(kept)
   (sampled / 'run.json').write_text(json.dumps(record))
   assert report.main([str(sampled), '--out', str(tmp_path / 'out')]) == 0
   text = (tmp_path / 'out/report.md').read_text()

@@ -111,15 +111,61 @@ def test_generic_per_example_is_like_an_evaluation(tmp_path):
   ('text', 'message'),
   [
     ('a,b\n1,2\n', 'the header a, b is none of a results table'),
-    ('dataset,instruction_id,score\nd,i,48.1\n', r'row 2: score is 48.1; scores run from 0 to 1, divide percentages'),
+    ('dataset,instruction_id,score\nd,i,48.1\n', r'line 2: score is 48.1; scores run from 0 to 1, divide percentages'),
     ('dataset,instruction_id,score\nd,i,x\n', 'no row with a score'),
-    ('dataset,instruction_id,score\nd,i,1,2,3\nd,j,1,2,3,4,5\n', 'not a CSV file with a header and equally many'),
-    ('', 'not a CSV file'),
+    (
+      'dataset,instruction_id,score\nd,i,1,2,3\nd,j,1,2,3,4,5\n',
+      'line 2: has 5 cells where there are 3 columns; give each row equally many',
+    ),
+    ('', 'is empty'),
+    ('dataset,instruction_id,score\nd,i,0.1,\nd,j,0.2,\n', 'line 2: has 4 cells where there are 3 columns'),
+    ('dataset,instruction_id,score\nd,i,0.1\nd,j\n', 'line 3: has 2 cells where there are 3 columns'),
+    ('dataset,instruction_id,score\nd,i,inf\n', 'line 2: score is inf; scores run from 0 to 1'),
+    ('dataset,instruction_id,score\nd,i,-0.5\n', 'line 2: score is -0.5; scores run from 0 to 1'),
+    ('dataset,instruction_id,score\nd,,1\n', 'line 2: instruction_id is empty'),
+    ('dataset,instruction_id,score,score\nd,i,1,0\n', "the columns .'score'. stand twice"),
+    ('dataset,instruction_id,score,num_examples\nd,i,1,x\n', "line 2: num_examples is 'x', not a whole number"),
+    ('dataset,instruction_id,score,num_examples\nd,i,1,0.5\n', "line 2: num_examples is '0.5', not a whole number"),
+    (
+      'dataset,instruction_id,score,example_id,matched_option\nd,i,1,e,true\nd,j,1,e,maybe\n',
+      "line 3: matched_option is 'maybe'; use True or False",
+    ),
+    (
+      'dataset,instruction_id,score,example_id,truncated_tokens\nd,i,1,e,-3\n',
+      "line 2: truncated_tokens is '-3', not a whole number",
+    ),
+    ('dataset,instruction_id,score,example_id,extracted_score\nd,i,1,e,7\n', 'line 2: extracted_score is 7'),
+    (
+      'dataset,instruction_id,score\nd,i,1\nd,i,0\n',
+      'x.csv, line 2 and .*x.csv, line 3: of x, as given, d, all, i one has the score 1, the other 0; remove one',
+    ),
+    ('dataset,instruction_id,score\nd,"i,1\n', 'line 2: is not CSV'),
   ],
 )
 def test_bad_files(tmp_path, text, message):
   with pytest.raises(schema.ResultsError, match=message):
     read(_write(tmp_path / 'x.csv', text))
+
+
+def test_a_cell_that_is_said_twice_counts_once(tmp_path):
+  path = _write(tmp_path / 'x.csv', 'dataset,instruction_id,score\nd,i,1\nd,j,0\nd,i,1.0\n')
+  table, record = read(path)
+  assert table['score'].tolist() == [1.0, 0.0]
+  assert [(e['row'], e['reason']) for e in record['left_out']] == [
+    (4, f'the cell stands in {path} with the same score')
+  ]
+
+
+def test_the_first_row_that_counts_is_taken(tmp_path):
+  rows = INSTRUCTION_EVAL.splitlines()
+  again = [
+    'M,D,BBL,Default,1,0,0.5,Logits,FALSE',
+    'M,D,BBL,Default,1,0,?,Logits,TRUE',
+    'M,D,BBL,Default,1,0,0.25,Logits,TRUE',
+  ]
+  table, record = read(_write(tmp_path / 'm.csv', '\n'.join([rows[0], *again]) + '\n'))
+  assert table['score'].tolist() == [0.25]
+  assert [e['row'] for e in record['left_out']] == [2, 3]
 
 
 def test_grains_are_not_mixed(tmp_path):

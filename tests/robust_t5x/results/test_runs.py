@@ -37,3 +37,22 @@ def test_another_evaluation_does_not_overwrite(tmp_path):
   Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'adapter': 'a'})
   with pytest.raises(ResultsError, match=r'another evaluation \(it differs in adapter\)'):
     Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'adapter': 'b'})
+
+
+def test_damaged_rows_of_a_task_are_named_before_work_starts(tmp_path):
+  run = Run.open(str(tmp_path), label='m', fingerprint={'tasks': {'first': 'x'}})
+  run.add_shard('first', scores_table('m', 'first', {'observed': 1, 'unobserved': 1}))
+  (shard,) = (tmp_path / 'shards').iterdir()
+  shard.write_bytes(shard.read_bytes()[:-9])
+  with pytest.raises(ResultsError, match=f'{shard.name} is not a whole .*; delete it and run the same'):
+    run.has_shard('first')
+
+
+def test_texts_with_ends_of_lines_are_read_from_the_csv(tmp_path):
+  run = Run.open(str(tmp_path), label='m', fingerprint={'tasks': {'first': 'x'}})
+  table = scores_table('m', 'first', {'observed': 1, 'unobserved': 1})
+  table['prediction'] = ['a\rb', 'a\nb', '"', ',', 'NA'] * (len(table) // 5)
+  run.add_shard('first', table)
+  run.finish({}, {})
+  again, _ = read(str(tmp_path / 'results.csv'))
+  pd.testing.assert_frame_equal(again, table, check_dtype=False)

@@ -72,3 +72,49 @@ def test_a_score_that_is_not_finite_is_named(tmp_path):
   _write(tmp_path, 'mini_a_eval_unobserved__rank-000020.jsonl', rows)
   with pytest.raises(ResultsError, match="mini_a_eval_unobserved__rank-000020.jsonl: example 'e1' .*cannot be ranked"):
     read(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    ({'score': '-1.0'}, "line 1: not a row .*score is '-1.0', not float"),
+    ({'input': {}}, 'line 1: not a row .*input has no example_id'),
+    ({'input': {'example_id': 3}}, 'line 1: not a row'),
+  ],
+)
+def test_a_field_of_a_wrong_type_is_named(tmp_path, change, message):
+  rows = [_option('e1', 'yes', -1.0, True) | change, _option('e1', 'no', -1.0, False)]
+  _write(tmp_path, 'mini_a_eval_unobserved__rank-000020.jsonl', rows)
+  with pytest.raises(ResultsError, match=message):
+    read(str(tmp_path))
+
+
+def test_rows_that_are_missing_or_stand_twice_are_named(tmp_path):
+  name = 'mini_a_eval_unobserved__rank-000020.jsonl'
+  whole = [_option('e1', o, -1.0, o == 'yes') for o in ('yes', 'no', 'perhaps')]
+  for i, row in enumerate(whole):
+    row['input']['idx'] = [0, i]
+  for rows in (whole[1:], whole[:1] + whole[2:], [*whole, whole[0]], whole[::-1]):
+    _write(tmp_path, name, rows)
+    with pytest.raises(
+      ResultsError, match=f"{name}: example 'e1' under 'i' has not a row for each of its options once"
+    ):
+      read(str(tmp_path))
+  other = [{**row, 'input': {**row['input'], 'instruction_id': 'j'}} for row in whole[:2]]
+  _write(tmp_path, name, whole + other)
+  with pytest.raises(ResultsError, match=f"{name}: example 'e1' under 'j' has not a row for each"):
+    read(str(tmp_path))
+  _write(tmp_path, name, whole)
+  _write(tmp_path, 'mini_a_eval_observed-000020.jsonl', [_decoded('e1', 'yes'), _decoded('e1', 'yes')])
+  with pytest.raises(ResultsError, match="line 2: a second row of 'e1' under 'i'"):
+    read(str(tmp_path))
+  _write(tmp_path, 'mini_a_eval_observed-000020.jsonl', [_decoded('e1', 'yes', options='["a", 3]')])
+  with pytest.raises(ResultsError, match='line 1: its answers.* is 3, not str'):
+    read(str(tmp_path))
+
+
+def test_tasks_at_different_steps_are_not_mixed(tmp_path):
+  _write(tmp_path, 'mini_a_eval_observed-000020.jsonl', [_decoded('e1', 'yes')])
+  _write(tmp_path, 'mini_a_eval_unobserved-000010.jsonl', [_decoded('e1', 'yes')])
+  with pytest.raises(ResultsError, match='mini_a_eval_unobserved was evaluated at step 10, others at step 20'):
+    read(str(tmp_path))

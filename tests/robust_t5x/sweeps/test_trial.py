@@ -51,6 +51,9 @@ def test_records_and_logs(tmp_path):
   (tmp_path / 'trial.json').write_text('{')
   with pytest.raises(ResultsError, match='trial.json is not valid JSON'):
     read_trial(str(tmp_path))
+  (tmp_path / 'trial.json').write_text('{"label": "x", "trained": "yes", "seconds": 1, "error": null}')
+  with pytest.raises(ResultsError, match="trial.json: trained is 'yes', not bool; delete .* to run this trial again"):
+    read_trial(str(tmp_path))
   for finished in (None, 'now'):
     (tmp_path / 'run.json').write_text(json.dumps({'finished': finished}))
     assert is_evaluated(str(tmp_path)) == bool(finished)
