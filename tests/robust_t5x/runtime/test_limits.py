@@ -150,9 +150,7 @@ def test_what_can_be_used_is_taken(verb, settings):
 def test_a_value_within_a_file_is_told_by_the_file(tmp_path):
   path = tmp_path / 'mine.gin'
   path.write_text("include 'gin/recipes/eval/mini.gin'\nOUTPUT_DIR = 'x'\nNUM_EXAMPLES = -3\n")
-  with pytest.raises(
-    errors.UsageError, match=f'^{path}: line 3: NUM_EXAMPLES is -3; it must be a whole number'
-  ):
+  with pytest.raises(errors.UsageError, match=f'^{path}: line 3: NUM_EXAMPLES is -3; it must be a whole number'):
     parsed('eval', f'--gin_file={path}')
 
 
