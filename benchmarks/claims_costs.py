@@ -78,3 +78,31 @@ def slopes_differ() -> float:
     for a, b in ((2, 4), (4, 8))
   ]
   return 100 * (max(slopes) / min(slopes) - 1)
+
+
+def _prompteval() -> list[dict[str, float]]:
+  return json.loads((RESULTS / 'prompteval_error.json').read_text(encoding='utf-8'))
+
+
+def prompteval_table() -> tuple[list[str], str, str]:
+  columns = {
+    'mean of the cells': 'cells alone', 'filled in': 'filled in', 'filled in, words': 'filled in, with words',
+    'distribution': 'drawn', 'distribution, words': 'drawn, with words',
+  }  # fmt: skip
+  lines = ['| phrasings per example | share of the cells | ' + ' | '.join(columns.values()) + ' |', '|---' * 7 + '|']
+  for row in _prompteval():
+    numbers = ' | '.join(f'{row[f"W1 {name}"]:.3f}' for name in columns)
+    lines.append(f'| {row["per example"]} | {row["share"]:.1%} | {numbers} |')
+  return lines, 'measured', 'benchmarks/results/prompteval_error.json'
+
+
+def _covered(metric: str, which: Callable[[list[float]], float]) -> Callable[[object], float]:
+  return lambda _: 100 * which([row[f'covered {metric}'] for row in _prompteval()])
+
+
+# In how many cases PromptEval's intervals held the truth, in %: least and most over the numbers of phrasings per example.
+COVERED = {
+  f'prompteval.{metric.split()[0]}.{name}': _covered(metric, which)
+  for metric in ('AvgP', 'MaxP', 'spread', 'worst phrasing')
+  for name, which in (('least', min), ('most', max))
+}
