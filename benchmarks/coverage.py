@@ -99,7 +99,7 @@ def of_phrasings(world: World, rng: np.random.Generator, trial: int) -> dict[str
   answers = agreement.WeightedAnswers(codes[None], weights, once)
   for name, metric in agreement.METRICS.items():
     truth = float(np.ravel(metric(many.astype(int)))[0])
-    found[name] = _holds(statistics.of_resamples(metric(answers), (-1, 1)), truth, 2e-3)
+    found[name] = _holds(statistics.of_resamples(metric(answers), world.examples, (-1, 1)), truth, 2e-3)
   return found
 
 

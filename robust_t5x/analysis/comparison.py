@@ -177,11 +177,12 @@ class Comparison:
     self._check_examples(agreement.CONSISTENCY)
     runs = self.runs_of(model)
     chosen = [self._answers[d][group] for d in self._datasets_with([group])]
+    examples = sum(self.datasets[d][group].shape[-2] for d in self._datasets_with([group]))
     found = {}
     for name, metric in agreement.METRICS.items():
       values = np.mean([metric(answers)[:, runs] for answers in chosen], axis=0)
       bounds = (0.0, 1.0) if name == agreement.CONSISTENCY else (-1.0, 1.0)
-      found[name] = statistics.of_resamples(values, bounds)
+      found[name] = statistics.of_resamples(values, examples, bounds)
     return found
 
   def kendalls_w(self, group: str) -> dict[str, float]:

@@ -92,16 +92,25 @@ def p_of_draws(draws: np.ndarray) -> float:
   return float(min(1.0, 2 * (1 + less) / (1 + len(drawn))))
 
 
-def of_resamples(values: np.ndarray, bounds: tuple[float, float], level: float = 0.95) -> Interval:
+def of_resamples(values: np.ndarray, examples: int, bounds: tuple[float, float], level: float = 0.95) -> Interval:
   """Interval of a smooth metric of values [1 + R, runs] of the data and of resamples of its examples.
 
-  Normal around the estimate, with the standard deviation of the resamples and the spread of the runs.
+  Student's around the estimate, with the standard deviation of the resamples and the spread of the runs.
+
+  Args:
+    values: of the data, then of the resamples.
+    examples: N that were resampled.
+    bounds: of the metric.
+    level: probability that the interval covers.
   """
   means = values.mean(-1)
   estimate, resampled = float(means[0]), means[1:][~np.isnan(means[1:])]
   if len(resampled) < 2 or np.isnan(estimate):
     return Interval(estimate, np.nan, np.nan)
-  half = np.hypot(scipy.stats.norm.ppf((1 + level) / 2) * resampled.std(ddof=1), _of_seeds([values[0]], level))
+  # Resamples vary by (N - 1) / N of what samples do.
+  n = max(examples, 2)
+  sd = resampled.std(ddof=1) * np.sqrt(n / (n - 1))
+  half = np.hypot(scipy.stats.t.ppf((1 + level) / 2, n - 1) * sd, _of_seeds([values[0]], level))
   return Interval(estimate, *_clipped(estimate - half, estimate + half, bounds))
 
 

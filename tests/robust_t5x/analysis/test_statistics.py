@@ -56,9 +56,11 @@ def test_p_of_draws():
 def test_resamples_give_a_normal_interval():
   values = np.random.default_rng(0).normal(0.6, 0.05, (4001, 1))
   values[0] = 0.6
-  found = statistics.of_resamples(values, (0, 1))
+  found = statistics.of_resamples(values, 10_000, (0, 1))
   assert [found.low, found.high] == pytest.approx([0.6 - 0.098, 0.6 + 0.098], abs=0.004)
-  assert statistics.of_resamples(values + 0.38, (0, 1)).high == 1.0
+  assert statistics.of_resamples(values + 0.38, 10_000, (0, 1)).high == 1.0
   runs = np.repeat(values, 2, axis=1) + [[-0.1, 0.1]]
-  wide = statistics.of_resamples(runs, (-9, 9))
+  wide = statistics.of_resamples(runs, 10_000, (-9, 9))
   assert wide.high - 0.6 == pytest.approx(np.hypot(0.098, scipy.stats.t.ppf(0.975, 1) * 0.1), abs=0.01)
+  few = statistics.of_resamples(values, 5, (-9, 9))
+  assert few.high - 0.6 == pytest.approx(scipy.stats.t.ppf(0.975, 4) * 0.05 * np.sqrt(5 / 4), rel=0.05)
