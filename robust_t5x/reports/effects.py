@@ -16,10 +16,11 @@ from robust_t5x.results.schema import EXAMPLE
 from robust_t5x.runtime.files import write_atomically
 
 RULE = (
-  'p: two-sided, two-way bootstrap over examples and phrasings, paired. Adjusted by Holm over the datasets of all '
-  'groups; the rows "all" are a family of their own.'
+  "p: two-sided, Student's test over examples, phrasings and seeds as crossed factors, paired. Adjusted by Holm (which keeps the "
+  'chance of any false finding) over the datasets of all groups, the rows "all" a family of their own; false discovery rate: the same '
+  'families by Benjamini and Hochberg.'
 )
-RULE_PHRASINGS = RULE.replace('two-way bootstrap over examples and phrasings', 'bootstrap over phrasings alone')
+RULE_PHRASINGS = RULE.replace('examples, phrasings and seeds as crossed factors', 'phrasings alone')
 EFFECTS = (
   "Cohen's h: of the two accuracies, 0.2 small, 0.5 medium, 0.8 large. Cohen's d: mean difference of the examples, each "
   'averaged over phrasings, by its standard deviation. Odds ratio: cells that only B has right by cells that only A has '
@@ -42,7 +43,7 @@ def tables(comparison: Comparison, found: pd.DataFrame) -> dict[str, Table]:
   a, b = comparison.models
   columns: tuple[Column, ...] = (
     Column('dataset'), Column(a, 'percent'), Column(b, 'percent'), Column('difference, points', 'points'),
-    Column('p', 'p'), Column('p adjusted', 'p'), Column("Cohen's h", 'number'), Column("Cohen's d", 'number'),
+    Column('p', 'p'), Column('p adjusted', 'p'), Column('false discovery rate', 'p'), Column("Cohen's h", 'number'), Column("Cohen's d", 'number'),
     Column('odds ratio', 'number'), Column('McNemar'),
   )  # fmt: skip
   if found['odds_ratio'].isna().all():
@@ -51,7 +52,8 @@ def tables(comparison: Comparison, found: pd.DataFrame) -> dict[str, Table]:
   for group in comparison.groups:
     rows = [
       (
-        r.dataset, r.baseline_value, r.value, Interval(r.difference, r.low, r.high), r.p, r.p_adjusted, r.cohens_h,
+        r.dataset, r.baseline_value, r.value, Interval(r.difference, r.low, r.high), r.p, r.p_adjusted, r.false_discovery_rate,
+        r.cohens_h,
         r.cohens_d, r.odds_ratio, r.mcnemar,
       )[: len(columns)]
       for r in found[found['group'] == group].itertuples()

@@ -10,7 +10,7 @@ from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports import charts, content, representation, svg, words
 from robust_t5x.reports.inputs import Inputs, focus_of, read
 from robust_t5x.reports.scaling import Family, find_families, scaling_table
-from robust_t5x.reports.sections import Section, agreement, estimated, extraction
+from robust_t5x.reports.sections import Section, agreement, estimated, extraction, sensitivity
 from robust_t5x.reports.summary import Summary, metric_frame, summarise
 from robust_t5x.reports.tables import Table, number, percent
 from robust_t5x.results.schema import EXAMPLE, OBSERVED
@@ -22,7 +22,9 @@ _PLANES = 3  # models whose phrasings are set against those of the first
 _NO_OUTPUTS = 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
 
 
-def write(directories: Sequence[str], out: str, represented: str | None = None) -> str:
+def write(
+  directories: Sequence[str], out: str, represented: str | None = None, epsilon: float = 0.02, delta: float = 0.05
+) -> str:
   """Writes the report.
 
   `report.html` stands alone; `report.md`, `tables/*.csv` and `tables/*.tex` hold its tables, `metrics.csv` and
@@ -33,6 +35,8 @@ def write(directories: Sequence[str], out: str, represented: str | None = None) 
       of one model.
     out: directory to write to, made if absent.
     represented: output of `robust-t5x represent` to take in, or None.
+    epsilon: of "phrasings needed": how far the mean over fewer phrasings may be from that over all, as a share.
+    delta: probability with which it may be further.
 
   Returns:
     the finding, in one or a few sentences.
@@ -46,7 +50,7 @@ def write(directories: Sequence[str], out: str, represented: str | None = None) 
   summary = summarise(inputs)
   families = find_families(inputs)
   tables = Tables.of(inputs, summary, families)
-  sections = [estimated(inputs), extraction(inputs), agreement(inputs)]
+  sections = [estimated(inputs), sensitivity(inputs, epsilon, delta), extraction(inputs), agreement(inputs)]
   if represented is not None:
     sections.append(representation.section(representation.read(represented)))
   extras = [section for section in sections if section is not None]
