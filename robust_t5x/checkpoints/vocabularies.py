@@ -13,16 +13,25 @@ _FILE = 'spiece.model'  # beside the weights, as Hugging Face has it
 
 
 @functools.lru_cache(maxsize=4)
-def vocabulary(path: str | None = None, extra_ids: int = 100, checkpoint: str | None = None) -> Any:
+def vocabulary(
+  path: str | None = None, extra_ids: int = 100, checkpoint: str | None = None, pieces: bool = True
+) -> Any:
   """The seqio vocabulary in a SentencePiece model file; imports TensorFlow.
 
   Args:
     path: the file, also in a bucket (gs://...); by default the checkpoint's own `spiece.model`.
     extra_ids: sentinel ids after the pieces.
     checkpoint: checkpoint directory or 'bundled'.
+    pieces: whether text is going to be read. Where not, nothing is fetched: a vocabulary in a bucket is taken to
+      have T5's ids, padding 0 and end 1.
   """
   if path is None and checkpoint is None:
     raise backbones.CheckpointError('not set: VOCABULARY; add --VOCABULARY=FILE.model')
+  if not pieces and path is not None and '://' in path:
+    quiet.import_tensorflow()
+    import seqio
+
+    return seqio.PassThroughVocabulary(0, eos_id=1)
   file = path or f'{backbones.resolve(checkpoint or "")}/{_FILE}'
   if '://' not in file and not os.path.isfile(file):
     where = (

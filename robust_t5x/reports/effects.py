@@ -10,6 +10,7 @@ import pandas as pd
 from robust_t5x.analysis.comparison import Comparison
 from robust_t5x.analysis.effects import effects, mcnemar_tests, notes
 from robust_t5x.analysis.statistics import Interval
+from robust_t5x.reports import escaping
 from robust_t5x.reports.inputs import in_order
 from robust_t5x.reports.tables import Column, Table, points, text
 from robust_t5x.results.schema import EXAMPLE
@@ -87,14 +88,14 @@ def write(comparison: Comparison, out: str) -> None:
 
   os.makedirs(out, exist_ok=True)
   found = effects(comparison)
-  lines = ['# Comparison', f'**{finding(comparison, found)}**']
+  lines = ['# Comparison', f'**{escaping.markdown(finding(comparison, found))}**']
   for group, table in tables(comparison, found).items():
-    lines += [f'## Under {group} phrasings', table.markdown()]
-    write_atomically(os.path.join(out, f'{table.name}.tex'), table.latex())
-  lines += explanations(comparison)
+    lines += [f'## Under {escaping.markdown(group)} phrasings', table.markdown()]
+    write_atomically(os.path.join(out, f'{table.stem}.tex'), table.latex())
+  lines += [escaping.markdown_paragraph(told) for told in explanations(comparison)]
   write_atomically(os.path.join(out, 'compare.md'), '\n\n'.join(lines) + '\n')
-  write_atomically(os.path.join(out, 'compare.csv'), found.to_csv(index=False))
+  write_atomically(os.path.join(out, 'compare.csv'), escaping.spreadsheet(found))
   tests = [t.assign(group=g) for g in comparison.groups if (t := mcnemar_tests(comparison, g)) is not None]
   if tests:
-    write_atomically(os.path.join(out, 'mcnemar.csv'), pd.concat(tests).to_csv(index=False))
+    write_atomically(os.path.join(out, 'mcnemar.csv'), escaping.spreadsheet(pd.concat(tests, ignore_index=True)))
   plots.save(plots.differences(found, in_order(comparison.groups)), os.path.join(out, 'compare'))

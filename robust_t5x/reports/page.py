@@ -7,7 +7,7 @@ import os
 import jinja2
 
 from robust_t5x.analysis.statistics import Interval
-from robust_t5x.reports import charts, content, representation, svg, words
+from robust_t5x.reports import charts, content, escaping, representation, svg, words
 from robust_t5x.reports.inputs import Inputs, focus_of, read
 from robust_t5x.reports.scaling import Family, find_families, scaling_table
 from robust_t5x.reports.sections import Section, agreement, estimated, extraction, sensitivity
@@ -56,11 +56,11 @@ def write(
   extras = [section for section in sections if section is not None]
   os.makedirs(os.path.join(out, 'tables'), exist_ok=True)
   plots.write_all(inputs, summary, families, out)
-  metric_frame(summary).to_csv(os.path.join(out, 'metrics.csv'), index=False)
-  inputs.phrasings.to_csv(os.path.join(out, 'phrasings.csv'), index=False)
+  write_atomically(os.path.join(out, 'metrics.csv'), escaping.spreadsheet(metric_frame(summary)))
+  write_atomically(os.path.join(out, 'phrasings.csv'), escaping.spreadsheet(inputs.phrasings))
   for table in (*tables.saved(), *(table for extra in extras for table in extra.tables)):
-    stem = os.path.join(out, 'tables', table.name)
-    write_atomically(stem + '.csv', table.frame().to_csv(index=False))
+    stem = os.path.join(out, 'tables', table.stem)
+    write_atomically(stem + '.csv', escaping.spreadsheet(table.frame()))
     write_atomically(stem + '.tex', table.latex())
   everything = contents(inputs, summary, families, tables, extras)
   for name in ('report.html', 'report.md'):
@@ -107,7 +107,7 @@ def render(name: str, contents: dict[str, object]) -> str:
     loader=jinja2.FileSystemLoader(_TEMPLATES), trim_blocks=True, lstrip_blocks=True,
     undefined=jinja2.StrictUndefined, autoescape=jinja2.select_autoescape(['html.j2']),
   )  # fmt: skip
-  environment.filters |= {'percent': percent, 'line': lambda text: ' '.join(str(text).split())}
+  environment.filters |= {'percent': percent, 'md': escaping.markdown, 'paragraph': escaping.markdown_paragraph}
   return environment.get_template(name + '.j2').render(contents)
 
 
