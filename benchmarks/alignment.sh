@@ -40,22 +40,22 @@ narrow=(--gin_file=gin/adapters/lora.gin --LEARNING_RATE=0.01 --TRAIN_STEPS=1200
 
 before=("$out"/main/baseline-*/)
 for name in distil_states likelihood; do
-  robust-t5x report "${before[0]}" "$out"/main/cells/objectives=$name,*/eval-* --out "$out/report/$name"
+  robust-t5x report "${before[0]}" "$out"/main/trials/objectives=$name,*/eval-* --out "$out/report/$name"
 done
-robust-t5x compare "$out"/main/cells/objectives=likelihood,SEED=0-*/eval-* \
-  "$out"/main/cells/objectives=distil_states,SEED=0-*/eval-* --out "$out/report/alignment_against_none"
+robust-t5x compare "$out"/main/trials/objectives=likelihood,SEED=0-*/eval-* \
+  "$out"/main/trials/objectives=distil_states,SEED=0-*/eval-* --out "$out/report/alignment_against_none"
 for name in long full fewer transfer transfer_held first few prefix; do
-  robust-t5x report "${before[0]}" "$out/$name"/cells/*/eval-* --out "$out/report/$name"
+  robust-t5x report "${before[0]}" "$out/$name"/trials/*/eval-* --out "$out/report/$name"
 done
-robust-t5x report "$out"/objectives/cells/objectives={likelihood,kl,distil_reference,jensen_shannon,info_nce,group_dro}-*/eval-* \
+robust-t5x report "$out"/objectives/trials/objectives={likelihood,kl,distil_reference,jensen_shannon,info_nce,group_dro}-*/eval-* \
   --out "$out/report/objectives"
 
 [ -n "${2:-}" ] || exit 0
 lmentry=(robust-t5x eval lmentry --LMENTRY_DIR="$2")
 "${lmentry[@]}" --LABEL='without adapter' --OUTPUT_DIR="$out/lmentry/before"
-for cell in "$out"/main/cells/objectives=distil_states,* "$out"/long/cells/*; do
-  "${lmentry[@]}" --LABEL='with aligned adapter' --ADAPTER="$cell/train/adapter.safetensors" \
-    --OUTPUT_DIR="$out/lmentry/$(basename "$cell")"
+for trial in "$out"/main/trials/objectives=distil_states,* "$out"/long/trials/*; do
+  "${lmentry[@]}" --LABEL='with aligned adapter' --ADAPTER="$trial/train/adapter.safetensors" \
+    --OUTPUT_DIR="$out/lmentry/$(basename "$trial")"
 done
 robust-t5x report "$out/lmentry/before" "$out"/lmentry/objectives=distil_states,* --out "$out/report/lmentry"
 robust-t5x report "$out/lmentry/before" "$out"/lmentry/objectives=distil_states-* --out "$out/report/lmentry_long"

@@ -1,20 +1,29 @@
 """Times the data layer on MMLU: reading the bank, registering tasks, rendering and tokenising one phrasing.
 
-`python benchmarks/data_layer.py --mmlu DIR --vocabulary FILE`
+`python benchmarks/data_layer.py --mmlu DIR --vocabulary FILE --out benchmarks/results/data_layer.json`
 """
 
 import argparse
+import json
 import os
+import pathlib
 import time
 
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 
 
+def table(rows: list[dict]) -> str:
+  """For a terminal and for the documentation."""
+  lines = [f'| {row["what"]} | {row["seconds"]:.2f} |' for row in rows]
+  return '\n'.join(['| step | seconds |', '|---|---|', *lines])
+
+
 def main() -> None:
-  """Prints a line for each step."""
+  """Prints a table of the steps."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--mmlu', required=True, metavar='DIR', help='MMLU, with the folder test')
   parser.add_argument('--vocabulary', default='bundled', metavar='PATH', help='a SentencePiece file or a checkpoint')
+  parser.add_argument('--out', type=pathlib.Path, metavar='FILE', help='where the JSON goes')
   arguments = parser.parse_args()
 
   from robust_t5x.checkpoints import vocabularies
@@ -29,10 +38,12 @@ def main() -> None:
 
   vocabulary = vocabularies.vocabulary(arguments.vocabulary)
 
+  rows: list[dict] = []
+
   def timed(what, function):
     began = time.perf_counter()
     result = function()
-    print(f'{time.perf_counter() - began:7.2f} s  {what(result)}', flush=True)
+    rows.append({'what': what(result), 'seconds': time.perf_counter() - began})
     return result
 
   timed(lambda bank: f'reading and checking a bank of {len(bank)} phrasings', lambda: reading.read_banks(['package']))
@@ -51,6 +62,9 @@ def main() -> None:
     return [len(row['inputs']) for row in data.as_numpy_iterator()]
 
   timed(lambda n: f'rendering and tokenising {len(n)} of them through SeqIO, {sum(n)} tokens', read)
+  print(table(rows))
+  if arguments.out:
+    arguments.out.write_text(json.dumps(rows, indent=2) + '\n', encoding='utf-8')
 
 
 if __name__ == '__main__':

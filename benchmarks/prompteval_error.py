@@ -1,9 +1,11 @@
 """How far PromptEval's estimate from some cells is from the full table, on evaluations of all cells.
 
-`python benchmarks/prompteval_error.py DIR [DIR ...]`
+`python benchmarks/prompteval_error.py DIR [DIR ...] --out benchmarks/results/prompteval_error.json`
 """
 
 import argparse
+import json
+import pathlib
 
 import numpy as np
 import pandas as pd
@@ -50,6 +52,7 @@ def main() -> None:
   """Prints the means over datasets, groups and seeds."""
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('directories', nargs='+', metavar='DIR', help='OUTPUT_DIR of an evaluation of all cells')
+  parser.add_argument('--out', type=pathlib.Path, metavar='FILE', help='where the JSON goes')
   arguments = parser.parse_args()
   rows = [
     row
@@ -63,6 +66,9 @@ def main() -> None:
   means = table.drop(columns=['dataset', 'group']).groupby('per example').mean()
   print(f'{len(table.groupby(["dataset", "group"]))} tables, {SEEDS} seeds')
   print(means.T.round(4).to_string())
+  if arguments.out:
+    rows = means.reset_index().to_dict('records')
+    arguments.out.write_text(json.dumps(rows, indent=2) + '\n', encoding='utf-8')
 
 
 if __name__ == '__main__':

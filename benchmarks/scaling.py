@@ -170,7 +170,7 @@ def memory(size, topology):
     for microbatches in (1, 2, 4, 8):
       dtype = 'float32' if topology == 'cpu' else 'bfloat16'
       run = step_cost.settings(
-        size, 4, 'input', True, step_cost.REPLICAS[topology], dtype, remat, microbatches, examples=8
+        size, 4, 'soft_prompt', True, step_cost.REPLICAS[topology], dtype, remat, microbatches, examples=8
       )
       found = plan.plan(run, topology, ('train',))[0]
       rows.append({'recomputed': remat, 'microbatches': microbatches, 'flops': found.flops,

@@ -6,10 +6,11 @@
 from collections.abc import Sequence
 import json
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 from robust_t5x.runtime import errors, launcher, processes
-from seqio_tasks import answers
+from seqio_tasks import answers, tables
 
 if TYPE_CHECKING:
   from robust_t5x.checkpoints.loading import Loaded
@@ -21,11 +22,13 @@ def infer(
   output_file: str,
   max_output: int = 32,
   batch_size: int = 64,
+  max_input: int = 512,
 ) -> str:
   """Reads objects with `inputs` (text) and optional `options` (list of texts); writes them with the model's answer.
 
   Each output line is the input's object with `prediction` and, where it has options, `option_scores` (log-likelihood
-  in nats) and the likeliest option as `prediction`; `tied_options` where several are.
+  in nats) and the likeliest option as `prediction`; `tied_options` where several are; `cut_tokens` where the input was
+  longer than `max_input`.
 
   Args:
     loaded: a loading.Loaded.
@@ -33,6 +36,8 @@ def infer(
     output_file: JSONL to write, in the same order, atomically.
     max_output: most tokens of an output.
     batch_size: inputs processed together.
+    max_input: most tokens of an input, and of all options of one together. Longer inputs are cut at their end, counted and
+      marked; more options are refused.
 
   Returns:
     The path written.
@@ -46,9 +51,26 @@ def infer(
   from robust_t5x.runtime import files, progress
 
   errors.check_required({'INPUT_FILE': input_file, 'OUTPUT_FILE': output_file})
-  rows = read_rows(input_file)
+  numbered = read_rows(input_file)
+  rows = [row for _, row in numbered]
   vocabulary = loaded.model.input_vocabulary
-  tokens = [np.asarray([*vocabulary.encode(row['inputs']), vocabulary.eos_id]) for row in rows]
+  tokens, cut = [], 0
+  for number, row in numbered:
+    ids = vocabulary.encode(row['inputs'])
+    if len(ids) >= max_input:
+      row['cut_tokens'] = len(ids) - (max_input - 1)
+      cut += 1
+    tokens.append(np.asarray([*ids[: max_input - 1], vocabulary.eos_id]))
+    together = sum(1 + len(vocabulary.encode(option)) for option in row.get('options', ()))
+    if together > max_input:
+      raise errors.UsageError(
+        f'{input_file}: line {number}: its options have {together} tokens together; give fewer, or raise MAX_INPUT from {max_input}'
+      )
+  if cut:
+    print(
+      f'warning: {cut} of {len(rows)} inputs were longer than {max_input} tokens and were cut; raise MAX_INPUT',
+      file=sys.stderr,
+    )
   runner = runner_lib.Runner(loaded.model, loaded.params, min(batch_size, max(len(rows), 1)), max_output)
   ranked = [i for i, row in enumerate(rows) if row.get('options')]
   free = [i for i, row in enumerate(rows) if not row.get('options')]
@@ -70,25 +92,15 @@ def infer(
   return output_file
 
 
-def read_rows(path: str) -> list[dict[str, Any]]:
-  """Reads and checks the input file."""
-  if not os.path.isfile(path):
-    raise errors.UsageError(f'INPUT_FILE: no file {path}')
-  rows = []
-  with open(path, encoding='utf-8') as f:
-    for number, line in enumerate(f, 1):
-      if not line.strip():
-        continue
-      try:
-        row = json.loads(line)
-      except ValueError as e:
-        raise errors.UsageError(f'{path}, line {number}: not JSON ({e})') from e
-      if not isinstance(row, dict) or not isinstance(row.get('inputs'), str):
-        raise errors.UsageError(f"{path}, line {number}: needs an object with a text 'inputs'")
-      options = row.get('options', [])
-      if not isinstance(options, list) or not all(isinstance(o, str) for o in options):
-        raise errors.UsageError(f"{path}, line {number}: 'options' must be a list of texts")
-      rows.append(row)
+def read_rows(path: str) -> list[tuple[int, dict[str, Any]]]:
+  """Reads and checks the input file: line number and object of each line that is not empty."""
+  rows = tables.read_jsonl(path)
+  for number, row in rows:
+    if not isinstance(row.get('inputs'), str):
+      raise errors.UsageError(f"{path}: line {number}: needs an object with a text 'inputs'")
+    options = row.get('options', [])
+    if not isinstance(options, list) or not all(isinstance(o, str) for o in options):
+      raise errors.UsageError(f"{path}: line {number}: 'options' must be a list of texts")
   return rows
 
 

@@ -10,5 +10,10 @@ class UserError(ValueError):
 
 def shorten(value: object, most: int = 80) -> str:
   """A value as at most so many characters of one line, for a message."""
-  text = ' '.join(str(value)[: 4 * most].split())
+  try:
+    text = str(value)
+  except ValueError:  # Python does not write out numbers of thousands of digits
+    text = f'a {type(value).__name__} of thousands of digits'
+  text = ' '.join(text[: 4 * most].split())
+  text = ''.join(c if c.isprintable() else f'\\x{ord(c):02x}' for c in text)
   return text if len(text) <= most else text[: most - 1] + '…'

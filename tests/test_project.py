@@ -246,7 +246,7 @@ def test_task_files_parse_in_any_order(tasks):
     'super_natural_instructions': ['TASKS'], 'table': ['DATA_FILE', 'DATASET', 'BANK_TASKS'],
   }[tasks]  # fmt: skip
   files = ['gin/runs/eval.gin', f'gin/tasks/{tasks}.gin', 'gin/models/flan_t5.gin', 'gin/topologies/cpu.gin']
-  values = [f"--gin.{name}='x'" for name in required]
+  values = [f'--gin.{name}={["x"] if name in ("TASKS", "BANK_TASKS") else "x"!r}' for name in required]
   configurations = set()
   for order in itertools.permutations(files):
     gin.clear_config(clear_constants=True)

@@ -7,7 +7,9 @@ import re
 import sys
 from typing import Any
 
-from seqio_tasks.errors import UserError
+from seqio_tasks.errors import UserError, shorten
+
+_LONGEST = 2000  # letters of an error
 
 
 class UsageError(UserError):
@@ -35,11 +37,13 @@ def report_error(error: Exception) -> int:
     raise error
   # gin appends where in the configuration the call was made.
   text = re.split(r'\s*In call to configurable', str(error))[0]
-  print(f'error: {" ".join(text.split())}', file=sys.stderr)
+  print(f'error: {shorten(text, _LONGEST)}', file=sys.stderr)
   return 2
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
   """A half-sentence that suggests the known name most like this one; empty if none is."""
+  if len(name) > _LONGEST:  # the search takes time that grows with its square
+    return ''
   close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
   return f'; did you mean {close[0]}?' if close else ''

@@ -4,15 +4,21 @@ import argparse
 import ast
 from collections.abc import Callable, Iterable, Sequence
 import dataclasses
+import difflib
 import functools
 import os
 import re
+import sys
 from typing import Any
 
-from robust_t5x.runtime import errors, quiet
+from robust_t5x.runtime import errors, gin_errors, limits, quiet
+from seqio_tasks import tables
+from seqio_tasks.errors import shorten
 
 REQUIRED = '%gin.REQUIRED'  # how gin's own files say that a value must be given
 MACRO = r'[A-Z][A-Z0-9_]*'
+_MOST_WITHIN, _MOST_FILES = 50, 1000  # files within each other, and in all
+_MOST_BYTES = 1 << 18
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -27,6 +33,7 @@ class GinFile:
     values: name -> value, on one line, that it sets itself.
     used: macros that it uses.
     comments: macro -> the comment beside the line that sets it, or above.
+    referred: all names behind a '%', in small letters too.
   """
 
   name: str
@@ -36,6 +43,7 @@ class GinFile:
   values: dict[str, str]
   used: frozenset[str]
   comments: dict[str, str]
+  referred: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,16 +74,31 @@ def names(folder: str = '') -> list[str]:
   return sorted(os.path.relpath(path, top) for path in found if path.endswith('.gin'))
 
 
-def tree(name: str, where: Sequence[str]) -> list[GinFile]:
+def tree(name: str, where: Sequence[str], within: tuple[str, ...] = ()) -> list[GinFile]:
   """A file and all that it includes, what counts for more first; what is not found is left out.
 
   A file's own settings count for more than those of the files that it includes, and of these the later ones for more.
+
+  Args:
+    name: of the file.
+    where: where it is looked for.
+    within: the files that include this one, from the outermost in.
+
+  Raises:
+    UserError: for a file that includes itself, or one that is no text.
   """
   path = _find(name, where)
   if path is None:
     return []
+  if name in within or len(within) > _MOST_WITHIN:
+    raise errors.UsageError(f'{shorten(name)}: includes itself, by way of {shorten(within[-1])}; leave one include out')
   file = _read(name, path, os.stat(path).st_mtime_ns)
-  return [file, *(below for included in reversed(file.includes) for below in tree(included, where))]
+  found = [file]
+  for included in reversed(file.includes):
+    found += tree(included, where, (*within, name))
+    if len(found) > _MOST_FILES:
+      raise errors.UsageError(f'{shorten(name)}: includes more than {_MOST_FILES} files; include each once')
+  return found
 
 
 def settings(files: Iterable[GinFile]) -> dict[str, Setting]:
@@ -136,32 +159,47 @@ def parse_gin(flags: argparse.Namespace, all_set: bool = True) -> None:
     _check_exists(file, where)
   files = _in_order(flags.gin_file)
   trees = [tree(file, where) for file in files]
+  _check_files([file for files in trees for file in files], where)
   each = [settings(files) for files in trees]
-  given = dict(binding.split(' = ', 1) for binding in flags.gin_bindings)
+  given = _bindings(flags.gin_bindings)
   _check_agreement(dict(zip(files, each, strict=True)), given)
   found = merged(reversed(each))
   known = {*found, *(macro for files in trees for file in files for macro in file.used)}
   for name, value in given.items():
-    if re.fullmatch(MACRO, name):
+    if re.fullmatch(r'\w+', name):
       if name not in known:
-        raise errors.UsageError(f'--{name}: no gin file has a macro of this name{errors.nearest(name, known)}')
+        raise errors.UsageError(f'--{shorten(name)}: no gin file has a macro of this name{_nearest_macro(name, known)}')
       _check_kind(name, value, found.get(name))
   required = {name for values in each for name, setting in values.items() if setting.value == REQUIRED}
   values = {name: found[name].value for name in sorted(required)} | given
   unset = [name for name, value in values.items() if value == REQUIRED]
   if unset and all_set:
     everything = [file for files in trees for file in files]
-    said = ', '.join(f'{name} ({about})' if (about := words(name, everything)) else name for name in unset)
-    raise errors.UsageError(f'not set: {said}; add {" ".join(f"--{name}=..." for name in unset)}')
+    said = ', '.join(
+      f'{shorten(name)} ({about})' if (about := words(name, everything)) else shorten(name) for name in unset
+    )
+    raise errors.UsageError(f'not set: {said}; add {" ".join(f"--{shorten(name)}=..." for name in unset)}')
   values |= dict.fromkeys(unset, 'None')
+  limits.install()
   try:
     with quiet.logs_muted():
       gin.parse_config_files_and_bindings(files, [f'{name} = {value}' for name, value in values.items()])
   except Exception as e:
-    undefined = re.search(r"No bindings specified for '(\w+)/gin\.macro'", str(e))
+    if isinstance(e, errors.UserError) and not isinstance(e, limits.LimitError):
+      raise
+    texts = {file.path: tables.read_text(file.path) for files in trees for file in files}
+    if isinstance(e, limits.LimitError):
+      flag = '--' if re.fullmatch(MACRO, e.name) else '--gin.'
+      place = flag if e.name in given else gin_errors.setting_place(e.name, texts)
+      raise errors.UsageError(f'{place}{e}') from e
+    if gin_errors.is_ours(e, __file__):
+      raise
+    undefined = re.search(
+      r"No bindings specified for '(\w+)/gin\.macro'|(\w+)/macro.value set to `%gin.REQUIRED`", str(e)
+    )
     if undefined:
-      raise errors.UsageError(_undefined_macro(undefined[1])) from e
-    raise errors.UsageError(f'the gin configuration cannot be read: {e}') from e
+      raise errors.UsageError(_undefined_macro(undefined[1] or undefined[2])) from e
+    raise gin_errors.told(e, values, texts) from e
 
 
 def macro(name: str, default: Any = None) -> Any:
@@ -205,10 +243,12 @@ def _check_kind(name: str, value: str, setting: Setting | None) -> None:
     return
   try:
     now, before = ast.literal_eval(value), ast.literal_eval(setting.value)
-  except (ValueError, SyntaxError):
+  except (ValueError, SyntaxError, MemoryError, RecursionError):
     return  # a reference, or for gin to complain about
   if not fits(now, before):
-    raise errors.UsageError(f'--{name}: {value} is no {kind(before)}; {setting.file.name} has {setting.value} there')
+    raise errors.UsageError(
+      f'--{name}: {shorten(value)} is no {kind(before)}; {setting.file.name} has {shorten(setting.value)} there'
+    )
 
 
 def _configures(file: str, name: str) -> bool:
@@ -228,13 +268,55 @@ def _undefined_macro(name: str) -> str:
       values.append(own)
   cures = [f'--gin_file with a file of {folder}/ ({", ".join(stems)})' for folder, stems in folders.items()]
   if not values or not all(value.startswith('@') for value in values):  # references are for files to make
-    cures.insert(0, f'--{name}=...')
-  return f'not set: {name}; add {", or ".join(cures)}'
+    cures.insert(0, f'--{shorten(name)}=...')
+  return f'not set: {shorten(name)}; add {", or ".join(cures)}'
+
+
+def _bindings(given: Iterable[str]) -> dict[str, str]:
+  """Name -> value of the command line's settings; of a name that is given twice the last counts, and that is said."""
+  found: dict[str, str] = {}
+  for binding in given:
+    name, value = binding.split(' = ', 1)
+    if found.get(name, value) != value:
+      print(f'warning: --{shorten(name)} is given twice; {shorten(value)} counts', file=sys.stderr)
+    found[name] = value
+  return found
+
+
+def _check_files(files: Sequence[GinFile], where: Sequence[str]) -> None:
+  """Raises UsageError for a file that includes what is not there, or misspells a macro; warns of one that nothing uses."""
+  for file in files:
+    for name in file.includes:
+      if _find(name, where) is None:
+        raise errors.UsageError(
+          f'{file.path}: includes {shorten(name)}, which is not there{errors.nearest(name, names())}'
+        )
+  own = [file for file in files if not file.path.startswith(os.path.realpath(gin_directory()) + os.sep)]
+  if not own:
+    return
+  ours = [file for name in names() for file in tree(name, roots())[:1]]
+  known = {name for file in ours for name in (*file.values, *file.used)}
+  here = {name for file in files for name in file.referred} | {
+    n for file in files if file not in own for n in file.values
+  }
+  for file in own:
+    for name in file.values:
+      if re.fullmatch(r'\w+', name) and name not in here:
+        meant = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.85)
+        if name not in known and meant:
+          raise errors.UsageError(f'{file.path}: nothing uses a macro {shorten(name)}; did you mean {meant[0]}?')
+        print(f'warning: {file.path}: nothing uses the macro {shorten(name)}', file=sys.stderr)
+
+
+def _nearest_macro(name: str, known: Iterable[str]) -> str:
+  """A half-sentence that suggests the known macro most like this name, in whatever case that is written."""
+  macros = {macro for macro in known if re.fullmatch(MACRO, macro)}
+  return f'; did you mean {name.upper()}?' if name.upper() in macros else errors.nearest(name.upper(), macros)
 
 
 def _check_exists(file: str, where: Sequence[str]) -> None:
   if _find(file, where) is None:
-    raise errors.UsageError(f'--gin_file: no file {file}{errors.nearest(file, names())}')
+    raise errors.UsageError(f'--gin_file: no file {shorten(file)}{errors.nearest(file, names())}')
 
 
 def _find(name: str, where: Sequence[str]) -> str | None:
@@ -253,19 +335,36 @@ def _is_ablation(file: str) -> bool:
 @functools.lru_cache(maxsize=512)
 def _read(name: str, path: str, changed: int) -> GinFile:
   del changed  # part of the key, so that a changed file is read anew
-  with open(path, encoding='utf-8') as f:
-    lines = f.read().splitlines()
+  if os.path.getsize(path) > _MOST_BYTES:
+    raise errors.UsageError(
+      f'{path}: is longer than the {_MOST_BYTES} bytes that a gin file may have; name another file'
+    )
+  lines = tables.read_text(path).splitlines()
   head = next((i for i, line in enumerate(lines) if not line.startswith('#')), len(lines))
   text = '\n'.join(_parts(line)[0] for line in lines)
   settings = re.findall(r'^([\w./]+)\s*=\s*(.*(?:\n(?:[ \t].*|[\])}].*))*)', text, re.MULTILINE)
+  includes = list(re.finditer(r"""^include\s+['"](.+?)['"]""", text, re.MULTILINE))
+  first = re.search(r'^[\w./]+\s*=', text, re.MULTILINE)
+  if includes and first and includes[-1].start() > first.start():
+    raise errors.UsageError(
+      f'{path}: includes {shorten(includes[-1][1])} below settings, which that file would set anew; put includes first'
+    )
+  values: dict[str, str] = {}
+  for key, value in settings:
+    value = ' '.join(value.split())
+    if values.setdefault(key, value) != value:
+      raise errors.UsageError(
+        f'{path}: {shorten(key)} is {shorten(values[key])} and further down {shorten(value)}; leave one out'
+      )
   return GinFile(
     name,
     os.path.realpath(path),
     head=tuple(line[1:].removeprefix(' ') for line in lines[:head]),
-    includes=tuple(re.findall(r"""^include\s+['"](.+?)['"]""", text, re.MULTILINE)),
-    values={key: ' '.join(value.split()) for key, value in settings},
+    includes=tuple(include[1] for include in includes),
+    values=values,
     used=frozenset(re.findall(rf'%({MACRO})', text)),
     comments=_comments(lines[head:]),
+    referred=frozenset(re.findall(r'%(\w+)', text)),
   )
 
 

@@ -8,6 +8,7 @@ import sys
 
 from robust_t5x.runtime import errors, gin_files, processes, quiet
 from robust_t5x.runtime import recipes as recipes_lib
+from seqio_tasks.errors import shorten
 
 
 def parse_flags(
@@ -91,10 +92,12 @@ def read_settings(
     if in_gin:
       settings.append((in_gin[1], in_gin[2]))
     elif argument.startswith('--gin.'):
-      raise errors.UsageError(f'{argument}: write --gin.NAME=VALUE in one argument, such as --gin.TRAIN_STEPS=100')
+      raise errors.UsageError(
+        f'{shorten(argument)}: write --gin.NAME=VALUE in one argument, such as --gin.TRAIN_STEPS=100'
+      )
     elif plain:
       if plain[2] is None and not rest:
-        raise errors.UsageError(f'{argument}: has no value; write {argument}=VALUE')
+        raise errors.UsageError(f'{shorten(argument)}: has no value; write {shorten(argument)}=VALUE')
       text = plain[3] if plain[2] else rest.pop(0)
       settings.append((plain[1], recipes_lib.literal(text, f'--{plain[1]}')))
     else:
@@ -137,14 +140,16 @@ def _help(parser: argparse.ArgumentParser, recipe: recipes_lib.Recipe | None, re
 def _unknown(argument: str, known: Iterable[str], files: Sequence[str]) -> str:
   """What to say of an argument that nothing knows."""
   if not argument.startswith('-'):
-    return f'{argument!r} is not expected there; the name of a recipe comes first, a macro is set with --NAME=VALUE'
+    return (
+      f'{shorten(argument)!r} is not expected there; the name of a recipe comes first, a macro is set with --NAME=VALUE'
+    )
   name = argument.split('=')[0]
   everything = [file for name in files for file in gin_files.tree(name, gin_files.roots())]
   macros = {f'--{macro.name}'.lower(): f'--{macro.name}' for macro in recipes_lib.macros(everything)}
   near = errors.nearest(name.lower(), [*known, *macros])
   for lower, macro in macros.items():
     near = near.replace(f' {lower}?', f' {macro}?')
-  return f'there is no flag {name}{near}'
+  return f'there is no flag {shorten(name)}{near}'
 
 
 def _named(recipes: str) -> str:

@@ -16,6 +16,7 @@ import shutil
 import textwrap
 
 from robust_t5x.runtime import errors, gin_files
+from seqio_tasks.errors import shorten
 
 VERBS = ('train', 'eval', 'represent', 'infer')
 
@@ -76,12 +77,12 @@ def find(verb: str, name: str) -> Recipe:
     return there[name]
   other = next((v for v in VERBS if name in (r.name for r in recipes(v))), None)
   if name.endswith('.gin'):
-    cure = f'; for a file write --gin_file={name}'
+    cure = f'; for a file write --gin_file={shorten(name)}'
   elif other:
     cure = f'; {other} has one: robust-t5x {other} {name}'
   else:
     cure = errors.nearest(name, there) or f'; choose among {", ".join(there)}'
-  raise errors.UsageError(f'{verb} has no recipe {name!r}{cure}')
+  raise errors.UsageError(f'{verb} has no recipe {shorten(name)!r}{cure}')
 
 
 def _read(name: str, verb: str) -> Recipe:
@@ -131,14 +132,20 @@ def literal(text: str, where: str) -> str:
     UsageError: for what looks like a literal and is none.
   """
   try:
-    return repr(ast.literal_eval(text))
-  except (ValueError, SyntaxError):
-    pass
+    written = repr(ast.literal_eval(text))
+  except (ValueError, SyntaxError, MemoryError, RecursionError):
+    written = ''
+  if written:
+    try:
+      ast.literal_eval(written)
+    except ValueError as e:  # Python has no literal for them
+      raise errors.UsageError(f'{where}: {shorten(text)} holds a number that is not finite; give one that is') from e
+    return written
   if text.lower() in ('true', 'false'):
-    raise errors.UsageError(f'{where}: {text} is no Python literal; write {text.capitalize()}')
+    raise errors.UsageError(f'{where}: {shorten(text)} is no Python literal; write {text.capitalize()}')
   if text[:1] in ('[', '(', '{', '"', "'"):
     raise errors.UsageError(
-      f"{where}: {text} is no Python literal; strings within brackets need quotes, such as \"['a', 'b']\""
+      f"{where}: {shorten(text)} is no Python literal; strings within brackets need quotes, such as \"['a', 'b']\""
     )
   return repr(text)
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 # Roles that an adapter, or the choice of its settings, may be fitted to: an evaluation phrasing that
 # also stands here would be measured on what was trained on.
 TRAINING_ROLES = ('alignment', 'development')
+# Roles that a model is reported on as one that was given the task.
+REPORTED_ROLES = ('evaluation', 'default')
 
 
 class Tokenizer(Protocol):
@@ -52,7 +54,7 @@ def field_faults(instruction: Instruction, fields: tuple[str, ...]) -> Iterator[
 def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
   """Ids and phrasings that stand twice, and evaluation phrasings that are trained on.
 
-  Phrasings are the same if their words and fields are, whatever their tasks. An evaluation phrasing is trained on also
+  Phrasings are the same if their words and fields are, whatever their tasks. One that is reported on is trained on also
   where one of its task in a training role has the same words and fields of other names, or in another order.
   """
   ids: dict[str, str] = {}
@@ -80,14 +82,14 @@ def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
       continue
     reason = f'the same phrasing as {other.id}'
     if _trained_and_evaluated(instruction, other):
-      reason = f'an evaluation phrasing also stands in the training role of {other.id}'
+      reason = f'this {instruction.role} phrasing also stands in the training role of {other.id}'
       if instruction.role in TRAINING_ROLES:
-        reason = f'this {instruction.role} phrasing is also the evaluation phrasing {other.id}'
+        reason = f'this {instruction.role} phrasing is also the {other.role} phrasing {other.id}'
     yield f'{path}: {instruction.id}: {reason} (in {other_path}), but for {differs}; remove one of them'
 
 
 def _trained_and_evaluated(a: Instruction, b: Instruction) -> bool:
-  return (a.role == 'evaluation' and b.role in TRAINING_ROLES) or (b.role == 'evaluation' and a.role in TRAINING_ROLES)
+  return any(x.role in REPORTED_ROLES and y.role in TRAINING_ROLES for x, y in ((a, b), (b, a)))
 
 
 def token_clashes(read: Sequence[tuple[str, Instruction]], vocabulary: Tokenizer) -> Iterator[str]:

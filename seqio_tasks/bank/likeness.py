@@ -152,15 +152,17 @@ def to_trained(bank: Iterable[Instruction]) -> dict[tuple[str, str], Distributio
 
   Returns:
     the distribution of each phrasing's likeness to its nearest neighbour, by (collection, role of the neighbours):
-    collections of evaluation phrasings against alignment and development, of development ones against alignment.
+    collections of evaluation and default phrasings against alignment and development, of development ones against
+    alignment.
   """
   members = list(bank)
-  by_role = {role: [i for i in members if i.role == role] for role in ('evaluation', 'development', 'alignment')}
+  reported = ('evaluation', 'default')
   found = {}
-  for role, against in (('evaluation', 'alignment'), ('evaluation', 'development'), ('development', 'alignment')):
-    for collection in dict.fromkeys(i.collection for i in by_role[role]):
-      measured = [i for i in by_role[role] if i.collection == collection]
-      neighbours = nearest(measured, by_role[against])
+  for roles, against in ((reported, 'alignment'), (reported, 'development'), (('development',), 'alignment')):
+    trained = [i for i in members if i.role == against]
+    for collection in dict.fromkeys(i.collection for i in members if i.role in roles):
+      measured = [i for i in members if i.role in roles and i.collection == collection]
+      neighbours = nearest(measured, trained)
       if neighbours:
         found[collection, against] = distribution([n.likeness for n in neighbours])
   return found

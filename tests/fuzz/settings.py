@@ -29,11 +29,23 @@ CELL_BUDGET = 0.5
 """
 
 _SMALL = """# A file that includes nothing.
-A = 3
-B = 'text'
-C = {'a': [1, 2.5], 'b': None}
-D = %A
-E = (True, 'x')
+from __gin__ import dynamic_registration
+
+from robust_t5x import adapters
+from robust_t5x.training import optimizers
+
+ADAPTER_LENGTH = 4  # of a prefix
+TRAIN_STEPS = 20
+LEARNING_RATE = 0.5
+
+optimizers.warmup_cosine.peak = %LEARNING_RATE
+optimizers.warmup_cosine.steps = %TRAIN_STEPS
+optimizers.adamw.learning_rate = @optimizers.warmup_cosine()
+adapters.AdapterConfig.prefix_lengths = {'all': %ADAPTER_LENGTH}
+adapters.AdapterConfig.lora_projections = (
+  'query',
+  'value',
+)
 """
 
 _LINES = {
@@ -61,7 +73,8 @@ def _gin_file(content: str) -> Callable[[np.random.Generator, pathlib.Path], Cal
   def write(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], object]:
     path = directory / 'damaged.gin'
     path.write_bytes(damage.text(rng, content))
-    return lambda: _parse([f'--gin_file={path}'], 'eval')
+    # Where the damage took a setting or an include, that is what is lacking.
+    return Reading(lambda: _parse([f'--gin_file={path}'], 'eval'), (path.name, 'not set'))
 
   return write
 
@@ -117,4 +130,12 @@ def _recipe(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], o
   return Reading(lambda: recipes.find(verb, name), ('recipe',))
 
 
-READERS = {'topology': _topology}
+READERS = {
+  'gin file': _gin_file(_OWN),
+  'gin file, small': _gin_file(_SMALL),
+  'command line of eval': _command_line('eval'),
+  'command line of train': _command_line('train'),
+  'input of infer': _infer_input,
+  'topology': _topology,
+  'recipe': _recipe,
+}

@@ -18,7 +18,10 @@ def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
   assert 'LEARNING_RATE = 1' in good['trials'][1]['config']
   for axes, message in [
     (['LEARNING_RAT=1'], 'trial LEARNING_RAT=1: --LEARNING_RAT: no gin file has a macro of this name; did you mean'),
-    (['ALIGNMENT_WEIGHT=0.5,2.0'], 'trial ALIGNMENT_WEIGHT=2.0: ALIGNMENT_WEIGHT is 2.0; it must lie between 0 and 1'),
+    (
+      ['ALIGNMENT_WEIGHT=0.5,2.0'],
+      'trial ALIGNMENT_WEIGHT=2.0: --ALIGNMENT_WEIGHT is 2.0; it must be a number from 0 to 1',
+    ),
     (['NUM_PARAPHRASES=9000'], 'num_phrasings is 9001'),
     (['PROMPT_INIT=uniform,3'], '--grid: PROMPT_INIT: 3 is no string'),
     (['ADAPTER_LENGTH=4,4.5'], '--grid: ADAPTER_LENGTH: 4.5 is no whole number'),

@@ -85,5 +85,9 @@ instructions:
     for files in ((good, training.replace('ROLE', role)), (training.replace('ROLE', role), good)):
       found = problems(*files, fields=with_other_fields)
       assert len(found) == 1 and 'which field stands where' in found[0], found
+  default = good.replace('role: evaluation', 'role: default')
+  assert (
+    'also the default phrasing' in problems(default, training.replace('ROLE', 'alignment'), fields=with_other_fields)[0]
+  )
   files = [write('good.yaml', good), write('other.yaml', training.replace('ROLE', 'evaluation'))]
   assert len(reading.validate(files, with_other_fields)) == 4

@@ -83,11 +83,14 @@ def test_distributions_of_a_bank_by_collection_and_role():
       _make('e2', 'count and compare {a} {b}', 'evaluation', collection='ours'),
       _make('d1', 'count {a} {b}', 'development', collection='dev'),
       _make('a1', 'longer - {x} {y}', collection='train'),
+      _make('b1', 'count: {a} {b}', 'default', collection='theirs'),
       _make('i1', 'shorter: {a} {b}', 'incorrect', collection='wrong'),
     ]
   )
   found = likeness.to_trained(bank)
-  assert set(found) == {('ours', 'alignment'), ('ours', 'development'), ('dev', 'alignment')}
+  assert set(found) == {(c, r) for c in ('ours', 'theirs') for r in ('alignment', 'development')} | {
+    ('dev', 'alignment')
+  }
   assert found['ours', 'alignment'] == (2, pytest.approx((0.5, 1.0, 1.0)), (2, 1, 1))
   with pytest.raises(ValueError, match='no phrasing'):
     likeness.distribution([])
