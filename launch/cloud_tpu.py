@@ -17,6 +17,7 @@ bucket (gs://...). After `--` stand the arguments of robust-t5x, or `t5x.train`,
 import argparse
 from collections.abc import Sequence
 import pathlib
+import re
 import shlex
 import subprocess
 import sys
@@ -229,9 +230,40 @@ def _parse(argv: Sequence[str]) -> argparse.Namespace:
       sub.add_argument('local')
   options = parser.parse_args(argv)
   options.arguments = arguments
+  _check(parser, options)
   if (options.verb == 'run') != bool(arguments):
     parser.error('run, and only run, takes a command after --, such as: -- train align_flan_t5_tpu --MODEL_DIR=...')
   return options
+
+
+def _check(parser: argparse.ArgumentParser, options: argparse.Namespace) -> None:
+  """Ends with an error for what gcloud, scp or a shell would take for something else than a name."""
+  for flag, pattern, allowed in (
+    ('name', r'[a-z]([a-z0-9-]{0,61}[a-z0-9])?', 'small letters, digits and hyphens, a letter first, 63 at most'),
+    ('zone', r'[a-z]([a-z0-9-]*[a-z0-9])?', 'a zone, such as us-central2-b'),
+    (
+      'project',
+      r'([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]',
+      "a project's id: 6 to 30 small letters, digits and hyphens",
+    ),
+  ):
+    value = getattr(options, flag)
+    if value is not None and not re.fullmatch(pattern, value):
+      parser.error(f'--{flag} is {value[:80]!r}; give {allowed}')
+  if options.verb == 'fetch':
+    # What begins with a hyphen would be an option of scp, and what has a colon another machine's file.
+    if not re.fullmatch(r'[^-\s:][^\n\r\0:]*', options.remote):
+      parser.error(
+        f'REMOTE is {options.remote[:80]!r}; give a path on the worker, without a colon, such as ./{CHECKOUT}/out'
+      )
+    if not re.fullmatch(r'[^-\s:][^\n\r\0:]*', options.local):
+      parser.error(f'LOCAL is {options.local[:80]!r}; give a path here, without a colon, such as ./out')
+  if any('\0' in argument for argument in options.arguments):
+    parser.error('an argument behind -- holds a NUL character; leave it out')
+  if options.arguments and not re.fullmatch(r'[a-z]+|t5x\.[a-z_]+', options.arguments[0]):
+    parser.error(
+      f'{options.arguments[0][:80]!r} is no verb of robust-t5x; write such as: -- train align_flan_t5_tpu --MODEL_DIR=...'
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

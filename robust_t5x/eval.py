@@ -143,10 +143,11 @@ def _write_estimates(output_dir: str) -> None:
   """Writes `estimates.csv`, and prints what the sampled cells say of all phrasings."""
   from robust_t5x.analysis.comparison import compare
   from robust_t5x.analysis.prompteval import estimates
+  from robust_t5x.reports import escaping
   from robust_t5x.runtime import files
 
   table = estimates(compare([output_dir]))
-  files.write_atomically(os.path.join(output_dir, 'estimates.csv'), table.to_csv(index=False))
+  files.write_atomically(os.path.join(output_dir, 'estimates.csv'), escaping.spreadsheet(table))
   for group, rows in table.groupby('group', sort=False):
     values = rows[['mean', 'worst', 'best']].mean() * 100
     print(

@@ -51,6 +51,10 @@ def infer(
   from robust_t5x.runtime import files, progress
 
   errors.check_required({'INPUT_FILE': input_file, 'OUTPUT_FILE': output_file})
+  if os.path.isdir(output_file):
+    raise errors.UsageError(f'OUTPUT_FILE: {output_file} is a directory; name a file in it')
+  if processes.is_main():
+    os.makedirs(os.path.dirname(os.path.abspath(output_file)), exist_ok=True)
   numbered = read_rows(input_file)
   rows = [row for _, row in numbered]
   vocabulary = loaded.model.input_vocabulary
@@ -86,7 +90,6 @@ def infer(
         rows[i]['tied_options'] = [rows[i]['options'][b] for b in best]
   if not processes.is_main():
     return output_file
-  os.makedirs(os.path.dirname(os.path.abspath(output_file)), exist_ok=True)
   files.write_atomically(output_file, ''.join(json.dumps(row, ensure_ascii=False) + '\n' for row in rows))
   print(f'wrote {len(rows)} outputs to {output_file}')
   return output_file

@@ -8,6 +8,7 @@ machine (libtpu's for a TPU) with the shardings of the run.
 
 import argparse
 from collections.abc import Sequence
+import contextlib
 import dataclasses
 import json
 import math
@@ -16,6 +17,7 @@ import time
 from typing import Any
 
 from robust_t5x.runtime import errors, gin_files, launcher, quiet, topologies
+from seqio_tasks.errors import shorten
 
 OPTIONS = 4  # of a question in the evaluation step, as in MMLU
 
@@ -116,8 +118,7 @@ def plan(settings: Settings, topology: str, steps: Sequence[str] = ('train', 'ev
   placement = placement_lib.place(settings.model, settings.model_parallel, devices)
   step_lib.check_batch(settings.batch_size, settings.microbatches, placement.mesh)
   device = topologies.TPUS[topology].device if topology in topologies.TPUS else None
-  programs = {'train': _train_program, 'eval': _eval_program, 'infer': _infer_program}
-  return [programs[name](settings, placement, device) for name in steps]
+  return [_PROGRAMS[name](settings, placement, device) for name in steps]
 
 
 def _train_program(settings, placement, device) -> Step:
@@ -174,6 +175,9 @@ def _infer_program(settings, placement, device) -> Step:
   whole, first = _cost(compiled), _cost(reader)
   cost = tuple(e + (w - e) / 2 * (1 + settings.targets) for w, e in zip(whole, first, strict=True))
   return _step('infer', rows, params, compiled, cost, mesh, device, seconds + more)
+
+
+_PROGRAMS = {'train': _train_program, 'eval': _eval_program, 'infer': _infer_program}
 
 
 def _all_params(settings, placement):
@@ -253,6 +257,9 @@ def configured_settings() -> tuple[Settings, str]:
   from robust_t5x.models import trainable as trainable_lib
 
   gin_files.configured('train.train')
+  # A step's cost depends on which ids pad and end, and on no piece of the vocabulary: it need not be within reach.
+  with gin.unlock_config(), contextlib.suppress(ValueError):  # for a model with a vocabulary of another make
+    gin.bind_parameter('vocabularies.vocabulary.pieces', False)
   run = gin.get_bindings('train.train')
   errors.check_required({'TASK_FEATURE_LENGTHS': run.get('task_feature_lengths')})
   settings = Settings(
@@ -334,8 +341,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     if flags.topology:
       if flags.topology not in topologies.NAMES:
         near = errors.nearest(flags.topology, topologies.NAMES) or f'; use one of {", ".join(topologies.NAMES)}'
-        raise topologies.TopologyError(f'--topology: unknown topology {flags.topology!r}{near}')
+        raise topologies.TopologyError(f'--topology: unknown topology {shorten(flags.topology)!r}{near}')
       flags.gin_file.append(f'gin/topologies/{flags.topology}.gin')
+    unknown = [name for name in flags.steps.split(',') if name not in _PROGRAMS]
+    if unknown:
+      raise errors.UsageError(f'--steps: there is no step {shorten(unknown[0])!r}; name some of {",".join(_PROGRAMS)}')
     quiet.import_tensorflow()
     gin_files.parse_gin(flags, all_set=False)
     settings, topology = configured_settings()

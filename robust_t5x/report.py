@@ -21,11 +21,18 @@ def main(argv: Sequence[str] | None = None) -> int:
   parser.add_argument(
     '--represent', metavar='DIR', help='OUTPUT_DIR of `robust-t5x represent`, to take into the report'
   )
+  parser.add_argument(
+    '--epsilon', type=float, default=2.0, metavar='POINTS',
+    help='of "phrasings needed": how far the mean over fewer phrasings may be from that over all',
+  )  # fmt: skip
+  parser.add_argument('--delta', type=float, default=0.05, help='probability with which it may be further')
   args = parser.parse_args(argv)
+  if not 0 < args.epsilon < 100 or not 0 < args.delta < 1:
+    parser.error('--epsilon lies between 0 and 100 points, --delta between 0 and 1')
   from robust_t5x.reports.page import write
 
   try:
-    text = write(args.directories, args.out, args.represent)
+    text = write(args.directories, args.out, args.represent, args.epsilon / 100, args.delta)
   except Exception as e:
     return errors.report_error(e)
   print(f'report: {os.path.join(args.out, "report.html")}')

@@ -1,19 +1,21 @@
 """What results say: metrics, intervals and paired changes of one or more models over the same cells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import functools
 
 import numpy as np
 import pandas as pd
 
-from robust_t5x.analysis import agreement, metrics, significance, statistics
+from robust_t5x.analysis import agreement, crossed, extremes, metrics, significance, statistics
 from robust_t5x.analysis.agreement import WeightedAnswers
 from robust_t5x.analysis.sources import Source, check_same_cells, check_same_sample, read_sources
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.analysis.weighted import Weighted
 from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, GrainError, Record, ResultsError
 from seqio_tasks.errors import UserError
+
+_GAP = {UNOBSERVED: 1.0, OBSERVED: -1.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,32 +59,99 @@ class Comparison:
   def interval(self, model: str, group: str, metric: str) -> Interval:
     """A metric of one model under a group, mean over its seeds and the datasets that have the group.
 
-    Raises:
-      GrainError: if the metric needs scores of examples, which the results do not have.
-    """
-    return statistics.interval(self.replicates(model, group, metric), bounds=(0, 1))
-
-  def change(self, model: str, group: str, metric: str, baseline: str | None = None) -> Interval:
-    """A metric of a model less that of the baseline (the first model), paired over examples and phrasings."""
-    first = self.replicates(baseline or self.models[0], group, metric)
-    return statistics.interval(self.replicates(model, group, metric) - first)
-
-  def replicates(self, model: str, group: str, metric: str, dataset: str | None = None) -> np.ndarray:
-    """Values [1 + R] of a metric: of the data, then of each resample. All metrics, models and groups share them.
-
-    Args:
-      model: whose.
-      group: of phrasings.
-      metric: which.
-      dataset: one, or None for the mean over those that have the group.
+    AvgP is of phrasings, examples and seeds like these (`crossed`); all else of these very phrasings, on examples and by
+    seeds like these.
 
     Raises:
       GrainError: if the metric needs scores of examples, which the results do not have.
     """
     self._check_metric(metric)
+    if self._is_mean(metric):
+      return self._contrast({group: 1}, metric, [(model, 1)]).share()
+    return statistics.of_draws(
+      self._draws_of(model, group, metric), self._values_of(model, group, metric), bounds=(0, 1)
+    )
+
+  def change(self, model: str, group: str, metric: str, baseline: str | None = None) -> Interval:
+    """A metric of a model less that of the baseline (the first model), paired over examples and phrasings."""
+    return self._change(model, group, metric, baseline or self.models[0])[0]
+
+  def _change(
+    self, model: str, group: str, metric: str, baseline: str, dataset: str | None = None
+  ) -> tuple[Interval, float]:
+    """`change`, of one dataset or of all, and its p-value."""
+    self._check_metric(metric)
+    if self._is_mean(metric):
+      found = self._contrast({group: 1}, metric, [(model, 1), (baseline, -1)], dataset)
+      return found.interval(), found.p_value()
+    draws = self._draws_of(model, group, metric, dataset) - self._draws_of(baseline, group, metric, dataset)
+    values = (self._values_of(m, group, metric, dataset) for m in (model, baseline))
+    return statistics.of_draws(draws, *values), statistics.p_of_draws(draws)
+
+  def value(self, model: str, group: str, metric: str, dataset: str | None = None) -> float:
+    """A metric of the data, of one dataset or the mean over those that have the group."""
+    return float(self._values_of(model, group, metric, dataset).mean())
+
+  def _is_mean(self, metric: str) -> bool:
+    return metric == 'AvgP' or metric in metrics.CASE_METRICS
+
+  def _contrast(
+    self, groups: Mapping[str, float], metric: str, models: Sequence[tuple[str, float]], dataset: str | None = None
+  ) -> crossed.Estimate:
+    """A mean, or a difference of means, of scores or of what a case-level metric makes of each example."""
+    chosen = self._datasets_with(groups, dataset)
+    scores, names = [], []
+    for d in chosen:
+      own = {g: self.datasets[d][g] for g in groups}
+      if metric in metrics.CASE_METRICS:
+        own = {g: metrics.CASE_METRICS[metric](Weighted(s))[..., None] for g, s in own.items()}
+      scores.append(own)
+      names.append({g: self._names[d, g] if s.shape[-1] > 1 else (d,) for g, s in own.items()})
+    return crossed.contrast(scores, names, groups, [(self.runs_of(m), sign) for m, sign in models])
+
+  @functools.cached_property
+  def _names(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
+    """(dataset, group) -> ids of its phrasings, in the order of the scores."""
+    found = self.phrasings.groupby(['dataset', 'group'], sort=False)['instruction_id'].agg(tuple).to_dict()
+    if self.sources:
+      found = {
+        (d, g): tuple(ids) for d, groups in self.sources[0].places.phrasings.items() for g, ids in groups.items()
+      }
+    return found
+
+  def _datasets_with(self, groups: Iterable[str], dataset: str | None = None) -> list[str]:
+    """Those that have all of some groups."""
+    return [d for d, own in self.datasets.items() if set(groups) <= set(own) and dataset in (None, d)]
+
+  def _values_of(self, model: str, group: str, metric: str, dataset: str | None = None) -> np.ndarray:
+    """A metric [runs] of each run of a model."""
+    self._check_metric(metric)
+    chosen = self._datasets_with([group], dataset)
     runs = self.runs_of(model)
-    chosen = [groups for d, groups in self.resamples.items() if group in groups and (dataset is None or d == dataset)]
-    return statistics.over_datasets(chosen, lambda groups: metrics.METRICS[metric](groups[group])[:, runs].mean(-1))
+    return np.mean([metrics.METRICS[metric](self.datasets[d][group][runs]) for d in chosen], axis=0)
+
+  def _draws_of(self, model: str, group: str, metric: str, dataset: str | None = None) -> np.ndarray:
+    """A metric [1 + R] of a model's phrasings as they are, and of draws of their true accuracies (`extremes`)."""
+    chosen = self._datasets_with([group], dataset)
+    runs = self.runs_of(model)
+    values = [metrics.METRICS[metric](self._accuracies[d, group][:, runs, None]).mean(-1) for d in chosen]
+    return np.mean(values, axis=0)
+
+  @functools.cached_property
+  def _accuracies(self) -> Mapping[tuple[str, str], np.ndarray]:
+    """(dataset, group) -> [1 + R, runs, k] accuracies of the data, and draws of the true ones."""
+    found = {}
+    for place, (dataset, groups) in enumerate(self.datasets.items()):
+      n = next(iter(groups.values())).shape[-2]
+      weights = statistics.example_weights(n, statistics.REPLICATES, 0, place)
+      for number, (group, scores) in enumerate(groups.items()):
+        if n > 1:
+          found[dataset, group] = extremes.draw(scores, weights, np.random.default_rng([1, place, number]))
+        else:  # accuracies of phrasings, whose noise is not known
+          draws = np.full((len(weights), *metrics.phrasing_accuracy(scores).shape), np.nan)
+          draws[0] = metrics.phrasing_accuracy(scores)
+          found[dataset, group] = draws
+    return found
 
   @property
   def has_gap(self) -> bool:
@@ -90,21 +159,12 @@ class Comparison:
     return any({OBSERVED, UNOBSERVED} <= set(groups) for groups in self.datasets.values())
 
   def gap(self, model: str) -> Interval:
-    """Observed gap of a model."""
-    return statistics.interval(self.gap_replicates(model))
+    """Observed gap of a model, over the datasets that have both groups."""
+    return self._contrast(_GAP, 'AvgP', [(model, 1)]).interval()
 
   def gap_change(self, model: str, baseline: str | None = None) -> Interval:
     """Observed gap of a model less that of the baseline (the first model), paired."""
-    return statistics.interval(self.gap_replicates(model) - self.gap_replicates(baseline or self.models[0]))
-
-  def gap_replicates(self, model: str) -> np.ndarray:
-    """Observed gap [1 + R], mean over the datasets that have both groups: of the data, then of each resample."""
-    runs = self.runs_of(model)
-    chosen = [groups for groups in self.resamples.values() if {OBSERVED, UNOBSERVED} <= set(groups)]
-
-    return statistics.over_datasets(
-      chosen, lambda groups: metrics.observed_gap(groups[UNOBSERVED], groups[OBSERVED])[:, runs].mean(-1)
-    )
+    return self._contrast(_GAP, 'AvgP', [(model, 1), (baseline or self.models[0], -1)]).interval()
 
   def answer_agreement(self, model: str, group: str) -> dict[str, Interval]:
     """Consistency rate and Fleiss' kappa of a model's answers, means over its seeds and the datasets with the group.
@@ -116,14 +176,14 @@ class Comparison:
     """
     self._check_examples(agreement.CONSISTENCY)
     runs = self.runs_of(model)
-    chosen = [groups[group] for groups in self._answers.values() if group in groups]
-    return {
-      name: statistics.interval(
-        np.mean([metric(answers)[:, runs].mean(-1) for answers in chosen], axis=0),
-        bounds=(0, 1) if name == agreement.CONSISTENCY else (-1, 1),
-      )
-      for name, metric in agreement.METRICS.items()
-    }
+    chosen = [self._answers[d][group] for d in self._datasets_with([group])]
+    examples = sum(self.datasets[d][group].shape[-2] for d in self._datasets_with([group]))
+    found = {}
+    for name, metric in agreement.METRICS.items():
+      values = np.mean([metric(answers)[:, runs] for answers in chosen], axis=0)
+      bounds = (0.0, 1.0) if name == agreement.CONSISTENCY else (-1.0, 1.0)
+      found[name] = statistics.of_resamples(values, examples, bounds)
+    return found
 
   def kendalls_w(self, group: str) -> dict[str, float]:
     """Dataset -> how far the models agree on which phrasings of a group are hard; NaN for a single model."""
@@ -142,7 +202,7 @@ class Comparison:
 
     Returns:
       a row per model and dataset, and per model one with the dataset "all", their mean. Columns: model, baseline, group,
-      dataset, value, baseline_value, difference, low, high (two-way bootstrap, paired), p, p_adjusted (by the rule, over
+      dataset, value, baseline_value, difference, low, high (paired), p, p_adjusted (by the rule, over
       the rows of all datasets and over those of "all" apart), cohens_h.
 
     Raises:
@@ -154,14 +214,14 @@ class Comparison:
       if model == baseline:
         continue
       for dataset in (None, *(d for d, groups in self.datasets.items() if group in groups)):
-        value, other = (self.replicates(m, group, metric, dataset) for m in (model, baseline))
-        change = statistics.interval(value - other)
+        value, other = (self.value(m, group, metric, dataset) for m in (model, baseline))
+        change, p = self._change(model, group, metric, baseline, dataset)
         rows.append(
           {
             'model': model, 'baseline': baseline, 'group': group, 'dataset': 'all' if dataset is None else dataset,
-            'value': value[0], 'baseline_value': other[0], 'difference': change.estimate, 'low': change.low,
-            'high': change.high, 'p': significance.bootstrap_p(value - other),
-            'cohens_h': significance.cohens_h(value[0], other[0]),
+            'value': value, 'baseline_value': other, 'difference': change.estimate, 'low': change.low,
+            'high': change.high, 'p': p,
+            'cohens_h': significance.cohens_h(value, other),
           }
         )  # fmt: skip
     table = pd.DataFrame(rows)
@@ -197,18 +257,14 @@ class Comparison:
   def _answers(self) -> Mapping[str, Mapping[str, WeightedAnswers]]:
     """Dataset -> group -> answers [runs, N, k] as numbers, under the weights of the resamples."""
     codes = [s.aligned_to(self.sources[0].places, s.answers()) for s in self.sources]
-    return {
-      dataset: {
-        group: WeightedAnswers(np.stack([c[dataset][group] for c in codes]), w.examples, w.phrasings)
-        for group, w in groups.items()
-      }
-      for dataset, groups in self.resamples.items()
-    }
-
-  @functools.cached_property
-  def resamples(self) -> Mapping[str, Mapping[str, Weighted]]:
-    """Dataset -> group -> the scores [runs, N, k] under the weights of all resamples."""
-    return dict(zip(self.datasets, statistics.resample(list(self.datasets.values())), strict=True))
+    found: dict[str, dict[str, WeightedAnswers]] = {}
+    for place, dataset in enumerate(self.datasets):
+      for group in self.datasets[dataset]:
+        answers = np.stack([c[dataset][group] for c in codes])
+        weights = statistics.example_weights(answers.shape[-2], statistics.REPLICATES, 0, place)
+        once = np.ones((len(weights), answers.shape[-1]))
+        found.setdefault(dataset, {})[group] = WeightedAnswers(answers, weights, once)
+    return found
 
   def _check_metric(self, name: str) -> None:
     if name not in metrics.METRICS:

@@ -7,7 +7,7 @@ import os
 import pandas as pd
 
 from robust_t5x.analysis.comparison import Comparison, compare_sources
-from robust_t5x.analysis.significance import HOLM, adjust, cohens_d, odds_ratio
+from robust_t5x.analysis.significance import BENJAMINI_HOCHBERG, HOLM, adjust, cohens_d, odds_ratio
 from robust_t5x.analysis.sources import Source, read_sources
 from robust_t5x.results.reading import read
 from robust_t5x.results.schema import Record, ResultsError
@@ -103,7 +103,8 @@ def effects(comparison: Comparison) -> pd.DataFrame:
   """A row for each group and dataset, and each group's mean over datasets.
 
   Returns:
-    columns of Comparison.paired, with p_adjusted over all groups, and cohens_d, odds_ratio and mcnemar (phrasings found /
+    columns of Comparison.paired, with p_adjusted (Holm) and false_discovery_rate (Benjamini and Hochberg) over all groups,
+    and cohens_d, odds_ratio and mcnemar (phrasings found /
     tested), missing where the results have no scores of examples or scores between 0 and 1.
   """
   parts = [comparison.paired(group) for group in comparison.groups]
@@ -111,6 +112,7 @@ def effects(comparison: Comparison) -> pd.DataFrame:
   whole = table['dataset'] == 'all'
   for family in (whole, ~whole):
     table.loc[family, 'p_adjusted'] = adjust(table.loc[family, 'p'], HOLM)
+    table.loc[family, 'false_discovery_rate'] = adjust(table.loc[family, 'p'], BENJAMINI_HOCHBERG)
   tests = {group: mcnemar_tests(comparison, group) for group in comparison.groups}
   extra = []
   for row in table.itertuples():

@@ -202,8 +202,13 @@ METRICS: dict[str, Metric] = {
   'case-level sd': case_standard_deviation,
   'PSS': pairwise_sensitivity,
 }
-# Those that the accuracies of phrasings alone do not give.
-CASE_METRICS = frozenset({'case-level worst', 'case-level best', 'case-level sd', 'PSS'})
+# Those that the accuracies of phrasings alone do not give -> the values of single examples whose mean they are.
+CASE_METRICS: dict[str, Callable[[Weighted], np.ndarray]] = {
+  'case-level worst': lambda scores: scores.case_values.worst,
+  'case-level best': lambda scores: scores.case_values.best,
+  'case-level sd': lambda scores: scores.case_values.sd,
+  'PSS': lambda scores: scores.case_values.distance,
+}
 
 
 def table_cells(table: pd.DataFrame) -> Mapping[str, Mapping[str, pd.DataFrame]]:

@@ -13,8 +13,7 @@ import numpy as np
 import pandas as pd
 import scipy.stats
 
-from robust_t5x.analysis import statistics
-from robust_t5x.analysis.metrics import average_performance
+from robust_t5x.analysis import crossed
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.results.reading import read
 from robust_t5x.results.schema import OBSERVED
@@ -26,6 +25,7 @@ MEASURES = (
   (ENCODER, COSINE), (ENCODER, EUCLIDEAN), (DECODER, COSINE), (DECODER, EUCLIDEAN), (OUTPUT, JENSEN_SHANNON),
 )  # fmt: skip
 WITHOUT, WITH = 'without adapter', 'with adapter'
+_ONE = 'one'  # the group of what is not by group
 ALL = 'all'  # phrasings of all groups together
 
 
@@ -138,38 +138,35 @@ def between_examples(states: np.ndarray, measure: str) -> float:
   return float(distance(states, np.roll(states, 1, axis=0), measure).mean())
 
 
-def rank_correlation(
-  distances: Sequence[np.ndarray], losses: Sequence[np.ndarray], replicates: int = 1000, seed: int = 0
-) -> np.ndarray:
-  """Spearman's ρ over phrasings, mean over datasets: of the data, then of each resample of phrasings, [1 + R].
+def rank_correlation(distances: Sequence[np.ndarray], losses: Sequence[np.ndarray], level: float = 0.95) -> Interval:
+  """Spearman's ρ over phrasings, mean over datasets, with an interval by Fisher's z.
 
   Args:
     distances: for each dataset a value per phrasing [k].
     losses: the accuracy that each phrasing loses [k].
-    replicates: R; phrasings are drawn with replacement within each dataset.
-    seed: of the resampling.
+    level: probability that the interval covers.
 
   Returns:
-    NaN where no dataset has three phrasings or more with different values.
+    NaN where no dataset has three phrasings or more with different values; without ends where none has more than three.
 
-  >>> float(rank_correlation([np.array([1.0, 2, 3, 4])], [np.array([0.1, 0.2, 0.4, 0.3])])[0])
+  >>> rank_correlation([np.array([1.0, 2, 3, 4])], [np.array([0.1, 0.2, 0.4, 0.3])]).estimate
   0.8
+
+  Source: Bonett and Wright 2000, whose variance of z is (1 + ρ²/2) / (k - 3).
   """
-  rng = np.random.default_rng(seed)
-  values = []
+  found = []
   for x, y in zip(distances, losses, strict=True):
-    k = len(x)
-    if k < 3:
-      continue
-    drawn = np.concatenate([np.arange(k)[None], rng.integers(k, size=(replicates, k))])
-    ranks = [scipy.stats.rankdata(v[drawn], axis=1) for v in (x, y)]
-    a, b = (r - r.mean(1, keepdims=True) for r in ranks)
-    scale = np.sqrt((a**2).sum(1) * (b**2).sum(1))
-    values.append(np.divide((a * b).sum(1), scale, out=np.full(len(drawn), np.nan), where=scale > 0))
-  if not values:
-    return np.full(1 + replicates, np.nan)
-  known = ~np.isnan(values)
-  return np.divide(np.nansum(values, 0), known.sum(0), out=np.full(1 + replicates, np.nan), where=known.any(0))
+    if len(x) >= 3 and np.ptp(x) > 0 and np.ptp(y) > 0:
+      found.append((float(scipy.stats.spearmanr(x, y).statistic), len(x)))
+  if not found:
+    return Interval(np.nan, np.nan, np.nan)
+  rho = float(np.mean([r for r, _ in found]))
+  if any(k <= 3 for _, k in found):
+    return Interval(rho, np.nan, np.nan)
+  variance = sum((1 + r**2 / 2) / (k - 3) for r, k in found) / len(found) ** 2
+  half = scipy.stats.norm.ppf((1 + level) / 2) * np.sqrt(variance)
+  z = np.arctanh(np.clip(rho, -0.999, 0.999))
+  return Interval(rho, min(float(np.tanh(z - half)), rho), max(float(np.tanh(z + half)), rho))
 
 
 def principal_components(points: np.ndarray, fitted_on: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -224,6 +221,7 @@ class Collector:
   def __init__(self, models: Sequence[str], accuracies: Mapping[str, pd.Series]):
     """Args: labels of the models; accuracy of each phrasing by (dataset, instruction id), for models that have one."""
     self._models, self._accuracies = tuple(models), accuracies
+    self._names: list[dict[str, tuple[str, ...]]] = []
     self._canonical: dict[tuple[str, str], list[dict[str, np.ndarray]]] = {}
     self._between: dict[tuple[str, str], list[np.ndarray]] = {}
     self._examples: dict[tuple[str, str], list[np.ndarray]] = {}
@@ -249,6 +247,7 @@ class Collector:
       self._canonical.setdefault((place, measure), []).append(groups)
       self._between.setdefault((place, measure), []).append(np.stack([between_phrasings(a, measure) for a in arrays]))
       self._examples.setdefault((place, measure), []).append(np.array([between_examples(a, measure) for a in arrays]))
+    self._names.append(phrasings.groupby('group', sort=False)['instruction_id'].agg(tuple).to_dict())
     for place, kept in self._means.items():
       kept.append(np.stack([states[model].place(place).mean(0) for model in self._models]))  # [M, k, D]
     for model in self._models:
@@ -284,24 +283,28 @@ class Collector:
   def _distances(self) -> pd.DataFrame:
     rows = []
     for place, measure in MEASURES:
-      values = {'between phrasings': _bootstrap([{'x': b[:, :, None]} for b in self._between[place, measure]], 'x')}
+      between = [{_ONE: b[:, :, None]} for b in self._between[place, measure]]
+      kinds: dict[str, tuple[Sequence[crossed.Scores], Sequence[crossed.Names], str]] = {}
+      kinds['between phrasings'] = (between, [{_ONE: (str(d),)} for d in range(len(between))], _ONE)
       datasets = self._canonical[place, measure]
       for group in dict.fromkeys(g for groups in datasets for g in groups):
-        chosen = [{group: g[group]} for g in datasets if group in g]
-        values[f'{group} to canonical'] = _bootstrap(chosen, group)
+        chosen = [d for d, groups in enumerate(datasets) if group in groups]
+        kinds[f'{group} to canonical'] = [datasets[d] for d in chosen], [self._names[d] for d in chosen], group
       examples = np.mean(self._examples[place, measure], axis=0)
       for m, model in enumerate(self._models):
-        for name, resampled in values.items():
-          rows.append((model, place, measure, name, statistics.interval(resampled[:, m])))
+        own, first = slice(m, m + 1), slice(0, 1)
+        for name, (scores, names, group) in kinds.items():
+          rows.append((model, place, measure, name, _mean(scores, names, group, [(own, 1)])))
           if m:
-            rows.append(
-              (model, place, measure, f'change of {name}', statistics.interval(resampled[:, m] - resampled[:, 0]))
-            )
+            change = _mean(scores, names, group, [(own, 1), (first, -1)])
+            rows.append((model, place, measure, f'change of {name}', change))
         rows.append((model, place, measure, 'between examples', Interval(float(examples[m]), np.nan, np.nan)))
-        ratios = values['between phrasings'] / examples
-        rows.append((model, place, measure, 'ratio', statistics.interval(ratios[:, m])))
+        # The distance between examples is taken as known: there are many more pairs of them.
+        scores, names, group = kinds['between phrasings']
+        shares = [(own, 1 / examples[m]), (first, -1 / examples[0])]
+        rows.append((model, place, measure, 'ratio', _mean(scores, names, group, shares[:1])))
         if m:
-          rows.append((model, place, measure, 'change of ratio', statistics.interval(ratios[:, m] - ratios[:, 0])))
+          rows.append((model, place, measure, 'change of ratio', _mean(scores, names, group, shares)))
     return pd.DataFrame(
       [(*row[:4], row[4].estimate, row[4].low, row[4].high) for row in rows],
       columns=['model', 'place', 'measure', 'quantity', 'estimate', 'low', 'high'],
@@ -319,8 +322,7 @@ class Collector:
         parts = [p for _, p in part.groupby('dataset', sort=False)]
         for place, measure in MEASURES:
           name = column(place, measure)
-          values = rank_correlation([p[name].to_numpy() for p in parts], [p['lost'].to_numpy() for p in parts])
-          rho = statistics.interval(values)
+          rho = rank_correlation([p[name].to_numpy() for p in parts], [p['lost'].to_numpy() for p in parts])
           rows.append((model, group, place, measure, rho.estimate, rho.low, rho.high, len(part)))
     names = ['model', 'group', 'place', 'measure', 'rho', 'low', 'high', 'phrasings']
     return pd.DataFrame(rows, columns=names)
@@ -358,10 +360,11 @@ def read_accuracies(
   return found
 
 
-def _bootstrap(datasets: Sequence[Mapping[str, np.ndarray]], group: str) -> np.ndarray:
-  """Means [1 + R, M] over datasets, examples and phrasings, of the data and of resamples of both."""
-  resampled = statistics.resample(list(datasets))
-  return statistics.over_datasets(resampled, lambda groups: average_performance(groups[group]))
+def _mean(
+  scores: Sequence[crossed.Scores], names: Sequence[crossed.Names], group: str, models: Sequence[tuple[slice, float]]
+) -> Interval:
+  """Weighted mean over models, datasets, examples and phrasings, with its interval."""
+  return crossed.contrast(scores, names, {group: 1.0}, models).interval()
 
 
 def _lost(accuracy: np.ndarray, observed: np.ndarray) -> np.ndarray:

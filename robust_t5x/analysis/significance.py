@@ -51,25 +51,9 @@ def mcnemar(first: Float[np.ndarray, ' n'], second: Float[np.ndarray, ' n']) -> 
   there = ~(np.isnan(first) | np.isnan(second))
   first, second = first[there], second[there]
   if not np.isin(np.concatenate([first, second]), (0, 1)).all():
-    raise UserError("McNemar's test needs scores of 0 and 1; use the paired bootstrap for scores between them")
+    raise UserError("McNemar's test needs scores of 0 and 1; use the paired change for scores between them")
   a, b = int(((first == 1) & (second == 0)).sum()), int(((first == 0) & (second == 1)).sum())
   return McNemar(a, b, float(scipy.stats.binomtest(a, a + b).pvalue) if a + b else 1.0)
-
-
-def bootstrap_p(values: Float[np.ndarray, ' r']) -> float:
-  """Two-sided p-value that a paired difference is zero, of values [1 + R] of the data and its resamples.
-
-  The share of resamples that lie at least as far from their mean as the data's difference lies from zero, the data
-  counted among them, so that it is never 0. Source: Efron and Tibshirani 1993, chapter 16.
-
-  >>> bootstrap_p(np.array([0.5, 0.25, 0.5, 0.75]))  # none of three lies 0.5 from their mean
-  0.25
-  """
-  resampled = values[1:][~np.isnan(values[1:])]
-  if not len(resampled) or np.isnan(values[0]):
-    return np.nan
-  far = np.abs(resampled - resampled.mean()) >= np.abs(values[0]) - 1e-12
-  return float((1 + far.sum()) / (1 + len(resampled)))
 
 
 def adjust(p_values: Sequence[float], rule: str = HOLM) -> np.ndarray:

@@ -1,21 +1,14 @@
-"""Uncertainty of metrics over examples and phrasings: the two-way bootstrap, alone and paired."""
+"""Intervals: what they are, and how they follow from draws and from resamples of the examples; means have those of `crossed`."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 import dataclasses
 
 import numpy as np
+import scipy.stats
 
-from robust_t5x.analysis.weighted import Weighted, draw
-from seqio_tasks.errors import UserError
+from robust_t5x.analysis.weighted import draw
 
 REPLICATES = 1000
-
-# Of a dataset: group -> its scores [..., N, k].
-Groups = Mapping[str, np.ndarray]
-# Of each dataset: group -> its scores under the weights of the resamples.
-Resamples = Sequence[Mapping[str, Weighted]]
-# Of the groups of a dataset: a value for each resample, [1 + R, ...].
-Statistic = Callable[[Mapping[str, Weighted]], np.ndarray]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,77 +43,87 @@ class Interval:
     return self.low > 0 or self.high < 0
 
 
-def resample(datasets: Sequence[Groups], replicates: int = REPLICATES, seed: int = 0) -> Resamples:
-  """Draws examples and phrasings together; what is drawn serves every metric.
-
-  The datasets are taken as given; within each, examples are drawn with replacement, once for all groups, and within
-  each group phrasings are. Models and seeds on the leading axes are resampled alike, so that a statistic that compares
-  them is paired over examples and phrasings.
+def example_weights(num_examples: int, replicates: int, seed: int, place: int) -> np.ndarray:
+  """How often each of a number of resamples holds each example, [1 + R, N]; the first row is the data's, all 1.
 
   Args:
-    datasets: for each dataset group -> scores [..., N, k]; N the same for all groups of a dataset.
-    replicates: number of resamples. The data themselves come before them, as the first.
-    seed: of the resampling. What a dataset gets depends on the seed and its place only.
+    num_examples: N.
+    replicates: R.
+    seed: of the resampling.
+    place: of the dataset among others; each is drawn by itself.
+  """
+  return draw(num_examples, {}, replicates, np.random.default_rng([seed, place])).examples
+
+
+def of_draws(
+  draws: np.ndarray, *values: np.ndarray, level: float = 0.95, bounds: tuple[float, float] | None = None
+) -> Interval:
+  """Interval of a metric from draws of what it may be, and from its values in the seeds.
+
+  Args:
+    draws: [1 + D], of the data, and what the metric may be.
+    *values: [runs] of each model that the metric is of; with several runs, their spread is added.
+    level: probability that the interval covers.
+    bounds: of the metric.
 
   Returns:
-    for each dataset group -> scores under weights.
-
-  Raises:
-    UserError: if there is no dataset, or the groups of one have different examples.
-
-  Source: Efron and Tibshirani 1993, chapter 13; Owen 2007 for two-way resampling.
+    the quantiles of the draws, widened to hold the estimate, without ends where nothing was drawn.
   """
-  if not datasets:
-    raise UserError('no dataset to resample; give at least one')
-  out = []
-  for place, groups in enumerate(datasets):
-    sizes = {group: scores.shape[-2] for group, scores in groups.items()}
-    if len(set(sizes.values())) != 1:
-      raise UserError(f'the groups of a dataset must have the same examples, not {sizes}')
-    rng = np.random.default_rng([seed, place])
-    shapes = {group: scores.shape[-1] for group, scores in groups.items()}
-    weights = draw(next(iter(sizes.values())), shapes, replicates, rng)
-    out.append({g: Weighted(s, weights.examples, weights.phrasings[g]) for g, s in groups.items()})
-  return out
+  estimate, drawn = float(draws[0]), draws[1:][~np.isnan(draws[1:])]
+  if not len(drawn) or np.isnan(estimate):
+    return Interval(estimate, np.nan, np.nan)
+  low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+  low, high = min(low, estimate), max(high, estimate)
+  seeds = _of_seeds(values, level)
+  low, high = estimate - np.hypot(estimate - low, seeds), estimate + np.hypot(high - estimate, seeds)
+  return Interval(estimate, *_clipped(low, high, bounds))
 
 
-def over_datasets(resamples: Resamples, statistic: Statistic) -> np.ndarray:
-  """A statistic's mean over datasets, for the data and each resample: [1 + R].
+def p_of_draws(draws: np.ndarray) -> float:
+  """Two-sided p-value that a difference is zero: twice the share of the draws on the lesser side of it, never 0.
+
+  >>> p_of_draws(np.array([0.3, 0.1, 0.2, 0.4, -0.1]))  # the data, then four draws; (1 + 1) / (4 + 1) on one side
+  0.8
+  """
+  drawn = draws[1:][~np.isnan(draws[1:])]
+  if not len(drawn) or np.isnan(draws[0]):
+    return np.nan
+  less = min((drawn <= 0).sum(), (drawn >= 0).sum())
+  return float(min(1.0, 2 * (1 + less) / (1 + len(drawn))))
+
+
+def of_resamples(values: np.ndarray, examples: int, bounds: tuple[float, float], level: float = 0.95) -> Interval:
+  """Interval of a smooth metric of values [1 + R, runs] of the data and of resamples of its examples.
+
+  Student's around the estimate, with the standard deviation of the resamples and the spread of the runs.
 
   Args:
-    resamples: of `resample`.
-    statistic: function of the groups of a dataset, such as `lambda g: average_performance(g['observed'])`.
-  """
-  return np.mean([statistic(groups) for groups in resamples], axis=0)
-
-
-def interval(values: np.ndarray, level: float = 0.95, bounds: tuple[float, float] | None = None) -> Interval:
-  """Interval of values [1 + R] of the data and its resamples; resamples without a value are left out.
-
-  The ends are percentiles of the resamples, shifted by the mean difference of resamples and data. A resample adds its
-  own noise to the accuracies and misses some phrasings, which moves extremes and spreads (not means) away from where
-  the data have them. The shift undoes this: the interval is of the metric with as many examples and phrasings as there
-  are, and holds the estimate.
-
-  Args:
-    values: the data's, then the resamples'.
+    values: of the data, then of the resamples.
+    examples: N that were resampled.
+    bounds: of the metric.
     level: probability that the interval covers.
-    bounds: of the metric, which the shift must not leave.
   """
-  resampled = values[1:][~np.isnan(values[1:])]
-  if not len(resampled) or np.isnan(values[0]):
-    return Interval(float(values[0]), np.nan, np.nan)
-  ends = np.quantile(resampled, [(1 - level) / 2, (1 + level) / 2]) - (resampled.mean() - values[0])
-  low, high = ends if bounds is None else np.clip(ends, *bounds)
-  return Interval(float(values[0]), float(low), float(high))
+  means = values.mean(-1)
+  estimate, resampled = float(means[0]), means[1:][~np.isnan(means[1:])]
+  if len(resampled) < 2 or np.isnan(estimate):
+    return Interval(estimate, np.nan, np.nan)
+  # Resamples vary by (N - 1) / N of what samples do.
+  n = max(examples, 2)
+  sd = resampled.std(ddof=1) * np.sqrt(n / (n - 1))
+  half = np.hypot(scipy.stats.t.ppf((1 + level) / 2, n - 1) * sd, _of_seeds([values[0]], level))
+  return Interval(estimate, *_clipped(estimate - half, estimate + half, bounds))
 
 
-def two_way_bootstrap(
-  datasets: Sequence[Groups],
-  statistic: Statistic,
-  replicates: int = REPLICATES,
-  seed: int = 0,
-  level: float = 0.95,
-) -> Interval:
-  """Interval of a statistic's mean over datasets; `resample`, `over_datasets` and `interval` in one."""
-  return interval(over_datasets(resample(datasets, replicates, seed), statistic), level)
+def _of_seeds(values: Sequence[np.ndarray], level: float) -> float:
+  """Half an interval of the difference of means over the runs of one or more models; 0 where each has one."""
+  known = [v for v in values if len(v) > 1]
+  if not known:
+    return 0.0
+  parts = [float(np.var(v, ddof=1)) / len(v) for v in known]
+  spread = sum(part**2 / (len(v) - 1) for part, v in zip(parts, known, strict=True))
+  freedom = sum(parts) ** 2 / spread if spread else np.inf
+  return float(scipy.stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(sum(parts)))
+
+
+def _clipped(low: float, high: float, bounds: tuple[float, float] | None) -> tuple[float, float]:
+  return (float(low), float(high)) if bounds is None else (float(max(low, bounds[0])), float(min(high, bounds[1])))

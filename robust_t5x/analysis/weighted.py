@@ -145,6 +145,13 @@ class Weighted:
     )
 
   @functools.cached_property
+  def case_values(self) -> Cases:
+    """The values of each example, [*b, N], whose means `cases` are; of scores without weights."""
+    sums = _sums_of_data(self._scores)
+    shape = (*self._leading, self._scores.shape[-2])
+    return Cases(*(values.reshape(shape) for values in _values(sums)))
+
+  @functools.cached_property
   def cases(self) -> Cases:
     """What metrics of single examples are made of."""
     if self._plain:
@@ -186,14 +193,14 @@ class _Sums:
   pairs: np.ndarray
 
 
+def _values(sums: _Sums) -> tuple[np.ndarray, ...]:
+  """What `Cases` are the means of, in their order, for each example."""
+  return sums.low, sums.high, _sd(sums.squares, sums.pairs), _divide(2 * sums.distances, sums.pairs)
+
+
 def _means(sums: _Sums, examples: np.ndarray) -> tuple[np.ndarray, ...]:
   """The values of `Cases`, in their order."""
-  return (
-    _mean(sums.low, examples),
-    _mean(sums.high, examples),
-    _mean(_sd(sums.squares, sums.pairs), examples),
-    _mean(_divide(2 * sums.distances, sums.pairs), examples),
-  )
+  return tuple(_mean(values, examples) for values in _values(sums))
 
 
 def _sums_of_data(scores: np.ndarray) -> _Sums:

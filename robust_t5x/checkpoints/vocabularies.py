@@ -43,13 +43,17 @@ class _SpecialTokens(TypedDict, total=False):
 
 
 @functools.lru_cache(maxsize=4)
-def vocabulary(path: str | None = None, extra_ids: int = 100, checkpoint: str | None = None) -> Any:
+def vocabulary(
+  path: str | None = None, extra_ids: int = 100, checkpoint: str | None = None, pieces: bool = True
+) -> Any:
   """The seqio vocabulary in a SentencePiece model file; imports TensorFlow.
 
   Args:
     path: the file, also in a bucket (gs://...); by default the checkpoint's own `spiece.model`.
     extra_ids: sentinel ids after the pieces.
     checkpoint: checkpoint directory or 'bundled'.
+    pieces: whether text is going to be read. Where not, nothing is fetched: a vocabulary in a bucket is taken to
+      have T5's ids, padding 0 and end 1.
 
   Raises:
     CheckpointError: if there is no such file, it is damaged, or other files of the checkpoint say that its texts become
@@ -57,6 +61,11 @@ def vocabulary(path: str | None = None, extra_ids: int = 100, checkpoint: str | 
   """
   if path is None and checkpoint is None:
     raise backbones.CheckpointError('not set: VOCABULARY; add --VOCABULARY=FILE.model')
+  if not pieces and path is not None and '://' in path:
+    quiet.import_tensorflow()
+    import seqio
+
+    return seqio.PassThroughVocabulary(0, eos_id=1)
   file = path or f'{backbones.resolve(checkpoint or "")}/{_FILE}'
   if '://' not in file and not os.path.isfile(file):
     where = (
@@ -76,14 +85,14 @@ def vocabulary(path: str | None = None, extra_ids: int = 100, checkpoint: str | 
     ) from e
   found = seqio.SentencePieceVocabulary(file, extra_ids=extra_ids)
   try:
-    pieces = found.tokenizer  # reads the file
+    model = found.tokenizer  # reads the file
   except Exception as e:  # of several libraries, one of them in C++
     raise backbones.CheckpointError(
       f'VOCABULARY: {file} is no SentencePiece model ({shorten(e)}); fetch it again'
     ) from e
-  if pieces.pad_id() != 0 or pieces.eos_id() < 1:
+  if model.pad_id() != 0 or model.eos_id() < 1:
     raise backbones.CheckpointError(
-      f'VOCABULARY: {file} has padding at {pieces.pad_id()} and the end at {pieces.eos_id()}; a T5 has padding at 0 and an end'
+      f'VOCABULARY: {file} has padding at {model.pad_id()} and the end at {model.eos_id()}; a T5 has padding at 0 and an end'
     )
   if path is None:
     _check_tokenizer_files(file.removesuffix(f'/{_FILE}'), found)

@@ -42,5 +42,6 @@ def _scored(runner: Runner, rows: Sequence[Row], scorer: Scorer) -> list[Scored]
   keys = [AnswerKey.of_features(row) for row in rows]
   if scorer.rank is None:
     return [scorer.of_output(*cell) for cell in zip(runner.generate(inputs), keys, strict=True)]
-  numbers = scorer.rank(runner, inputs, [key.options for key in keys])
-  return [scorer.of_ranking(*cell) for cell in zip(numbers, keys, strict=True)]
+  options = [key.options for key in keys]
+  numbers, tokens = scorer.rank(runner, inputs, options), runner.count_tokens(options)
+  return [scorer.of_ranking(*cell) for cell in zip(numbers, keys, tokens, strict=True)]

@@ -91,6 +91,7 @@ class Runner:
       max_input: the greatest length of an input; by default that of the longest of each call.
     """
     self._ids = model.ids
+    self._encoded: dict[str, list[int]] = {}
     self._model, self._params, self._max_output, self._max_input = model, params, max_output, max_input
     self._mesh = partitioning.mesh_of(params)
     self._unit = self._mesh.shape['data'] if self._mesh else 1
@@ -142,6 +143,10 @@ class Runner:
     """As `score`, with the number of decoding.score_free_running."""
     return self._score_options(self._model.compiled_score_free_running(self._mesh), inputs, options, on_batch)
 
+  def count_tokens(self, options: Sequence[Sequence[str]]) -> list[list[int]]:
+    """Tokens of every option, its end token included."""
+    return [[len(self._encode(text)) for text in row] for row in options]
+
   def states(
     self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None
   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -160,15 +165,7 @@ class Runner:
     return mean, state, log_probabilities
 
   def _score_options(self, program, inputs, options, on_batch):
-    vocabulary = self._model.output_vocabulary
-    cache: dict[str, list[int]] = {}
-
-    def encode(text):
-      if text not in cache:
-        cache[text] = [*vocabulary.encode(text), vocabulary.eos_id]
-      return cache[text]
-
-    encoded = [[encode(o) for o in row] for row in options]
+    encoded = [[self._encode(o) for o in row] for row in options]
     shapes = [(_power(len(row)), _power(max(map(len, row)))) for row in encoded]
     out: list[Any] = [None] * len(inputs)
     for shape in sorted(set(shapes)):
@@ -210,6 +207,13 @@ class Runner:
         f'the model gives numbers that are not finite for the input {text!r}; a weight '
         'of the checkpoint or adapter is not finite, or overflows: check them, or set DTYPE to float32'
       )
+
+  def _encode(self, text: str) -> list[int]:
+    """Tokens of an option, with the end token; the same text is encoded once."""
+    if text not in self._encoded:
+      vocabulary = self._model.output_vocabulary
+      self._encoded[text] = [*vocabulary.encode(text), vocabulary.eos_id]
+    return self._encoded[text]
 
   def _place(self, rows: np.ndarray) -> Any:
     return rows if self._mesh is None else partitioning.split_rows(rows, self._mesh)

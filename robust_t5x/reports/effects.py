@@ -10,16 +10,18 @@ import pandas as pd
 from robust_t5x.analysis.comparison import Comparison
 from robust_t5x.analysis.effects import effects, mcnemar_tests, notes
 from robust_t5x.analysis.statistics import Interval
+from robust_t5x.reports import escaping
 from robust_t5x.reports.inputs import in_order
 from robust_t5x.reports.tables import Column, Table, points, text
 from robust_t5x.results.schema import EXAMPLE
 from robust_t5x.runtime.files import write_atomically
 
 RULE = (
-  'p: two-sided, two-way bootstrap over examples and phrasings, paired. Adjusted by Holm over the datasets of all '
-  'groups; the rows "all" are a family of their own.'
+  "p: two-sided, Student's test over examples, phrasings and seeds as crossed factors, paired. Adjusted by Holm (which keeps the "
+  'chance of any false finding) over the datasets of all groups, the rows "all" a family of their own; false discovery rate: the same '
+  'families by Benjamini and Hochberg.'
 )
-RULE_PHRASINGS = RULE.replace('two-way bootstrap over examples and phrasings', 'bootstrap over phrasings alone')
+RULE_PHRASINGS = RULE.replace('examples, phrasings and seeds as crossed factors', 'phrasings alone')
 EFFECTS = (
   "Cohen's h: of the two accuracies, 0.2 small, 0.5 medium, 0.8 large. Cohen's d: mean difference of the examples, each "
   'averaged over phrasings, by its standard deviation. Odds ratio: cells that only B has right by cells that only A has '
@@ -42,7 +44,7 @@ def tables(comparison: Comparison, found: pd.DataFrame) -> dict[str, Table]:
   a, b = comparison.models
   columns: tuple[Column, ...] = (
     Column('dataset'), Column(a, 'percent'), Column(b, 'percent'), Column('difference, points', 'points'),
-    Column('p', 'p'), Column('p adjusted', 'p'), Column("Cohen's h", 'number'), Column("Cohen's d", 'number'),
+    Column('p', 'p'), Column('p adjusted', 'p'), Column('false discovery rate', 'p'), Column("Cohen's h", 'number'), Column("Cohen's d", 'number'),
     Column('odds ratio', 'number'), Column('McNemar'),
   )  # fmt: skip
   if found['odds_ratio'].isna().all():
@@ -51,7 +53,8 @@ def tables(comparison: Comparison, found: pd.DataFrame) -> dict[str, Table]:
   for group in comparison.groups:
     rows = [
       (
-        r.dataset, r.baseline_value, r.value, Interval(r.difference, r.low, r.high), r.p, r.p_adjusted, r.cohens_h,
+        r.dataset, r.baseline_value, r.value, Interval(r.difference, r.low, r.high), r.p, r.p_adjusted, r.false_discovery_rate,
+        r.cohens_h,
         r.cohens_d, r.odds_ratio, r.mcnemar,
       )[: len(columns)]
       for r in found[found['group'] == group].itertuples()
@@ -85,14 +88,14 @@ def write(comparison: Comparison, out: str) -> None:
 
   os.makedirs(out, exist_ok=True)
   found = effects(comparison)
-  lines = ['# Comparison', f'**{finding(comparison, found)}**']
+  lines = ['# Comparison', f'**{escaping.markdown(finding(comparison, found))}**']
   for group, table in tables(comparison, found).items():
-    lines += [f'## Under {group} phrasings', table.markdown()]
-    write_atomically(os.path.join(out, f'{table.name}.tex'), table.latex())
-  lines += explanations(comparison)
+    lines += [f'## Under {escaping.markdown(group)} phrasings', table.markdown()]
+    write_atomically(os.path.join(out, f'{table.stem}.tex'), table.latex())
+  lines += [escaping.markdown_paragraph(told) for told in explanations(comparison)]
   write_atomically(os.path.join(out, 'compare.md'), '\n\n'.join(lines) + '\n')
-  write_atomically(os.path.join(out, 'compare.csv'), found.to_csv(index=False))
+  write_atomically(os.path.join(out, 'compare.csv'), escaping.spreadsheet(found))
   tests = [t.assign(group=g) for g in comparison.groups if (t := mcnemar_tests(comparison, g)) is not None]
   if tests:
-    write_atomically(os.path.join(out, 'mcnemar.csv'), pd.concat(tests).to_csv(index=False))
+    write_atomically(os.path.join(out, 'mcnemar.csv'), escaping.spreadsheet(pd.concat(tests, ignore_index=True)))
   plots.save(plots.differences(found, in_order(comparison.groups)), os.path.join(out, 'compare'))

@@ -7,10 +7,10 @@ import os
 import jinja2
 
 from robust_t5x.analysis.statistics import Interval
-from robust_t5x.reports import charts, content, representation, svg, words
+from robust_t5x.reports import charts, content, escaping, representation, svg, words
 from robust_t5x.reports.inputs import Inputs, focus_of, read
 from robust_t5x.reports.scaling import Family, find_families, scaling_table
-from robust_t5x.reports.sections import Section, agreement, estimated, extraction
+from robust_t5x.reports.sections import Section, agreement, estimated, extraction, sensitivity
 from robust_t5x.reports.summary import Summary, metric_frame, summarise
 from robust_t5x.reports.tables import Table, number, percent
 from robust_t5x.results.schema import EXAMPLE, OBSERVED
@@ -22,7 +22,9 @@ _PLANES = 3  # models whose phrasings are set against those of the first
 _NO_OUTPUTS = 'Outputs need the answers to every example; these inputs have accuracies per phrasing.'
 
 
-def write(directories: Sequence[str], out: str, represented: str | None = None) -> str:
+def write(
+  directories: Sequence[str], out: str, represented: str | None = None, epsilon: float = 0.02, delta: float = 0.05
+) -> str:
   """Writes the report.
 
   `report.html` stands alone; `report.md`, `tables/*.csv` and `tables/*.tex` hold its tables, `metrics.csv` and
@@ -33,6 +35,8 @@ def write(directories: Sequence[str], out: str, represented: str | None = None) 
       of one model.
     out: directory to write to, made if absent.
     represented: output of `robust-t5x represent` to take in, or None.
+    epsilon: of "phrasings needed": how far the mean over fewer phrasings may be from that over all, as a share.
+    delta: probability with which it may be further.
 
   Returns:
     the finding, in one or a few sentences.
@@ -46,17 +50,17 @@ def write(directories: Sequence[str], out: str, represented: str | None = None) 
   summary = summarise(inputs)
   families = find_families(inputs)
   tables = Tables.of(inputs, summary, families)
-  sections = [estimated(inputs), extraction(inputs), agreement(inputs)]
+  sections = [estimated(inputs), sensitivity(inputs, epsilon, delta), extraction(inputs), agreement(inputs)]
   if represented is not None:
     sections.append(representation.section(representation.read(represented)))
   extras = [section for section in sections if section is not None]
   os.makedirs(os.path.join(out, 'tables'), exist_ok=True)
   plots.write_all(inputs, summary, families, out)
-  metric_frame(summary).to_csv(os.path.join(out, 'metrics.csv'), index=False)
-  inputs.phrasings.to_csv(os.path.join(out, 'phrasings.csv'), index=False)
+  write_atomically(os.path.join(out, 'metrics.csv'), escaping.spreadsheet(metric_frame(summary)))
+  write_atomically(os.path.join(out, 'phrasings.csv'), escaping.spreadsheet(inputs.phrasings))
   for table in (*tables.saved(), *(table for extra in extras for table in extra.tables)):
-    stem = os.path.join(out, 'tables', table.name)
-    write_atomically(stem + '.csv', table.frame().to_csv(index=False))
+    stem = os.path.join(out, 'tables', table.stem)
+    write_atomically(stem + '.csv', escaping.spreadsheet(table.frame()))
     write_atomically(stem + '.tex', table.latex())
   everything = contents(inputs, summary, families, tables, extras)
   for name in ('report.html', 'report.md'):
@@ -103,7 +107,7 @@ def render(name: str, contents: dict[str, object]) -> str:
     loader=jinja2.FileSystemLoader(_TEMPLATES), trim_blocks=True, lstrip_blocks=True,
     undefined=jinja2.StrictUndefined, autoescape=jinja2.select_autoescape(['html.j2']),
   )  # fmt: skip
-  environment.filters |= {'percent': percent, 'line': lambda text: ' '.join(str(text).split())}
+  environment.filters |= {'percent': percent, 'md': escaping.markdown, 'paragraph': escaping.markdown_paragraph}
   return environment.get_template(name + '.j2').render(contents)
 
 

@@ -7,10 +7,12 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 import matplotlib.pyplot as plt
+from matplotlib.ticker import EngFormatter, NullFormatter
 import numpy as np
 import pandas as pd
 
 from robust_t5x.analysis.representation import DECODER, ENCODER, Representation
+from robust_t5x.reports.escaping import picture
 from robust_t5x.reports.inputs import Inputs, focus_of
 from robust_t5x.reports.scaling import Family
 from robust_t5x.reports.summary import Summary
@@ -23,6 +25,7 @@ COLOURS = ('#4c4c4c', '#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#5
 SHAPES = ('o', 's', '^', 'D', 'v', 'P', 'p', 'X')
 _MOST_DATASETS = 40  # drawn one by one; of more, those with the widest spread
 plt.rcParams['pdf.fonttype'] = 42  # fonts that journals accept
+plt.rcParams['text.parse_math'] = False  # a name with dollars is no formula
 
 
 def colour(model: int) -> str:
@@ -76,7 +79,7 @@ def overview(inputs: Inputs, summary: Summary) -> Figure:
       error = [[100 * max(value.estimate - low, 0)], [100 * max(high - value.estimate, 0)]]
       left.errorbar(
         x, 100 * value.estimate, error, fmt=marker(m), color=colour(m), capsize=3, markersize=5,
-        label=model if g == 0 else None,
+        label=picture(model) if g == 0 else None,
       )  # fmt: skip
       if len(models) < 4:
         left.annotate(
@@ -84,7 +87,7 @@ def overview(inputs: Inputs, summary: Summary) -> Figure:
           va='bottom', rotation=90, fontsize=8,
         )  # fmt: skip
   left.margins(y=0.12)  # room for the topmost label
-  left.set_xticks(range(len(groups)), [f'{group}\nphrasings' for group in groups])
+  left.set_xticks(range(len(groups)), [f'{picture(group)}\nphrasings' for group in groups])
   left.set_xlim(-0.6, len(groups) - 0.4)
   left.set_ylabel('accuracy in %, mean over datasets')
   left.set_title('Overall, with 95% intervals', fontsize=10)
@@ -105,10 +108,10 @@ def overview(inputs: Inputs, summary: Summary) -> Figure:
       )  # fmt: skip
       right.plot(accuracy.mean(), y, marker='|', markersize=9, markeredgewidth=2.2, color=colour(m), zorder=3)
   centre = (len(models) - 1) / 2
-  right.set_yticks([-(d * step + centre) for d in range(len(datasets))], datasets, fontsize=8)
+  right.set_yticks([-(d * step + centre) for d in range(len(datasets))], map(picture, datasets), fontsize=8)
   right.set_xlim(-2, 102)
   right.set_xlabel('accuracy in %')
-  right.set_title(f'Each mark one of the {focus} phrasings, the bar their mean', fontsize=10)
+  right.set_title(f'Each mark one of the {picture(focus)} phrasings, the bar their mean', fontsize=10)
   right.grid(axis='x', linewidth=0.4, alpha=0.6)
   _open(left, right)
   return figure
@@ -125,11 +128,16 @@ def paired(inputs: Inputs) -> Figure:
     for g, (group, part) in enumerate(inputs.phrasings.groupby('group', sort=False)):
       axes.scatter(
         100 * part[first], 100 * part[model], s=18, marker=SHAPES[g % len(SHAPES)], alpha=0.7, linewidths=1,
-        facecolors='none' if group == OBSERVED else colour(m), edgecolors=colour(m), label=group,
+        facecolors='none' if group == OBSERVED else colour(m), edgecolors=colour(m), label=picture(group),
         rasterized=len(part) > 2000,
       )  # fmt: skip
     axes.plot([0, 100], [0, 100], color='#777777', linewidth=0.8, linestyle='--', zorder=0)
-    axes.set(xlim=(-2, 102), ylim=(-2, 102), xlabel=f'{first}, accuracy in %', ylabel=f'{model}, accuracy in %')
+    axes.set(
+      xlim=(-2, 102),
+      ylim=(-2, 102),
+      xlabel=f'{picture(first)}, accuracy in %',
+      ylabel=f'{picture(model)}, accuracy in %',
+    )
     axes.legend(frameon=False, fontsize=8, title='phrasings', title_fontsize=8)
   _open(*panels[0])
   return figure
@@ -143,11 +151,13 @@ def scaling(families: Sequence[Family], inputs: Inputs) -> Figure:
       path = [(x.parameters, 100 * x.values[group]) for x in family.members if group in x.values]
       if path:
         axes.plot(
-          *zip(*path, strict=True), color=colour(f + 1), marker=SHAPES[g % len(SHAPES)], label=f'{family.name}, {group}',
+          *zip(*path, strict=True), color=colour(f + 1), marker=SHAPES[g % len(SHAPES)], label=picture(f'{family.name}, {group}'),
           linestyle='--' if group == OBSERVED else '-',
           markerfacecolor='white' if group == OBSERVED else None,
         )  # fmt: skip
   axes.set(xscale='log', xlabel='parameters', ylabel='accuracy in %, mean over datasets')
+  axes.xaxis.set_major_formatter(EngFormatter(sep=''))  # matplotlib's own is a formula
+  axes.xaxis.set_minor_formatter(NullFormatter())
   axes.legend(frameon=False, fontsize=8)
   axes.grid(linewidth=0.4, alpha=0.6)
   _open(axes)
@@ -180,10 +190,10 @@ def differences(table: pd.DataFrame, groups: Sequence[str]) -> Figure:
       markersize=5,
     )
     axes.axvline(0, color='#777777', linewidth=0.8)
-    axes.set_title(f'{group} phrasings', fontsize=10)
+    axes.set_title(f'{picture(group)} phrasings', fontsize=10)
     axes.set_xlabel('difference in points')
     axes.grid(axis='x', linewidth=0.4, alpha=0.6)
-  panels[0][0].set_yticks([-i for i in range(len(rows))], rows, fontsize=8)
+  panels[0][0].set_yticks([-i for i in range(len(rows))], map(picture, rows), fontsize=8)
   _open(*panels[0])
   return figure
 
@@ -209,9 +219,9 @@ def representation_map(found: Representation) -> Figure:
           one = part[(part['group'] == OBSERVED) == observed]
           axes.scatter(
             one[x], one[y], s=26, marker=marker(d), linewidths=1, edgecolors=colour(d), alpha=0.8,
-            facecolors='none' if observed else colour(d), label=None if observed else dataset,
+            facecolors='none' if observed else colour(d), label=None if observed else picture(dataset),
           )  # fmt: skip
-      axes.set_title(f'{model}, {place}', fontsize=10)
+      axes.set_title(f'{picture(model)}, {place}', fontsize=10)
       axes.set(xticks=[], yticks=[])
   handles, labels = panels[0][0].get_legend_handles_labels()
   if len(labels) <= 24:

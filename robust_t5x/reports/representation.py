@@ -13,6 +13,7 @@ import pandas as pd
 
 from robust_t5x.analysis.representation import ALL, COSINE, DECODER, ENCODER, Representation
 from robust_t5x.analysis.statistics import Interval
+from robust_t5x.reports import escaping
 from robust_t5x.reports.charts import representation_map
 from robust_t5x.reports.sections import Section
 from robust_t5x.reports.tables import Column, Table, text
@@ -108,13 +109,14 @@ def write(found: Representation, out: str, record: Mapping[str, object]) -> None
     write_atomically(os.path.join(out, f'{name}.csv'), getattr(found, name).to_csv(index=False))
   lines = [
     '# Distances between phrasings',
-    f'**{finding(found)}**',
+    f'**{escaping.markdown(finding(found))}**',
     '![Map of the phrasings](map.png)',
-    map_note(found),
+    escaping.markdown_paragraph(map_note(found)),
   ]
   for table in tables(found):
-    lines += [f'## {table.caption}', table.markdown()] + ([table.note] if table.note else [])
-    write_atomically(os.path.join(out, f'{table.name}.tex'), table.latex())
+    lines += [f'## {escaping.markdown(table.caption)}', table.markdown()]
+    lines += [escaping.markdown_paragraph(table.note)] if table.note else []
+    write_atomically(os.path.join(out, f'{table.stem}.tex'), table.latex())
   write_atomically(os.path.join(out, 'represent.md'), '\n\n'.join(lines) + '\n')
   plots.save(plots.representation_map(found), os.path.join(out, 'map'))
   whole = {**record, 'shares': dict(found.shares)}

@@ -7,12 +7,13 @@ from markupsafe import Markup
 import numpy as np
 import pandas as pd
 
+from robust_t5x.analysis import sensitivity as measures
 from robust_t5x.analysis.agreement import CONSISTENCY, KAPPA
 from robust_t5x.analysis.prompteval import estimates
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.tables import Cell, Column, Table
-from robust_t5x.results.schema import EXAMPLE
+from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +79,44 @@ def _of_models(inputs: Inputs) -> Table | None:
     (Column('dataset'), Column('phrasings'), Column('models', 'count'), Column("Kendall's W", 'number')), rows,
     'W is 1 where all models rank the phrasings alike; m models whose rankings have nothing in common have 1/m on average.',
   )  # fmt: skip
+
+
+def sensitivity(inputs: Inputs, epsilon: float, delta: float) -> Section:
+  """The section on what wording costs: drop rate, POSIX, and how many phrasings a mean needs.
+
+  Args:
+    inputs: of the report.
+    epsilon: how far a mean over fewer phrasings may be from that over all, as a share.
+    delta: probability with which it may be further.
+  """
+  reference = next((g for g in (OBSERVED, UNOBSERVED, 'correct') if g in inputs.groups), inputs.groups[0])
+  rows: list[tuple[Cell, ...]] = []
+  left_out = 0
+  for model in inputs.models:
+    cohort = inputs.of(model)
+    for group in (g for g in inputs.groups if g in cohort.groups):
+      drop = None if group == reference else measures.drop_rate(cohort, model, group, reference)
+      needed = list(measures.phrasings_needed(cohort, model, group, epsilon, delta).values())
+      found = measures.posix(cohort, model, group)
+      left_out += found.left_out if found else 0
+      rows.append((model, group, drop, f'{np.median(needed):g}, at most {max(needed)}', found.value if found else None))
+  columns = (
+    Column('model'), Column('phrasings'), Column('drop rate', 'percent'), Column('phrasings needed'),
+    Column('POSIX, nats per token', 'number'),
+  )  # fmt: skip
+  about = (
+    f'Drop rate: share of the accuracy under {reference} phrasings that is lost (PromptBench). Phrasings needed: median and '
+    f'greatest number over the datasets, of those at hand, whose mean accuracy is within {epsilon:.1%} of that of all with '
+    f'probability {1 - delta:.0%}. POSIX: how far the log-likelihood of an answer moves under another phrasing of the same options.'
+  )
+  if left_out:
+    about += (
+      f' {left_out:,} examples are not in POSIX: no two of their phrasings have the same options, or they are beyond the first '
+      f'{measures.MOST_EXAMPLES:,} of a dataset.'
+    )
+  return Section(
+    'sensitivity', 'What wording costs', tables=[Table('sensitivity', 'Sensitivity to wording', columns, rows, about)]
+  )
 
 
 def extraction(inputs: Inputs) -> Section | None:

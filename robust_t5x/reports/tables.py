@@ -7,22 +7,16 @@ decimals) or 'p' (a p-value).
 
 from collections.abc import Sequence
 import dataclasses
-import re
 
 import markupsafe
 import numpy as np
 import pandas as pd
 
 from robust_t5x.analysis.statistics import Interval
+from robust_t5x.reports import escaping
+from robust_t5x.reports.escaping import MINUS
 
 Cell = str | float | Interval | None
-
-MINUS = '\u2212'
-_LATEX = {
-  '\\': r'\textbackslash{}', '&': r'\&', '%': r'\%', '$': r'\$', '#': r'\#', '_': r'\_', '{': r'\{', '}': r'\}',
-  '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}', '>': r'\textgreater{}',
-  '|': r'\textbar{}', '"': r"''", MINUS: '$-$', '≤': r'$\leq$', '≥': r'$\geq$', '→': r'$\rightarrow$', 'κ': r'$\kappa$',
-}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +32,7 @@ class Table:
   """A table.
 
   Attributes:
-    name: stem of its files.
+    name: what its files are called; see `stem`.
     caption: one line above it.
     columns: its columns.
     rows: tuples of cells, one for each column.
@@ -50,6 +44,11 @@ class Table:
   columns: tuple[Column, ...]
   rows: Sequence[Sequence[Cell]]
   note: str = ''
+
+  @property
+  def stem(self) -> str:
+    """The name of its files, without their ending."""
+    return escaping.file_name(self.name)
 
   def html(self, limit: int | None = None, chart: Sequence[str] = ()) -> markupsafe.Markup:
     """The table as HTML; numbers carry `data-v` for sorting.
@@ -80,17 +79,17 @@ class Table:
 
   def markdown(self, limit: int | None = None) -> str:
     """The table as GitHub's Markdown."""
-    lines = ['| ' + ' | '.join(_markdown(c.name) for c in self.columns) + ' |']
+    lines = ['| ' + ' | '.join(escaping.markdown(c.name) for c in self.columns) + ' |']
     lines.append('|' + '|'.join('---' if c.kind == 'text' else '---:' for c in self.columns) + '|')
     for row in self.rows[:limit]:
-      cells = (_markdown(text(v, c.kind)) for c, v in zip(self.columns, row, strict=True))
+      cells = (escaping.markdown(text(v, c.kind)) for c, v in zip(self.columns, row, strict=True))
       lines.append('| ' + ' | '.join(cells) + ' |')
     return '\n'.join(lines)
 
   def plain(self) -> str:
     """The table for a terminal, its columns aligned."""
-    lines = [[c.name for c in self.columns]]
-    lines += [[text(v, c.kind) for c, v in zip(self.columns, row, strict=True)] for row in self.rows]
+    lines = [[escaping.line(c.name) for c in self.columns]]
+    lines += [[escaping.line(text(v, c.kind)) for c, v in zip(self.columns, row, strict=True)] for row in self.rows]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     return '\n'.join(
       '  '.join(
@@ -104,14 +103,14 @@ class Table:
     """The table as a LaTeX `table` with booktabs' rules; texts are escaped."""
     sides = ''.join('l' if c.kind == 'text' else 'r' for c in self.columns)
     lines = [
-      f'% {self.caption.replace(chr(10), " ")} Needs \\usepackage{{booktabs}}.',
+      f'% {escaping.line(self.caption)} Needs \\usepackage{{booktabs}}.',
       r'\begin{table}',
       r'\centering',
-      rf'\caption{{{latex_escape(self.caption)}}}',
-      rf'\label{{tab:{self.name}}}',
+      rf'\caption{{{escaping.latex(self.caption)}}}',
+      rf'\label{{tab:{escaping.latex_label(self.name)}}}',
       rf'\begin{{tabular}}{{{sides}}}',
       r'\toprule',
-      ' & '.join(latex_escape(c.name) for c in self.columns) + r' \\',
+      ' & '.join(escaping.latex(c.name) for c in self.columns) + r' \\',
       r'\midrule',
     ]
     for row in self.rows:
@@ -163,11 +162,6 @@ def difference(a: float | None, b: float | None) -> float | None:
   return None if a is None or b is None or np.isnan(a) or np.isnan(b) else float(a - b)
 
 
-def latex_escape(string: str) -> str:
-  """A text for LaTeX; line breaks become spaces."""
-  return ''.join(_LATEX.get(c, c) for c in ' '.join(str(string).split()))
-
-
 def _plain(value: str | float, kind: str) -> str:
   if isinstance(value, str) or kind == 'text':
     return str(value)
@@ -201,12 +195,8 @@ def _html(value: Cell, kind: str) -> str:
   return str(markupsafe.escape(text(value, kind)))
 
 
-def _markdown(string: str) -> str:
-  return ' '.join(str(string).split()).replace('\\', '\\\\').replace('|', '\\|').replace('<', '&lt;')
-
-
 def _latex_cell(value: Cell, kind: str) -> str:
-  string = text(value, kind)
-  if kind == 'text':
-    return latex_escape(string)
-  return re.sub(r'(\[.*\])', r'{\\small \1}', latex_escape(string))
+  if isinstance(value, Interval) and value.is_known and value.has_ends:
+    low, high = (escaping.latex(_plain(end, kind)) for end in (value.low, value.high))
+    return rf'{escaping.latex(_plain(value.estimate, kind))} {{\small [{low}, {high}]}}'
+  return escaping.latex(text(value, kind))

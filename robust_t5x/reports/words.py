@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import re
 from typing import Literal
 
+from robust_t5x.analysis.sensitivity import without_room
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.summary import Change, Summary
 from robust_t5x.reports.tables import percent, points
@@ -77,9 +78,13 @@ def _and(parts: Sequence[str]) -> str:
 def intervals_note(inputs: Inputs) -> str:
   """How the intervals are made."""
   if inputs.grain == EXAMPLE:
-    return 'Intervals: 95%, two-way bootstrap over examples and phrasings, paired where models are compared.'
+    return (
+      "Intervals: 95%. Those of mean accuracies, gaps and changes are of examples, phrasings and seeds like these (Student's, "
+      'over crossed factors); all others are of these very phrasings, on other examples. Changes are paired. How often they '
+      'hold the truth: docs/statistics.md.'
+    )
   return (
-    'Intervals: 95%, bootstrap over phrasings alone, paired where models are compared: these inputs have accuracies per '
+    "Intervals: 95%, of phrasings like these (Student's), paired where models are compared: these inputs have accuracies per "
     'phrasing, so the choice of examples is not covered.'
   )
 
@@ -122,6 +127,8 @@ def warnings(inputs: Inputs) -> list[str]:
       )
     if cut:
       found.append(f'{cut:,} inputs of {model} were longer than the model was given room for and were cut.')
+    for group in inputs.of(model).groups:
+      found += _without_room(inputs, model, group)
     if too_long := _count(inputs, model, 'cut_answers'):
       found.append(
         f'{too_long:,} right answers of {model} are longer than its outputs may be, so that it cannot give them.'
@@ -132,6 +139,19 @@ def warnings(inputs: Inputs) -> list[str]:
         'takes the first of them.'
       )
   return found
+
+
+def _without_room(inputs: Inputs, model: str, group: str) -> list[str]:
+  """Where a small spread over phrasings is no robustness: at the floor and at the ceiling."""
+  by_place: dict[str, list[str]] = {}
+  for dataset, place in without_room(inputs.of(model), model, group).items():
+    by_place.setdefault(place, []).append(dataset)
+  reasons = {'floor': 'no phrasing is better than guessing', 'ceiling': 'under every phrasing 98% or more is right'}
+  return [
+    f'{model} is at the {place} under all {group} phrasings of {_and(datasets[:5])}'
+    f'{f" and {len(datasets) - 5} more" if len(datasets) > 5 else ""} ({reasons[place]}): a small spread there is no robustness.'
+    for place, datasets in by_place.items()
+  ]
 
 
 def _count(inputs: Inputs, model: str, name: Literal['truncated_inputs', 'cut_answers', 'ties']) -> int:

@@ -268,9 +268,12 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]
   if by_example:
     table['matched_option'] = _truth(path, table['matched_option'])
     for column, value in {'truncated_tokens': 0, **OPTIONAL}.items():
+      if isinstance(value, str):
+        continue
       whole = isinstance(value, int)
       table[column] = _numbers(path, table[column], whole).fillna(value).astype(type(value))
-    _check_range(path, 'extracted_score', table['extracted_score'])
+    for column in ('strict_score', 'extracted_score'):
+      _check_range(path, column, table[column])
     table = table.astype(dict.fromkeys(TEXT, object))
   else:
     table['num_examples'] = _numbers(path, table['num_examples'], whole=True)

@@ -16,14 +16,17 @@ from seqio_tasks.errors import UserError, shorten
 
 COLUMNS = (
   'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'score',
-  'option_scores', 'matched_option', 'truncated_tokens', 'cut_answer_tokens', 'tied_options', 'strict_score', 'extracted_score',
+  'option_scores', 'option_tokens', 'matched_option', 'truncated_tokens', 'cut_answer_tokens', 'tied_options', 'strict_score',
+  'extracted_score',
 )  # fmt: skip
 # Those that hold texts.
 TEXT = (
   'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'option_scores',
 )  # fmt: skip
 # Columns that earlier tables and those of others lack -> what stands there then.
-OPTIONAL = {'cut_answer_tokens': 0, 'tied_options': 0, 'strict_score': math.nan, 'extracted_score': math.nan}
+OPTIONAL: dict[str, str | int | float] = {
+  'option_tokens': '', 'cut_answer_tokens': 0, 'tied_options': 0, 'strict_score': math.nan, 'extracted_score': math.nan,
+}  # fmt: skip
 EXAMPLE, PHRASING = 'example', 'phrasing'  # grains
 OBSERVED, UNOBSERVED = 'observed', 'unobserved'  # the groups of phrasings that the gap is between; there may be others
 
@@ -137,14 +140,14 @@ def read_parquet(path: str, cure: str) -> pd.DataFrame:
 
 def check_numbers(path: str, table: pd.DataFrame, cure: str) -> None:
   """Raises ResultsError where a number of a table of examples cannot be; rows are counted from 1."""
-  for column in ('score', 'extracted_score', 'truncated_tokens', 'tied_options', 'cut_answer_tokens'):
+  for column in ('score', 'strict_score', 'extracted_score', 'truncated_tokens', 'tied_options', 'cut_answer_tokens'):
     values = table[column]
     if not pd.api.types.is_numeric_dtype(values) or values.dtype.kind not in 'iuf':
       raise ResultsError(f'{path}: the column {column} holds {values.dtype} where there should be numbers; {cure}')
     numbers = values.to_numpy(float)
     if column == 'score':
       wrong, wanted = ~((numbers >= 0) & (numbers <= 1)), 'a number from 0 to 1'
-    elif column == 'extracted_score':  # none where no answer could be found
+    elif column in ('strict_score', 'extracted_score'):  # none where no answer could be found
       wrong, wanted = ~(np.isnan(numbers) | ((numbers >= 0) & (numbers <= 1))), 'a number from 0 to 1'
     else:
       wrong, wanted = ~((numbers >= 0) & (numbers == np.floor(numbers))) | np.isinf(numbers), 'a whole number from 0'

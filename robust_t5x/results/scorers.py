@@ -29,6 +29,9 @@ class Runner(Protocol):
   def score_free_running(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """A number for every option of every input, read off one greedy decode."""
 
+  def count_tokens(self, options: Sequence[Sequence[str]]) -> list[list[int]]:
+    """Tokens of every option."""
+
 
 class Scored(TypedDict):
   """Columns of the results table that tell how a cell was scored."""
@@ -38,6 +41,7 @@ class Scored(TypedDict):
   gold: str
   score: float
   option_scores: str
+  option_tokens: str
   matched_option: bool
   tied_options: int
   strict_score: float
@@ -132,13 +136,14 @@ class Scorer:
       gold=key.right[0],
       score=score,
       option_scores='',
+      option_tokens='',
       matched_option=answers.is_an_option(output, key.options),
       tied_options=0,
       strict_score=answers.exact_match(output, key) if self.judge is extracted else score,
       extracted_score=math.nan if committed is None else committed,
     )
 
-  def of_ranking(self, scores: Sequence[float] | np.ndarray, key: AnswerKey) -> Scored:
+  def of_ranking(self, scores: Sequence[float] | np.ndarray, key: AnswerKey, tokens: Sequence[int] = ()) -> Scored:
     """A cell whose answer is the option with the highest number; right if that option is a right one, by its place.
 
     Where several options have it, the score is the share of them that is right, and the first stands for them.
@@ -153,6 +158,7 @@ class Scorer:
     Args:
       scores: the number of each option.
       key: what is right.
+      tokens: how many each option has; empty where that is not known.
 
     Raises:
       UserError: if a number is not finite.
@@ -164,6 +170,7 @@ class Scorer:
       gold=key.right[0],
       score=answers.ranking_score(best, key.right_options),
       option_scores=json.dumps({o: round(float(s), 5) for o, s in zip(key.options, scores, strict=True)}),
+      option_tokens=json.dumps(list(tokens)) if tokens else '',
       matched_option=True,
       tied_options=len(best) if len(best) > 1 else 0,
       strict_score=math.nan,

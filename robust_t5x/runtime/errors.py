@@ -10,6 +10,11 @@ from typing import Any
 from seqio_tasks.errors import UserError, shorten
 
 _LONGEST = 2000  # letters of an error
+# How gin says that no file gives a function what it needs.
+_LACKING = re.compile(
+  r'Required bindings for `(?P<of>[\w.]+)` not provided in config: \[(?P<required>.*?)\]'
+  r"|No values supplied by Gin or caller for arguments: \[(?P<caller>.*?)\][\s\S]*?In call to configurable '(?P<by>\w+)'"
+)
 
 
 class UsageError(UserError):
@@ -33,6 +38,15 @@ def report_error(error: Exception) -> int:
   if isinstance(error, BrokenPipeError):  # the reader, such as `head`, has seen enough
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
+  lacking = _LACKING.search(str(error)) if isinstance(error, TypeError | RuntimeError) else None
+  if lacking:
+    arguments, function = (
+      lacking.group('caller') or lacking.group('required'),
+      lacking.group('by') or lacking.group('of'),
+    )
+    error = UsageError(
+      f'not set: {arguments} of {function}; add --gin.MODULE.{function}.NAME=... or a gin file that sets it'
+    )
   if not isinstance(error, UserError | OSError):
     raise error
   # gin appends where in the configuration the call was made.

@@ -219,8 +219,8 @@ def configured(name: str) -> Callable[..., Any]:
   try:
     return gin.get_configurable(name)
   except ValueError as e:
-    fitting = (file for file in [*names('runs'), *names('tasks')] if _configures(file, name))
-    raise errors.UsageError(f'the gin files do not configure {name}; add one that does, such as {next(fitting)}') from e
+    fitting = next((f', such as {file}' for file in [*names('runs'), *names('tasks')] if _configures(file, name)), '')
+    raise errors.UsageError(f'the gin files do not configure {name}; add one that does{fitting}') from e
 
 
 def kind(value: Any) -> str | None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from robust_t5x.runtime import quiet, topologies
-from seqio_tasks.errors import UserError
+from seqio_tasks.errors import UserError, shorten
 
 
 class ProcessError(UserError):
@@ -36,7 +36,7 @@ def start(coordinator_address: str | None, process_count: int | None, process_in
       jax.distributed.initialize()
   except (RuntimeError, ValueError) as e:
     raise ProcessError(
-      f'the processes did not find each other ({str(e).splitlines()[0]}); outside Cloud TPU give '
+      f'the processes did not find each other ({shorten(e, 200)}); outside Cloud TPU give '
       '--coordinator_address=HOST:PORT, --process_count and --process_index to each'
     ) from e
 

@@ -93,7 +93,9 @@ def devices(name: str) -> Sequence[Any]:
     try:
       found = jax.devices(LOCAL[name])
     except RuntimeError as e:
-      raise TopologyError(f'TOPOLOGY: {name} is compiled for on such a machine only, and this one has no GPU') from e
+      raise TopologyError(
+        f'TOPOLOGY: {name} is compiled for on such a machine only, and this one has no GPU ({shorten(e, 200)})'
+      ) from e
     count = _GPU_COUNT.get(name, len(found))
     if len(found) < count:
       raise TopologyError(f'TOPOLOGY: {name} needs {count} GPUs, this machine has {len(found)}')
@@ -113,6 +115,6 @@ def devices(name: str) -> Sequence[Any]:
       description = topologies.get_topology_desc(topology.shape, 'tpu', **options)
   except Exception as e:
     raise TopologyError(
-      f"TOPOLOGY: the compiler for {name} does not load ({str(e).splitlines()[0]}); pip install -e '.[plan]'"
+      f"TOPOLOGY: the compiler for {name} does not load ({shorten(e, 200)}); pip install -e '.[plan]'"
     ) from e
   return description.devices

@@ -86,7 +86,7 @@ def answer(request: Request) -> Answer:
   """What `check` is told by the other process."""
   try:
     _check_types(request)
-  except (ValueError, OSError) as e:
+  except (UserError, OSError) as e:
     return {'error': f'--grid: {_one_line(e)}'}
   found: list[Description] = []
   vocabulary = None
@@ -95,12 +95,12 @@ def answer(request: Request) -> Answer:
       try:
         described, vocabulary = _describe_trial(trial['arguments'])
         found.append(described)
-      except (ValueError, RuntimeError, OSError, TypeError) as e:
+      except (UserError, OSError) as e:
         return {'error': f'trial {trial["name"]}: {_one_line(e)}'}
       bar.advance(1, trial['name'])
   try:
     _check_eval(request['eval'], vocabulary)
-  except (ValueError, RuntimeError, OSError, TypeError) as e:
+  except (UserError, OSError) as e:
     message = re.sub(r'--(gin\.)?(?=[A-Z])', '--eval.', _one_line(e))
     return {'error': f'evaluation: {message}'}
   return {'trials': found}

@@ -11,6 +11,7 @@ import signal
 import sys
 import threading
 
+from robust_t5x.reports import escaping
 from robust_t5x.runtime import progress
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.runtime.files import write_atomically
@@ -100,7 +101,7 @@ def write(
   axes = {axis.name: axis.shown for axis in flags.axes}
   table = build(runs, baselines, list(axes), summaries)
   write_atomically(os.path.join(flags.out, 'sweep.parquet'), table.to_parquet(index=False))
-  write_atomically(os.path.join(flags.out, 'sweep.csv'), table.to_csv(index=False))
+  write_atomically(os.path.join(flags.out, 'sweep.csv'), escaping.spreadsheet(table))
   axes.pop(grid.SEED, None)
   page.write(os.path.join(flags.out, 'sweep.html'), table, axes, flags.command)
   return caution(table)

@@ -167,3 +167,28 @@ def test_every_topology_has_a_machine():
     assert f"'{name}': (" in text
     line = next(line for line in text.splitlines() if line.startswith(f"  '{name}': ("))
     assert line.endswith(f', {topology.hosts}),')
+
+
+@pytest.mark.parametrize(
+  ('arguments', 'told'),
+  [
+    (['down', '--name=--quiet', '--zone=z'], "--name is '--quiet'; give small letters"),
+    (['down', '--name=a,b', '--zone=z'], '--name is'),
+    (['down', '--name=a b', '--zone=z'], '--name is'),
+    (['down', f'--name={"a" * 64}', '--zone=z'], '--name is'),
+    (['down', '--name=n', '--zone=z\n--project=other'], '--zone is'),
+    (['down', '--name=n', '--zone=-z'], '--zone is'),
+    (['down', '--name=n', '--zone=z', '--project=a;b'], '--project is'),
+    (['fetch', '--name=n', '--zone=z', '--', 'x'], 'required: remote, local'),
+    (['fetch', '--name=n', '--zone=z', 'x:y', 'out'], 'REMOTE is'),
+    (['fetch', '--name=n', '--zone=z', 'x\ny', 'out'], 'REMOTE is'),
+    (['fetch', '--name=n', '--zone=z', 'x', 'other:out'], 'LOCAL is'),
+    (['run', '--name=n', '--zone=z', '--topology=v4-8', '--', '--help'], "'--help' is no verb of robust-t5x"),
+    (['run', '--name=n', '--zone=z', '--topology=v4-8', '--', 'train', 'a\0b'], 'a NUL character'),
+  ],
+)
+def test_what_gcloud_would_take_for_something_else_is_refused(tpu, capsys, arguments, told):
+  with pytest.raises(SystemExit) as ended:
+    tpu[0].main([*arguments[:1], '--dry-run', *arguments[1:]])
+  said = capsys.readouterr()
+  assert ended.value.code == 2 and told in said.err and said.out == ''

@@ -153,3 +153,30 @@ def test_a_gpu_is_not_planned_for_without_one():
 def test_a_batch_that_does_not_divide(libtpu):
   with pytest.raises(ValueError, match='BATCH_SIZE is 30; it must be a multiple of MICROBATCHES'):
     plan.plan(settings(batch=30), 'v4-8', ['train'])
+
+
+def test_a_vocabulary_out_of_reach_is_not_needed(monkeypatch):
+  """Which ids pad and end is all that a step's cost depends on."""
+  from robust_t5x.checkpoints import vocabularies
+  from robust_t5x.runtime import gin_files, launcher
+
+  def reached(name):
+    raise AssertionError(f'asks for {name}')
+
+  import tensorflow as tf
+
+  monkeypatch.setattr(tf.io.gfile, 'exists', reached)
+  arguments = [
+    '--gin_file=gin/runs/align.gin', '--gin_file=gin/models/flan_t5.gin', '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/adapters/prefix.gin',
+    '--gin_file=gin/objectives/kl.gin', '--gin_file=gin/topologies/v4-8.gin', '--SIZE=small',
+  ]  # fmt: skip
+  gin_files.parse_gin(launcher.parse_flags(arguments, ''), all_set=False)
+  found, topology = plan.configured_settings()
+  assert (topology, found.batch_size, found.model.ids) == ('v4-8', 64, (0, 1))
+  with pytest.raises(AssertionError, match='asks for gs://'):
+    vocabularies.vocabulary('gs://bucket/x.model')
+
+
+def test_a_step_that_there_is_not_is_named(capsys):
+  assert command.main(['plan', *ARGUMENTS, '--topology=cpu', '--steps=train,evl']) == 2
+  assert capsys.readouterr().err == "error: --steps: there is no step 'evl'; name some of train,eval,infer\n"

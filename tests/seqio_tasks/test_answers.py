@@ -27,6 +27,17 @@ from seqio_tasks.errors import UserError
     ('it\u2019s', "it's", True),
     ('STRASSE', 'straße', True),
     ('5.', '5', True),
+    ('\uff01x\uff5e', '!x~', True),
+    ('\uff5fx', '\u007fx', False),
+    ('\uff00x', ' x', False),
+    ('a\u3000b', 'a b', True),
+    ('a\u3001b', 'a b', False),
+    ('a\u2fffb', 'a b', False),
+    ('"cat', 'cat', False),
+    ("cat'", 'cat', False),
+    ('"cat\'', 'cat', False),
+    ('abca', 'bc', False),
+    ('""', '"', False),
     ('a cat', 'cat', False),
     ('ice-cream', 'ice cream', False),
     ('-7', '7', False),
@@ -68,6 +79,14 @@ def test_every_right_answer_counts():
 def test_options_that_differ_in_case_alone_are_told_apart():
   key = AnswerKey(('Polish',), ('polish', 'Polish', 'wax'), (1,))
   assert [answers.exact_match(p, key) for p in ('Polish ', 'polish', 'POLISH')] == [1.0, 0.0, 0.0]
+  assert (
+    answers.exact_match('Polish.', key) == 0.0
+    and answers.exact_match('Polish', AnswerKey(('Polish ',), key.options, ())) == 1.0
+  )
+  spaced = AnswerKey((' x  Y',), ('x y', ' x  Y'), (1,))
+  assert answers.exact_match('x  Y ', spaced) == 1.0 and answers.exact_match('x Y', spaced) == 0.0
+  shouted = AnswerKey(('no',), ('no', 'NO!'), (0,))
+  assert answers.exact_match('No!', shouted) == 0.0 and answers.exact_match('no', shouted) == 1.0
   # Where no wrong option reads so, case is folded.
   assert answers.exact_match('WAX', AnswerKey(('wax',), key.options, (2,))) == 1.0
 
@@ -130,6 +149,10 @@ def test_a_tie_counts_as_the_share_that_is_right(best, right, score):
     ('-7', '7', (), 0),
     ('\u22127.', '-7', (), 1),
     ('(+7)', '7', (), 0),
+    ('(-17)', '-17', (), 1),
+    ('.-7a', '-7a', (), 1),
+    ('-a7', 'a7', (), 1),
+    ('the word the letter x', 'the letter x', (), 0),
     ("don't", "don't", (), 1),
     ('', 'apple', (), 0),
     ('Yes, all of them.', 'yes', ('yes', 'no'), 1),
@@ -163,6 +186,9 @@ def test_scores(prediction, gold, options, expected):
     ('ac bd', 'word_not_containing: e', 0.0),
     ('acd', 'word_not_containing: b', 1.0),
     ('Bear', 'starts_with_letter: B', 1.0),
+    ('x', 'other_rule: x', 0.0),
+    ('other_rule: x', 'other_rule: x', 1.0),
+    ('starts_with_letter', 'starts_with_letter', 1.0),
     ('', 'word_not_containing: b', 0.0),
     ('hello', 'sentence_not_containing: dogs', 0.0),
     ('starts_with_letter:', 'starts_with_letter:', 1.0),

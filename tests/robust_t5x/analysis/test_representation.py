@@ -59,13 +59,28 @@ def test_rank_correlation_is_spearmans():
   rng = np.random.default_rng(0)
   x = [rng.normal(size=12), rng.integers(4, size=9).astype(float), np.arange(2.0)]
   y = [rng.normal(size=12), rng.integers(3, size=9).astype(float), np.arange(2.0)]
-  values = representation.rank_correlation(x, y, replicates=200)
-  expected = np.mean([scipy.stats.spearmanr(a, b).statistic for a, b in zip(x[:2], y[:2], strict=True)])
-  assert values[0] == pytest.approx(expected)
-  assert len(values) == 201
-  assert np.nanstd(values[1:]) > 0.05
-  np.testing.assert_allclose(representation.rank_correlation([np.arange(5.0)], [np.arange(5.0) ** 3], 10)[0], 1)
-  assert np.isnan(representation.rank_correlation([np.arange(5.0)], [np.zeros(5)], 10)).all()
+  found = representation.rank_correlation(x, y)
+  rho = [scipy.stats.spearmanr(a, b).statistic for a, b in zip(x[:2], y[:2], strict=True)]
+  assert found.estimate == pytest.approx(np.mean(rho))
+  half = 1.959964 * np.sqrt((1 + rho[0] ** 2 / 2) / 9 + (1 + rho[1] ** 2 / 2) / 6) / 2
+  z = np.arctanh(np.mean(rho))
+  assert [found.low, found.high] == pytest.approx(np.tanh([z - half, z + half]))
+  assert representation.rank_correlation([np.arange(5.0)], [np.arange(5.0) ** 3]).high == pytest.approx(1)
+  assert not representation.rank_correlation([np.arange(5.0)], [np.zeros(5)]).is_known
+  three = representation.rank_correlation([np.arange(3.0)], [np.arange(3.0)])
+  assert three.estimate == pytest.approx(1) and not three.has_ends
+
+
+def test_the_interval_of_a_rank_correlation_covers():
+  rng = np.random.default_rng(3)
+  truth = 6 / np.pi * np.arcsin(0.5 / 2)  # of normals with correlation 0.5
+  covered = []
+  for _ in range(400):
+    x = rng.normal(size=20)
+    y = 0.5 * x + np.sqrt(0.75) * rng.normal(size=20)
+    found = representation.rank_correlation([x], [y])
+    covered.append(found.low <= truth <= found.high)
+  assert 0.92 <= np.mean(covered) <= 0.98
 
 
 def test_principal_components_keep_distances_in_a_plane():

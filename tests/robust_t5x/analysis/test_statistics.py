@@ -1,66 +1,66 @@
-"""The two-way bootstrap: against the normal theory, hand-made cases, and its coverage."""
+"""Intervals from draws and resamples, by hand."""
 
 import numpy as np
 import pytest
 import scipy.stats
 
 from robust_t5x.analysis import statistics
-from robust_t5x.analysis.metrics import average_performance
 
 
-def _mean(scores):
-  return average_performance(scores['a'])
+def test_an_interval_knows_what_it_is():
+  assert statistics.Interval(0.1, 0.05, 0.2).excludes_zero and statistics.Interval(-0.1, -0.2, -0.05).excludes_zero
+  assert not statistics.Interval(0.1, -0.05, 0.2).excludes_zero
+  assert not statistics.Interval(0.0, np.nan, np.nan).has_ends and not statistics.Interval(np.nan, 0, 0).is_known
 
 
-def test_one_phrasing_is_the_usual_interval_of_a_mean():
-  scores = np.random.default_rng(0).random((400, 1))
-  interval = statistics.two_way_bootstrap([{'a': scores}], _mean, replicates=4000)
-  low, high = scipy.stats.norm.interval(0.95, scores.mean(), scipy.stats.sem(scores)[0])
-  assert interval.estimate == pytest.approx(scores.mean())
-  assert [interval.low, interval.high] == pytest.approx([low, high], abs=0.003)
+def test_weights_are_resamples_after_the_data():
+  weights = statistics.example_weights(5, 300, seed=1, place=0)
+  assert weights.shape == (301, 5) and (weights[0] == 1).all() and (weights.sum(1) == 5).all()
+  assert weights[1:].var() == pytest.approx(0.8, rel=0.1)  # multinomial: n p (1 - p)
+  assert (weights == statistics.example_weights(5, 300, 1, 0)).all()
+  for other in (statistics.example_weights(5, 300, 2, 0), statistics.example_weights(5, 300, 1, 1)):
+    assert (weights != other).any()
 
 
-def test_phrasings_are_resampled_too():
-  """All variance lies between phrasings: examples alone would give an interval of no width."""
-  scores = np.tile(np.linspace(0, 1, 12), (50, 1))
-  interval = statistics.two_way_bootstrap([{'a': scores}], _mean, replicates=4000)
-  sem = scores[0].std() / np.sqrt(12)
-  assert interval.high - interval.low == pytest.approx(2 * 1.96 * sem, rel=0.05)
+def test_draws_give_their_quantiles_and_hold_the_estimate():
+  draws = np.linspace(0, 1, 101)
+  found = statistics.of_draws(np.r_[0.5, draws])
+  assert (found.estimate, found.low, found.high) == pytest.approx((0.5, 0.025, 0.975))
+  assert statistics.of_draws(np.r_[0.99, draws]).high == pytest.approx(0.99)
+  assert statistics.of_draws(np.r_[0.01, draws]).low == pytest.approx(0.01)
+  assert statistics.of_draws(np.r_[0.5, draws], level=0.5).low == pytest.approx(0.25)
+  assert statistics.of_draws(np.r_[0.5, draws * 4 - 1], bounds=(0, 1)) == statistics.Interval(0.5, 0.0, 1.0)
+  assert not statistics.of_draws(np.array([0.5, np.nan])).has_ends
+  assert not statistics.of_draws(np.array([np.nan, 0.5])).is_known
 
 
-def test_pairing_removes_what_both_models_share():
-  rng = np.random.default_rng(1)
-  first = (rng.random((60, 8)) < rng.random((1, 8))).astype(float)
-  pair = np.stack([first, np.minimum(first + 0.1, 1.1)])
-  interval = statistics.two_way_bootstrap(
-    [{'a': pair}], lambda s: average_performance(s['a'])[:, 1] - average_performance(s['a'])[:, 0]
-  )
-  assert [interval.low, interval.high] == pytest.approx([0.1, 0.1])
-  assert interval.excludes_zero
+def test_the_spread_of_seeds_is_added_to_draws():
+  draws = np.r_[0.5, np.linspace(0.4, 0.6, 101)]
+  seeds = np.array([0.4, 0.5, 0.6])
+  half = scipy.stats.t.ppf(0.975, 2) * 0.1 / np.sqrt(3)
+  found = statistics.of_draws(draws, seeds)
+  assert found.high - 0.5 == pytest.approx(np.hypot(0.095, half))
+  # Two models of the same spread: Welch's degrees of freedom are 4.
+  both = statistics.of_draws(draws, seeds, seeds)
+  assert both.high - 0.5 == pytest.approx(np.hypot(0.095, scipy.stats.t.ppf(0.975, 4) * 0.1 * np.sqrt(2 / 3)))
+  assert statistics.of_draws(draws, np.array([0.5])) == statistics.of_draws(draws)
 
 
-def test_datasets_count_alike_and_the_seed_decides():
-  ones, zeros = {'a': np.ones((5, 2))}, {'a': np.zeros((500, 9))}
-  assert statistics.two_way_bootstrap([ones, zeros], _mean) == statistics.Interval(0.5, 0.5, 0.5)
-  scores = [{'a': np.random.default_rng(2).random((10, 4))}]
-  assert statistics.two_way_bootstrap(scores, _mean, seed=3) == statistics.two_way_bootstrap(scores, _mean, seed=3)
-  assert statistics.two_way_bootstrap(scores, _mean, seed=3) != statistics.two_way_bootstrap(scores, _mean, seed=4)
+def test_p_of_draws():
+  assert statistics.p_of_draws(np.r_[0.5, np.full(99, 1.0)]) == pytest.approx(0.02)
+  assert statistics.p_of_draws(np.r_[0.5, [-1.0] * 10, [1.0] * 89]) == pytest.approx(2 * 11 / 100)
+  assert statistics.p_of_draws(np.zeros(11)) == 1.0
+  assert np.isnan(statistics.p_of_draws(np.array([np.nan, 1.0])))
 
 
-def test_coverage():
-  """Of 200 intervals at 90%, near 90% cover the truth; 10 phrasings make them a little narrow."""
-  rng = np.random.default_rng(5)
-  covered = 0
-  for trial in range(200):
-    ability, ease = rng.normal(0, 1, (60, 1)), rng.normal(0, 1, (1, 10))
-    scores = scipy.stats.norm.cdf(ability + ease)
-    interval = statistics.two_way_bootstrap([{'a': scores}], _mean, replicates=200, seed=trial, level=0.9)
-    covered += interval.low <= 0.5 <= interval.high
-  assert 0.76 <= covered / 200 <= 0.96
-
-
-def test_bad_input():
-  with pytest.raises(ValueError, match='no dataset'):
-    statistics.two_way_bootstrap([], _mean)
-  with pytest.raises(ValueError, match='same examples'):
-    statistics.two_way_bootstrap([{'a': np.ones((2, 1)), 'b': np.ones((3, 1))}], _mean)
+def test_resamples_give_a_normal_interval():
+  values = np.random.default_rng(0).normal(0.6, 0.05, (4001, 1))
+  values[0] = 0.6
+  found = statistics.of_resamples(values, 10_000, (0, 1))
+  assert [found.low, found.high] == pytest.approx([0.6 - 0.098, 0.6 + 0.098], abs=0.004)
+  assert statistics.of_resamples(values + 0.38, 10_000, (0, 1)).high == 1.0
+  runs = np.repeat(values, 2, axis=1) + [[-0.1, 0.1]]
+  wide = statistics.of_resamples(runs, 10_000, (-9, 9))
+  assert wide.high - 0.6 == pytest.approx(np.hypot(0.098, scipy.stats.t.ppf(0.975, 1) * 0.1), abs=0.01)
+  few = statistics.of_resamples(values, 5, (-9, 9))
+  assert few.high - 0.6 == pytest.approx(scipy.stats.t.ppf(0.975, 4) * 0.05 * np.sqrt(5 / 4), rel=0.05)

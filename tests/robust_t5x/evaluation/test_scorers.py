@@ -29,6 +29,9 @@ class Stand:
   def score(self, inputs, options):
     return [np.float32([-2.0, -0.5]) for _ in options]
 
+  def count_tokens(self, options):
+    return [[len(text) for text in row] for row in options]
+
   def score_free_running(self, inputs, options):
     return [np.float32([4.0, 1.0]) for _ in options]
 
@@ -56,3 +59,4 @@ def test_every_scorer_fills_the_table(name, predictions, scores, matched):
   assert table['option_scores'].tolist() == [
     {'rank_likelihood': '{"dog": -2.0, "cat": -0.5}', 'paper_logits': '{"dog": 4.0, "cat": 1.0}'}.get(name, '')
   ] * 2  # fmt: skip
+  assert table['option_tokens'].tolist() == ['[3, 3]' if SCORERS[name].rank else ''] * 2

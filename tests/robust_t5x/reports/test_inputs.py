@@ -47,11 +47,11 @@ def test_models_with_phrasings_of_their_own_stand_side_by_side(tmp_path):
 def test_files_of_one_model_are_one_evaluation(tmp_path):
   one = _write(tmp_path / 'one.csv', [('x', 'd', 'observed', 'a', 0.5, ''), ('y', 'd', 'observed', 'a', 0.25, '')])
   two = _write(tmp_path / 'two.csv', [('x', 'd', 'observed', 'a', 0.5, ''), ('x', 'e', 'observed', 'b', 0.75, '')])
-  more = _write(tmp_path / 'more.csv', [('y', 'e', 'observed', 'b', 1.0, '')])
+  more = _write(tmp_path / 'more.csv', [('y', 'e', 'observed', 'b', 0.875, '')])
   inputs = read([one, two, more])
   assert inputs.models == ('x', 'y')
   assert inputs.runs == {'x': (f'{one}, {two}',), 'y': (f'{one}, {more}',)}
-  assert [inputs.interval(m, 'observed', 'AvgP').estimate for m in 'xy'] == [0.625, 0.625]
+  assert [inputs.interval(m, 'observed', 'AvgP').estimate for m in 'xy'] == [0.625, 0.5625]
   assert warnings(inputs) == [f'1 rows of x were left out: the cell stands in {one} with the same score.']
 
 

@@ -24,7 +24,8 @@ def test_the_table_is_whole():
 def test_a_decoded_answer():
   cell = SCORERS['exact_match'].of_output('B.', KEY)
   assert cell == {
-    'scorer': 'exact_match', 'prediction': 'B.', 'gold': 'b', 'score': 1.0, 'option_scores': '', 'matched_option': True,
+    'scorer': 'exact_match', 'prediction': 'B.', 'gold': 'b', 'score': 1.0, 'option_scores': '', 'option_tokens': '',
+    'matched_option': True,
     'tied_options': 0, 'strict_score': 1.0, 'extracted_score': 1.0,
   }  # fmt: skip
   assert SCORERS['exact_match'].of_output('bee', KEY)['matched_option'] is False

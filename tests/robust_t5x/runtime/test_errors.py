@@ -30,6 +30,30 @@ def test_what_a_user_can_mend_is_one_line(error, line, capsys):
   assert (said.out, said.err) == ('', line)
 
 
+def test_what_gin_lacks_for_a_call_is_told_in_a_line(capsys, as_started_anew):
+  import gin
+
+  gin.parse_config(
+    'from __gin__ import dynamic_registration\nfrom robust_t5x.training import optimizers\n'
+    'optimizers.warmup_cosine.peak = 0.1\noptimizers.adamw.learning_rate = @optimizers.warmup_cosine()\n'
+  )
+  with pytest.raises(TypeError) as raised:
+    gin.get_configurable('optimizers.adamw')()
+  assert errors.report_error(raised.value) == 2
+  said = capsys.readouterr().err
+  assert said.startswith("error: not set: 'steps' of warmup_cosine; add --gin.MODULE.warmup_cosine.NAME=...")
+  with pytest.raises(TypeError):  # of our own making
+    errors.report_error(TypeError("f() missing 1 required positional argument: 'x'"))
+
+
+def test_an_error_is_a_line_of_some_length(capsys):
+  errors.report_error(UserError('x' * 10**6 + '\x1b[31m\n\0'))
+  said = capsys.readouterr().err
+  assert len(said) < 2100 and said.count('\n') == 1
+  errors.report_error(UserError('a\x1b[31m\0b'))
+  assert capsys.readouterr().err == 'error: a\\x1b[31m\\x00b\n'
+
+
 @pytest.mark.parametrize('error', [ValueError('x'), KeyError('x'), ZeroDivisionError()])
 def test_what_a_user_cannot_mend_is_raised(error, capsys):
   with pytest.raises(type(error)) as raised:

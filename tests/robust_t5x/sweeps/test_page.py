@@ -4,8 +4,8 @@ import re
 from xml.etree import ElementTree
 
 import numpy as np
-import pandas as pd
 import pytest
+import sweep_tables
 
 from robust_t5x.sweeps import page
 
@@ -17,30 +17,11 @@ def test_an_interval_over_seeds_is_students():
   assert page.interval(np.array([1.0, 2.0])) == (None, None)
 
 
-def sweep_rows(groups=('observed', 'unobserved'), lengths=(4, 16), seeds=3):
-  """A table of a finished sweep, whose unobserved accuracy is best for 'kl' and development accuracy for 'js'."""
-  base = {'observed': 0.9, 'unobserved': 0.2, 'development': 0.3}
-  rows = [
-    {'kind': 'baseline', 'trial': 'without adapter', 'status': 'finished', **{f'{g} AvgP': base[g] for g in groups}}
-  ]
-  for objective in ('kl', 'js'):
-    for length in lengths:
-      for seed in range(seeds):
-        gain = {'unobserved': 0.2 if objective == 'kl' else 0.1, 'development': 0.1 if objective == 'kl' else 0.2}
-        rows.append(
-          {'kind': 'trial', 'trial': f'{objective} {length} {seed}', 'status': 'finished', 'objectives': objective,
-           'ADAPTER_LENGTH': length, 'seed': seed, 'measured_on': 'a', 'steps': 5, 'train_seconds': 2.0, 'parameters': 7, 'error': '',
-           'train_command': 'robust-t5x train', 'eval_command': 'robust-t5x eval',
-           **{f'{g} AvgP': base[g] + gain.get(g, 0) + 0.01 * seed + 0.001 * length for g in groups}}
-        )  # fmt: skip
-  return pd.DataFrame(rows), {'objectives': ['kl', 'js'], 'ADAPTER_LENGTH': list(lengths)}
-
-
 def test_best_is_chosen_by_development_phrasings_alone():
-  table, axes = sweep_rows()
+  table, axes = sweep_tables.rows()
   content = page.contents(table, axes, '')
   assert 'No setting is named best' in content['finding'] and content['first'] == 'unobserved AvgP'
-  table, axes = sweep_rows(('observed', 'unobserved', 'development'))
+  table, axes = sweep_tables.rows(('observed', 'unobserved', 'development'))
   content = page.contents(table, axes, '')
   assert (
     'development phrasings, 52.6%, is that of objectives=js, ADAPTER_LENGTH=16 (30.0% without adapter)'
@@ -58,7 +39,7 @@ def test_best_is_chosen_by_development_phrasings_alone():
 
 
 def test_the_page_is_one_file_whose_drawings_hold_every_seed(tmp_path):
-  table, axes = sweep_rows()
+  table, axes = sweep_tables.rows()
   table.loc[1, ['status', 'error']] = ['failed', 'train: <the loss> was not finite']
   path = tmp_path / 'sweep.html'
   page.write(str(path), table, axes, 'robust-t5x sweep')

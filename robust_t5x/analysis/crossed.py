@@ -1,0 +1,263 @@
+"""Means over crossed factors, with their uncertainty: examples, phrasings and seeds, each a sample of more like it.
+
+A mean accuracy, a gap and a paired change are sums of scores with fixed weights. Their variance is that of the examples plus that
+of the phrasings plus that of the seeds, less what two of these count twice:
+
+  V = V_examples + V_phrasings + V_seeds - V_example×phrasing - V_example×seed - V_phrasing×seed
+
+Each term is a mean square of a sample, with its degrees of freedom; those of V are Satterthwaite's, and the interval is Student's. So
+it covers what it says with few phrasings or seeds, where resampling them does not. A phrasing that serves several datasets, as those of
+MMLU do, is one phrasing in all of them. Datasets are taken as given.
+
+Source: generalizability theory, Brennan 2001, chapters 3 and 5; Satterthwaite 1946; two-way clusters, Cameron, Gelbach and Miller
+2011; bounds of a share, Korn and Graubard 1998.
+"""
+
+from collections.abc import Hashable, Mapping, Sequence
+import dataclasses
+
+from jaxtyping import Float
+import numpy as np
+import scipy.stats
+
+from robust_t5x.analysis.statistics import Interval
+
+# Of a dataset: group -> scores [runs, N, k], NaN where a cell was not evaluated; the same cells in all runs.
+Scores = Mapping[str, np.ndarray]
+# Of a dataset: group -> names of its k phrasings.
+Names = Mapping[str, Sequence[Hashable]]
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+  """A mean square that a variance is made of.
+
+  Attributes:
+    variance: what it adds to the variance of the mean; below 0 for what others count twice.
+    freedom: its degrees of freedom.
+  """
+
+  variance: float
+  freedom: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Estimate:
+  """A weighted mean of scores and what its variance is made of.
+
+  Attributes:
+    value: the mean.
+    parts: of its variance; none where nothing varies that could tell.
+    examples: number of examples behind it; 0 where scores are accuracies of phrasings.
+  """
+
+  value: float
+  parts: Sequence[Part]
+  examples: int = 0
+
+  @property
+  def variance(self) -> float:
+    """Of the mean: the sum of the parts, at least the greatest of them."""
+    return max(sum(p.variance for p in self.parts), *(p.variance for p in self.parts), 0.0) if self.parts else np.nan
+
+  @property
+  def freedom(self) -> float:
+    """Satterthwaite's degrees of freedom, at least 1."""
+    spread = sum(p.variance**2 / p.freedom for p in self.parts if p.freedom)
+    return max(self.variance**2 / spread, 1.0) if spread > 0 else np.inf
+
+  def interval(self, level: float = 0.95) -> Interval:
+    """Student's interval of the mean."""
+    half = scipy.stats.t.ppf((1 + level) / 2, self.freedom) * np.sqrt(self.variance)
+    return Interval(self.value, self.value - half, self.value + half)
+
+  def share(self, level: float = 0.95) -> Interval:
+    """Interval of a mean of scores in [0, 1], which stays there: Clopper and Pearson's at the effective sample size.
+
+    That is the number of independent trials whose share would be as uncertain (Korn and Graubard 1998). Where all
+    examples score alike it is their number, so that the interval has a width.
+    """
+    if not self.parts:
+      return Interval(self.value, np.nan, np.nan)
+    if not self.variance and not self.examples:
+      return Interval(self.value, self.value, self.value)
+    p = min(max(self.value, 0.0), 1.0)
+    size = float(self.examples)
+    if self.variance:
+      narrower = (scipy.stats.norm.ppf((1 + level) / 2) / scipy.stats.t.ppf((1 + level) / 2, self.freedom)) ** 2
+      size = p * (1 - p) / self.variance * narrower
+    right, tail = p * size, (1 - level) / 2
+    low = scipy.stats.beta.ppf(tail, right, size - right + 1) if right > 0 else 0.0
+    high = scipy.stats.beta.ppf(1 - tail, right + 1, size - right) if right < size else 1.0
+    return Interval(self.value, min(float(low), self.value), max(float(high), self.value))
+
+  def p_value(self) -> float:
+    """Two-sided, that the mean is zero: Student's test. NaN where the variance is not known."""
+    if not self.parts:
+      return np.nan
+    if not self.variance:
+      return float(self.value == 0)
+    return float(2 * scipy.stats.t.sf(abs(self.value) / np.sqrt(self.variance), self.freedom))
+
+
+def contrast(
+  datasets: Sequence[Scores],
+  names: Sequence[Names],
+  groups: Mapping[str, float],
+  models: Sequence[tuple[slice, float]],
+) -> Estimate:
+  """A weighted mean of scores: of the mean accuracy, or a difference of two of them.
+
+  Args:
+    datasets: that have all of the groups; each counts alike.
+    names: of their phrasings. Those of one name are one phrasing, whatever the dataset.
+    groups: group -> its weight, such as 1 for an accuracy, 1 and -1 for a gap.
+    models: the runs of each model, which are its seeds, and the model's weight, such as 1 and -1 for a change.
+
+  >>> scores = np.array([[[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]])  # one run, three examples, two phrasings
+  >>> found = contrast([{'a': scores}], [{'a': 'xy'}], {'a': 1}, [(slice(None), 1)])
+  >>> round(found.value, 3), [round(p.variance, 4) for p in found.parts]
+  (0.5, [0.0833, -0.0278, 0.0278])
+  """
+  share = 1 / len(datasets)
+  value, parts, examples = 0.0, [], 0
+  seeds = [np.zeros(len(range(*runs.indices(_runs(datasets[0]))))) for runs, _ in models]
+  difference = len(models) > 1 or len(groups) > 1
+  clusters: dict[Hashable, _Cluster] = {}  # by phrasing
+  for scores, called in zip(datasets, names, strict=True):
+    of_examples = [np.zeros(()) for _ in models]
+    count, twice, least = 0, 0.0, 0
+    for group, weight in groups.items():
+      found = [_Effects.of(scores[group][runs]) for runs, _ in models]
+      k, n = found[0].phrasings, found[0].examples
+      scale = weight * share
+      for m, (effects, (_, sign)) in enumerate(zip(found, models, strict=True)):
+        value += scale * sign * float(effects.mean.mean())
+        seeds[m] = seeds[m] + scale * effects.mean
+        of_examples[m] = of_examples[m] + scale * effects.of_examples
+      residual = sum(sign * e.residual.mean(0) for e, (_, sign) in zip(found, models, strict=True))
+      if n > 1 and k > 1:
+        twice += scale**2 * float((residual**2).sum()) * n / (n - 1) * k / (k - 1)
+        least = least + (n - 1) * (k - 1)
+      count = max(count, n)
+      if k > 1:
+        inflated = scale * np.sqrt(k / (k - 1))
+        for i, name in enumerate(called[group]):
+          if found[0].known[i]:
+            cluster = clusters.setdefault(name, _Cluster(len(models), tuple(called[group])))
+            for m, effects in enumerate(found):
+              cluster.add(m, inflated * effects.of_phrasings[:, i])
+    examples += count if count > 1 else 0
+    if count > 1:
+      parts += _of_examples(of_examples, models, count, share if difference else 0.0)
+      if twice:
+        parts.append(Part(-twice, least))
+  by_set: dict[Hashable, list[_Cluster]] = {}
+  for cluster in clusters.values():
+    by_set.setdefault(cluster.among, []).append(cluster)
+  for members in by_set.values():
+    parts += _of_phrasings(members, models)
+  parts += [
+    Part(sign**2 * float(np.var(means, ddof=1)) / len(means), len(means) - 1)
+    for means, (_, sign) in zip(seeds, models, strict=True)
+    if len(means) > 1
+  ]
+  return Estimate(value, parts, examples)
+
+
+def _runs(scores: Scores) -> int:
+  return next(iter(scores.values())).shape[0]
+
+
+class _Cluster:
+  """What a phrasing adds to the mean, by model: [runs] each; and the phrasings that it was drawn with."""
+
+  def __init__(self, models: int, among: tuple[Hashable, ...]):
+    self.of_models: list[np.ndarray | float] = [0.0] * models
+    self.among = among
+
+  def add(self, model: int, values: np.ndarray) -> None:
+    self.of_models[model] = self.of_models[model] + values
+
+
+@dataclasses.dataclass(frozen=True)
+class _Effects:
+  """Of the scores of a model's runs under a group, [runs, N, k]: what moves the mean.
+
+  Attributes:
+    mean: of each run, [runs].
+    of_examples: what each example adds to it, [runs, N].
+    of_phrasings: what each phrasing adds to it, [runs, k]; 0 for one without a cell.
+    residual: what is left of each cell, [runs, N, k], as it counts in the mean.
+    examples: N with a cell.
+    phrasings: k with a cell.
+    known: which phrasings have one, [k].
+  """
+
+  mean: np.ndarray
+  of_examples: np.ndarray
+  of_phrasings: np.ndarray
+  residual: np.ndarray
+  examples: int
+  phrasings: int
+  known: np.ndarray
+
+  @classmethod
+  def of(cls, scores: Float[np.ndarray, 'runs n k']) -> '_Effects':
+    there = ~np.isnan(scores[0])
+    per_phrasing = there.sum(0)
+    known = per_phrasing > 0
+    k = int(known.sum())
+    whole = bool(there.all())
+    filled = scores if whole else np.where(there, scores, 0.0)
+    accuracy = np.divide(filled.sum(1), per_phrasing, out=np.zeros((len(scores), len(known))), where=known)
+    mean = accuracy.sum(-1) / k if k else np.full(len(scores), np.nan)
+    centred = filled - accuracy[:, None]
+    if not whole:
+      centred = np.where(there, centred, 0.0)
+    weight = np.divide(1.0, k * per_phrasing, out=np.zeros(len(known)), where=known)
+    per_example = there.sum(1)
+    row = np.divide(centred.sum(-1), per_example, out=np.zeros(centred.shape[:2]), where=per_example > 0)
+    residual = (centred - row[..., None]) * weight
+    if not whole:
+      residual = np.where(there, residual, 0.0)
+    return cls(
+      mean=mean,
+      of_examples=(centred * weight).sum(-1),
+      of_phrasings=np.where(known, accuracy - mean[:, None], 0.0) / max(k, 1),
+      residual=residual,
+      examples=int((per_example > 0).sum()),
+      phrasings=k,
+      known=known,
+    )
+
+
+def _of_examples(
+  of_examples: Sequence[np.ndarray], models: Sequence[tuple[slice, float]], count: int, share: float
+) -> list[Part]:
+  """The examples' part, and what it has in common with the seeds' part."""
+  total = sum(sign * e.mean(0) for e, (_, sign) in zip(of_examples, models, strict=True))
+  squares = float((total**2).sum()) * count / (count - 1)
+  # Where nothing differs on any example, this is as much as they tell (Agresti and Min 2005: half an example in each of
+  # four cells). `share` is 0 for an accuracy, which has its own interval.
+  found = [Part(squares or (share / (count + 2)) ** 2, count - 1)]
+  return found + _shared_with_seeds(of_examples, models)
+
+
+def _of_phrasings(clusters: Sequence[_Cluster], models: Sequence[tuple[slice, float]]) -> list[Part]:
+  """The part of phrasings that were drawn together, and what it has in common with the seeds' part."""
+  of_phrasings = [np.stack([c.of_models[m] for c in clusters], axis=-1) for m in range(len(models))]
+  total = sum(sign * p.mean(0) for p, (_, sign) in zip(of_phrasings, models, strict=True))
+  freedom = max(len(clusters) - 1, 1)
+  return [Part(float((total**2).sum()), freedom), *_shared_with_seeds(of_phrasings, models)]
+
+
+def _shared_with_seeds(effects: Sequence[np.ndarray], models: Sequence[tuple[slice, float]]) -> list[Part]:
+  """What the variance of the seeds has in common with that of a factor whose effects are [runs, n] for each model."""
+  parts = []
+  for own, (_, sign) in zip(effects, models, strict=True):
+    runs, count = own.shape
+    if runs > 1 and count > 1:
+      squares = sign**2 * float(((own - own.mean(0)) ** 2).sum()) * count / (count - 1)
+      parts.append(Part(-squares / (runs * (runs - 1)), (runs - 1) * (count - 1)))
+  return parts

@@ -1,0 +1,161 @@
+"""Means over crossed factors: variances by hand and by other libraries, and how often the intervals hold the truth."""
+
+import numpy as np
+import pytest
+import scipy.special
+import scipy.stats
+
+from robust_t5x.analysis.crossed import Estimate, Part, contrast
+
+ONE = [(slice(None), 1.0)]
+
+
+def _names(k, *groups):
+  return {group: tuple(f'{group}{i}' for i in range(k)) for group in groups}
+
+
+def _parts(estimate):
+  return sorted((round(p.variance, 10), p.freedom) for p in estimate.parts)
+
+
+def test_one_phrasing_is_the_t_interval_of_a_mean():
+  scores = np.random.default_rng(0).random((1, 30, 1))
+  found = contrast([{'a': scores}], [_names(1, 'a')], {'a': 1}, ONE)
+  low, high = scipy.stats.t.interval(0.95, 29, scores.mean(), scipy.stats.sem(scores[0])[0])
+  interval = found.interval()
+  assert (interval.estimate, interval.low, interval.high) == pytest.approx((scores.mean(), low, high))
+
+
+def test_a_paired_change_of_one_phrasing_is_the_paired_t_test():
+  first, second = np.random.default_rng(1).random((2, 1, 25, 1))
+  both = np.concatenate([first, second])
+  found = contrast([{'a': both}], [_names(1, 'a')], {'a': 1}, [(slice(1, 2), 1), (slice(0, 1), -1)])
+  assert found.p_value() == pytest.approx(scipy.stats.ttest_rel(second[0, :, 0], first[0, :, 0]).pvalue)
+
+
+def test_accuracies_of_phrasings_are_a_sample_of_phrasings():
+  accuracies = np.array([[[0.4, 0.5, 0.9]]])
+  found = contrast([{'a': accuracies}], [_names(3, 'a')], {'a': 1}, ONE)
+  assert _parts(found) == [(round(accuracies.var(ddof=1) / 3, 10), 2)]
+  assert found.examples == 0
+  other = np.array([[[0.1, 0.2]]])
+  gap = contrast([{'u': accuracies, 'o': other}], [_names(3, 'u') | _names(2, 'o')], {'u': 1, 'o': -1}, ONE)
+  assert gap.p_value() == pytest.approx(scipy.stats.ttest_ind(accuracies[0, 0], other[0, 0], equal_var=False).pvalue)
+
+
+def test_the_parts_of_a_crossed_table_by_hand():
+  y = np.array([[1.0, 0.0, 1.0], [1.0, 1.0, 1.0], [0.0, 0.0, 1.0], [0.0, 0.0, 0.0]])
+  n, k = y.shape
+  rows, columns = y.mean(1), y.mean(0)
+  residual = y - rows[:, None] - columns + y.mean()
+  found = contrast([{'a': y[None]}], [_names(k, 'a')], {'a': 1}, ONE)
+  expected = [
+    (rows.var(ddof=1) / n, n - 1),
+    (columns.var(ddof=1) / k, k - 1),
+    (-(residual**2).sum() / ((n - 1) * (k - 1)) / (n * k), (n - 1) * (k - 1)),
+  ]
+  assert _parts(found) == sorted((round(v, 10), f) for v, f in expected)
+  total = sum(v for v, _ in expected)
+  assert found.variance == pytest.approx(total)
+  assert found.freedom == pytest.approx(total**2 / sum(v**2 / f for v, f in expected))
+
+
+def test_seeds_are_a_factor_of_their_own():
+  rng = np.random.default_rng(2)
+  y = rng.random((3, 40, 1)) + np.array([0.0, 0.1, 0.3])[:, None, None]
+  found = contrast([{'a': y}], [_names(1, 'a')], {'a': 1}, ONE)
+  means, rows = y.mean((1, 2)), y[:, :, 0].mean(0)
+  apart = y[:, :, 0] - rows - means[:, None] + y.mean()
+  expected = [
+    (rows.var(ddof=1) / 40, 39),
+    (means.var(ddof=1) / 3, 2),
+    (-(apart**2).sum() / (2 * 39) / (3 * 40), 2 * 39),
+  ]
+  assert _parts(found) == sorted((round(v, 10), f) for v, f in expected)
+  # Of a change, the seeds of both models count.
+  pair = np.concatenate([y, y[:2]])
+  change = contrast([{'a': pair}], [_names(1, 'a')], {'a': 1}, [(slice(3, 5), 1), (slice(0, 3), -1)])
+  assert (round(means[:2].var(ddof=1) / 2, 10), 1) in _parts(change)
+  assert (round(means.var(ddof=1) / 3, 10), 2) in _parts(change)
+
+
+def test_a_phrasing_of_several_datasets_is_one_phrasing():
+  accuracies = np.array([[[0.2, 0.5, 0.8]]])
+  shared = contrast([{'a': accuracies}] * 2, [_names(3, 'a')] * 2, {'a': 1}, ONE)
+  assert _parts(shared) == [(round(accuracies.var(ddof=1) / 3, 10), 2)]
+  apart = contrast([{'a': accuracies}] * 2, [_names(3, 'a'), {'a': tuple('xyz')}], {'a': 1}, ONE)
+  assert _parts(apart) == [(round(accuracies.var(ddof=1) / 3 / 4, 10), 2)] * 2
+  assert apart.freedom == pytest.approx(4)
+
+
+def test_datasets_count_alike_whatever_their_size():
+  small, large = np.zeros((1, 5, 2)), np.ones((1, 500, 4))
+  assert contrast([{'a': small}, {'a': large}], [_names(2, 'a'), _names(4, 'a')], {'a': 1}, ONE).value == 0.5
+
+
+def test_cells_that_were_not_evaluated_are_left_out():
+  y = np.random.default_rng(3).random((1, 6, 3))
+  padded = np.full((1, 8, 4), np.nan)
+  padded[:, 1:7, :3] = y
+  whole = contrast([{'a': y}], [_names(3, 'a')], {'a': 1}, ONE)
+  holes = contrast([{'a': padded}], [_names(4, 'a')], {'a': 1}, ONE)
+  assert holes.value == pytest.approx(whole.value)
+  assert _parts(holes) == _parts(whole)
+  assert holes.examples == whole.examples == 6
+
+
+def test_what_never_differs_still_has_an_interval():
+  same = np.ones((2, 18, 3))
+  change = contrast([{'a': same}], [_names(3, 'a')], {'a': 1}, [(slice(1, 2), 1), (slice(0, 1), -1)])
+  assert change.interval().high == pytest.approx(scipy.stats.t.ppf(0.975, 17) / 20)
+  assert change.p_value() == 1.0
+  right = contrast([{'a': same[:1]}], [_names(3, 'a')], {'a': 1}, ONE).share()
+  assert (right.low, right.high) == pytest.approx((scipy.stats.beta.ppf(0.025, 18, 1), 1.0))
+  wrong = contrast([{'a': same[:1] * 0}], [_names(3, 'a')], {'a': 1}, ONE).share()
+  assert (wrong.low, wrong.high) == pytest.approx((0.0, scipy.stats.beta.ppf(0.975, 1, 18)))
+
+
+def test_a_share_of_independent_trials_is_nearly_clopper_and_pearsons():
+  y = (np.arange(100) < 90).astype(float)[None, :, None]
+  found = contrast([{'a': y}], [_names(1, 'a')], {'a': 1}, ONE).share()
+  exact = scipy.stats.binomtest(90, 100).proportion_ci(method='exact')
+  assert (found.low, found.high) == pytest.approx((exact.low, exact.high), abs=0.003)
+  assert 0 <= found.low and found.high <= 1
+
+
+def test_nothing_that_varies_has_no_ends():
+  one = contrast([{'a': np.array([[[0.7]]])}], [_names(1, 'a')], {'a': 1}, ONE)
+  assert one.value == 0.7 and not one.share().has_ends and np.isnan(one.p_value())
+  flat = contrast([{'a': np.full((1, 1, 4), 0.7)}], [_names(4, 'a')], {'a': 1}, ONE)
+  assert (flat.share().low, flat.share().high) == (0.7, 0.7) and flat.p_value() == 0.0
+
+
+def test_the_variance_is_at_least_that_of_each_factor():
+  assert Estimate(0.5, [Part(0.04, 3), Part(-0.03, 9), Part(0.01, 2)]).variance == 0.04
+
+
+@pytest.mark.parametrize(
+  ('phrasings', 'examples', 'seeds'), [(3, 60, 1), (4, 200, 1), (10, 50, 1), (10, 100, 3), (30, 100, 1)]
+)
+def test_intervals_cover_and_tests_reject_as_they_say(phrasings, examples, seeds):
+  """Of 400 tables from a known model, 95% intervals of a mean and a gap hold the truth in 92% or more."""
+  rng = np.random.default_rng(5)
+  seed_sd = 0.15 if seeds > 1 else 0.0
+  logits = 0.5 + rng.normal(0, np.sqrt(1.44 + 0.16 + seed_sd**2), 400_000)
+  truth = scipy.special.expit(logits).mean()
+  covered, rejected = [], []
+  for _ in range(400):
+    ability, seed = rng.normal(0, 1.2, (1, examples, 1)), rng.normal(0, seed_sd, (seeds, 1, 1))
+    tables = {
+      group: (
+        rng.random((seeds, examples, phrasings))
+        < scipy.special.expit(0.5 + ability + seed + rng.normal(0, 0.4, (1, 1, phrasings)))
+      ).astype(float)
+      for group in 'uo'
+    }
+    names = [_names(phrasings, *'uo')]
+    interval = contrast([tables], names, {'u': 1}, ONE).share()
+    covered.append(interval.low <= truth <= interval.high)
+    rejected.append(contrast([tables], names, {'u': 1, 'o': -1}, ONE).p_value() < 0.05)
+  assert np.mean(covered) >= 0.92
+  assert np.mean(rejected) <= 0.08
