@@ -110,9 +110,15 @@ def read_layout(entry: Mapping[str, Any], shared: SharedParts, report: Report) -
   inner = _fields([t for b in blocks.values() for t in (b.separator, b.last_separator or '')], faults.append)
   derived = {name: d for name, d in derived.items() if name in used or name in inner}
   answer = _read_answer(entry['answer'], blocks, faults.append) if 'answer' in entry else None
+  layout = Layout(template, blocks, derived, answer, few_shot)
+  if not faults and layout.shows_the_answer:
+    faults.append(
+      'the template names {answer}, which is the right answer and would stand in the question; only the example of a '
+      'few-shot form may show it. A column of the data that is called so is {data_answer}'
+    )
   for fault in faults:
     report(fault)
-  return None if faults else Layout(template, blocks, derived, answer, few_shot)
+  return None if faults else layout
 
 
 def file_text(family: str, instructions: Iterable[Any], verbatim: bool = False, **defaults: str) -> str:

@@ -63,21 +63,19 @@ def _check_size(path: str | os.PathLike[str], text: str, loader_class: Any) -> N
   for event in yaml.parse(text, Loader=loader_class):
     size = 0
     if isinstance(event, yaml.AliasEvent):
-      where = f'{path}: line {event.start_mark.line + 1}'
+      where = f'{path}: line {_line(event)}'
       if any(anchor == event.anchor for anchor, _ in open_):
         raise YamlError(
           f'{where}: the alias *{shorten(event.anchor, 40)} stands inside of what it stands for; write it out'
         )
-      size = sizes.get(event.anchor, 1)
+      size = sizes.get(event.anchor or '', 1)
       aliased += size
       if aliased > _MOST_ALIASED:
         raise YamlError(f'{where}: the aliases stand for more than {_MOST_ALIASED} entries; write out what is meant')
     elif isinstance(event, yaml.CollectionStartEvent):
       open_.append([event.anchor, 1])
       if len(open_) > _MOST_LEVELS:
-        raise YamlError(
-          f'{path}: line {event.start_mark.line + 1}: is nested more than {_MOST_LEVELS} deep; mend the brackets'
-        )
+        raise YamlError(f'{path}: line {_line(event)}: is nested more than {_MOST_LEVELS} deep; mend the brackets')
     elif isinstance(event, yaml.CollectionEndEvent):
       anchor, size = open_.pop()
       if anchor:
@@ -119,5 +117,5 @@ def _culprit(loader_class: Any, node: yaml.Node) -> str:
   return 'holds a value that cannot be read; put texts in quotes and leave out tags such as !!omap'
 
 
-def _line(node: yaml.Node) -> int:
-  return node.start_mark.line + 1
+def _line(part: yaml.Node | yaml.Event) -> int:
+  return part.start_mark.line + 1 if part.start_mark is not None else 0

@@ -17,6 +17,7 @@ import string
 from typing import Any
 
 from seqio_tasks.bank import schema
+from seqio_tasks.bank.fields import field_name
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.errors import UserError
 
@@ -74,7 +75,7 @@ def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mappin
   directory = pathlib.Path(directory)
   if directory.is_dir() and next(directory.glob('*.yaml'), None) is not None:
     raise SourceError(f'{directory}: already holds YAML files; give --out another directory, or empty that one')
-  parts = list(parts)
+  parts = [_without_leaks(part) for part in parts]
   directory.mkdir(parents=True, exist_ok=True)
   counts = {'files': 0, 'instructions': 0, 'few_shot': 0, 'left_out': 0}
   left_out: list[dict[str, str]] = []
@@ -96,8 +97,17 @@ def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mappin
   return counts
 
 
+def _without_leaks(part: Part) -> Part:
+  """A part without the instructions that tell the right answer in the question, as their source has them."""
+  leaks = [i for i in part.instructions if i.layout.shows_the_answer]
+  reason = 'the source writes the right answer into the question'
+  left_out = [LeftOut(i.task, i.source or i.key, '', reason) for i in leaks]
+  kept = tuple(i for i in part.instructions if not i.layout.shows_the_answer)
+  return dataclasses.replace(part, instructions=kept, left_out=(*part.left_out, *left_out))
+
+
 def format_template(text: str) -> str:
-  """A `str.format` template as one of ours: doubled braces become fields that stand for braces.
+  """A `str.format` template as one of ours: doubled braces become fields that stand for braces, fields are data's.
 
   Raises:
     ValueError: if a field is more than a name.
@@ -108,7 +118,7 @@ def format_template(text: str) -> str:
     if name is not None:
       if not name.isidentifier() or spec or conversion:
         raise UserError(f'the field {{{name}}} is more than a name')
-      pieces.append(f'{{{name}}}')
+      pieces.append(f'{{{field_name(name)}}}')
   return ''.join(pieces)
 
 

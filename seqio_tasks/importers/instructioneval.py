@@ -77,7 +77,7 @@ def _read_dataset(
       raise Unsupported(f'the code reads {path}, which is not below the data of its task') from None
     for root in (repository / folder).parent, data:
       if root is not None and (root / below).resolve().is_relative_to(root.resolve()) and (root / below).is_file():
-        return json.loads((root / below).read_text(encoding='utf-8'))
+        return _json(root, str(below))
     return {'description': Text([Symbol('missing', 'item', path)])}
 
   interpreter = Interpreter(repository, read_json)

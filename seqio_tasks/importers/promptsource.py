@@ -16,6 +16,7 @@ import jinja2
 import jinja2.nodes
 import yaml
 
+from seqio_tasks.bank.fields import field_name
 from seqio_tasks.bank.instruction import make_instruction
 from seqio_tasks.bank.layouts import Answer, Layout
 from seqio_tasks.errors import UserError
@@ -74,7 +75,7 @@ def _layout(text: str, choices: str | None) -> Layout:
       raise UserError('its answer choices depend on the example')
     space = tuple(c.strip() for c in choices.split('|||'))
   output = _template(answer.strip())
-  if output in ('{answer_choice}', '{answer}'):
+  if output in ('{answer_choice}', '{data_answer}'):
     return Layout(_template(question.strip()), answer=Answer(label_space=space))
   return Layout(_template(question.strip()), answer=Answer(output, label_space=space))
 
@@ -94,7 +95,7 @@ def _piece(node: Any) -> str:
     case jinja2.nodes.TemplateData():
       return literal_template(node.data)
     case jinja2.nodes.Name():
-      return '{' + node.name + '}'
+      return '{' + field_name(node.name) + '}'
     case jinja2.nodes.Getitem(node=jinja2.nodes.Name(name='answer_choices'), arg=jinja2.nodes.Name(name='label')):
       return '{answer_choice}'
   raise UserError(f'it computes something ({type(node).__name__.lower()})')

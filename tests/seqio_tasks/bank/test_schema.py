@@ -171,3 +171,10 @@ def test_published_doubles_are_kept_but_not_across_training_roles(tmp_path):
   for role, verbatim in (('evaluation', False), ('alignment', True)):
     with pytest.raises(instruction.BankError, match='c/t/a'):
       _read(tmp_path, bank(role, verbatim))
+
+
+def test_a_template_that_tells_the_right_answer_is_a_fault(tmp_path):
+  text = 'family: f\ncollection: c\nrole: evaluation\ninstructions:\n  t: {k: {template: "{question} Is it {answer}?", answer: text}}\n'
+  with pytest.raises(instruction.BankError, match='c/t/k: the template names {answer}, which is the right answer'):
+    _read(tmp_path, text)
+  assert len(_read(tmp_path, text.replace('{answer}', '{data_answer}'))) == 1

@@ -27,3 +27,24 @@ def test_flan(tmp_path, written):
   assert counts['left_out'] == 3
   with pytest.raises(importers.SourceError, match='cannot be read'):
     list(flan.read(tmp_path / 'nowhere'))
+
+
+def test_fields_called_as_a_layouts_own_stay_the_datas(tmp_path, written):
+  for name, text in (
+    (
+      'flan/templates.py',
+      'PATTERNS = {"r": [("Write a {answer} review of {options}.", "{text}"), ("{text}?", "{answer}")]}',
+    ),
+    ('flan/v2/templates.py', 'PATTERNS = {"s": [("{label}: {text}", "{label}")]}'),
+  ):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).write_text(text)
+  bank, _ = written(flan.read(tmp_path))
+  item = {
+    'text': 't', 'answer': 'gold', 'options': ['gold', 'x'], 'data_answer': 'good', 'data_options': 'o', 'data_label': 'l'
+  }  # fmt: skip
+  assert [i.layout.render(item)[:2] for i in bank] == [
+    ('Write a good review of o.', 't'),
+    ('t?', 'gold'),
+    ('l: t', 'l'),
+  ]

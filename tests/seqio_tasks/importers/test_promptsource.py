@@ -24,3 +24,19 @@ def test_promptsource(tmp_path, written):
   assert counts['left_out'] == 2
   with pytest.raises(importers.SourceError, match='holds no templates.yaml'):
     list(promptsource.read(tmp_path / 'out'))
+
+
+def test_fields_called_as_a_layouts_own_stay_the_datas(tmp_path, written):
+  folder = tmp_path / 'templates' / 'qa'
+  folder.mkdir(parents=True)
+  (folder / 'templates.yaml').write_text(
+    'templates:\n'
+    '  a: !Template\n    answer_choices: "No ||| Yes"\n    jinja: "{{question}} They say {{answer}} ({{label}} of {{options}}). ||| {{ answer_choices[label] }}"\n'
+    '    name: check\n'
+    '  b: !Template\n    answer_choices: null\n    jinja: "{{question}} ||| {{answer}}"\n    name: ask\n'
+  )
+  bank, _ = written(promptsource.read(tmp_path / 'templates'))
+  item = {
+    'question': 'q', 'answer': 'Yes', 'options': ['No', 'Yes'], 'data_answer': 'a', 'data_label': '1', 'data_options': 'o'
+  }  # fmt: skip
+  assert [i.layout.render(item)[:2] for i in bank] == [('q They say a (1 of o).', 'Yes'), ('q', 'Yes')]
