@@ -103,15 +103,14 @@ def train(
     processes.make_shared(model_dir)
     saved = runs.RunCheckpoints(model_dir)
     try:
-      newest = saved.latest_step() or 0
-      if newest:
+      if saved.latest_step():
         records.check_same_run(model_dir, record)
-      if newest > train_steps:
+      step, state = saved.restore_newest(state, data)
+      if step > train_steps:
         raise errors.UsageError(
-          f'TRAIN_STEPS is {train_steps}, but {model_dir} holds a run of {newest} steps; give at least that, or another '
+          f'TRAIN_STEPS is {train_steps}, but {model_dir} holds a run of {step} steps; give at least that, or another '
           'MODEL_DIR'
         )
-      step, state = saved.restore_newest(state, data)
       if step:
         progress.log(f'going on from step {step} of {model_dir}')
       if processes.is_main():
