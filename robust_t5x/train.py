@@ -69,6 +69,7 @@ def train(
   from robust_t5x.training import export, loop, records, start
   from robust_t5x.training.data import data_iterator, register
   from robust_t5x.training.step import check_batch, compiled_step
+  from seqio_tasks.datasets import readings
 
   errors.check_required(
     {
@@ -110,7 +111,11 @@ def train(
       records.write_record(model_dir, record)
     periods = loop.Periods(train_steps, save_period, log_period)
     step_fn = compiled_step(model, placement.mesh, microbatches, seed)
+    # Examples are read as they are needed, so what was left out is known at the end.
     loop.run(step_fn, state, frozen, data, placement.mesh, saved, model_dir, step, periods)
+    record['data'] = readings()
+    if processes.is_main():
+      records.write_record(model_dir, record)
     state = saved.restore(train_steps, state)
     return export.write(model, model_dir, state.params, frozen, record)
   finally:
