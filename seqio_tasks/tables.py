@@ -105,9 +105,9 @@ def _csv_rows(
         doubled = sorted({c for c in header if header.count(c) > 1})
         missing = [c for c in required if c not in header]
         if doubled:
-          raise TableError(f'{path}: line {line}: the columns {doubled} stand twice; rename them')
+          raise TableError(f'{path}: line {line}: the columns {shorten(doubled, 200)} stand twice; rename them')
         if missing:
-          raise TableError(f'{path}: line {line}: has no column {missing}; it has {header}')
+          raise TableError(f'{path}: line {line}: has no column {missing}; it has {shorten(header, 200)}')
         yield line, header
       elif len(cells) != len(header):
         fault = (
