@@ -84,18 +84,17 @@ def _adapted(kind):
   )
   network = plain.clone(adapter=adapter)
   tokens = jnp.ones((1, 4), jnp.int32)
-  fresh = network.init(jax.random.key(0), tokens, tokens, tokens)['params']['adapter']
+  fresh = jax.jit(network.init)(jax.random.key(0), tokens, tokens, tokens)['params']['adapter']
   moved = {k: v + 0.1 * jax.random.normal(jax.random.key(i), v.shape) for i, (k, v) in enumerate(fresh.items())}
   return network, {**params, 'adapter': moved}, reference
 
 
-@pytest.mark.parametrize('kind', ['mistral', 'qwen3'])
-def test_options_side_by_side_score_as_they_do_alone_also_with_an_adapter(kind):
-  network, params, reference = _adapted(kind)
-  inputs, length = reference['inputs'], 4
-  options = np.random.default_rng(1).integers(2, 96, (len(inputs), 3, length)).astype(np.int32)
+def test_options_side_by_side_score_as_they_do_alone_also_with_an_adapter():
+  network, params, reference = _adapted('qwen3')
+  inputs, length = reference['inputs'][:2], 4
+  options = np.random.default_rng(1).integers(2, 96, (len(inputs), 2, length)).astype(np.int32)
   options[:, 1, 2:] = 0
-  together = decoding.score_options(network, params, inputs, options, IDS)
+  together = jax.jit(lambda p, x, o: decoding.score_options(network, p, x, o, IDS))(params, inputs, options)
   for i, (row, choices) in enumerate(zip(inputs, options, strict=True)):
     text = row[row != 0]  # no padding
     for j, option in enumerate(choices):
@@ -109,7 +108,7 @@ def test_an_untrained_prefix_or_lora_changes_nothing():
   plain, params, reference = _network('llama')
   network = plain.clone(adapter=AdapterConfig(prefix_lengths={'all': 2}, lora_rank=2))
   tokens = jnp.ones((1, 4), jnp.int32)
-  adapter = network.init(jax.random.key(0), tokens, tokens, tokens)['params']['adapter']
+  adapter = jax.jit(network.init)(jax.random.key(0), tokens, tokens, tokens)['params']['adapter']
   given = reference['inputs'], _shifted(reference['answers']), IDS.pad
   expected = protocol.logits(plain, params, *given)
   np.testing.assert_array_equal(protocol.logits(network, {**params, 'adapter': adapter}, *given), expected)
