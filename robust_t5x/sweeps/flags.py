@@ -1,11 +1,10 @@
 """The command line of a sweep: read, checked as far as it can be by itself, and given names."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 import dataclasses
 import re
 
-from robust_t5x.runtime import launcher, recipes
+from robust_t5x.runtime import errors, launcher, recipes
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.sweeps import grid
 
@@ -55,7 +54,7 @@ def parse(argv: Sequence[str], description: str) -> Flags:
   Raises:
     UsageError: for what cannot be used, with the cure.
   """
-  parser = argparse.ArgumentParser(
+  parser = errors.Parser(
     prog='robust-t5x sweep', usage='%(prog)s RECIPE [--MACRO=VALUE ...] [--eval RECIPE] [--eval.MACRO=VALUE ...] --out DIR [...]',
     description=description, allow_abbrev=False, add_help=False,
     epilog='Settings of all training runs are given as those of robust-t5x train are, those of all evaluations with '
