@@ -8,13 +8,14 @@ The source's format is found out. A backbone is written tensor by tensor and nee
 """
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+import contextlib
 import json
 import os
 import shutil
 from typing import Any
 
-from robust_t5x.runtime import errors, quiet
+from robust_t5x.runtime import errors, files, progress, quiet
 from seqio_tasks.errors import UserError
 
 BACKBONES = ('huggingface', 't5x')
@@ -39,20 +40,30 @@ def convert_backbone(
     vocabulary: a SentencePiece file to put beside it; by default the source's own `spiece.model`.
 
   Returns:
-    The report, which is also written to `conversion.json` there: every parameter with its shape, and the hash of the
-    backbone.
+    The report, which is also written to `conversion.json` there: every parameter with its shape, and the hash of what
+    was written.
 
   Raises:
     ValueError: if the source cannot be read, or the target exists.
   """
-  from robust_t5x.adapters import config
-  from robust_t5x.checkpoints import adapter_files, backbones, huggingface, t5x_format
-  from robust_t5x.runtime import files, progress
+  import ml_dtypes
 
-  if os.path.exists(target) and os.listdir(target):
+  from robust_t5x.adapters import config
+  from robust_t5x.checkpoints import adapter_files, backbones, checks, huggingface, t5_names, t5x_format
+
+  target = target.rstrip('/')
+  if os.path.isfile(target) or os.path.exists(target) and os.listdir(target):
     raise ConversionError(f'{target} exists and is not empty; choose another directory')
   backbone = backbones.open_backbone(source)
-  shapes = {name: shape for name, (shape, _) in backbone.shapes.items() if not name.startswith('adapter/')}
+  shapes: dict[str, tuple[int, ...]] = t5_names.shapes(backbone.config)
+  if to == 't5x' and t5x_format.config_of(shapes, target) != backbone.config:
+    raise ConversionError(
+      f"{source}: T5X's layout has no place for its settings (activations {', '.join(backbone.config.mlp_activations)}, "
+      f'relative positions to {backbone.config.relpos_max_distance}); convert it --to huggingface'
+    )
+  pieces = vocabulary or f'{backbones.resolve(source)}/spiece.model'
+  if vocabulary and not os.path.isfile(vocabulary):
+    raise ConversionError(f'--vocabulary: no file {vocabulary}; name a SentencePiece model')
   arrays: dict[str, Any] = {}
   if adapter is not None:
     if to != 't5x':
@@ -60,33 +71,52 @@ def convert_backbone(
     loaded, _ = adapter_files.load(adapter)
     config.check_fits(loaded, backbone.config, adapter)
     arrays = {f'adapter/{name}': array for name, array in loaded.items()}
-  temporary = f'{target}.{os.getpid()}.tmp'
-  with progress.Progress(f'writing {target}', len(shapes)) as bar:
+  kind = ml_dtypes.bfloat16 if dtype == 'bfloat16' else dtype
+  with _made_beside(target) as temporary:
+    with progress.Progress(f'writing {target}', len(shapes)) as bar:
 
-    def read(name):
-      bar.advance(1)
-      return arrays[name] if name in arrays else backbone.read(name)
+      def read(name):
+        bar.advance(1)
+        return arrays[name] if name in arrays else checks.cast(backbone.read(name), kind, source, name)
 
-    if to == 'huggingface':
-      huggingface.write(temporary, backbone.config, read, shapes, dtype)
-    else:
-      shapes |= {name: array.shape for name, array in arrays.items()}
-      t5x_format.write(temporary, read, shapes, dtype)
-  own = f'{backbones.resolve(source)}/spiece.model'
-  if vocabulary or os.path.isfile(own):
-    shutil.copyfile(vocabulary or own, os.path.join(temporary, 'spiece.model'))
-  report = {
-    'source': {'path': source, 'format': backbone.format},
-    'format': to,
-    'dtype': dtype,
-    'sha256': backbones.backbone_hash(source),
-    'parameters': {name: list(shape) for name, shape in sorted(shapes.items())},
-  }
-  files.write_atomically(os.path.join(temporary, 'conversion.json'), json.dumps(report, indent=2) + '\n')
-  if os.path.isdir(target):
-    os.rmdir(target)
-  os.replace(temporary, target)
+      if to == 'huggingface':
+        huggingface.write(temporary, backbone.config, read, shapes, dtype)
+      else:
+        shapes |= {name: array.shape for name, array in arrays.items()}
+        t5x_format.write(temporary, read, shapes, dtype)
+    written = (
+      huggingface.HuggingFaceBackbone(temporary) if to == 'huggingface' else t5x_format.T5XBackbone(temporary, to)
+    )
+    if os.path.isfile(pieces):
+      shutil.copyfile(pieces, os.path.join(temporary, 'spiece.model'))
+    report = {
+      'source': {'path': source, 'format': backbone.format},
+      'format': to,
+      'dtype': dtype,
+      'sha256': backbones.hash_of(written),
+      'parameters': {name: list(shape) for name, shape in sorted(shapes.items())},
+    }
+    files.write_atomically(os.path.join(temporary, 'conversion.json'), json.dumps(report, indent=2) + '\n')
   return report
+
+
+@contextlib.contextmanager
+def _made_beside(target: str) -> Iterator[str]:
+  """A directory to fill, which takes the target's place when all is done; nothing is left of it after an error.
+
+  What processes that were killed left beside the target is removed first.
+  """
+  os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+  for left in files.remove_leftovers(target):
+    progress.log(f'removed {left}, which an interrupted conversion left')
+  temporary = f'{target}.{os.getpid()}.tmp'
+  try:
+    yield temporary
+    if os.path.isdir(target):
+      os.rmdir(target)
+    os.replace(temporary, target)
+  finally:
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def convert_adapter(source: str, target: str, to: str, backbone: str | None = None) -> dict[str, Any]:
@@ -111,6 +141,8 @@ def convert_adapter(source: str, target: str, to: str, backbone: str | None = No
 
   if os.path.exists(target):
     raise ConversionError(f'{target} exists; choose another place')
+  for left in files.remove_leftovers(target.rstrip('/')):
+    progress.log(f'removed {left}, which an interrupted conversion left')
   arrays, metadata = adapter_files.read_any(source)
   if to == 'adapter':
     if backbone is not None:
@@ -125,7 +157,7 @@ def convert_adapter(source: str, target: str, to: str, backbone: str | None = No
         f'{source} holds {", ".join(sorted(arrays))}; {to} has a place for a soft prompt (embedding) only'
       )
     if to == 'npy':
-      with open(target, 'wb') as f:
+      with files.written_whole(target) as f:
         np.save(f, arrays['embedding'])
     else:
       adapter_files.save_peft(target, arrays['embedding'], metadata)

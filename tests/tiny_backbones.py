@@ -1,5 +1,7 @@
 """Tiny backbones with random weights, written and compared."""
 
+import functools
+
 import numpy as np
 
 from robust_t5x.checkpoints import backbones, huggingface
@@ -19,6 +21,11 @@ FAMILIES = {
 
 def params_of(config, seed=0):
   """Name -> float32 array of a network."""
+  return dict(_params(config, seed))
+
+
+@functools.lru_cache(maxsize=8)
+def _params(config, seed):
   import jax
 
   from robust_t5x.models import trainable

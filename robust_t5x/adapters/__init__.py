@@ -7,7 +7,7 @@ that a network holds. A family of models needs no more of this room than these.
 
 from robust_t5x.adapters.adapter import NO_ADDITION, Adapter, LayerAdapter, layer
 from robust_t5x.adapters.config import AdapterConfig, AdapterError, check_fits, config_of, parameters
-from robust_t5x.adapters.initial import initialise
+from robust_t5x.adapters.initial import initialise, read_vectors
 from robust_t5x.adapters.low_rank import LowRank, add_low_rank
 from robust_t5x.adapters.prefix import attend_to_prefix
 from robust_t5x.adapters.sites import PROJECTIONS, Projection, Side, Site
@@ -30,4 +30,5 @@ __all__ = [
   'initialise',
   'layer',
   'parameters',
+  'read_vectors',
 ]

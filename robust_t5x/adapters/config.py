@@ -161,16 +161,27 @@ _LOW_RANK = re.compile(f'.+_lora_({"|".join(PROJECTIONS)})(_[0-9])?_down')
 
 
 def config_of(adapter: Mapping[str, np.ndarray]) -> AdapterConfig:
-  """The configuration that an adapter's arrays imply."""
-  prefixes = {m[1]: adapter[m[0]].shape[1] for m in map(_PREFIX.fullmatch, adapter) if m}
+  """The configuration that an adapter's arrays imply.
+
+  Raises:
+    AdapterError: if an array has fewer axes than it should.
+  """
+
+  def size(name: str, axis: int) -> int:
+    shape = adapter[name].shape
+    if not -len(shape) <= axis < len(shape):
+      raise AdapterError(f'{name} has the shape {list(shape)}, which has too few axes')
+    return shape[axis]
+
+  prefixes = {m[1]: size(m[0], 1) for m in map(_PREFIX.fullmatch, adapter) if m}
   # 'encoder_lora_wi_0_down' is an addition to a projection of the kind 'wi'.
-  ranks = {m[1]: adapter[m[0]].shape[-1] for m in map(_LOW_RANK.fullmatch, adapter) if m}
+  ranks = {m[1]: size(m[0], -1) for m in map(_LOW_RANK.fullmatch, adapter) if m}
   return AdapterConfig(
-    adapter['embedding'].shape[0] if 'embedding' in adapter else 0,
+    size('embedding', 0) if 'embedding' in adapter else 0,
     prefixes,
     lora_rank=max(ranks.values(), default=0),
     lora_projections=tuple(p for p in PROJECTIONS if p in ranks) or AdapterConfig.lora_projections,
-    generator_dim=adapter['generator_down'].shape[1] if 'generator_down' in adapter else 0,
+    generator_dim=size('generator_down', 1) if 'generator_down' in adapter else 0,
   )
 
 

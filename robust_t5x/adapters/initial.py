@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from robust_t5x.adapters.config import AdapterError
+from seqio_tasks.errors import shorten
 
 
 def initialise(
@@ -53,7 +54,7 @@ def initialise(
   elif method.endswith('.npy'):
     if not os.path.exists(method):
       raise AdapterError(f'PROMPT_INIT: no file {method}; give the path of a .npy array [{length}, {width}]')
-    vectors = np.load(method, allow_pickle=False)
+    vectors = read_vectors(method)
     if vectors.shape != (length, width):
       raise AdapterError(
         f'PROMPT_INIT: {method} holds an array {list(vectors.shape)}, the model needs [{length}, {width}]; '
@@ -64,3 +65,28 @@ def initialise(
       f'PROMPT_INIT: unknown method {method!r}; use uniform, vocabulary, text:..., labels:a,b,c or a path ending in .npy'
     )
   return {**adapter, 'embedding': np.asarray(vectors, np.float32)}
+
+
+def read_vectors(path: str) -> np.ndarray:
+  """The vectors [P, D] in a .npy file, as float32.
+
+  Raises:
+    AdapterError: if it holds something else, or a number that is not finite.
+  """
+  try:
+    # A map of the file is no longer than the file, whatever its header says, and holds no pickle.
+    array = np.lib.format.open_memmap(path, mode='r')
+    data = os.path.getsize(path) - array.offset
+  except Exception as e:  # numpy's, of many kinds, since it evaluates the header
+    raise AdapterError(f'{path}: is no .npy file of an array ({shorten(e)}); write it with numpy.save') from e
+  if array.ndim != 2:
+    raise AdapterError(f'{path}: holds an array {list(array.shape)}; a soft prompt is [P, D]')
+  if array.dtype.kind != 'f':
+    raise AdapterError(f'{path}: holds an array of {array.dtype}; a soft prompt is of floating-point numbers')
+  if data != array.nbytes:
+    raise AdapterError(f'{path}: is {data - array.nbytes} bytes longer than its array; write it with numpy.save')
+  with np.errstate(over='ignore'):
+    vectors = np.array(array, np.float32)
+  if not np.isfinite(vectors).all():
+    raise AdapterError(f'{path}: holds numbers that are not finite in float32; make it anew')
+  return vectors

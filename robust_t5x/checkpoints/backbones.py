@@ -9,23 +9,21 @@ import dataclasses
 import functools
 import hashlib
 import os
+import re
 from typing import Any
 
 import fsspec
 import jax
 import numpy as np
 
-from robust_t5x.checkpoints import huggingface, t5x_format
+from robust_t5x.checkpoints import huggingface, t5_names, t5x_format
+from robust_t5x.checkpoints.checks import CheckpointError, cast
 from robust_t5x.models import t5, trainable
 from robust_t5x.models.protocol import ADAPTER, NetworkConfig, Params
 from robust_t5x.runtime import progress
-from seqio_tasks.errors import UserError
+from seqio_tasks.errors import shorten
 
 BUNDLED = 'bundled'
-
-
-class CheckpointError(UserError):
-  """A checkpoint that is missing, unreadable, or does not fit the model."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,6 +76,10 @@ def open_backbone(path: str) -> Any:
     ValueError: naming what is missing, and what to do.
   """
   directory = resolve(path)
+  if re.search(r'\.\d+\.tmp$', directory):
+    raise CheckpointError(
+      f'INITIAL_CHECKPOINT_PATH: {directory} is what an interrupted `robust-t5x convert` left; delete it and convert again'
+    )
   present = _present(directory)
   if 'config.json' in present:
     return huggingface.HuggingFaceBackbone(directory)
@@ -85,7 +87,7 @@ def open_backbone(path: str) -> Any:
     return t5x_format.T5XBackbone(directory, 't5x')
   if present & {'state', '_METADATA'}:
     return t5x_format.T5XBackbone(directory, 'orbax')
-  steps = sorted((n for n in present if n.startswith('checkpoint_')), key=lambda n: (len(n), n))
+  steps = sorted((n for n in present if re.fullmatch(r'checkpoint_\d+', n)), key=lambda n: (len(n), n))
   if steps:
     raise CheckpointError(
       f'INITIAL_CHECKPOINT_PATH: {directory} holds several checkpoints; give {directory}/{steps[-1]}'
@@ -115,6 +117,8 @@ def _present(directory: str) -> set[str]:
   try:
     files, root = fsspec.core.url_to_fs(directory)
     return {name.rstrip('/').rsplit('/', 1)[-1] for name in files.ls(root, detail=False)}
+  except (ValueError, ImportError) as e:  # a place that is none, or that takes a package more
+    raise CheckpointError(f'INITIAL_CHECKPOINT_PATH: {directory} cannot be read ({shorten(e)})') from e
   except (FileNotFoundError, NotADirectoryError) as e:
     raise CheckpointError(
       f'INITIAL_CHECKPOINT_PATH: no directory {directory}; give the directory of a checkpoint, '
@@ -178,7 +182,7 @@ def load_backbone(path: str, like: Mapping[str, Any]) -> tuple[dict[str, Any], R
   out = {}
   with progress.Progress(f'reading {source.path}', len(target)) as bar:
     for name, value in target.items():
-      array = source.read(name).astype(value.dtype, copy=False)
+      array = cast(source.read(name), value.dtype, source.path, name)
       sharding = getattr(value, 'sharding', None)
       out[name] = array if sharding is None else jax.device_put(array, sharding)
       bar.advance(1)
@@ -199,16 +203,31 @@ def save(directory: str, config: NetworkConfig, params: Params) -> None:
 
 @functools.lru_cache(maxsize=8)
 def backbone_hash(path: str) -> str:
-  """SHA-256 over names, shapes and values of a backbone; the same for the same weights in any format.
+  """`hash_of` the backbone at a path."""
+  return hash_of(open_backbone(path))
 
-  Values are hashed as float32, in the order of T5X's names.
+
+def hash_of(source: Any) -> str:
+  """SHA-256 over what the network uses of a backbone; the same for the same network in any format.
+
+  That is names, shapes and values of its parameters, the values as float32, in the order of T5X's names, and such
+  settings as the shapes do not tell, where they are not T5's usual ones.
+
+  Args:
+    source: what open_backbone gives.
   """
-  source = open_backbone(path)
-  names = sorted(name for name in source.shapes if not name.startswith(f'{ADAPTER}/'))
+  shapes = t5_names.shapes(source.config)
+  names = sorted(shapes)
   digest = hashlib.sha256()
   with progress.Progress(f'hashing {source.path}', len(names)) as bar:
     for name in names:
-      digest.update(f'{name} {list(source.shapes[name][0])}\n'.encode())
-      digest.update(np.ascontiguousarray(source.read(name).astype('<f4', copy=False)).data)
+      digest.update(f'{name} {list(shapes[name])}\n'.encode())
+      values = cast(source.read(name), np.float32, source.path, name)
+      digest.update(np.ascontiguousarray(values.astype('<f4', copy=False)).data)
       bar.advance(1)
+  usual = t5x_format.config_of(shapes, source.path)
+  for field in dataclasses.fields(usual):
+    value = getattr(source.config, field.name)
+    if value != getattr(usual, field.name):
+      digest.update(f'{field.name} {value}\n'.encode())
   return digest.hexdigest()

@@ -3,65 +3,29 @@
 Needs neither transformers nor torch. Shapes differ by a transposition: Hugging Face stores linear maps as [out, in].
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import json
 import math
 import os
-from typing import Any
+import re
+from typing import Any, TypedDict
 
 import fsspec
 import ml_dtypes
 import numpy as np
 
-from robust_t5x.checkpoints import tensorfile
+from robust_t5x.checkpoints import hf_config, t5_names, tensorfile
+from robust_t5x.checkpoints.checks import check_finite, check_parameters
+from robust_t5x.checkpoints.hf_config import HuggingFaceError, load_config
 from robust_t5x.models import t5, trainable
+from robust_t5x.runtime import progress, records
 from robust_t5x.runtime.files import write_atomically
-from seqio_tasks.errors import UserError
+from seqio_tasks.errors import shorten
+from seqio_tasks.tables import parse_json
 
-# config.json's name of the MLP -> (flax activations); 'gated-gelu' is T5.1.1, 'relu' T5 1.0.
-_ACTIVATIONS = {'gated-gelu': ('gelu', 'linear'), 'relu': ('relu',), 'gated-relu': ('relu', 'linear')}
-_OUTPUT = 'decoder/logits_dense/kernel'
-_INDEX = 'model.safetensors.index.json'
-
-
-class HuggingFaceError(UserError):
-  """A checkpoint directory that cannot be read as a T5 model."""
-
-
-def load_config(directory: str) -> t5.T5Config:
-  """Reads `config.json`.
-
-  Raises:
-    HuggingFaceError: if it is not JSON, lacks a field or describes another architecture.
-  """
-  path = f'{directory}/config.json'
-  try:
-    with fsspec.open(path, 'rb') as f:
-      config = json.load(f)
-  except (OSError, ValueError) as e:
-    raise HuggingFaceError(f'{path}: cannot be read as JSON ({e})') from e
-  if config.get('model_type', 't5') != 't5':
-    raise HuggingFaceError(f"{path}: model_type is {config['model_type']!r}; only 't5' is supported")
-  projection = config.get('feed_forward_proj', 'relu')
-  if projection not in _ACTIVATIONS:
-    raise HuggingFaceError(f'{path}: feed_forward_proj is {projection!r}; supported are {", ".join(_ACTIVATIONS)}')
-  try:
-    return t5.T5Config(
-      vocab_size=config['vocab_size'],
-      emb_dim=config['d_model'],
-      num_heads=config['num_heads'],
-      head_dim=config['d_kv'],
-      num_encoder_layers=config['num_layers'],
-      num_decoder_layers=config.get('num_decoder_layers') or config['num_layers'],
-      mlp_dim=config['d_ff'],
-      mlp_activations=_ACTIVATIONS[projection],
-      # transformers 5 writes tie_word_embeddings as true for every T5 and tells T5 1.0 by the scale.
-      logits_via_embedding=config.get('scale_decoder_outputs', config.get('tie_word_embeddings', True)),
-      relpos_buckets=config.get('relative_attention_num_buckets', 32),
-      relpos_max_distance=config.get('relative_attention_max_distance', 128),
-    )
-  except KeyError as e:
-    raise HuggingFaceError(f'{path}: field {e} is missing') from e
+_INDEX, _WHOLE = 'model.safetensors.index.json', 'model.safetensors'
+# Of T5's first release; transformers does not use it either.
+_UNUSED = 'decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight'
 
 
 class HuggingFaceBackbone:
@@ -82,35 +46,81 @@ class HuggingFaceBackbone:
     """Reads `config.json` and the headers of the weight files.
 
     Raises:
-      HuggingFaceError: if one is missing or cannot be read.
+      CheckpointError: if one is missing, cannot be read, or does not belong to the others.
     """
     self.path = path
     self.config = load_config(path)
-    names = {theirs: (ours, transpose) for theirs, ours, transpose in _names(self.config)}
-    copies = {*_COPIES, *(['lm_head.weight'] if self.config.logits_via_embedding else [])}
+    self._files = _weight_files(path)
+    if max(self.config.num_encoder_layers, self.config.num_decoder_layers) > len(self._files):
+      raise HuggingFaceError(f'{path}: config.json has more layers than there are weights; fetch the whole checkpoint')
+    names = {name.theirs: name for name in t5_names.names(self.config)}
+    theirs = set(self._files)
+    copies = [*t5_names.COPIES, *([t5_names.OUTPUT_THEIRS] if self.config.logits_via_embedding else [])]
+    self._copies = [name for name in copies if name in theirs]
+    if t5_names.EMBEDDING_THEIRS not in theirs and self._copies:  # some files keep a copy alone
+      names[self._copies[0]] = names[t5_names.EMBEDDING_THEIRS]
+      self._copies = self._copies[1:]
     self._places: dict[str, tuple[tensorfile.TensorFile, str, bool]] = {}
     self.shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
-    for file in _weight_files(path):
-      tensors = tensorfile.TensorFile(file)
-      for name, (shape, dtype) in tensors.shapes.items():
-        if name in copies:
-          continue
-        ours, transpose = names.get(name, (name, False))
-        self._places[ours] = (tensors, name, transpose)
+    unused = []
+    for name, file in self._files.items():
+      shape, dtype = file.shapes[name]
+      if name in names:
+        ours, transpose = names[name].ours, names[name].transpose
+        self._places[ours] = (file, name, transpose)
         self.shapes[ours] = (shape[::-1] if transpose else shape, dtype)
-    embedding = 'token_embedder/embedding'
-    if not self.config.logits_via_embedding and _OUTPUT not in self.shapes and embedding in self.shapes:
+      elif name not in (*self._copies, _UNUSED):
+        unused.append(name)
+    if (
+      t5_names.OUTPUT_THEIRS not in theirs
+      and not self.config.logits_via_embedding
+      and t5_names.EMBEDDING in self.shapes
+    ):
       # A separate output layer that shares the embedding's weights, without T5 1.0's scale.
-      tensors, name, _ = self._places[embedding]
-      self._places[_OUTPUT] = (tensors, name, True)
-      shape, dtype = self.shapes[embedding]
-      self.shapes[_OUTPUT] = (shape[::-1], dtype)
+      file, name, _ = self._places[t5_names.EMBEDDING]
+      self._places[t5_names.OUTPUT] = (file, name, True)
+      shape, dtype = self.shapes[t5_names.EMBEDDING]
+      self.shapes[t5_names.OUTPUT] = (shape[::-1], dtype)
+    more = [name for name in unused if re.match(r'(encoder|decoder)\.block\.', name)]
+    if more:
+      raise HuggingFaceError(
+        f'{self._files[more[0]].path}: holds {more[0]}, which a network by config.json has not; fetch both files of one model'
+      )
+    check_parameters(path, self.shapes, t5_names.shapes(self.config))
+    for name in unused:
+      self._places.setdefault(name, (self._files[name], name, False))
+      self.shapes.setdefault(name, self._files[name].shapes[name])
+    if unused:
+      progress.log(
+        f'warning: {path}: {len(unused)} tensors are no part of a T5 and not used: {shorten(", ".join(sorted(unused)), 200)}'
+      )
 
   def read(self, name: str) -> np.ndarray:
-    """One tensor, by T5X's name."""
-    tensors, theirs, transpose = self._places[name]
-    array = tensors.read(theirs)
+    """One tensor, by T5X's name.
+
+    Raises:
+      CheckpointError: if a value is not finite, or a copy of the embedding differs from it.
+    """
+    file, theirs, transpose = self._places[name]
+    array = file.read(theirs)
+    check_finite(array, file.path, theirs)
+    if name == t5_names.EMBEDDING:
+      for copy in self._copies:
+        self._check_copy(array, theirs, copy)
     return np.ascontiguousarray(array.T) if transpose else array
+
+  def _check_copy(self, array: np.ndarray, name: str, copy: str) -> None:
+    file = self._files[copy]
+    at, flat, same = 0, array.reshape(-1), file.shapes[copy][0] == array.shape
+    for block in file.blocks(copy) if same else ():
+      same = same and np.array_equal(block, flat[at : at + block.size])
+      at += block.size
+    if not same:
+      cure = 'correct scale_decoder_outputs or tie_word_embeddings there, or ' if copy == t5_names.OUTPUT_THEIRS else ''
+      raise HuggingFaceError(
+        f'{file.path}: {copy} differs from {name}, and the network by config.json has one for both; {cure}fetch the '
+        'checkpoint again'
+      )
 
 
 def save(directory: str, config: t5.T5Config, params: Mapping[str, Any], dtype: str = 'float32') -> None:
@@ -146,7 +156,7 @@ def write(
   """
   os.makedirs(directory, exist_ok=True)
   kind = np.dtype(ml_dtypes.bfloat16) if dtype == 'bfloat16' else np.dtype(dtype)
-  places = {name: (path, transpose) for name, path, transpose in _names(config)}
+  places = {name.theirs: (name.ours, name.transpose) for name in t5_names.names(config)}
   shards: list[dict[str, tuple[tuple[int, ...], np.dtype]]] = [{}]
   used = total = 0
   for name, (path, transpose) in places.items():
@@ -172,48 +182,61 @@ def write(
   if len(shards) > 1:
     index = {'metadata': {'total_size': total}, 'weight_map': files}
     write_atomically(os.path.join(directory, _INDEX), json.dumps(index, indent=2) + '\n')
-  fields = json.dumps(_config_fields(config, dtype), indent=2) + '\n'
-  write_atomically(os.path.join(directory, 'config.json'), fields)
+  fields = json.dumps(hf_config.fields(config, dtype), indent=2) + '\n'
+  write_atomically(os.path.join(directory, 'config.json'), fields)  # last, since it makes the directory a checkpoint
 
 
-def _config_fields(config: t5.T5Config, dtype: str) -> dict[str, Any]:
-  """`config.json` of a network."""
-  return {
-    'architectures': ['T5ForConditionalGeneration'],
-    'model_type': 't5',
-    'is_encoder_decoder': True,
-    'vocab_size': config.vocab_size,
-    'd_model': config.emb_dim,
-    'd_kv': config.head_dim,
-    'd_ff': config.mlp_dim,
-    'num_heads': config.num_heads,
-    'num_layers': config.num_encoder_layers,
-    'num_decoder_layers': config.num_decoder_layers,
-    'feed_forward_proj': {v: k for k, v in _ACTIVATIONS.items()}[tuple(config.mlp_activations)],
-    'tie_word_embeddings': config.logits_via_embedding,
-    'scale_decoder_outputs': config.logits_via_embedding,
-    'relative_attention_num_buckets': config.relpos_buckets,
-    'relative_attention_max_distance': config.relpos_max_distance,
-    'layer_norm_epsilon': 1e-6,
-    'dropout_rate': 0.0,
-    'pad_token_id': 0,
-    'eos_token_id': 1,
-    'decoder_start_token_id': 0,
-    'torch_dtype': dtype,
-  }
+class _Index(TypedDict):
+  weight_map: dict[str, str]
 
 
-def _weight_files(directory: str) -> list[str]:
-  files, path = fsspec.core.url_to_fs(directory)
+def _weight_files(directory: str) -> dict[str, tensorfile.TensorFile]:
+  """Tensor -> the open file that holds it."""
+  storage, path = fsspec.core.url_to_fs(directory)
   index = f'{path}/{_INDEX}'
-  if files.exists(index):
-    with files.open(index, 'rb') as f:
-      names = sorted(set(json.load(f)['weight_map'].values()))
-  else:
-    names = ['model.safetensors']
-  missing = [name for name in names if not files.exists(f'{path}/{name}')]
+  if not storage.exists(index):
+    _check_there(directory, [_WHOLE])
+    file = tensorfile.TensorFile(f'{directory}/{_WHOLE}')
+    return dict.fromkeys(file.shapes, file)
+  try:
+    with storage.open(index, 'rb') as f:
+      content = parse_json(f.read().decode())
+    fault = records.fault(content, _Index)
+  except ValueError as e:
+    fault = f'is not JSON ({shorten(e)})'
+  if fault:
+    raise HuggingFaceError(f'{directory}/{_INDEX}: {fault}; fetch it again')
+  weight_map = content['weight_map']
+  for name in set(weight_map.values()):
+    if '/' in name or '\\' in name or not name.endswith('.safetensors'):
+      raise HuggingFaceError(
+        f'{directory}/{_INDEX}: names the file {shorten(name)}, which is no safetensors file beside it; fetch it again'
+      )
+  if _WHOLE not in weight_map.values() and storage.exists(f'{path}/{_WHOLE}'):
+    raise HuggingFaceError(f'{directory}: holds {_WHOLE} and an index of other files; remove those that are not meant')
+  _check_there(directory, sorted(set(weight_map.values())))
+  files = {name: tensorfile.TensorFile(f'{directory}/{name}') for name in sorted(set(weight_map.values()))}
+  for tensor, name in weight_map.items():
+    if tensor not in files[name].shapes:
+      raise HuggingFaceError(
+        f'{directory}/{_INDEX}: {shorten(tensor)} should be in {name} and is not; fetch index and files of one model'
+      )
+  for name, file in files.items():
+    other = next((tensor for tensor in file.shapes if weight_map.get(tensor) != name), None)
+    if other is not None:
+      where = f'in {weight_map[other]}' if other in weight_map else 'nowhere'
+      raise HuggingFaceError(
+        f'{directory}/{_INDEX}: {shorten(other)} is in {name}, by the index {where}; fetch index and files of one model'
+      )
+  return {tensor: files[name] for tensor, name in weight_map.items()}
+
+
+def _check_there(directory: str, names: Sequence[str]) -> None:
+  """Raises HuggingFaceError if a weight file is missing."""
+  storage, path = fsspec.core.url_to_fs(directory)
+  missing = [name for name in names if not storage.isfile(f'{path}/{name}')]
   if missing:
-    present = [os.path.basename(name) for name in files.ls(path, detail=False)]
+    present = [os.path.basename(name) for name in storage.ls(path, detail=False)]
     pickled = [n for n in present if n.startswith('pytorch_model') or n.endswith(('.pt', '.pth'))]
     advice = (
       f'{pickled[0]} is a torch pickle, which may run code when it is read, and is not; save the model with '
@@ -222,42 +245,3 @@ def _weight_files(directory: str) -> list[str]:
       else 'fetch the whole checkpoint'
     )
     raise HuggingFaceError(f'{directory}: no {missing[0]}; {advice}')
-  return [f'{directory}/{name}' for name in names]
-
-
-def _attention_names(source: str, target: str) -> Iterator[tuple[str, str, bool]]:
-  for theirs, ours in (('q', 'query'), ('k', 'key'), ('v', 'value'), ('o', 'out')):
-    yield f'{source}.{theirs}.weight', f'{target}/{ours}/kernel', True
-
-
-def _names(config: t5.T5Config) -> Iterator[tuple[str, str, bool]]:
-  """(Hugging Face's name, T5X's path, whether transposed) of every parameter of a network."""
-  yield 'shared.weight', 'token_embedder/embedding', False
-  stacks = (('encoder', config.num_encoder_layers), ('decoder', config.num_decoder_layers))
-  for stack, layers in stacks:
-    decoder = stack == 'decoder'
-    yield (
-      f'{stack}.block.0.layer.0.SelfAttention.relative_attention_bias.weight',
-      f'{stack}/relpos_bias/rel_embedding',
-      True,
-    )
-    yield f'{stack}.final_layer_norm.weight', f'{stack}/{stack}_norm/scale', False
-    for i in range(layers):
-      theirs, ours = f'{stack}.block.{i}.layer', f'{stack}/layers_{i}'
-      attention = 'self_attention' if decoder else 'attention'
-      yield from _attention_names(f'{theirs}.0.SelfAttention', f'{ours}/{attention}')
-      norm = f'pre_{attention}_layer_norm'
-      yield f'{theirs}.0.layer_norm.weight', f'{ours}/{norm}/scale', False
-      if decoder:
-        yield from _attention_names(f'{theirs}.1.EncDecAttention', f'{ours}/encoder_decoder_attention')
-        yield f'{theirs}.1.layer_norm.weight', f'{ours}/pre_cross_attention_layer_norm/scale', False
-      last = 2 if decoder else 1
-      for name in (*config.mlp_inputs, 'wo'):
-        yield f'{theirs}.{last}.DenseReluDense.{name}.weight', f'{ours}/mlp/{name}/kernel', True
-      yield f'{theirs}.{last}.layer_norm.weight', f'{ours}/pre_mlp_layer_norm/scale', False
-  if not config.logits_via_embedding:
-    yield 'lm_head.weight', _OUTPUT, True
-
-
-# Copies of the shared embedding that some files hold besides.
-_COPIES = ('encoder.embed_tokens.weight', 'decoder.embed_tokens.weight')

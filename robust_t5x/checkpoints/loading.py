@@ -9,6 +9,7 @@ import numpy as np
 
 from robust_t5x import adapters
 from robust_t5x.checkpoints import adapter_files, backbones, vocabularies
+from robust_t5x.checkpoints.checks import cast
 from robust_t5x.models.placement import place
 from robust_t5x.models.protocol import ADAPTER
 from robust_t5x.models.robust import RobustModel
@@ -96,7 +97,8 @@ def load_with_identity(
   params, _ = backbones.load_backbone(checkpoint, like)
   if arrays:
     params[ADAPTER] = {
-      name: jax.device_put(array.astype(dtype), like[ADAPTER][name].sharding) for name, array in arrays.items()
+      name: jax.device_put(cast(array, dtype, path, name), like[ADAPTER][name].sharding)
+      for name, array in arrays.items()
     }
   return Loaded(model, params, identity)
 

@@ -13,11 +13,16 @@ from typing import Any
 from flax import serialization, traverse_util
 import numpy as np
 
+from robust_t5x.checkpoints import t5_names
+from robust_t5x.checkpoints.checks import CheckpointError, cast, check_finite, check_parameters
 from robust_t5x.models import t5
-from seqio_tasks.errors import UserError
+from robust_t5x.models.protocol import ADAPTER
+from robust_t5x.runtime import progress
+from robust_t5x.runtime.files import write_atomically
+from seqio_tasks.errors import shorten
 
 
-class T5XCheckpointError(UserError):
+class T5XCheckpointError(CheckpointError):
   """A checkpoint that cannot be read as T5X's."""
 
 
@@ -39,26 +44,51 @@ class T5XBackbone:
       format: 't5x' or 'orbax'.
 
     Raises:
-      T5XCheckpointError: if parameters cannot be found.
+      CheckpointError: if parameters cannot be found or opened, or are not those of a T5.
     """
     self.path, self.format = path, format
     self._inline: dict[str, np.ndarray] = {}
     specs = _published_specs(path, self._inline) if format == 't5x' else _orbax_specs(path)
     futures = {
-      name: _tensorstore().open(spec, open=True, read=True, context=_context()) for name, spec in specs.items()
+      name: _tensorstore().open(_filled(name, spec), open=True, read=True, context=_context())
+      for name, spec in specs.items()
     }
-    self._stores = {name: future.result() for name, future in futures.items()}
+    self._stores = {name: self._result(future, name) for name, future in futures.items()}
     self.shapes = {name: (tuple(s.shape), s.dtype.numpy_dtype) for name, s in self._stores.items()}
     self.shapes |= {name: (a.shape, a.dtype) for name, a in self._inline.items()}
     if not self.shapes:
       raise T5XCheckpointError(f'{path}: holds no parameters under `target`; it is no T5X checkpoint of a model')
     self.config = config_of({name: shape for name, (shape, _) in self.shapes.items()}, path)
+    needed = t5_names.shapes(self.config)
+    check_parameters(path, self.shapes, needed)
+    unused = [name for name in self.shapes if name not in needed and not name.startswith(f'{ADAPTER}/')]
+    if unused:
+      progress.log(
+        f'warning: {path}: {len(unused)} arrays are no part of a T5 and not used: {shorten(", ".join(sorted(unused)), 200)}'
+      )
 
   def read(self, name: str) -> np.ndarray:
-    """One tensor."""
+    """One tensor.
+
+    Raises:
+      CheckpointError: if a chunk of it is missing or damaged, or a value is not finite.
+    """
     if name in self._inline:
-      return self._inline[name]
-    return np.asarray(self._stores[name].read().result())
+      array = self._inline[name]
+    else:
+      array = np.asarray(self._result(self._stores[name].read(), name))
+    check_finite(array, self.path, name)
+    return array
+
+  def _result(self, future: Any, name: str) -> Any:
+    """What tensorstore found; its errors, all of which tell of files, named by the parameter."""
+    try:
+      return future.result()
+    except Exception as e:
+      what = str(e).partition(' [')[0]
+      raise T5XCheckpointError(
+        f'{self.path}: {name} cannot be read ({shorten(what, 200)}); the checkpoint is not whole: fetch or write it again'
+      ) from e
 
 
 def config_of(shapes: Mapping[str, tuple[int, ...]], path: str) -> t5.T5Config:
@@ -68,14 +98,25 @@ def config_of(shapes: Mapping[str, tuple[int, ...]], path: str) -> t5.T5Config:
     T5XCheckpointError: naming the parameter that a T5 has and this checkpoint lacks.
   """
 
-  def shape(name):
+  stacked = next((name for name in shapes if re.match(r'(encoder|decoder)/(encoder|decoder|layers)/', name)), None)
+  if stacked is not None:
+    raise T5XCheckpointError(
+      f"{path}: {stacked} stacks the layers of a network, as T5X's scalable_t5 does, which is not read; save it unstacked"
+    )
+
+  def shape(name, rank=2):
     if name not in shapes:
       raise T5XCheckpointError(f'{path}: has no parameter {name}; only T5 encoder-decoders are supported')
+    if len(shapes[name]) != rank or 0 in shapes[name]:
+      raise T5XCheckpointError(f'{path}: {name} has the shape {list(shapes[name])}, which is not that of a T5')
     return shapes[name]
 
   def layers(stack):
-    numbers = [int(m[1]) for name in shapes if (m := re.match(rf'{stack}/layers_(\d+)/', name))]
-    return max(numbers, default=-1) + 1
+    numbers = {int(m[1]) for name in shapes if (m := re.match(rf'{stack}/layers_(\d{{1,4}})/', name))}
+    for i in range(max(numbers, default=0) + 1):
+      if i not in numbers:
+        raise T5XCheckpointError(f'{path}: has no parameter {stack}/layers_{i}; fetch the whole checkpoint')
+    return len(numbers)
 
   gated = 'encoder/layers_0/mlp/wi_0/kernel' in shapes
   heads, buckets = shape('encoder/relpos_bias/rel_embedding')
@@ -107,7 +148,7 @@ def write(
     step: the step that T5X goes on from where it is told to restore the state too.
   """
   os.makedirs(directory, exist_ok=True)
-  specs = {}
+  specs: dict[str, Any] = {}
   for name, shape in shapes.items():
     kvstore = {'driver': 'file', 'path': 'target.' + name.replace('/', '.')}
     specs[name] = {
@@ -121,14 +162,13 @@ def write(
       },
     }
     place = {**kvstore, 'path': os.path.join(os.path.abspath(directory), kvstore['path']) + '/'}
-    store = _tensorstore().open({**specs[name], 'kvstore': place}, create=True, delete_existing=True).result()
-    store.write(np.asarray(read(name)).astype(store.dtype.numpy_dtype, copy=False)).result()
+    spec = {**specs[name], 'kvstore': place, 'store_data_equal_to_fill_value': True}  # a chunk that is missing is lost
+    store = _tensorstore().open(spec, create=True, delete_existing=True).result()
+    store.write(cast(np.asarray(read(name)), store.dtype.numpy_dtype, directory, name)).result()
   state = {'step': np.asarray(step, np.int32), 'param_states': {}}
   content = {'version': 3, 'optimizer': {'target': traverse_util.unflatten_dict(specs, sep='/'), 'state': state}}
-  temporary = os.path.join(directory, f'checkpoint.{os.getpid()}.tmp')
-  with open(temporary, 'wb') as f:
-    f.write(serialization.msgpack_serialize(content))
-  os.replace(temporary, os.path.join(directory, 'checkpoint'))  # last, since it makes the directory a checkpoint
+  # Last, since it makes the directory a checkpoint.
+  write_atomically(os.path.join(directory, 'checkpoint'), serialization.msgpack_serialize(content))
 
 
 def _tensorstore() -> Any:
@@ -154,7 +194,10 @@ def kvstore(path: str) -> dict[str, Any]:
 
 def read_file(path: str, name: str) -> bytes | None:
   """A file of a directory, or None if there is none."""
-  result = _tensorstore().KvStore.open(kvstore(path), context=_context()).result().read(name).result()
+  try:
+    result = _tensorstore().KvStore.open(kvstore(path), context=_context()).result().read(name).result()
+  except ValueError as e:
+    raise T5XCheckpointError(f'{path}/{name}: cannot be read ({shorten(str(e).partition(" [")[0], 200)})') from e
   return result.value if result.state == 'value' else None
 
 
@@ -163,20 +206,42 @@ def _published_specs(path: str, inline: dict[str, np.ndarray]) -> dict[str, Any]
   packed = read_file(path, 'checkpoint')
   if packed is None:
     raise T5XCheckpointError(f'{path}: has no file checkpoint; give the directory of a step')
-  content = serialization.msgpack_restore(packed)
+  place = f'{path}/checkpoint'
+  try:
+    content = serialization.msgpack_restore(packed)
+  except Exception as e:  # of msgpack and of what flax puts into it
+    raise T5XCheckpointError(f'{place}: cannot be read ({shorten(e)}); fetch it again') from e
   try:
     target = content['optimizer']['target']
-  except (KeyError, TypeError) as e:
-    raise T5XCheckpointError(f'{path}/checkpoint: has no field optimizer.target; it is no T5X checkpoint') from e
-  flat = traverse_util.flatten_dict(target, is_leaf=lambda _, x: isinstance(x, dict) and 'driver' in x)
+  except (KeyError, TypeError, IndexError) as e:
+    raise T5XCheckpointError(f'{place}: has no field optimizer.target; it is no T5X checkpoint') from e
   specs = {}
-  for keys, leaf in flat.items():
-    name = '/'.join(keys)
-    if isinstance(leaf, dict):
-      specs[name] = _array(path, leaf['kvstore']['path'].rstrip('/').split('/')[-1], leaf['driver'])
-    else:
-      inline[name] = np.asarray(leaf)
+  for name, leaf in _leaves(target, place):
+    if not isinstance(leaf, dict):
+      inline[name] = leaf
+      continue
+    store, driver = leaf.get('kvstore'), leaf['driver']
+    where = store.get('path') if isinstance(store, dict) else None
+    file = where.rstrip('/').rpartition('/')[2] if isinstance(where, str) else ''
+    if driver not in ('zarr', 'zarr3') or file in ('', '.', '..'):
+      raise T5XCheckpointError(f'{place}: says of {name} {shorten(leaf)}, which is no array beside it; fetch it again')
+    specs[name] = _array(path, file, driver)
   return specs
+
+
+def _leaves(target: Any, place: str) -> list[tuple[str, Any]]:
+  """Name -> the arrays, and dictionaries with a driver, of a nested one."""
+  found = []
+  waiting = [('', target)]
+  while waiting:
+    name, value = waiting.pop()
+    if isinstance(value, dict) and 'driver' not in value:
+      waiting += [(f'{name}/{key}' if name else str(key), below) for key, below in value.items()][::-1]
+    elif isinstance(value, dict | np.ndarray | np.generic | float) and name:
+      found.append((name, value if isinstance(value, dict) else np.asarray(value)))
+    else:
+      raise T5XCheckpointError(f'{place}: {name or "target"} is {shorten(repr(value))}, not an array; fetch it again')
+  return found
 
 
 def _orbax_specs(path: str) -> dict[str, Any]:
@@ -185,7 +250,12 @@ def _orbax_specs(path: str) -> dict[str, Any]:
   store: Any = kvstore(inner)
   if read_file(inner, 'manifest.ocdbt'):
     store = {'driver': 'ocdbt', 'base': store}
-  keys = [k.decode() for k in _tensorstore().KvStore.open(store, context=_context()).result().list().result()]
+  try:
+    listed = _tensorstore().KvStore.open(store, context=_context()).result().list().result()
+    keys = [k.decode() for k in listed]
+  except Exception as e:  # tensorstore's, of files that are damaged
+    what = str(e).partition(' [')[0]
+    raise T5XCheckpointError(f'{path}: cannot be read ({shorten(what, 200)}); fetch or write it again') from e
   specs = {}
   for key in keys:
     match = re.fullmatch(r'target\.(.+)/(\.zarray|zarr\.json)', key)
@@ -193,6 +263,15 @@ def _orbax_specs(path: str) -> dict[str, Any]:
       driver = 'zarr' if match[2] == '.zarray' else 'zarr3'
       specs[match[1].replace('.', '/')] = {'driver': driver, 'kvstore': _within(store, f'target.{match[1]}/')}
   return specs
+
+
+def _filled(name: str, spec: dict[str, Any]) -> dict[str, Any]:
+  """A specification that says whether a chunk that is missing is one of zeros.
+
+  Tensorstore writes none for a chunk of zeros, unless it is told to. An untrained adapter has such; a backbone has not.
+  """
+  untrained = name.startswith(f'{ADAPTER}/') and name.endswith(('_gate', '_up', '_pool'))
+  return {**spec, 'fill_missing_data_reads': untrained}
 
 
 def _array(path: str, name: str, driver: str) -> dict[str, Any]:

@@ -1,15 +1,45 @@
 """Vocabularies that belong to checkpoints."""
 
+from collections.abc import Iterator
 import functools
 import os
+import re
 import shutil
-from typing import Any
+from typing import Any, TypedDict
 
 from robust_t5x.checkpoints import backbones
 from robust_t5x.models.protocol import NetworkConfig
-from robust_t5x.runtime import quiet
+from robust_t5x.runtime import quiet, records
+from seqio_tasks.errors import shorten
 
 _FILE = 'spiece.model'  # beside the weights, as Hugging Face has it
+
+
+class _Token(TypedDict):
+  content: str
+
+
+class _AddedToken(TypedDict):
+  content: str
+  id: int
+
+
+class _Tokenizer(TypedDict, total=False):
+  added_tokens: list[_AddedToken]
+
+
+class _TokenizerConfig(TypedDict, total=False):
+  added_tokens_decoder: dict[str, _Token]
+  additional_special_tokens: list[str | _Token]
+  extra_ids: int
+  sp_model_kwargs: dict[str, Any] | None
+
+
+class _SpecialTokens(TypedDict, total=False):
+  additional_special_tokens: list[str | _Token]
+  eos_token: str | _Token
+  pad_token: str | _Token
+  unk_token: str | _Token
 
 
 @functools.lru_cache(maxsize=4)
@@ -24,6 +54,10 @@ def vocabulary(
     checkpoint: checkpoint directory or 'bundled'.
     pieces: whether text is going to be read. Where not, nothing is fetched: a vocabulary in a bucket is taken to
       have T5's ids, padding 0 and end 1.
+
+  Raises:
+    CheckpointError: if there is no such file, it is damaged, or other files of the checkpoint say that its texts become
+      other tokens.
   """
   if path is None and checkpoint is None:
     raise backbones.CheckpointError('not set: VOCABULARY; add --VOCABULARY=FILE.model')
@@ -49,7 +83,78 @@ def vocabulary(
     raise backbones.CheckpointError(
       f'VOCABULARY: {file} cannot be reached ({e.message}); set it to a local copy'
     ) from e
-  return seqio.SentencePieceVocabulary(file, extra_ids=extra_ids)
+  found = seqio.SentencePieceVocabulary(file, extra_ids=extra_ids)
+  try:
+    model = found.tokenizer  # reads the file
+  except Exception as e:  # of several libraries, one of them in C++
+    raise backbones.CheckpointError(
+      f'VOCABULARY: {file} is no SentencePiece model ({shorten(e)}); fetch it again'
+    ) from e
+  if model.pad_id() != 0 or model.eos_id() < 1:
+    raise backbones.CheckpointError(
+      f'VOCABULARY: {file} has padding at {model.pad_id()} and the end at {model.eos_id()}; a T5 has padding at 0 and an end'
+    )
+  if path is None:
+    _check_tokenizer_files(file.removesuffix(f'/{_FILE}'), found)
+  return found
+
+
+def _check_tokenizer_files(directory: str, vocab: Any) -> None:
+  """Raises CheckpointError if a file beside the pieces makes other tokens than they do."""
+  for name, token, number in _added_tokens(directory):
+    sentinel = re.fullmatch(r'<extra_id_(\d+)>', token)
+    if sentinel:
+      own = vocab.vocab_size - 1 - int(sentinel[1]) if int(sentinel[1]) < vocab.extra_ids else None
+    else:
+      own = vocab.tokenizer.piece_to_id(token)
+      own = own if vocab.tokenizer.id_to_piece(own) == token else None
+    if own is None or number not in (None, own):
+      raise backbones.CheckpointError(
+        f'{directory}/{name}: adds the token {shorten(repr(token), 40)}{"" if number is None else f" as {number}"}, which '
+        f'{_FILE} has {"not" if own is None else f"as {own}"}; added tokens are not supported: use a checkpoint without them, '
+        f'or set VOCABULARY to {directory}/{_FILE} if no text holds them'
+      )
+
+
+def _added_tokens(directory: str) -> Iterator[tuple[str, str, int | None]]:
+  """(file, token, its id or None) of the tokens that Hugging Face's tokenizer files of a directory name."""
+
+  def read(name: str, kind: Any) -> Any:
+    if '://' in directory or not os.path.isfile(os.path.join(directory, name)):
+      return {}
+    try:
+      return records.read(os.path.join(directory, name), kind, 'fetch it again')
+    except records.RecordError as e:
+      raise backbones.CheckpointError(str(e)) from e
+
+  def text(token: str | _Token) -> str:
+    return token if isinstance(token, str) else token['content']
+
+  for token, number in read('added_tokens.json', dict[str, int]).items():
+    yield 'added_tokens.json', token, number
+  for entry in read('tokenizer.json', _Tokenizer).get('added_tokens', ()):
+    yield 'tokenizer.json', entry['content'], entry['id']
+  name = 'tokenizer_config.json'
+  config = read(name, _TokenizerConfig)
+  for key, entry in config.get('added_tokens_decoder', {}).items():
+    if not key.isdecimal():
+      raise backbones.CheckpointError(f'{directory}/{name}: added_tokens_decoder has {shorten(repr(key))}, not an id')
+    yield name, entry['content'], int(key)
+  for token in config.get('additional_special_tokens', ()):
+    yield name, text(token), None
+  if config.get('sp_model_kwargs'):
+    raise backbones.CheckpointError(
+      f'{directory}/{name}: sp_model_kwargs is {shorten(config["sp_model_kwargs"])}; texts are tokenised without such settings'
+    )
+  for index in range(config.get('extra_ids', 0)) if config.get('extra_ids', 0) <= 1000 else (10**6,):
+    yield name, f'<extra_id_{index}>', None
+  name = 'special_tokens_map.json'
+  special = read(name, _SpecialTokens)
+  for token in special.get('additional_special_tokens', ()):
+    yield name, text(token), None
+  for role in ('eos_token', 'pad_token', 'unk_token'):
+    if role in special:
+      yield name, text(special[role]), None
 
 
 def check_vocabulary(config: NetworkConfig, vocab: Any) -> None:

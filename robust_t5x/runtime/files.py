@@ -1,6 +1,11 @@
 """Files that are written whole or not at all."""
 
+from collections.abc import Iterator
+import contextlib
+import glob
 import os
+import shutil
+from typing import IO
 
 from etils import epath
 
@@ -11,7 +16,45 @@ def write_atomically(path: str, content: str | bytes) -> None:
   if '://' in path:  # a bucket's objects appear whole
     epath.Path(path).write_bytes(data)
     return
-  temporary = f'{path}.{os.getpid()}.tmp'
-  with open(temporary, 'wb') as f:
+  with written_whole(path) as f:
     f.write(data)
-  os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def written_whole(path: str) -> Iterator[IO[bytes]]:
+  """A file on the disk to write, which takes its place when all is written; nothing is left of it after an error."""
+  temporary = f'{path}.{os.getpid()}.tmp'
+  try:
+    with open(temporary, 'wb') as f:
+      yield f
+      f.flush()
+      os.fsync(f.fileno())  # a crash of the machine must not leave an empty file under the name
+    os.replace(temporary, path)
+  except BaseException:
+    with contextlib.suppress(OSError):
+      os.remove(temporary)
+    raise
+
+
+def remove_leftovers(path: str) -> list[str]:
+  """Removes what processes that were killed while they wrote a file or directory left beside it; returns what that was.
+
+  They are named PATH.PID.tmp; those of processes that run are left alone.
+  """
+  found = []
+  for left in sorted(glob.glob(f'{glob.escape(path)}.*.tmp')):
+    number = left.removeprefix(f'{path}.').removesuffix('.tmp')
+    if number.isdecimal() and not _is_running(int(number)):
+      shutil.rmtree(left) if os.path.isdir(left) else os.remove(left)
+      found.append(left)
+  return found
+
+
+def _is_running(process: int) -> bool:
+  try:
+    os.kill(process, 0)
+  except (ProcessLookupError, OverflowError):
+    return False
+  except PermissionError:
+    return True
+  return True

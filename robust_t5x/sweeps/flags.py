@@ -5,8 +5,10 @@ import dataclasses
 import re
 
 from robust_t5x.runtime import errors, launcher, recipes
+from robust_t5x.runtime import settings as settings_lib
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.sweeps import grid
+from seqio_tasks.errors import shorten
 
 _PASSED = ('gin_search_paths', 'tfds_data_dir', 'seqio_additional_cache_dirs')
 
@@ -82,7 +84,7 @@ def parse(argv: Sequence[str], description: str) -> Flags:
   given = launcher.parse_rest(parser, rest, recipe, 'train')
   if given.eval:
     given.eval_gin_file.insert(0, recipes.find('eval', given.eval).file)
-  bindings = {'gin': {name: grid.normalised(value) for name, value in settings}, 'eval': eval_bindings}
+  bindings = {'gin': {name: settings_lib.normalised(value) for name, value in settings}, 'eval': eval_bindings}
   for kind, own in (('gin', grid.TRAIN_OWN), ('eval', grid.EVAL_OWN)):
     for name in own:
       if name in bindings[kind]:
@@ -122,7 +124,7 @@ def _eval_settings(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     if match:
       settings[match[1]] = match[2] if match[2][:1] in ('@', '%') else recipes.literal(match[2], f'--eval.{match[1]}')
     elif argument.startswith('--eval.'):
-      raise UsageError(f'{argument}: write --eval.NAME=VALUE in one argument, such as --eval.NUM_EXAMPLES=10')
+      raise UsageError(f'{shorten(argument)}: write --eval.NAME=VALUE in one argument, such as --eval.NUM_EXAMPLES=10')
     else:
       others.append(argument)
   return settings, others

@@ -18,20 +18,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
-import re
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+from seqio_tasks.bank.fields import BRACES, OPTION, count_word
 from seqio_tasks.bank.templates import parse_template
 from seqio_tasks.errors import UserError
 
 Item = Mapping[str, Any]
 
-_WORDS = (
-  'zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen '
-  'eighteen nineteen twenty'
-).split()
-_OPTION = re.compile(r'option_([1-9][0-9]*)')
 # Label style -> the i-th label, from 0.
 LABELS: Mapping[str, Callable[[int], str]] = MappingProxyType(
   {
@@ -40,7 +35,6 @@ LABELS: Mapping[str, Callable[[int], str]] = MappingProxyType(
     'numbers': lambda i: str(i + 1),
   }
 )
-_BRACES = {'brace_open': '{', 'brace_close': '}'}
 OTHERWISE = '*'  # key of a mapping for whatever it does not name
 
 
@@ -268,6 +262,12 @@ class Layout:
     labelled = next((block for block in self.blocks.values() if block.labelled), None)
     return Answer('{label}', labelled.labels) if labelled else Answer()
 
+  @property
+  def shows_the_answer(self) -> bool:
+    """Whether the right answer stands in what is asked, and not in the examples of a few-shot form alone."""
+    asked = [self.template or '', *((self.few_shot.prefix, self.few_shot.input) if self.few_shot else ())]
+    return any(name == 'answer' for text in asked for _, name in _parse(text)) and 'answer' not in self.derived
+
   def render(self, item: Item, examples: Sequence[Item] = ()) -> Rendered:
     """Fills the layout in.
 
@@ -309,20 +309,19 @@ class Layout:
       if name in self.derived:
         derivation = self.derived[name]
         return derivation(str(_field(owner, derivation.source)))
-      if name in extra:
-        return extra[name]
       if name == 'answer':
         return answer.text(owner)
       if name in owner and name != 'options':
         return str(owner[name])
-      if name in _BRACES:
-        return _BRACES[name]
+      if name in extra:
+        return extra[name]
+      if name in BRACES:
+        return BRACES[name]
       if name == 'n_options':
         return str(len(_options(owner)))
       if name == 'n_options_word':
-        count = len(_options(owner))
-        return _WORDS[count] if count < len(_WORDS) else str(count)
-      if numbered := _OPTION.fullmatch(name):
+        return count_word(len(_options(owner)))
+      if numbered := OPTION.fullmatch(name):
         options, number = _options(owner), int(numbered[1])
         if number > len(options):
           raise LayoutError(f'the template names {name}, but the item has {len(options)} options')

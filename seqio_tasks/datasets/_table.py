@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 import functools
+import logging
 import os
 import pathlib
 from typing import Any
 
 from seqio_tasks import tables
+from seqio_tasks.bank.fields import field_name
 from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report, split_parts
+
+_logger = logging.getLogger(__name__)
 
 
 def table(
@@ -39,7 +43,8 @@ def table(
     strict: see `datasets`.
 
   Returns:
-    a list with the dataset. All other columns are its fields.
+    a list with the dataset. All other columns are its fields; one with a name that templates keep for something else,
+    such as answer, options or label, is called data_<name>, and a warning says so.
 
   Raises:
     DatasetError: if a setting is unknown, the file cannot be read, or no row of it can be used.
@@ -83,6 +88,7 @@ def _read_table(
   except tables.TableError as e:
     raise DatasetError(str(e)) from e
   examples = []
+  _say_renamed(path, rows, needed)
   for line, row in rows:
     missing = [c for c in needed if row.get(c) is None]
     if missing:
@@ -94,7 +100,7 @@ def _read_table(
       report(f'{path}: line {line}: {e}')
       continue
     example['example_id'] = f'{line}'
-    example['fields'] = {c: str(v) for c, v in row.items() if c not in needed and c is not None}
+    example['fields'] = {field_name(c): str(v) for c, v in row.items() if c not in needed and c is not None}
     if split:
       example['split'] = str(row[split])
     examples.append(example)
@@ -102,6 +108,14 @@ def _read_table(
   if not examples:
     raise DatasetError(f'{path}: has no row that can be used; mend what the warnings name')
   return tuple(examples)
+
+
+def _say_renamed(path: str, rows: Sequence[tuple[int, Mapping[str, Any]]], needed: Sequence[str]) -> None:
+  """Warns of columns that templates call otherwise."""
+  columns = dict.fromkeys(c for _, row in rows for c in row if c is not None and c not in needed)
+  renamed = [f'{c!r} is {{{field_name(c)}}}' for c in columns if field_name(c) != c]
+  if renamed:
+    _logger.warning('%s: in templates, the column %s: its own name has another meaning there', path, ', '.join(renamed))
 
 
 def _table_example(

@@ -13,6 +13,7 @@ import pathlib
 from typing import TYPE_CHECKING, Any, Literal
 
 from seqio_tasks import tables
+from seqio_tasks.bank.fields import field_name
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.layouts import Item
 from seqio_tasks.errors import UserError
@@ -115,8 +116,9 @@ def chosen(datasets: Iterable[Dataset | Sequence[Dataset]]) -> list[Dataset]:
 
 
 def item_of(example: Example) -> Item:
-  """An example as the item that layouts are filled in with."""
-  item = {**example['fields'], 'options': list(example['options']), 'answer': str(example['gold'])}
+  """An example as the item that layouts are filled in with; `layouts.field_name` says what its fields are called."""
+  fields = {field_name(name): value for name, value in example['fields'].items()}
+  item = {**fields, 'options': list(example['options']), 'answer': str(example['gold'])}
   for name, key in (('answer_index', 'gold_index'), ('alternatives', 'alternatives')):
     if key in example:
       item[name] = example[key]

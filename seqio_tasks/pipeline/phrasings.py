@@ -25,6 +25,7 @@ from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.templates import parse_template
 from seqio_tasks.errors import UserError
 from seqio_tasks.pipeline import flattening
+from seqio_tasks.pipeline.cutting import feature_length, vocabularies
 
 if TYPE_CHECKING:
   import tensorflow as tf
@@ -99,7 +100,7 @@ class StackPhrasings:
     import seqio
     import tensorflow as tf
 
-    max_inputs = _length(self.sequence_length, 'inputs')
+    max_inputs = feature_length(self.sequence_length, 'inputs')
     if max_inputs is not None and self.num_phrasings > max_inputs:
       raise UserError(
         f"num_phrasings is {self.num_phrasings} but sequence_length['inputs'] is {max_inputs}: "
@@ -108,7 +109,7 @@ class StackPhrasings:
       )
     table = compile_templates(self.flat.templates)
     values_of = _field_reader(table, dataset)
-    inputs_vocabulary, targets_vocabulary = _vocabularies(self.output_features)
+    inputs_vocabulary, targets_vocabulary = vocabularies(self.output_features)
     num_paraphrases = len(self.flat.templates) - self.num_canonical
 
     def stack(example, seed):
@@ -121,7 +122,7 @@ class StackPhrasings:
       ids, truncated = _encode(inputs_vocabulary, texts, max_inputs)
       shape = [self.num_phrasings, max_inputs]
       gold = example['golds'][tf.gather(tf.constant(self.flat.answer_index), first[0])]
-      targets, _ = _encode(targets_vocabulary, gold[None], _length(self.sequence_length, 'targets'))
+      targets, _ = _encode(targets_vocabulary, gold[None], feature_length(self.sequence_length, 'targets'))
       return {
         'inputs': tf.ensure_shape(ids.to_tensor(0, shape=shape), shape),
         'targets': targets[0],
@@ -146,9 +147,9 @@ class ExpandPhrasings:
     """Maps each example to N examples with [<= T] inputs."""
     import tensorflow as tf
 
-    inputs_vocabulary, targets_vocabulary = _vocabularies(self.output_features)
-    max_inputs = _length(self.sequence_length, 'inputs')
-    max_targets = _length(self.sequence_length, 'targets')
+    inputs_vocabulary, targets_vocabulary = vocabularies(self.output_features)
+    max_inputs = feature_length(self.sequence_length, 'inputs')
+    max_targets = feature_length(self.sequence_length, 'targets')
 
     def tokenise(example):
       inputs, truncated = _encode(inputs_vocabulary, example['text'], max_inputs)
@@ -184,8 +185,8 @@ class RankOptions:
     """Maps each example to N x C examples, one for each option."""
     import tensorflow as tf
 
-    inputs_vocabulary, targets_vocabulary = _vocabularies(self.output_features)
-    max_inputs = _length(self.sequence_length, 'inputs')
+    inputs_vocabulary, targets_vocabulary = vocabularies(self.output_features)
+    max_inputs = feature_length(self.sequence_length, 'inputs')
 
     def score(row, example):
       options = tf.strings.split(example['option_list'], OPTION_SEPARATOR)
@@ -207,59 +208,6 @@ class RankOptions:
 
     rows = _render_all(self.flat, dataset).unbatch().enumerate()
     return rows.map(score, num_parallel_calls=tf.data.AUTOTUNE).unbatch()
-
-
-@dataclasses.dataclass(frozen=True)
-class CutToLength:
-  """Preprocessor that cuts inputs and targets to their lengths, so that EOS always stands.
-
-  It comes behind SeqIO's cache, which holds uncut tokens, and adds what it cuts off to truncated_tokens (of inputs) and
-  cut_answer_tokens (of targets).
-
-  Attributes:
-    whole_targets: whether targets must not be cut: options that begin alike would become one.
-    sequence_length: set by SeqIO.
-    output_features: set by SeqIO.
-  """
-
-  whole_targets: bool = False
-  sequence_length: Mapping[str, int] | None = None
-  output_features: Mapping[str, Any] | None = None
-
-  def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Maps examples with [<= T] inputs and [<= L] targets that end in EOS to such of the lengths that are set."""
-    import tensorflow as tf
-
-    lengths = {name: _length(self.sequence_length, name) for name in ('inputs', 'targets')}
-    vocabularies = zip(lengths, _vocabularies(self.output_features), strict=True)
-    ends = {name: tf.constant([vocabulary.eos_id], tf.int32) for name, vocabulary in vocabularies}
-
-    def cut(example):
-      made = dict(example)
-      for name, length in lengths.items():
-        if length is None:
-          continue
-        over = tf.maximum(tf.size(example[name]) - length, 0)
-        if name == 'targets' and self.whole_targets:
-          refusal = tf.debugging.Assert(
-            over == 0,
-            [
-              'An option has more tokens than TASK_FEATURE_LENGTHS and cannot be scored whole; raise the length of targets.',
-              'Its example, tokens and length:', example['example_id'], tf.size(example[name]), length,
-            ],
-          )  # fmt: skip
-          with tf.control_dependencies([refusal]):
-            made[name] = tf.identity(example[name])
-          continue
-        shortened = tf.concat([example[name][: length - 1], ends[name]], axis=0)
-        made[name] = tf.cond(over > 0, lambda s=shortened: s, lambda n=name: example[n])
-        if name == 'inputs':
-          made['truncated_tokens'] = example['truncated_tokens'] + over
-        elif 'cut_answer_tokens' in example:
-          made['cut_answer_tokens'] = example['cut_answer_tokens'] + tf.maximum(over - 1, 0)
-      return made
-
-    return dataset.map(cut, num_parallel_calls=tf.data.AUTOTUNE)
 
 
 def _render_all(flat: flattening.FlatPhrasings, dataset: tf.data.Dataset) -> tf.data.Dataset:
@@ -369,20 +317,6 @@ def _check_unique(instructions: Sequence[Instruction]) -> None:
   repeated = sorted(id_ for id_, n in counts.items() if n > 1)
   if repeated:
     raise UserError(f'instructions that stand twice: {repeated}; keep each once')
-
-
-def _vocabularies(features: Mapping[str, Any] | None) -> tuple[Any, Any]:
-  """Those of inputs and targets."""
-  assert features is not None, 'SeqIO sets the features before it calls a preprocessor'
-  return features['inputs'].vocabulary, features['targets'].vocabulary
-
-
-def _length(sequence_length: Mapping[str, int] | None, feature: str) -> int | None:
-  """A feature's maximal length in tokens, None for no limit."""
-  length = (sequence_length or {}).get(feature)
-  if length is not None and length < 1:
-    raise UserError(f'sequence_length[{feature!r}] is {length}; it must be at least 1, for EOS')
-  return length
 
 
 def _field_reader(table: TemplateTable, dataset: tf.data.Dataset):

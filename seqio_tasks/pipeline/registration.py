@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.layouts import Item
 from seqio_tasks.errors import UserError
-from seqio_tasks.pipeline import phrasings, seqio_metrics
+from seqio_tasks.pipeline import cutting, phrasings, seqio_metrics
 from seqio_tasks.pipeline.evaluation import EvaluationTask, Examples
 from seqio_tasks.pipeline.examples import as_dataset, identity
 
@@ -101,9 +101,7 @@ def register_examples_task(
   seqio.TaskRegistry.add(
     name,
     source=seqio.FunctionDataSource(dataset_fn, splits=tuple(examples_by_split), num_input_examples=counts or None),
-    preprocessors=[placeholder, preprocessor]
-    if stacked
-    else [preprocessor, placeholder, phrasings.CutToLength(ranked)],
+    preprocessors=[placeholder, preprocessor] if stacked else [preprocessor, placeholder, cutting.CutToLength(ranked)],
     output_features=output_features,
     postprocess_fn=seqio_metrics.option_score_target if ranked else seqio_metrics.gold_or_prediction,
     metric_fns=list(metric_fns),

@@ -98,7 +98,7 @@ def _command_line(verb: str) -> Callable[[np.random.Generator, pathlib.Path], Ca
         del argv[at]
       else:
         argv[at] = damage.odd_inserted(rng, argv[at])
-    names = ('--', 'recipe', 'not set', *argv[:1])
+    names = ('--', 'flag', 'recipe', 'not set', *argv[:1])
     return Reading(lambda: _parse(argv, verb), names)
 
   return write
@@ -120,7 +120,7 @@ def _sweep(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], ob
     given = flags.parse(argv, '')
     return [grid.directory_name(trial) for trial in grid.trials(given.gin_files, given.bindings, given.axes)]
 
-  return Reading(read, ('--', 'recipe', 'not expected'))
+  return Reading(read, ('--', 'flag', 'recipe', 'not expected', '.NAME=VALUE'))
 
 
 def _infer_input(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], object]:
@@ -149,6 +149,10 @@ def _recipe(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], o
   name = damage.pick(rng, (damage.word_changed, damage.odd_inserted, damage.lengthened))(rng, name)
   return Reading(lambda: recipes.find(verb, name), ('recipe',))
 
+
+# What gin files import is no reader's time.
+_parse(['mini', '--OUTPUT_DIR=out'], 'eval')
+_parse(['quickstart', '--MODEL_DIR=out'], 'train')
 
 READERS = {
   'gin file': _gin_file(_OWN),

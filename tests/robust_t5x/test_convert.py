@@ -1,10 +1,16 @@
 """The verb `convert`: mistakes on its command line, of which nothing is written."""
 
+import dataclasses
 import pathlib
+import shutil
 
+import numpy as np
 import pytest
+from tiny_backbones import CONFIG, params_of, write
 
 from robust_t5x import __main__ as command
+from robust_t5x import convert
+from robust_t5x.checkpoints import backbones, huggingface
 
 BACKBONE = str(pathlib.Path(__file__).parents[1] / 'data/hf_t5/v1_1')
 
@@ -49,3 +55,43 @@ def test_a_file_that_exists_is_left_alone(tmp_path, capsys):
   assert command.main(['convert', 'x', str(path), '--to', 'npy']) == 2
   assert f'error: {path} exists; choose another place\n' == capsys.readouterr().err
   assert path.read_text() == 'precious'
+
+
+def test_what_cannot_be_written_leaves_nothing(tiny_checkpoint, tmp_path, monkeypatch, capsys):
+  def full(path, *_):
+    pathlib.Path(path).mkdir()
+    (pathlib.Path(path) / 'config.json').write_text('{}')
+    raise OSError(28, 'No space left on device', path)
+
+  monkeypatch.setattr(huggingface, 'write', full)
+  assert command.main(['convert', str(tiny_checkpoint), f'{tmp_path}/new/x/', '--to', 'huggingface']) == 2
+  assert 'No space left on device' in capsys.readouterr().err
+  assert not list((tmp_path / 'new').iterdir())
+
+
+def test_what_a_killed_conversion_left_is_no_checkpoint_and_is_removed(tiny_checkpoint, tmp_path, capsys):
+  left = tmp_path / f'x.{10**9}.tmp'
+  shutil.copytree(tiny_checkpoint, left)
+  with pytest.raises(backbones.CheckpointError, match='is what an interrupted `robust-t5x convert` left; delete it'):
+    backbones.open_backbone(str(left))
+  assert command.main(['convert', str(tiny_checkpoint), f'{tmp_path}/x/', '--to', 'huggingface']) == 0
+  assert f'removed {left}, which an interrupted conversion left' in capsys.readouterr().err
+  assert [path.name for path in tmp_path.iterdir()] == ['x']
+
+
+def test_a_dtype_that_is_too_small_is_refused(tmp_path, capsys):
+  flat = params_of(CONFIG)
+  flat['encoder/encoder_norm/scale'] = np.full(16, 1e6, np.float32)
+  path = write(tmp_path / 'a', flat)
+  for to in ('huggingface', 't5x'):
+    assert command.main(['convert', path, str(tmp_path / 'b'), '--to', to, '--dtype', 'float16']) == 2
+    assert f'{path}: encoder/encoder_norm/scale holds 1e+06, too large for float16' in capsys.readouterr().err
+    assert not (tmp_path / 'b').exists()
+  report = convert.convert_backbone(path, str(tmp_path / 'b'), 'huggingface', dtype='bfloat16')
+  assert report['sha256'] == backbones.backbone_hash(str(tmp_path / 'b')) != backbones.backbone_hash(path)
+
+
+def test_settings_without_a_place_in_t5x_are_refused(tmp_path, capsys):
+  path = write(tmp_path / 'a', params_of(CONFIG), dataclasses.replace(CONFIG, relpos_max_distance=64))
+  assert command.main(['convert', path, str(tmp_path / 'b'), '--to', 't5x']) == 2
+  assert "T5X's layout has no place for its settings" in capsys.readouterr().err

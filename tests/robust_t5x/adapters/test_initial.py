@@ -41,3 +41,29 @@ def test_initialisation(tiny_vocabulary_path, tmp_path):
   }.items():
     with pytest.raises(adapters.AdapterError, match=message):
       start(method)
+
+
+@pytest.mark.parametrize(
+  ('array', 'message'),
+  [
+    (np.array([[1, None]], object), 'is no .npy file'),
+    (np.ones((2, 3), np.int32), 'an array of int32'),
+    (np.ones(3), r'an array \[3\]; a soft prompt is \[P, D\]'),
+    (np.array([[1.0, np.nan]]), 'not finite in float32'),
+    (np.array([[1.0, 1e300]]), 'not finite in float32'),
+  ],
+)
+def test_an_array_that_is_no_soft_prompt_is_named(tmp_path, array, message):
+  np.save(tmp_path / 'x.npy', array, allow_pickle=True)
+  with pytest.raises(adapters.AdapterError, match=f'x.npy: .*{message}'):
+    adapters.read_vectors(str(tmp_path / 'x.npy'))
+
+
+def test_a_damaged_array_is_named(tmp_path):
+  path = tmp_path / 'x.npy'
+  np.save(path, np.ones((2, 3)))
+  whole = path.read_bytes()
+  for content in (b'', whole[:50], whole[:-1], whole + b'x', whole.replace(b'(2, 3)', b'(9**9,3'), b'PK' + whole):
+    path.write_bytes(content)
+    with pytest.raises(adapters.AdapterError, match='x.npy: '):
+      adapters.read_vectors(str(path))

@@ -77,3 +77,71 @@ def test_logits_with_an_adapter_of_peft_are_those_of_peft():
   expected = np.load(data / 'peft_adapter' / 'logits.npy')
   np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
   assert np.abs(expected - reference['logits']).max() > 0.1  # the adapter makes a difference
+
+
+def _peft(directory, tensors, config):
+  directory.mkdir()
+  safetensors.save_file(tensors, directory / 'adapter_model.safetensors')
+  if config is not None:
+    (directory / 'adapter_config.json').write_text(json.dumps(config))
+  return str(directory)
+
+
+_GOOD = {'peft_type': 'PROMPT_TUNING', 'num_virtual_tokens': 4, 'token_dim': 8}
+_VECTORS = {'prompt_embeddings': np.ones((4, 8), np.float32)}
+
+
+@pytest.mark.parametrize(
+  ('tensors', 'config', 'message'),
+  [
+    (_VECTORS, None, 'no adapter_config.json'),
+    (_VECTORS, {}, 'adapter_config.json: it has no'),
+    (_VECTORS, [], r'adapter_config.json: it is \[\], not dict'),
+    (_VECTORS, {'peft_type': 'PROMPT_TUNING'}, 'adapter_config.json: it has no num_virtual_tokens'),
+    (_VECTORS, _GOOD | {'num_virtual_tokens': '4'}, "num_virtual_tokens is '4', not int"),
+    (_VECTORS, _GOOD | {'peft_type': 'LORA'}, "peft_type is 'LORA'; only PROMPT_TUNING"),
+    (_VECTORS, _GOOD | {'num_virtual_tokens': 2}, 'holds 4 vectors for 2 virtual tokens'),
+    (_VECTORS, _GOOD | {'token_dim': 9}, r'has the shape \[4, 8\], by adapter_config.json it should be \[4, 9\]'),
+    ({'prompt_embeddings': np.ones(4, np.float32)}, _GOOD, r'has the shape \[4\]'),
+    ({'other': np.ones((4, 8), np.float32)}, _GOOD, 'holds other, where there should be prompt_embeddings alone'),
+    (_VECTORS | {'other': np.ones(2, np.float32)}, _GOOD, 'holds other, prompt_embeddings, where'),
+    ({'prompt_embeddings': np.ones((4, 8), np.int32)}, _GOOD, 'is of dtype int32'),
+    ({'prompt_embeddings': np.full((4, 8), np.nan, np.float32)}, _GOOD, 'prompt_embeddings holds nan'),
+  ],
+)
+def test_a_directory_of_peft_that_lacks_something_is_named(tmp_path, tensors, config, message):
+  with pytest.raises(adapters.AdapterError, match=message):
+    adapter_files.read_any(_peft(tmp_path / 'peft', tensors, config))
+
+
+@pytest.mark.parametrize(
+  ('arrays', 'metadata', 'message'),
+  [
+    ({'embedding': np.full((2, 3), np.inf, np.float32)}, '{}', r'embedding holds inf at \[0, 0\]'),
+    ({'embedding': np.ones((2, 3), np.int64)}, '{}', 'embedding is of dtype int64'),
+    ({}, '{}', 'holds no array'),
+    ({'embedding': np.ones((2, 3))}, '{', 'its metadata are damaged .it is not JSON'),
+    ({'embedding': np.ones((2, 3))}, '{"backbone": "x"}', "its metadata are damaged .backbone is 'x'"),
+    ({'embedding': np.ones((2, 3))}, '{"backbone": {}}', 'its metadata are damaged'),
+  ],
+)
+def test_an_adapter_that_is_damaged_is_named(tmp_path, arrays, metadata, message):
+  path = tmp_path / 'a.safetensors'
+  safetensors.save_file(arrays, path, {'robust_t5x': metadata})
+  with pytest.raises(adapters.AdapterError, match=f'ADAPTER: {path}.*{message}'):
+    adapter_files.load(str(path))
+
+
+def test_arrays_with_too_few_axes_are_named():
+  for name in ('embedding', 'encoder_key', 'encoder_lora_query_down', 'generator_down'):
+    with pytest.raises(
+      adapters.AdapterError, match=rf'ADAPTER: p: .*{name} has the shape \[\], which has too few axes'
+    ):
+      adapters.check_fits({name: np.float32(0)}, CONFIG, 'p')
+
+
+def test_peft_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+  monkeypatch.setattr(adapter_files, 'write_atomically', lambda path, data: 1 / 0)
+  with pytest.raises(ZeroDivisionError):
+    adapter_files.save_peft(str(tmp_path / 'peft'), np.ones((2, 3), np.float32), {})
+  assert not list(tmp_path.iterdir())

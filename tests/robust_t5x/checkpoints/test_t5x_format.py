@@ -1,5 +1,8 @@
 """T5X's layouts: where its arrays are, and what orbax writes for it."""
 
+import shutil
+
+from flax import serialization
 import numpy as np
 import pytest
 from tiny_backbones import CONFIG, assert_holds, params_of, write
@@ -36,3 +39,102 @@ def test_orbax_as_t5x_writes_it(tmp_path):
   # The adapter is no part of the backbone's identity.
   without = write(tmp_path / 'without', {n: x for n, x in flat.items() if not n.startswith('adapter/')})
   assert backbones.backbone_hash(without) == metadata['backbone']['sha256']
+
+
+@pytest.fixture
+def published(tmp_path):
+  """A checkpoint in the published layout, its adapter's gate all zeros."""
+  flat = params_of(CONFIG) | {'adapter/encoder_gate': np.zeros((2, 2), np.float32)}
+  t5x_format.write(str(tmp_path / 'c'), flat.__getitem__, {name: x.shape for name, x in flat.items()}, 'float32')
+  return tmp_path / 'c'
+
+
+@pytest.mark.parametrize(
+  ('remove', 'message'),
+  [
+    (
+      'target.encoder.encoder_norm.scale/0',
+      'encoder/encoder_norm/scale cannot be read .*is missing.*; the checkpoint is not whole',
+    ),
+    ('target.encoder.encoder_norm.scale/.zarray', 'encoder/encoder_norm/scale cannot be read .*does not exist'),
+    ('target.encoder.encoder_norm.scale', 'encoder/encoder_norm/scale cannot be read .*does not exist'),
+    ('checkpoint', 'is no checkpoint'),
+  ],
+)
+def test_what_an_interrupted_copy_lacks_is_named(published, remove, message):
+  place = published / remove
+  shutil.rmtree(place) if place.is_dir() else place.unlink()
+  with pytest.raises(backbones.CheckpointError, match=message):
+    backbones.backbone_hash(str(published))
+
+
+def test_zeros_are_written_so_that_a_missing_chunk_is_told_from_them(published):
+  flat = params_of(CONFIG)
+  flat['encoder/encoder_norm/scale'] = np.zeros(16, np.float32)
+  where = published.parent / 'zeros'
+  t5x_format.write(str(where), flat.__getitem__, {name: x.shape for name, x in flat.items()}, 'float32')
+  assert_holds(where, flat, 't5x')
+  # The gate of an untrained adapter is zero, and tensorstore by itself writes no chunk of zeros.
+  (published / 'target.adapter.encoder_gate' / '0.0').unlink()
+  assert not backbones.open_backbone(str(published)).read('adapter/encoder_gate').any()
+
+
+def test_a_damaged_chunk_and_numbers_that_are_not_finite_are_named(published):
+  chunk = published / 'target.encoder.encoder_norm.scale' / '0'
+  whole = chunk.read_bytes()
+  chunk.write_bytes(whole[: len(whole) // 2])
+  with pytest.raises(backbones.CheckpointError, match='encoder/encoder_norm/scale cannot be read'):
+    backbones.backbone_hash(str(published))
+  flat = params_of(CONFIG)
+  flat['encoder/encoder_norm/scale'] = np.full(16, np.inf, np.float32)
+  where = published.parent / 'infinite'
+  t5x_format.write(str(where), flat.__getitem__, {name: x.shape for name, x in flat.items()}, 'float32')
+  with pytest.raises(backbones.CheckpointError, match=r'encoder/encoder_norm/scale holds inf at \[0\]'):
+    backbones.backbone_hash(str(where))
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    (lambda target: target['encoder'].pop('layers_0'), 'has no parameter encoder/layers_0'),
+    (
+      lambda target: target['encoder']['layers_1'].pop('attention'),
+      'encoder/layers_1/attention/query/kernel: not in the',
+    ),
+    (
+      lambda target: target['encoder'].update(layers_7=target['encoder']['layers_0']),
+      'has no parameter encoder/layers_2',
+    ),
+    (
+      lambda target: target['encoder'].update(encoder=target['encoder'].pop('layers_0')),
+      'stacks the layers of a network',
+    ),
+    (
+      lambda target: target['token_embedder']['embedding']['kvstore'].update(path='../../elsewhere/..'),
+      'says of token_embedder/embedding .*which is no array beside it',
+    ),
+    (lambda target: target['token_embedder']['embedding'].update(driver='json'), 'which is no array beside it'),
+    (lambda target: target['token_embedder'].update(embedding='x'), "token_embedder/embedding is 'x', not an array"),
+    (lambda target: target.update(more=np.full(3, 1, np.float32)), ''),
+  ],
+)
+def test_a_list_of_arrays_that_is_damaged_is_refused(published, change, message, capsys):
+  place = published / 'checkpoint'
+  content = serialization.msgpack_restore(place.read_bytes())
+  change(content['optimizer']['target'])
+  place.write_bytes(serialization.msgpack_serialize(content))
+  if not message:
+    backbones.open_backbone(str(published))
+    assert '1 arrays are no part of a T5 and not used: more' in capsys.readouterr().err
+    return
+  with pytest.raises(backbones.CheckpointError, match=message):
+    backbones.open_backbone(str(published))
+
+
+@pytest.mark.parametrize(
+  'content', [b'', b'\xff' * 20, b'\x81\xa1a', serialization.msgpack_serialize({'optimizer': 3})]
+)
+def test_a_file_that_is_no_list_of_arrays_is_named(published, content):
+  (published / 'checkpoint').write_bytes(content)
+  with pytest.raises(backbones.CheckpointError, match='c/checkpoint: '):
+    backbones.open_backbone(str(published))

@@ -1,5 +1,7 @@
 """Vocabularies of checkpoints: where they are looked for, and whether they fit."""
 
+import json
+import shutil
 import types
 
 import pytest
@@ -34,3 +36,76 @@ def test_a_saved_vocabulary_lies_beside_the_weights(tmp_path):
   vocabulary = types.SimpleNamespace(sentencepiece_model_file=str(tmp_path / 'pieces.model'))
   vocabularies.save(str(tmp_path / 'model'), vocabulary)
   assert (tmp_path / 'model' / 'spiece.model').read_bytes() == b'pieces'
+
+
+@pytest.fixture
+def directory(tmp_path, tiny_vocabulary_path):
+  """A checkpoint's directory with nothing but its pieces."""
+  vocabularies.vocabulary.cache_clear()
+  shutil.copyfile(tiny_vocabulary_path, tmp_path / 'spiece.model')
+  return tmp_path
+
+
+_T5S_OWN = {
+  'added_tokens.json': lambda size: {'<extra_id_0>': size - 1, '<extra_id_99>': size - 100},
+  'tokenizer_config.json': lambda size: {
+    'extra_ids': 100,
+    'additional_special_tokens': ['<extra_id_0>', {'content': '<extra_id_1>'}],
+    'added_tokens_decoder': {
+      '0': {'content': '<pad>'},
+      '1': {'content': '</s>'},
+      str(size - 1): {'content': '<extra_id_0>'},
+    },
+    'sp_model_kwargs': {},
+    'tokenizer_class': 'T5Tokenizer',
+  },
+  'special_tokens_map.json': lambda size: {
+    'eos_token': '</s>',
+    'pad_token': {'content': '<pad>'},
+    'unk_token': '<unk>',
+  },
+  'tokenizer.json': lambda size: {
+    'added_tokens': [{'id': 1, 'content': '</s>'}, {'id': size - 3, 'content': '<extra_id_2>'}]
+  },
+}
+
+
+def test_the_files_of_a_t5_add_nothing(directory):
+  size = vocabularies.vocabulary(checkpoint=str(directory)).vocab_size
+  for name, make in _T5S_OWN.items():
+    (directory / name).write_text(json.dumps(make(size)))
+  vocabularies.vocabulary.cache_clear()
+  assert vocabularies.vocabulary(checkpoint=str(directory)).vocab_size == size
+
+
+@pytest.mark.parametrize(
+  ('name', 'content', 'message'),
+  [
+    ('added_tokens.json', {'<sep>': 32100}, "adds the token '<sep>' as 32100, which spiece.model has not"),
+    ('added_tokens.json', {'</s>': 7}, "adds the token '</s>' as 7, which spiece.model has as 1"),
+    ('added_tokens.json', {'<extra_id_100>': 3}, "adds the token '<extra_id_100>' as 3"),
+    ('added_tokens.json', ['<sep>'], 'not dict'),
+    ('tokenizer_config.json', {'added_tokens_decoder': {'300': {'content': '\n'}}}, r"adds the token '\\n' as 300"),
+    ('tokenizer_config.json', {'added_tokens_decoder': {'x': {'content': 'y'}}}, "has 'x', not an id"),
+    ('tokenizer_config.json', {'additional_special_tokens': ['<user>']}, "adds the token '<user>', which"),
+    ('tokenizer_config.json', {'extra_ids': 101}, "adds the token '<extra_id_100>'"),
+    ('tokenizer_config.json', {'sp_model_kwargs': {'enable_sampling': True}}, 'sp_model_kwargs is'),
+    ('special_tokens_map.json', {'eos_token': '<end>'}, "adds the token '<end>'"),
+    ('tokenizer.json', {'added_tokens': [{'id': 400, 'content': '<user>'}]}, "adds the token '<user>' as 400"),
+  ],
+)
+def test_tokens_that_are_added_are_named(directory, name, content, message):
+  (directory / name).write_text(json.dumps(content))
+  with pytest.raises(backbones.CheckpointError, match=f'{name}: .*{message}'):
+    vocabularies.vocabulary(checkpoint=str(directory))
+  vocabularies.vocabulary(str(directory / 'spiece.model'))  # said to be meant
+
+
+def test_a_file_that_holds_no_pieces_is_named(directory):
+  path = directory / 'spiece.model'
+  whole = path.read_bytes()
+  for content in (b'', whole[: len(whole) // 2], b'\xff' * 100):
+    path.write_bytes(content)
+    vocabularies.vocabulary.cache_clear()
+    with pytest.raises(backbones.CheckpointError, match='VOCABULARY: .*spiece.model is no SentencePiece model'):
+      vocabularies.vocabulary(checkpoint=str(directory))

@@ -1,6 +1,7 @@
 """Files are written whole or not at all."""
 
 import os
+import subprocess
 
 import pytest
 
@@ -31,3 +32,24 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
   with pytest.raises(TypeError):
     files.write_atomically(str(path), 3)
   assert path.read_text() == 'old'
+
+
+def test_nothing_is_left_of_a_file_that_could_not_be_written(tmp_path):
+  path = tmp_path / 'x'
+  path.write_text('old')
+  with pytest.raises(ZeroDivisionError), files.written_whole(str(path)) as f:
+    f.write(b'part')
+    raise ZeroDivisionError
+  assert path.read_text() == 'old' and [p.name for p in tmp_path.iterdir()] == ['x']
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+  done = subprocess.Popen(['true'])
+  done.wait()
+  names = [f'x.{done.pid}.tmp', f'x.{os.getpid()}.tmp', f'x.{10**30}.tmp', 'x.more.tmp', f'y.{done.pid}.tmp']
+  for name in names:
+    (tmp_path / name).mkdir()
+  (tmp_path / names[2]).rmdir()
+  (tmp_path / names[2]).write_text('')
+  assert files.remove_leftovers(str(tmp_path / 'x')) == sorted(str(tmp_path / name) for name in (names[0], names[2]))
+  assert {p.name for p in tmp_path.iterdir()} == {names[1], *names[3:]}

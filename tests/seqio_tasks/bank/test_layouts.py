@@ -1,9 +1,20 @@
 """Tests of layouts: option blocks, derived fields, answers and few-shot forms."""
 
+import dataclasses
+
 import pytest
 
 from seqio_tasks.bank import layouts
-from seqio_tasks.bank.layouts import STYLES, Answer, Block, Derivation, FewShot, Layout, LayoutError
+from seqio_tasks.bank.layouts import (
+  STYLES,
+  Answer,
+  Block,
+  Derivation,
+  FewShot,
+  Layout,
+  LayoutError,
+  few_shot_form,
+)
 
 ITEM = {'question': 'How many?', 'options': ['one', 'two', 'three'], 'answer': 'two'}
 
@@ -142,6 +153,27 @@ def test_few_shot_forms():
     Layout('{question}').render(ITEM, [other])
   with pytest.raises(LayoutError, match='no zero-shot form'):
     Layout(None, few_shot=form).render(ITEM)
+
+
+def test_a_field_of_the_data_goes_before_what_a_few_shot_form_counts():
+  layout = Layout('{number} then?')
+  layout = dataclasses.replace(layout, few_shot=few_shot_form(layout))
+  item, other = ({'number': n, 'item_number': 'x', 'answer': 'a', 'options': []} for n in ('40', '7'))
+  assert layout.render(item, [other]).input_text == '7 then? a\n\n40 then?'
+
+
+@pytest.mark.parametrize(
+  ('layout', 'shows'),
+  [
+    (Layout('{question} {answer}'), True),
+    (Layout('{question}', few_shot=FewShot('', '{question} {answer}', '{question}')), False),
+    (Layout('{question}', few_shot=FewShot('{answer}', '{question} {answer}', '{question}')), True),
+    (Layout(None, few_shot=FewShot('', '{question}', '{question} {answer}')), True),
+    (Layout('{data_answer}'), False),
+  ],
+)
+def test_what_shows_the_answer(layout, shows):
+  assert layout.shows_the_answer is shows
 
 
 def test_whose_options_a_block_lists_in_an_example():

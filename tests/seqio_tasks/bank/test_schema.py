@@ -127,7 +127,15 @@ def test_faults_name_file_id_and_cure(tmp_path, entry, message):
   [
     ({'blocks': {'b c': {'item': '{label}'}}}, 'blocks/b c: the name must be one word'),
     ({'blocks': {'b': {'itm': '{label}'}}}, 'blocks/b: must be a mapping with the key item'),
-    ({'blocks': []}, None),
+    ({'blocks': None}, None),
+    ({'blocks': []}, "key 'blocks' must map"),
+    ({'blocks': {'b': {'item': '{label}', 'limit': 0}}}, 'blocks/b: limit is 0; it must be at least 1'),
+    ({'derived': {'d': {'from': 3, 'steps': []}}}, 'derived/d: from is 3; it must be the name of a field'),
+    ({'derived': {'d': {'from': 'q', 'steps': [{'split': {'separator': '', 'index': 0}}]}}}, 'derived/d: unknown step'),
+    (
+      {'derived': {'d': {'from': 'q', 'steps': [{'split': {'separator': '.', 'index': 0, 'most': 'x'}}]}}},
+      'derived/d: unknown step',
+    ),
     ({'blocks': 'x'}, "key 'blocks' must map"),
     ({'derived': {'d': {'from': 'q'}}}, 'derived/d: must be a mapping such as'),
     (
@@ -163,3 +171,10 @@ def test_published_doubles_are_kept_but_not_across_training_roles(tmp_path):
   for role, verbatim in (('evaluation', False), ('alignment', True)):
     with pytest.raises(instruction.BankError, match='c/t/a'):
       _read(tmp_path, bank(role, verbatim))
+
+
+def test_a_template_that_tells_the_right_answer_is_a_fault(tmp_path):
+  text = 'family: f\ncollection: c\nrole: evaluation\ninstructions:\n  t: {k: {template: "{question} Is it {answer}?", answer: text}}\n'
+  with pytest.raises(instruction.BankError, match='c/t/k: the template names {answer}, which is the right answer'):
+    _read(tmp_path, text)
+  assert len(_read(tmp_path, text.replace('{answer}', '{data_answer}'))) == 1

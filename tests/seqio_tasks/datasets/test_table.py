@@ -48,3 +48,23 @@ def test_faults_of_tables_name_the_line(tmp_path, name, text, settings, message)
   (tmp_path / name).write_text(text)
   with pytest.raises(datasets.DatasetError, match=message):
     datasets.table(tmp_path / name, 'mine', ['x'], **settings)
+
+
+def test_columns_called_as_a_layouts_own_are_the_datas(tmp_path, caplog):
+  csv = tmp_path / 'mine.csv'
+  csv.write_text('question,answer,options,label,verdict,choices\nq,eight,all,7,Yes,No|Yes\n')
+  (dataset,) = datasets.table(csv, 'mine', ['x'], answer='verdict', options='choices')
+  assert dataset.fields == ('question', 'data_answer', 'data_options', 'data_label')
+  (example,) = dataset.splits['test']()
+  item = datasets.item_of(example)
+  assert (item['answer'], item['options'], item['data_answer'], item['data_label']) == (
+    'Yes',
+    ['No', 'Yes'],
+    'eight',
+    '7',
+  )
+  assert "the column 'answer' is {data_answer}, 'options' is {data_options}, 'label' is {data_label}" in caplog.text
+  # Examples of any source: what a layout means by a name is never a field.
+  assert datasets.item_of({'fields': {'answer': 'x', 'option_1': 'y'}, 'gold': 'g', 'options': []}) == {
+    'data_answer': 'x', 'data_option_1': 'y', 'options': [], 'answer': 'g'
+  }  # fmt: skip

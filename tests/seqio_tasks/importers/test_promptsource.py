@@ -24,3 +24,38 @@ def test_promptsource(tmp_path, written):
   assert counts['left_out'] == 2
   with pytest.raises(importers.SourceError, match='holds no templates.yaml'):
     list(promptsource.read(tmp_path / 'out'))
+
+
+def test_fields_called_as_a_layouts_own_stay_the_datas(tmp_path, written):
+  folder = tmp_path / 'templates' / 'qa'
+  folder.mkdir(parents=True)
+  (folder / 'templates.yaml').write_text(
+    'templates:\n'
+    '  a: !Template\n    answer_choices: "No ||| Yes"\n    jinja: "{{question}} They say {{answer}} ({{label}} of {{options}}). ||| {{ answer_choices[label] }}"\n'
+    '    name: check\n'
+    '  b: !Template\n    answer_choices: null\n    jinja: "{{question}} ||| {{answer}}"\n    name: ask\n'
+  )
+  bank, _ = written(promptsource.read(tmp_path / 'templates'))
+  item = {
+    'question': 'q', 'answer': 'Yes', 'options': ['No', 'Yes'], 'data_answer': 'a', 'data_label': '1', 'data_options': 'o'
+  }  # fmt: skip
+  assert [i.layout.render(item)[:2] for i in bank] == [('q They say a (1 of o).', 'Yes'), ('q', 'Yes')]
+
+
+def test_a_file_or_template_that_fails_ends_itself_only(tmp_path, written):
+  texts = {
+    'good': "templates:\n  a: {name: one, jinja: 'Q {{q}} ||| {{a}}'}\n  b: {name: two, jinja: 3}\n  c: 7\n"
+    "  d: {name: four, jinja: 'Q {{größe}} ||| {{a}}'}\n  e: {name: five, jinja: 'Q {{q}} ||| {{a}}', answer_choices: [x]}\n"
+    "  f: {name: six, jinja: '{% if %} ||| x'}\n",
+    'laughs': 'a: &a [' + '1, ' * 99 + ']\n' + ''.join(f'{b}: &{b} [{f"*{a}, " * 99}]\n' for a, b in zip('abcde', 'bcdef', strict=True)),
+    'list': '[1]',
+    'no-tables': 'templates: []',
+  }  # fmt: skip
+  for name, text in texts.items():
+    (tmp_path / 'templates' / name).mkdir(parents=True)
+    (tmp_path / 'templates' / name / 'templates.yaml').write_text(text)
+  (tmp_path / 'templates' / 'linked').mkdir()
+  (tmp_path / 'templates' / 'linked' / 'templates.yaml').symlink_to('/dev/zero')
+  bank, counts = written(promptsource.read(tmp_path / 'templates'))
+  assert [i.id for i in bank] == ['P3/good/t01']
+  assert counts['left_out'] == 5 + 4 and counts['whole'] == ['laughs', 'linked', 'list', 'no_tables']

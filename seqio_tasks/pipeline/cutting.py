@@ -1,0 +1,82 @@
+"""What a task's features allow: their lengths and vocabularies, and a preprocessor that cuts tokens to them.
+
+TensorFlow is imported when the preprocessor runs, not with this module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from seqio_tasks.errors import UserError
+
+if TYPE_CHECKING:
+  import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class CutToLength:
+  """Preprocessor that cuts inputs and targets to their lengths, so that EOS always stands.
+
+  It comes behind SeqIO's cache, which holds uncut tokens, and adds what it cuts off to truncated_tokens (of inputs) and
+  cut_answer_tokens (of targets).
+
+  Attributes:
+    whole_targets: whether targets must not be cut: options that begin alike would become one.
+    sequence_length: set by SeqIO.
+    output_features: set by SeqIO.
+  """
+
+  whole_targets: bool = False
+  sequence_length: Mapping[str, int] | None = None
+  output_features: Mapping[str, Any] | None = None
+
+  def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
+    """Maps examples with [<= T] inputs and [<= L] targets that end in EOS to such of the lengths that are set."""
+    import tensorflow as tf
+
+    lengths = {name: feature_length(self.sequence_length, name) for name in ('inputs', 'targets')}
+    own = zip(lengths, vocabularies(self.output_features), strict=True)
+    ends = {name: tf.constant([vocabulary.eos_id], tf.int32) for name, vocabulary in own}
+
+    def cut(example):
+      made = dict(example)
+      for name, length in lengths.items():
+        if length is None:
+          continue
+        over = tf.maximum(tf.size(example[name]) - length, 0)
+        if name == 'targets' and self.whole_targets:
+          refusal = tf.debugging.Assert(
+            over == 0,
+            [
+              'An option has more tokens than TASK_FEATURE_LENGTHS and cannot be scored whole; raise the length of targets.',
+              'Its example, tokens and length:', example['example_id'], tf.size(example[name]), length,
+            ],
+          )  # fmt: skip
+          with tf.control_dependencies([refusal]):
+            made[name] = tf.identity(example[name])
+          continue
+        shortened = tf.concat([example[name][: length - 1], ends[name]], axis=0)
+        made[name] = tf.cond(over > 0, lambda s=shortened: s, lambda n=name: example[n])
+        if name == 'inputs':
+          made['truncated_tokens'] = example['truncated_tokens'] + over
+        elif 'cut_answer_tokens' in example:
+          made['cut_answer_tokens'] = example['cut_answer_tokens'] + tf.maximum(over - 1, 0)
+      return made
+
+    return dataset.map(cut, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def vocabularies(features: Mapping[str, Any] | None) -> tuple[Any, Any]:
+  """Those of inputs and targets."""
+  assert features is not None, 'SeqIO sets the features before it calls a preprocessor'
+  return features['inputs'].vocabulary, features['targets'].vocabulary
+
+
+def feature_length(sequence_length: Mapping[str, int] | None, feature: str) -> int | None:
+  """A feature's maximal length in tokens, None for no limit."""
+  length = (sequence_length or {}).get(feature)
+  if length is not None and length < 1:
+    raise UserError(f'sequence_length[{feature!r}] is {length}; it must be at least 1, for EOS')
+  return length
