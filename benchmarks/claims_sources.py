@@ -15,6 +15,7 @@ import struct
 
 from claims import Page, Table, Value, printed
 import claims_costs
+import coverage
 import pandas as pd
 import sentencepiece
 
@@ -48,6 +49,8 @@ def value(name: str, page: Page) -> Value:
   if kind == 'results':
     file, _, key = rest.partition('.')
     return _measured(file, key)
+  if name == 'coverage.least':
+    return Value(_least_coverage(), 'measured', 'benchmarks/results/coverage.csv')
   if name == 'record.quickstart_minutes':
     found = re.search(r'One core takes (\d+) minutes for 2,500 steps', _results_page())
     assert found is not None
@@ -186,6 +189,18 @@ def _published_likeness_table() -> tuple[list[str], str, str]:
   return lines, 'measured', str(path.relative_to(ROOT))
 
 
+def _coverage_table(number: int) -> tuple[list[str], str, str]:
+  path = RESULTS / 'coverage.csv'
+  columns, rows = list(coverage.tables(pd.read_csv(path, index_col='design')))[number]
+  return coverage.markdown(columns, rows), 'measured', str(path.relative_to(ROOT))
+
+
+def _least_coverage() -> float:
+  """The least share, in percent, of all intervals of coverage.csv."""
+  table = pd.read_csv(RESULTS / 'coverage.csv', index_col='design')
+  return 100 * float(table[[c for c in table if 'p <' not in c]].min().min())
+
+
 def _sizes(path: pathlib.Path) -> int:
   """Numbers in a safetensors file, by its header."""
   with path.open('rb') as f:
@@ -322,6 +337,9 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'bundled': _bundled_table,
   'lmentry': _lmentry_table,
   'prompteval': claims_costs.prompteval_table,
+  'coverage_means': functools.partial(_coverage_table, 0),
+  'coverage_phrasings': functools.partial(_coverage_table, 1),
+  'coverage_cells': functools.partial(_coverage_table, 2),
   'evaluation_cost': claims_costs.evaluation_cost_table,
   'padding': claims_costs.padding_table,
   'input_pipeline': claims_costs.pipeline_table,

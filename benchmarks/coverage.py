@@ -167,14 +167,19 @@ def main() -> None:
   table = pd.DataFrame(whole).T
   if arguments.out:
     table.to_csv(arguments.out, index_label='design')
-  for columns, kept in _tables(table):
-    print()
-    print('| design | ' + ' | '.join(columns) + ' |\n|' + '---|' * (len(columns) + 1))
-    for name, row in kept.iterrows():
-      print(f'| {name} | ' + ' | '.join(f'{row[c]:.0%}' for c in columns) + ' |')
+  for columns, kept in tables(table):
+    print('\n' + '\n'.join(markdown(columns, kept)))
 
 
-def _tables(table: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
+def markdown(columns: list[str], table: pd.DataFrame) -> list[str]:
+  """The lines of a printed table."""
+  lines = ['| design | ' + ' | '.join(columns) + ' |', '|' + '---|' * (len(columns) + 1)]
+  return lines + [
+    f'| {name} | ' + ' | '.join(f'{row[c]:.0%}' for c in columns) + ' |' for name, row in table.iterrows()
+  ]
+
+
+def tables(table: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
   """The three printed tables: means, given phrasings, some cells."""
   cells = table.index.str.contains('of the cells')
   first = ['mean accuracy', 'gap', 'change', 'gap: p < 0.05', 'change: p < 0.05']

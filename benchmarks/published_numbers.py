@@ -149,7 +149,7 @@ def page(data: pathlib.Path) -> str:
     '',
     'Zero-shot accuracy in %, ± sample standard deviation over the instructions of a group; means over datasets. In',
     'brackets what the paper reports, where that is known to the digit. Gap: unobserved less observed in points,',
-    'with a 95% bootstrap interval over instructions (an accuracy of an instruction says nothing of examples).',
+    'with a 95% interval over instructions (an accuracy of an instruction says nothing of examples).',
     '',
     '| suite | model | datasets | observed | unobserved | gap |',
     '|---|---|---|---|---|---|',

@@ -18,6 +18,7 @@ _SOURCES = {
   'promptsource': "T0's templates, from promptsource's directory of templates",
   'csv': 'phrasings of your own, from a CSV file',
 }
+_NAMED = 10  # datasets that are named
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -84,4 +85,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   )
   if counts['left_out']:
     print(f'{counts["left_out"]} are left out; {arguments.out}/{importers.REPORT} says which and why')
+  if counts['whole']:
+    names = ', '.join(counts['whole'][:_NAMED])
+    print(f'{len(counts["whole"])} datasets could not be read: {names}{", …" if len(counts["whole"]) > _NAMED else ""}')
   return 0

@@ -28,9 +28,10 @@ import pathlib
 
 import yaml
 
-from seqio_tasks.bank import checks, schema
+from seqio_tasks.bank import checks, schema, yaml_files
 from seqio_tasks.bank.checks import Tokenizer
 from seqio_tasks.bank.instruction import NAME, ROLES, BankError, Instruction, make_instruction
+from seqio_tasks.errors import UserError, shorten
 
 _FILE_KEYS = ('family', 'collection', 'role', 'instructions', 'verbatim', 'blocks', 'derived')
 _REQUIRED_KEYS = ('family', 'collection', 'role', 'instructions')
@@ -38,8 +39,6 @@ _REQUIRED_KEYS = ('family', 'collection', 'role', 'instructions')
 # Of the bank files that come with the package, those that "package" stands for; the mini suite brings its own.
 _PACKAGE_FAMILIES = ('general', 'bbl', 'bbh', 'lmentry', 'niv2')
 _BANKS_DIRECTORY = pathlib.Path(__file__).parents[1] / 'banks'
-# libyaml's loader is some ten times as fast, where PyYAML was built with it.
-_Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 
 
 class Bank:
@@ -216,14 +215,9 @@ def check_fields(bank: Iterable[Instruction], fields: Mapping[str, Iterable[str]
 def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:
   """Reads one file and appends its faults to `problems`."""
   try:
-    loader = _Loader(pathlib.Path(path).read_text(encoding='utf-8'))
-    node = loader.get_single_node()
-    content = loader.construct_document(node) if node is not None else None
-  except (OSError, UnicodeDecodeError) as e:
-    problems.append(f'{path}: cannot be read ({e}); name an existing UTF-8 YAML file')
-    return []
-  except yaml.YAMLError as e:
-    problems.append(f'{path}: is not YAML ({" ".join(str(e).split())}); mend the line named')
+    content, node = yaml_files.read(path)
+  except UserError as e:
+    problems.append(str(e))
     return []
   if not isinstance(content, dict):
     problems.append(f'{path}: holds no mapping; it must have the keys {", ".join(_REQUIRED_KEYS)}')
@@ -231,7 +225,7 @@ def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:
   problems.extend(f'{path}: {problem}' for problem in _repeated_keys(node))
   for key in content:
     if key not in _FILE_KEYS:
-      problems.append(f'{path}: unknown key {key!r}; the keys are {", ".join(_FILE_KEYS)}')
+      problems.append(f'{path}: unknown key {shorten(repr(key))}; the keys are {", ".join(_FILE_KEYS)}')
   for key in ('family', 'collection', 'role'):
     if key not in content and key != 'family' and _all_entries_have(key, content.get('instructions')):
       continue
@@ -246,7 +240,7 @@ def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:
     return []
   instructions = []
   for task, entries in tasks.items():
-    where = f'{path}: {defaults["collection"] or content["family"]}/{task}'
+    where = f'{path}: {shorten(defaults["collection"] or content["family"])}/{shorten(task)}'
     if not isinstance(entries, dict) or not entries:
       problems.append(f'{where}: must map at least one key to a template')
       continue
@@ -257,7 +251,7 @@ def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:
       faults, instruction = _read_entry(task, key, entry, defaults, shared)
       if instruction is not None and fields is not None:
         faults.extend(checks.field_faults(instruction, tuple(fields[task])))
-      problems.extend(f'{where}/{key}: {fault}' for fault in faults)
+      problems.extend(f'{where}/{shorten(key)}: {fault}' for fault in faults)
       if instruction is not None:
         instructions.append(instruction)
   return instructions
@@ -275,7 +269,7 @@ def _read_entry(
   """What is wrong with an entry, and the instruction if it can be made."""
   for name, value in (('task', task), ('key', key)):
     if not (isinstance(value, str) and NAME.fullmatch(value)):
-      return [f'{name} {value!r} must be one word of letters, digits and _; quote yes, no, numbers'], None
+      return [f'{name} {shorten(repr(value))} must be one word of letters, digits and _; quote yes, no, numbers'], None
   task, key = str(task), str(key)
   faults: list[str] = []
   if not isinstance(entry, dict):
@@ -287,10 +281,10 @@ def _read_entry(
     if not isinstance(value, str) or (value != '?' and not NAME.fullmatch(value)):
       faults.append(f'key {name!r} must be one word of letters, digits and _')
   if not faults and values['role'] not in (*ROLES, '?'):
-    faults.append(f'unknown role {values["role"]!r}; use one of {", ".join(ROLES)}')
+    faults.append(f'unknown role {shorten(values["role"])!r}; use one of {", ".join(ROLES)}')
   source = entry.get('source', '')
   if not isinstance(source, str):
-    faults.append(f"key 'source' is {source!r}; it must be text, in quotes")
+    faults.append(f"key 'source' is {shorten(repr(source))}; it must be text, in quotes")
     source = ''
   layout = schema.read_layout(entry, shared, faults.append)
   if layout is None or faults:
@@ -308,10 +302,10 @@ def _repeated_keys(node: yaml.Node | None, prefix: str = '') -> Iterator[str]:
     return
   seen = set()
   for key_node, value_node in node.value:
-    key = str(key_node.value)
+    key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else repr(key_node.start_mark.index)
     if key in seen:
       yield (
-        f'{prefix}{key}: duplicate id, the key stands again in line '
+        f'{shorten(prefix + key)}: duplicate id, the key stands again in line '
         f'{key_node.start_mark.line + 1}; give it a key of its own'
       )
     seen.add(key)

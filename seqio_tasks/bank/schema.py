@@ -38,6 +38,7 @@ import yaml
 from seqio_tasks.bank import layouts
 from seqio_tasks.bank.layouts import Answer, Block, Derivation, FewShot, Layout
 from seqio_tasks.bank.templates import parse_template
+from seqio_tasks.errors import shorten
 
 Report = Callable[[str], None]
 
@@ -60,16 +61,18 @@ def shared_parts(content: Mapping[str, Any], report: Report) -> SharedParts:
   """Reads the keys verbatim, blocks and derived of a file; faults go to `report`."""
   verbatim = content.get('verbatim', False)
   if not isinstance(verbatim, bool):
-    report(f"key 'verbatim' is {verbatim!r}; it must be true or false")
+    report(f"key 'verbatim' is {shorten(repr(verbatim))}; it must be true or false")
   parts: dict[str, dict[str, Any]] = {'blocks': {}, 'derived': {}}
   for key, read in (('blocks', _read_block), ('derived', _read_derivation)):
-    entries = content.get(key) or {}
+    entries = content.get(key)
+    if entries is None:
+      continue
     if not isinstance(entries, dict):
-      report(f'key {key!r} must map names of fields to definitions')
+      report(f'key {shorten(repr(key))} must map names of fields to definitions')
       continue
     for name, entry in entries.items():
       if not (isinstance(name, str) and _FIELD.fullmatch(name)):
-        report(f'{key}/{name}: the name must be one word of letters, digits and _')
+        report(f'{key}/{shorten(name)}: the name must be one word of letters, digits and _')
         continue
       part = read(entry, _under(f'{key}/{name}', report))
       if part is not None:
@@ -82,14 +85,14 @@ def read_layout(entry: Mapping[str, Any], shared: SharedParts, report: Report) -
   faults: list[str] = []
   for key in entry:
     if key not in _ENTRY_KEYS:
-      faults.append(f'unknown key {key!r}; the keys are {", ".join(_ENTRY_KEYS)}')
+      faults.append(f'unknown key {shorten(repr(key))}; the keys are {", ".join(_ENTRY_KEYS)}')
   few_shot = _read_few_shot(entry['few_shot'], faults.append) if 'few_shot' in entry else None
   template = entry.get('template')
   texts: list[str]
   if template is None and few_shot is not None:
     texts = []
   elif not isinstance(template, str) or not template.strip():
-    faults.append(f'the template is {template!r}; it must be text, in quotes')
+    faults.append(f'the template is {shorten(repr(template))}; it must be text, in quotes')
     texts = []
   else:
     texts = [template]
@@ -197,8 +200,10 @@ def _fields(texts: Iterable[str], report: Report) -> set[str]:
 def _read_style(style: Any, report: Report) -> Block | None:
   if isinstance(style, dict):
     return _read_block(style, report)
-  if style not in layouts.STYLES:
-    report(f'unknown option style {style!r}; use one of {", ".join(layouts.STYLES)}, or a mapping with the key item')
+  if not isinstance(style, str) or style not in layouts.STYLES:
+    report(
+      f'unknown option style {shorten(repr(style))}; use one of {", ".join(layouts.STYLES)}, or a mapping with the key item'
+    )
     return None
   return layouts.STYLES[style]
 
@@ -220,8 +225,11 @@ def _read_block(entry: Any, report: Report) -> Block | None:
   if not names & {'option', 'label'}:
     report('item must hold {option} or {label}')
     ok = False
+  if entry.get('limit', 1) < 1:
+    report(f'limit is {entry["limit"]}; it must be at least 1')
+    ok = False
   if entry.get('of', 'own') not in ('own', 'item', 'example'):
-    report(f'of is {entry["of"]!r}; use own, item or example')
+    report(f'of is {shorten(repr(entry["of"]))}; use own, item or example')
     ok = False
   return Block(**entry) if ok else None
 
@@ -234,12 +242,17 @@ def _read_derivation(entry: Any, report: Report) -> Derivation | None:
   if not isinstance(entry, dict) or set(entry) != {'from', 'steps'} or not isinstance(entry['steps'], list):
     report(cure)
     return None
+  if not isinstance(entry['from'], str):
+    report(f'from is {shorten(repr(entry["from"]))}; it must be the name of a field, in quotes')
+    return None
   steps: list[tuple[Any, ...]] = []
   for step in entry['steps']:
     match step:
       case 'strip':
         steps.append(('strip',))
-      case {'split': {'separator': str(separator), 'index': int(index), **rest}} if set(rest) <= {'most', 'parts'}:
+      case {'split': {'separator': str(separator), 'index': int(index), **rest}} if (
+        separator and set(rest) <= {'most', 'parts'} and all(type(n) is int for n in (index, *rest.values()))
+      ):
         steps.append(('split', separator, rest.get('most', -1), rest.get('parts', 0), index))
       case {'remove': str(text)}:
         steps.append(('remove', text))
@@ -248,10 +261,10 @@ def _read_derivation(entry: Any, report: Report) -> Derivation | None:
       case {'replace': {'text': str(text), 'by': str(by)}}:
         steps.append(('replace', text, by))
       case _:
-        report(f'unknown step {step!r}; the steps are split (separator, index, most, parts), remove, replace (text, by), '
+        report(f'unknown step {shorten(repr(step))}; the steps are split (separator, index, most, parts), remove, replace (text, by), '
                'prepend and strip')  # fmt: skip
         return None
-  return Derivation(str(entry['from']), tuple(steps))
+  return Derivation(entry['from'], tuple(steps))
 
 
 def _write_derivation(derivation: Derivation) -> dict[str, Any]:
@@ -289,7 +302,7 @@ def _read_answer(entry: Any, blocks: Mapping[str, Block], report: Report) -> Ans
       return None
     return Answer('{label}', labelled[0].labels)
   if not isinstance(entry, dict):
-    report(f'answer is {entry!r}; use label, text or a mapping with the keys {", ".join(_ANSWER_TYPES)}')
+    report(f'answer is {shorten(repr(entry))}; use label, text or a mapping with the keys {", ".join(_ANSWER_TYPES)}')
     return None
   ok = _check_keys(entry, _ANSWER_TYPES, report) and _check_labels(entry.get('labels', 'upper'), report)
   for key in ('form', 'label_form'):
@@ -317,7 +330,7 @@ def _read_few_shot(entry: Any, report: Report) -> FewShot | None:
   texts = {key: entry.get(key, '') for key in ('prefix', 'example', 'input')}
   for key, text in texts.items():
     if not isinstance(text, str):
-      report(f'{key} of few_shot is {text!r}; it must be text, in quotes')
+      report(f'{key} of few_shot is {shorten(repr(text))}; it must be text, in quotes')
       return None
   answers = {
     key: _read_answer(entry[key], {}, _under(f'few_shot/{key}', report))
@@ -331,17 +344,17 @@ def _check_keys(entry: Mapping[str, Any], types: Mapping[str, type], report: Rep
   ok = True
   for key, value in entry.items():
     if key not in types:
-      report(f'unknown key {key!r}; the keys are {", ".join(types)}')
+      report(f'unknown key {shorten(repr(key))}; the keys are {", ".join(types)}')
       ok = False
     elif not isinstance(value, types[key]) or (types[key] is int and isinstance(value, bool)):
-      report(f'key {key!r} is {value!r}; it must be of the type {types[key].__name__}')
+      report(f'key {shorten(repr(key))} is {shorten(repr(value))}; it must be of the type {types[key].__name__}')
       ok = False
   return ok
 
 
 def _check_labels(style: str, report: Report) -> bool:
   if style not in layouts.LABELS:
-    report(f'unknown labels {style!r}; use one of {", ".join(layouts.LABELS)}')
+    report(f'unknown labels {shorten(repr(style))}; use one of {", ".join(layouts.LABELS)}')
     return False
   return True
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 import re
 import unicodedata
 
-from seqio_tasks.errors import UserError
+from seqio_tasks.errors import UserError, shorten
 
 _FIELD = re.compile(r'\{([A-Za-z_][A-Za-z0-9_]*)\}')
 
@@ -27,7 +27,7 @@ def parse_template(template: str) -> list[tuple[str, str]]:
   for literal in parts[::2]:
     if '{' in literal or '}' in literal:
       raise UserError(
-        f'a brace that is not part of a field in {literal!r}; write fields as {{name}} (letters, '
+        f'a brace that is not part of a field in {shorten(repr(literal))}; write fields as {{name}} (letters, '
         'digits and _ only) and use no other braces'
       )
   return list(zip(parts[::2], [*parts[1::2], ''], strict=True))
@@ -52,7 +52,7 @@ def render(template: str, fields: Mapping[str, str]) -> str:
     if name:
       if name not in fields:
         raise UserError(
-          f'template {template!r} names the field {name!r}, which the example lacks; it has {sorted(fields)}'
+          f'template {shorten(repr(template))} names the field {name!r}, which the example lacks; it has {shorten(sorted(fields), 200)}'
         )
       pieces.append(str(fields[name]))
   return ''.join(pieces)

@@ -12,13 +12,16 @@ from __future__ import annotations
 from collections.abc import Callable
 import csv
 import dataclasses
+import io
 import os
 import pathlib
 
+from seqio_tasks import tables
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.templates import parse_template
 from seqio_tasks.datasets import lmentry_instances
 from seqio_tasks.datasets.sources import DatasetError
+from seqio_tasks.errors import shorten
 
 COLLECTION = 'lmentry'
 _COLUMNS = ('prompt idx', 'method', 'prompt template', 'correct')
@@ -83,8 +86,8 @@ def read_rows(
   Raises:
     DatasetError: naming file, row and cure.
   """
-  with path.open(newline='', encoding='utf-8-sig') as f:
-    reader = csv.DictReader(f)
+  reader = csv.DictReader(io.StringIO(tables.read_text(path), newline=''))
+  try:
     missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
     if missing:
       raise DatasetError(f'{path}: has no column {missing}; the columns needed are {", ".join(_COLUMNS)}')
@@ -93,19 +96,21 @@ def read_rows(
     for row in reader:
       index, method, template, correct = (row[column] for column in _COLUMNS)
       fault = None
-      if not (index and index.isdigit()) or index in seen:
+      if not (index and index.isdecimal() and len(index) < 10) or index in seen:
         fault = 'must be a whole number that stands once; mend that row'
       elif correct not in ('0', '1'):
-        fault = f"column 'correct' is {correct!r}; it must be 0 or 1"
+        fault = f"column 'correct' is {shorten(repr(correct))}; it must be 0 or 1"
       elif not template:
         fault = "column 'prompt template' is empty; supply the template"
       if fault is None:
         seen.add(index)
         rows.append((int(index), method, template, correct == '1'))
       elif bad_row is None:
-        raise DatasetError(f'{path}: prompt idx {index!r}: {fault}')
+        raise DatasetError(f'{path}: prompt idx {shorten(repr(index))}: {fault}')
       else:
-        bad_row(str(index), fault)
+        bad_row(shorten(index), fault)
+  except csv.Error as e:
+    raise DatasetError(f'{path}: line {reader.line_num + 1}: is not CSV ({e}); mend that line') from e
   if not rows:
     raise DatasetError(f'{path}: has no phrasing; supply at least one row')
   return rows

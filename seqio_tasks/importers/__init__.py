@@ -13,15 +13,19 @@ import dataclasses
 import json
 import os
 import pathlib
+import re
 import string
 from typing import Any
 
 from seqio_tasks.bank import schema
 from seqio_tasks.bank.fields import field_name
-from seqio_tasks.bank.instruction import Instruction
-from seqio_tasks.errors import UserError
+from seqio_tasks.bank.instruction import NAME, Instruction
+from seqio_tasks.errors import UserError, shorten
 
 REPORT = 'left_out.json'
+_MOST_LETTERS = 100  # of a name, which may become one of a file
+# Names that Windows keeps for devices, whatever follows the first dot.
+_DEVICES = re.compile(r'(con|prn|aux|nul|com[0-9]|lpt[0-9])', re.IGNORECASE)
 _BRACES = {'{': '{brace_open}', '}': '{brace_close}'}
 
 
@@ -67,7 +71,8 @@ def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mappin
   Nothing is written before the whole source has been read. A directory that already holds YAML files is left alone.
 
   Returns:
-    the numbers of files, instructions, few-shot forms and things left out.
+    the numbers of files, instructions, few-shot forms and things left out; and, as "whole", the tasks of which something
+    could not be read at all.
 
   Raises:
     SourceError: if the directory holds YAML files.
@@ -75,9 +80,11 @@ def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mappin
   directory = pathlib.Path(directory)
   if directory.is_dir() and next(directory.glob('*.yaml'), None) is not None:
     raise SourceError(f'{directory}: already holds YAML files; give --out another directory, or empty that one')
-  parts = [_without_leaks(part) for part in parts]
+  ids: set[str] = set()
+  parts = [_with_names(_without_leaks(part), ids) for part in parts]
   directory.mkdir(parents=True, exist_ok=True)
-  counts = {'files': 0, 'instructions': 0, 'few_shot': 0, 'left_out': 0}
+  files: set[str] = set()
+  counts: dict[str, Any] = {'files': 0, 'instructions': 0, 'few_shot': 0, 'left_out': 0}
   left_out: list[dict[str, str]] = []
   for part in parts:
     for collection in dict.fromkeys(i.collection for i in part.instructions):
@@ -87,12 +94,13 @@ def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mappin
       if len({i.role for i in members}) == 1:
         defaults['role'] = members[0].role
       text = schema.file_text(family, members, any(i.verbatim for i in members), **defaults)
-      _write_text(directory / f'{name}.yaml', text)
+      _write_text(directory / f'{_file_name(name, files)}.yaml', text)
       counts['files'] += 1
       counts['instructions'] += len(members)
       counts['few_shot'] += sum(i.layout.few_shot is not None for i in members)
     left_out += [dataclasses.asdict(entry) for entry in part.left_out]
   counts['left_out'] = len(left_out)
+  counts['whole'] = list(dict.fromkeys(entry['task'] for entry in left_out if not entry['source']))
   _write_text(directory / REPORT, json.dumps(left_out, indent=1, ensure_ascii=False) + '\n')
   return counts
 
@@ -106,6 +114,47 @@ def _without_leaks(part: Part) -> Part:
   return dataclasses.replace(part, instructions=kept, left_out=(*part.left_out, *left_out))
 
 
+def word(name: object) -> str:
+  """A name as a bank may have it, other characters replaced by underscores."""
+  return re.sub(r'[^A-Za-z0-9_]', '_', str(name))
+
+
+def _with_names(part: Part, ids: set[str]) -> Part:
+  """A part without what a bank has no name for, and without ids that other parts have; `ids` receives its own.
+
+  Names are the source's, and become those of files: only words of bearable length are taken.
+  """
+  kept: list[Instruction] = []
+  left_out: list[LeftOut] = []
+  for instruction in part.instructions:
+    key = instruction.id.removeprefix(f'{instruction.collection}/{instruction.task}/')
+    names = (part.name, instruction.collection, instruction.task, key)
+    bad = [name for name in names if len(name) > _MOST_LETTERS or not NAME.fullmatch(name)]
+    reason = ''
+    if bad:
+      reason = f'the name {shorten(repr(bad[0]))} is not one word of at most {_MOST_LETTERS} letters, digits and _'
+    elif instruction.id in ids:
+      reason = f'another one has become {instruction.id}, too'
+    else:
+      kept.append(instruction)
+      ids.add(instruction.id)
+    if reason:
+      left_out.append(LeftOut(shorten(instruction.task), shorten(instruction.source or instruction.key), '', reason))
+  return dataclasses.replace(part, instructions=tuple(kept), left_out=(*part.left_out, *left_out))
+
+
+def _file_name(name: str, taken: set[str]) -> str:
+  """A name that no other file has, on systems that know no case either; `taken` receives it."""
+  if _DEVICES.fullmatch(name):
+    name += '_'
+  made, number = name, 1
+  while made.lower() in taken:
+    number += 1
+    made = f'{name}_{number}'
+  taken.add(made.lower())
+  return made
+
+
 def format_template(text: str) -> str:
   """A `str.format` template as one of ours: doubled braces become fields that stand for braces, fields are data's.
 
@@ -116,8 +165,8 @@ def format_template(text: str) -> str:
   for literal, name, spec, conversion in string.Formatter().parse(text):
     pieces.append(literal_template(literal))
     if name is not None:
-      if not name.isidentifier() or spec or conversion:
-        raise UserError(f'the field {{{name}}} is more than a name')
+      if not (name.isidentifier() and name.isascii()) or spec or conversion:
+        raise UserError(f'the field {{{shorten(name)}}} is more than a name')
       pieces.append(f'{{{field_name(name)}}}')
   return ''.join(pieces)
 

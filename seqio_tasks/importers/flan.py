@@ -14,11 +14,11 @@ import ast
 from collections.abc import Iterator
 import dataclasses
 import pathlib
-import re
 
 from seqio_tasks.bank.instruction import make_instruction
 from seqio_tasks.bank.layouts import STYLES, Answer, Layout
-from seqio_tasks.importers import LeftOut, Part, SourceError, format_template
+from seqio_tasks.errors import shorten
+from seqio_tasks.importers import LeftOut, Part, SourceError, foreign, format_template, word
 
 # File -> collection.
 _FILES = {'flan/templates.py': 'FLAN2021', 'flan/v2/templates.py': 'FLAN2022'}
@@ -36,29 +36,53 @@ def read(repository: pathlib.Path) -> Iterator[Part]:
   for file, collection in _FILES.items():
     path = pathlib.Path(repository) / file
     try:
-      tree = ast.parse(path.read_text(encoding='utf-8'))
-    except (OSError, SyntaxError, UnicodeDecodeError) as e:
-      raise SourceError(f'{path}: cannot be read ({e}); give --repo a clone of github.com/google-research/FLAN') from e
-    patterns = _patterns(tree)
+      tree = foreign.read_python(pathlib.Path(repository), path)
+    except SourceError as e:
+      raise SourceError(f'{e}; give --repo a clone of github.com/google-research/FLAN') from e
+    patterns, faults = _patterns(tree)
     if not patterns:
       raise SourceError(f'{path}: has no dictionary PATTERNS; give --repo a clone of github.com/google-research/FLAN')
     part = _part(collection, patterns)
-    yield dataclasses.replace(part, left_out=(*part.left_out, *_other_patterns(tree, collection)))
+    left_out = [LeftOut(shorten(name), f'{collection}/{shorten(name)}', '', reason) for name, reason in faults]
+    yield dataclasses.replace(part, left_out=(*part.left_out, *left_out, *_other_patterns(tree, collection)))
 
 
-def _patterns(tree: ast.Module) -> dict[str, list[tuple[str, str]]]:
-  """Task -> (input template, output template), with tasks that share another's templates."""
+def _patterns(tree: ast.Module) -> tuple[dict[str, list[tuple[str, str]]], list[tuple[str, str]]]:
+  """Task -> (input template, output template), with tasks that share another's templates; and tasks with what is wrong."""
   patterns: dict[str, list[tuple[str, str]]] = {}
+  faults: list[tuple[str, str]] = []
   for node in tree.body:
     match node:
-      case ast.Assign(targets=[ast.Name(id='PATTERNS')], value=ast.Dict()):
-        patterns |= ast.literal_eval(node.value)
+      case ast.Assign(targets=[ast.Name(id='PATTERNS')], value=ast.Dict(keys=keys, values=values)):
+        for key, value in zip(keys, values, strict=True):
+          pairs = _pairs(value)
+          match key:
+            case ast.Constant(value=str(name)) if pairs is not None:
+              patterns[name] = pairs
+            case _:
+              faults.append((f'line {value.lineno}', 'it is no name with a list of pairs of texts'))
       case ast.Assign(
         targets=[ast.Subscript(value=ast.Name(id='PATTERNS'), slice=ast.Constant(value=str(name)))],
         value=ast.Subscript(value=ast.Name(id='PATTERNS'), slice=ast.Constant(value=str(other))),
       ):
-        patterns[name] = patterns[other]
-  return patterns
+        if other in patterns:
+          patterns[name] = patterns[other]
+        else:
+          faults.append((name, f'it shares the templates of {shorten(other)}, which has none'))
+  return patterns, faults
+
+
+def _pairs(node: ast.expr) -> list[tuple[str, str]] | None:
+  """The pairs of texts that an expression lists, if it does."""
+  try:
+    value = ast.literal_eval(node)
+  except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+    return None
+  if not isinstance(value, list | tuple):
+    return None
+  pairs = [tuple(pair) for pair in value if isinstance(pair, list | tuple)]
+  whole = len(pairs) == len(value) and all(len(p) == 2 and all(isinstance(t, str) for t in p) for p in pairs)
+  return [(first, second) for first, second in pairs] if whole else None
 
 
 def _other_patterns(tree: ast.Module, collection: str) -> Iterator[LeftOut]:
@@ -74,19 +98,18 @@ def _other_patterns(tree: ast.Module, collection: str) -> Iterator[LeftOut]:
 def _part(collection: str, patterns: dict[str, list[tuple[str, str]]]) -> Part:
   instructions, left_out = [], []
   for name, templates in patterns.items():
-    task = re.sub(r'\W', '_', name)
+    task = word(name)
     for number, (text, answer) in enumerate(templates, start=1):
-      source = f'{collection}/{name}/{number}'
-      try:
-        layout = _layout(text, answer)
-      except ValueError as e:
-        left_out.append(LeftOut(task, source, 'zero-shot', f'cannot be expressed: {e}'))
-        continue
+      source = f'{collection}/{shorten(name)}/{number}'
       inverted = '' if answer in _ANSWERS or '{options_}' in text else '_inverted'
       key = f't{number:02}'
-      instructions.append(
-        make_instruction(collection, task + inverted, key, 'evaluation', layout.template, layout, source, True)
-      )
+      try:
+        layout = _layout(text, answer)
+        instructions.append(
+          make_instruction(collection, task + inverted, key, 'evaluation', layout.template, layout, source, True)
+        )
+      except ValueError as e:
+        left_out.append(LeftOut(task, source, 'zero-shot', f'cannot be expressed: {shorten(e, 200)}'))
   return Part(collection, tuple(instructions), tuple(left_out))
 
 

@@ -9,21 +9,22 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator, Mapping, Sequence
-import json
 import pathlib
 from typing import Any
 
-from seqio_tasks.bank.instruction import Instruction, make_instruction
+from seqio_tasks.bank.instruction import NAME, Instruction, make_instruction
 from seqio_tasks.bank.layouts import Layout
-from seqio_tasks.importers import LeftOut, Part, SourceError
+from seqio_tasks.errors import shorten
+from seqio_tasks.importers import LeftOut, Part, SourceError, foreign
 from seqio_tasks.importers.fit import Probe, fit
-from seqio_tasks.importers.interpreter import Interpreter
-from seqio_tasks.importers.symbols import Raised, Symbol, Text, Unsupported
+from seqio_tasks.importers.interpreter import ERRORS, Interpreter
+from seqio_tasks.importers.symbols import Raised, Symbol, Text, Unsupported, parts_of
 from seqio_tasks.importers.templating import Names
 
 # Numbers of options that are tried; code that wants another number raises.
 _OPTION_COUNTS = (2, 3, 4, 5, 6, 7, 11)
 _UNEQUAL = ((3, (4,)), (4, (3,)), (3, (5,)))
+_MOST_PARTS = 2000  # of a text; there is one between any two fields or options
 _ROLES = {'Default': 'default', 'Incorrect': 'incorrect', 'Negation': 'negation', 'Random': 'random'}
 
 
@@ -41,24 +42,42 @@ def read(repository: pathlib.Path, data: pathlib.Path | None = None) -> Iterator
     SourceError: if the directory is not a clone of the repository.
   """
   repository = pathlib.Path(repository)
-  datasets = _json(repository, 'dirs.json')
-  listed = _json(repository, 'instructions.json')
-  for dataset, (folder, module) in datasets.items():
-    if (repository / module).is_file():
-      made, left_out = _read_dataset(repository, data, dataset, folder, module, listed.get(dataset))
-    else:
-      made, left_out = [], [('', '', f'the repository has no {module}')]
-    yield Part(dataset, tuple(made), tuple(LeftOut(dataset, *entry) for entry in left_out))
+  datasets, listed = (_mapping(repository, name) for name in ('dirs.json', 'instructions.json'))
+  for dataset, entry in datasets.items():
+    made: list[Instruction] = []
+    try:
+      match entry:
+        case [str(), str(module)] if not (repository / module).is_file():
+          left_out = [('', '', f'the repository has no {shorten(module)}')]
+        case [str(folder), str(module)] if NAME.fullmatch(dataset):
+          made, left_out = _read_dataset(repository, data, dataset, folder, module, _ids(listed.get(dataset)))
+        case _:
+          made, left_out = (
+            [],
+            [('', '', 'dirs.json must map one word of letters, digits and _ to a folder and a module')],
+          )
+    except (Unsupported, Raised, SourceError) as e:
+      left_out = [('', '', f'cannot be read: {shorten(e, 300)}')]
+    except (*ERRORS, OSError) as e:  # code that is not laid out as a preprocessor, or names no file could have
+      left_out = [('', '', f'cannot be read: {type(e).__name__}: {shorten(e, 300)}')]
+    yield Part(dataset, tuple(made), tuple(LeftOut(shorten(dataset), *entry) for entry in left_out))
 
 
-def _json(repository: pathlib.Path, name: str) -> Any:
-  path = repository / name
+def _mapping(repository: pathlib.Path, name: str) -> dict[str, Any]:
+  cure = 'give --repo a complete clone of github.com/jiudingsun01/InstructionEval'
   try:
-    return json.loads(path.read_text(encoding='utf-8'))
-  except (OSError, ValueError) as e:
-    raise SourceError(
-      f'{path}: cannot be read ({e}); give --repo a complete clone of github.com/jiudingsun01/InstructionEval'
-    ) from e
+    value = foreign.read_json(repository, repository / name)
+  except SourceError as e:
+    raise SourceError(f'{e}; {cure}') from e
+  if not isinstance(value, dict):
+    raise SourceError(f'{repository / name}: holds no mapping; {cure}')
+  return value
+
+
+def _ids(listed: Any) -> list[str] | None:
+  if listed is None or (isinstance(listed, list) and all(isinstance(i, str) for i in listed)):
+    return listed
+  raise Unsupported('instructions.json must map it to a list of texts')
 
 
 def _read_dataset(
@@ -77,7 +96,7 @@ def _read_dataset(
       raise Unsupported(f'the code reads {path}, which is not below the data of its task') from None
     for root in (repository / folder).parent, data:
       if root is not None and (root / below).resolve().is_relative_to(root.resolve()) and (root / below).is_file():
-        return _json(root, str(below))
+        return foreign.read_json(root, root / below)
     return {'description': Text([Symbol('missing', 'item', path)])}
 
   interpreter = Interpreter(repository, read_json)
@@ -111,6 +130,9 @@ def _read_dataset(
   instance = tables(ids[0])
   initial = dict(instance.attributes)
   for id_ in ids:
+    if id_.count('/') != 2:
+      left_out.append((shorten(id_), '', 'the id is not a collection, a type and a number, such as NIV2/QA/1'))
+      continue
     probes: dict[str, list[Probe]] = {'zero-shot': [], 'few-shot': []}
     for form, table in (('zero-shot', 'instr2preprocessor'), ('few-shot', 'instr2preprocessor_fs')):
       function = initial[table].get(id_)
@@ -124,6 +146,8 @@ def _read_dataset(
         left_out.append((id_, form, f'cannot be expressed: {e}'))
       except Raised as e:
         left_out.append((id_, form, f'raises in the released code: {e}'))
+      except ERRORS as e:
+        left_out.append((id_, form, f'cannot be expressed: the code gives no texts ({type(e).__name__}: {shorten(e)})'))
     layout = _fit(id_, probes, names, left_out)
     if layout is None:
       continue
@@ -217,6 +241,8 @@ def _probe(
     else:
       rendered = outcomes[0][0]
       texts = rendered['input_text'], rendered['output_text'], rendered['label_space']
+      if any(len(parts_of(text)) > _MOST_PARTS for text in texts[:2]):
+        raise Unsupported('the text has too many parts')
       probes.append(Probe(options, example_options, *texts))
     if few and not counts and probes and all(len(p.example_options) == 1 for p in probes):
       most = max(p.options for p in probes)

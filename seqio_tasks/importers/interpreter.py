@@ -15,13 +15,16 @@ import operator
 import pathlib
 from typing import Any
 
-from seqio_tasks.importers import symbols
+from seqio_tasks.errors import shorten
+from seqio_tasks.importers import SourceError, foreign, symbols
 from seqio_tasks.importers.objects import Bound, Class, Function, Instance, Method, Opaque, Return, Scope, Super
 from seqio_tasks.importers.operations import Operations, range_
 from seqio_tasks.importers.symbols import AnswerIndex, Raised, SplitText, Symbol, Text, Unsupported, join
 
 _BINARY = {ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Mod: operator.mod, ast.FloorDiv: operator.floordiv}
-_MAX_STEPS = 5_000_000
+_MOST_STEPS = 200_000  # of a call, of a module
+# What Python says to code that errs, or that is nested too deep to be walked.
+ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 
 class Interpreter:
@@ -42,15 +45,16 @@ class Interpreter:
   def module(self, path: str) -> Scope:
     """Reads a module, given by its path below the root."""
     if path not in self._modules:
-      file = (self._root / path).resolve()
-      if not file.is_relative_to(self._root):
-        raise Unsupported(f'{path} lies outside of {self._root}')
+      try:
+        tree = foreign.read_python(self._root, self._root / path)
+      except SourceError as e:
+        raise Unsupported(str(e)) from e
       scope = Scope({})
       self._modules[path] = scope
-      for node in ast.parse(file.read_text(encoding='utf-8')).body:
+      for node in tree.body:
         try:
           self._statement(node, scope)
-        except Unsupported:
+        except (Unsupported, *ERRORS):
           # Scripts do more at top level than their templates need; what is missing is noticed when it is used.
           continue
     return self._modules[path]
@@ -62,14 +66,16 @@ class Interpreter:
       (value or the Raised error, decisions as `Operations` has them).
     """
     plans: list[list[bool]] = [[]]
+    self._steps = 0
     while plans:
       plan = plans.pop()
       self._operations.begin(plan)
-      self._steps = 0
       try:
         result = function()
       except Raised as e:
         result = e
+      except ERRORS as e:
+        raise Unsupported(f'the code cannot be followed ({type(e).__name__}: {shorten(e)})') from e
       decisions = tuple(self._operations.decisions)
       yield result, decisions
       for i in range(len(plan), len(decisions)):
@@ -92,7 +98,10 @@ class Interpreter:
         self._apply(init, (instance, *arguments), named, None)
       return instance
     if isinstance(function, Method):
-      return self._operations.method(function.value, function.name, arguments, named)
+      value = self._operations.method(function.value, function.name, arguments, named)
+      if function.name == 'append':
+        self._spend(symbols.weigh(function.value) // 10)
+      return value
     if callable(function):
       return function(*arguments, **named)
     raise Unsupported(f'{type(function).__name__} is called')
@@ -100,9 +109,7 @@ class Interpreter:
   # Statements.
 
   def _statement(self, node: ast.stmt, scope: Scope) -> None:
-    self._steps += 1
-    if self._steps > _MAX_STEPS:
-      raise Unsupported('the code runs too long')
+    self._spend(1)
     match node:
       case ast.Expr():
         if not isinstance(node.value, ast.Constant):
@@ -184,12 +191,26 @@ class Interpreter:
         if not isinstance(owner, dict | list):
           raise Unsupported('an element is set')
         owner[self._value(target.slice, scope)] = value
+        self._spend(symbols.weigh(owner) // 10)
       case _:
         raise Unsupported(f'assignment to {ast.unparse(target)}')
 
   # Expressions.
 
+  def _spend(self, steps: int) -> None:
+    self._steps += steps
+    if self._steps > _MOST_STEPS:
+      raise Unsupported('the code runs too long')
+
   def _value(self, node: ast.expr, scope: Scope) -> Any:
+    """What an expression gives. What it makes is weighed, so that neither time nor memory grow without end."""
+    self._spend(1)
+    value = self._evaluated(node, scope)
+    if not isinstance(node, ast.Name | ast.Attribute):
+      self._spend(symbols.weigh(value) // 10)
+    return value
+
+  def _evaluated(self, node: ast.expr, scope: Scope) -> Any:
     match node:
       case ast.Constant():
         return node.value

@@ -13,8 +13,8 @@ from seqio_tasks.bank.instruction import make_instruction
 from seqio_tasks.bank.layouts import STYLES, Block, Layout
 from seqio_tasks.bank.templates import parse_template
 from seqio_tasks.datasets.lmentry_phrasings import read_rows, role
-from seqio_tasks.datasets.sources import DatasetError
-from seqio_tasks.importers import LeftOut, Part, SourceError
+from seqio_tasks.errors import UserError, shorten
+from seqio_tasks.importers import LeftOut, Part, SourceError, foreign, word
 
 _LISTS = {'words': ('[{words}]', 'listed_words')}
 
@@ -36,16 +36,17 @@ def read(directory: pathlib.Path, benchmark: str) -> Iterator[Part]:
   if not paths:
     raise SourceError(f'{directory}: holds no CSV file; name the directory with the phrasings, a CSV file a task')
   for path in paths:
-    yield _part(path, benchmark)
+    yield _part(directory, path, benchmark)
 
 
-def _part(path: pathlib.Path, benchmark: str) -> Part:
-  task = f'{benchmark}_{path.stem}'
+def _part(directory: pathlib.Path, path: pathlib.Path, benchmark: str) -> Part:
+  task = word(f'{benchmark}_{path.stem}')
   instructions, left_out = [], []
   try:
+    foreign.check_file(directory, path)
     rows = read_rows(path, lambda index, fault: left_out.append(LeftOut(task, index, '', fault)))
-  except DatasetError as e:
-    raise SourceError(str(e)) from e
+  except UserError as e:
+    return Part(task, (), (LeftOut(task, '', '', shorten(e, 300)),))
   for index, method, text, correct in rows:
     for listed, name in _LISTS.values():
       text = text.replace(listed, f'[{{{name}}}]')

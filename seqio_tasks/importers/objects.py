@@ -9,6 +9,8 @@ from typing import Any
 
 from seqio_tasks.importers.symbols import Unsupported
 
+_MOST_BASES = 1000
+
 
 @dataclasses.dataclass
 class Function:
@@ -37,10 +39,15 @@ class Class:
     return None
 
   def order(self) -> Iterator[Class]:
-    """The class and its bases, depth first."""
-    yield self
-    for base in self.bases:
-      yield from base.order()
+    """The class and its bases, depth first; Unsupported if there are very many."""
+    waiting, count = [self], 0
+    while waiting:
+      class_ = waiting.pop()
+      count += 1
+      if count > _MOST_BASES:
+        raise Unsupported('a class has too many bases')
+      yield class_
+      waiting += reversed(class_.bases)
 
 
 @dataclasses.dataclass

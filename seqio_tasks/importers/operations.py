@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import operator
 from typing import Any
 
+from seqio_tasks.errors import shorten
 from seqio_tasks.importers import symbols
 from seqio_tasks.importers.symbols import (
   AnswerIndex,
@@ -25,6 +26,7 @@ from seqio_tasks.importers.symbols import (
 )
 
 _ORDER = {ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt, ast.GtE: operator.ge}
+_MOST_DECISIONS = 500
 
 
 class Operations:
@@ -57,7 +59,7 @@ class Operations:
       for i, element in enumerate(values):
         if isinstance(element, str) and self.decide(symbol, element):
           return i
-    raise Raised(f'ValueError: {value!r} is not in the list')
+    raise Raised(f'ValueError: {_shown(value)} is not in the list')
 
   def answer_element(self, values: Sequence[Any], index: AnswerIndex) -> Any:
     """What stands in a list where the answer stands among the options."""
@@ -87,9 +89,9 @@ class Operations:
       for candidate, value in owner.items():
         if self.decide(key.symbol, candidate):
           return value
-      raise Raised(f'KeyError: {key!r}')
+      raise Raised(f'KeyError: {_shown(key)}')
     if key not in owner:
-      raise Raised(f'KeyError: {key!r}')
+      raise Raised(f'KeyError: {_shown(key)}')
     return owner[key]
 
   def compare(self, op: ast.cmpop, left: Any, right: Any) -> bool:
@@ -138,6 +140,8 @@ class Operations:
       if symbols.same(known, symbol) and (text == literal or outcome):
         return outcome if text == literal else False
     position = len(self.decisions)
+    if position >= _MOST_DECISIONS:
+      raise Unsupported('the code compares too much')
     outcome = self._plan[position] if position < len(self._plan) else True
     self.decisions.append((symbol, literal, outcome))
     return outcome
@@ -203,9 +207,15 @@ class Operations:
       return getattr(owner, name)(*arguments)
     if isinstance(owner, Text):
       return symbols.text_method(owner, name, arguments, named)
-    if isinstance(owner, str) and name in ('split', 'strip', 'replace', 'lower'):
+    if isinstance(owner, str) and name == 'replace':
+      return symbols.replaced(owner, *arguments)
+    if isinstance(owner, str) and name in ('split', 'strip', 'lower'):
       return getattr(owner, name)(*arguments, **named)
     raise Unsupported(f'method {name} of {type(owner).__name__}')
+
+
+def _shown(value: Any) -> str:
+  return shorten(repr(value))
 
 
 def range_(*bounds: int) -> list[int]:

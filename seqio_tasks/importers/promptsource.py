@@ -9,21 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 import pathlib
-import re
 from typing import Any
 
 import jinja2
 import jinja2.nodes
-import yaml
 
+from seqio_tasks.bank import yaml_files
 from seqio_tasks.bank.fields import field_name
 from seqio_tasks.bank.instruction import make_instruction
 from seqio_tasks.bank.layouts import Answer, Layout
-from seqio_tasks.errors import UserError
-from seqio_tasks.importers import LeftOut, Part, SourceError, literal_template
+from seqio_tasks.errors import UserError, shorten
+from seqio_tasks.importers import LeftOut, Part, SourceError, foreign, literal_template, word
 
 
-class _Loader(getattr(yaml, 'CSafeLoader', yaml.SafeLoader)):  # type: ignore[misc]
+class _Loader(yaml_files.Loader):  # type: ignore[misc,valid-type]
   """Reads promptsource's tagged mappings as plain ones."""
 
 
@@ -41,27 +40,35 @@ def read(directory: pathlib.Path) -> Iterator[Part]:
   if not paths:
     raise SourceError(f"{directory}: holds no templates.yaml; name promptsource's directory `templates`")
   for path in paths:
-    yield _part(path, '_'.join(path.parent.relative_to(directory).parts) or directory.name)
+    yield _part(directory, path, '_'.join(path.parent.relative_to(directory).parts) or directory.name)
 
 
-def _part(path: pathlib.Path, dataset: str) -> Part:
+def _part(directory: pathlib.Path, path: pathlib.Path, dataset: str) -> Part:
+  task = word(dataset)
   try:
-    content = yaml.load(path.read_text(encoding='utf-8'), Loader=_Loader)
-    entries = content['templates'].values()
-  except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError, AttributeError) as e:
-    raise SourceError(f'{path}: is not a file of promptsource templates ({e!r}); fetch it anew') from e
-  task = re.sub(r'\W', '_', dataset)
+    foreign.check_file(directory, path)
+    content, _ = yaml_files.read(path, _Loader)
+  except UserError as e:
+    return Part(task, (), (LeftOut(task, '', '', shorten(e, 300)),))
+  entries = content.get('templates') if isinstance(content, dict) else None
+  if not isinstance(entries, dict):
+    return Part(task, (), (LeftOut(task, '', '', f'{path}: is not a file of promptsource templates'),))
   instructions, left_out = [], []
-  for number, entry in enumerate(entries, start=1):
-    name = str(entry.get('name', number))
+  for number, entry in enumerate(entries.values(), start=1):
+    name = str(number)
     try:
-      layout = _layout(str(entry.get('jinja', '')), entry.get('answer_choices'))
-    except (ValueError, jinja2.TemplateError) as e:
-      left_out.append(LeftOut(task, name, 'zero-shot', f'cannot be expressed: {e}'))
-      continue
-    instructions.append(
-      make_instruction('P3', task, f't{number:02}', 'evaluation', layout.template, layout, source=name, verbatim=True)
-    )
+      if not isinstance(entry, dict) or not isinstance(entry.get('jinja'), str):
+        raise UserError('it has no text `jinja`')
+      name = shorten(entry.get('name') or number)
+      choices = entry.get('answer_choices')
+      if choices is not None and not isinstance(choices, str):
+        raise UserError('its answer_choices are no text')
+      layout = _layout(entry['jinja'], choices)
+      instructions.append(
+        make_instruction('P3', task, f't{number:02}', 'evaluation', layout.template, layout, source=name, verbatim=True)
+      )
+    except (ValueError, jinja2.TemplateError, RecursionError) as e:
+      left_out.append(LeftOut(task, name, 'zero-shot', f'cannot be expressed: {shorten(e, 200)}'))
   return Part(task, tuple(instructions), tuple(left_out))
 
 

@@ -10,9 +10,13 @@ import dataclasses
 import string
 from typing import Any
 
+from seqio_tasks.errors import shorten
+
 # What foreign code may make of memory; its templates need a hundredth of it.
-MOST_ELEMENTS = 100_000
-_MOST_CHARACTERS = 1_000_000
+MOST_ELEMENTS = 10_000
+_MOST_CHARACTERS = 100_000
+_MOST_BITS = 10_000
+_MOST_STEPS = 100  # that a field is cut with
 
 
 class Unsupported(Exception):
@@ -38,6 +42,13 @@ class Symbol:
   owner: str | int
   value: Any = None
   detail: tuple = ()
+
+
+def check_steps(detail: tuple) -> tuple:
+  """What is done to a field; Unsupported if that is too much."""
+  if len(detail) > _MOST_STEPS:
+    raise Unsupported('a text is cut too often')
+  return detail
 
 
 class Text:
@@ -78,13 +89,51 @@ class AnswerIndex(int):
 def join(*parts: Any) -> str | Text:
   """Concatenates strings, texts and numbers."""
   flat: list[str | Symbol] = []
+  letters = 0
   for part in parts:
-    flat.extend(parts_of(part))
-  if sum(len(p) for p in flat if isinstance(p, str)) > _MOST_CHARACTERS or len(flat) > MOST_ELEMENTS:
-    raise Unsupported('a text grows too long')
+    pieces = parts_of(part)
+    letters += sum(len(p) for p in pieces if isinstance(p, str))
+    if letters > _MOST_CHARACTERS or len(flat) + len(pieces) > MOST_ELEMENTS:
+      raise Unsupported('a text grows too long')
+    flat.extend(pieces)
   text = Text(flat)
   written = [p for p in text.parts if isinstance(p, str)]
   return ''.join(written) if len(written) == len(text.parts) else text
+
+
+def weigh(value: Any) -> int:
+  """How much there is to a value, what stands in it several times counted each time.
+
+  Raises:
+    Unsupported: if it is more than foreign code may make.
+  """
+  if isinstance(value, int):
+    if value.bit_length() > _MOST_BITS:
+      raise Unsupported('a number grows too large')
+    return 1
+  if isinstance(value, str):
+    if len(value) > _MOST_CHARACTERS:
+      raise Unsupported('a text grows too long')
+    return len(value)
+  if isinstance(value, Text):
+    return sum(len(p) if isinstance(p, str) else 1 for p in value.parts)
+  weight = 0
+  waiting = [value]
+  while waiting:
+    inner = waiting.pop()
+    weight += 1
+    if isinstance(inner, list | tuple | dict):
+      if weight + len(waiting) + len(inner) > MOST_ELEMENTS:
+        raise Unsupported('a list grows too long')
+      waiting += [*inner, *inner.values()] if isinstance(inner, dict) else inner
+  return weight
+
+
+def replaced(text: str, old: str, new: str, *most: int) -> str:
+  """str.replace, as far as the text does not grow too long."""
+  if len(text) + text.count(old) * len(new) > _MOST_CHARACTERS:
+    raise Unsupported('a text grows too long')
+  return text.replace(old, new, *most)
 
 
 def parts_of(value: Any) -> tuple[str | Symbol, ...]:
@@ -129,7 +178,7 @@ class SplitText:
 
   def part(self, index: int, parts: int = 0) -> Text:
     step = ('split', self.separator, self.most, parts, index)
-    return Text([dataclasses.replace(self.symbol, detail=(*self.symbol.detail, step))])
+    return Text([dataclasses.replace(self.symbol, detail=check_steps((*self.symbol.detail, step)))])
 
 
 def chr_(code: int) -> str | Text:
@@ -181,8 +230,8 @@ def format_text(template: str | Text, arguments: Sequence[Any], named: Mapping[s
       pieces.append(literal)
       if name is None:
         continue
-      if spec or conversion or not (name == '' or name.isidentifier() or name.isdigit()):
-        raise Unsupported(f'the format field {name!r}')
+      if spec or conversion or not (name == '' or name.isidentifier() or (name.isdecimal() and len(name) < 6)):
+        raise Unsupported(f'the format field {shorten(name)!r}')
       if name == '' or name.isdigit():
         position = count if name == '' else int(name)
         count += name == ''
@@ -192,7 +241,7 @@ def format_text(template: str | Text, arguments: Sequence[Any], named: Mapping[s
       elif name in named:
         pieces.append(named[name])
       else:
-        raise Raised(f'KeyError: {name!r}')
+        raise Raised(f'KeyError: {shorten(name)!r}')
   return join(*pieces)
 
 
@@ -203,7 +252,7 @@ def text_method(text: Text, name: str, arguments: Sequence[Any], named: Mapping[
     if not isinstance(old, str) or not isinstance(new, str):
       raise Unsupported('a symbol is replaced')
     # As for a field: each symbol is replaced in by itself.
-    return join(*(p.replace(old, new) if isinstance(p, str) else text_method(Text([p]), name, arguments, named)
+    return join(*(replaced(p, old, new) if isinstance(p, str) else text_method(Text([p]), name, arguments, named)
                   for p in text.parts))  # fmt: skip
   if symbol is None:
     raise Unsupported(f'method {name} of a text')
@@ -211,11 +260,11 @@ def text_method(text: Text, name: str, arguments: Sequence[Any], named: Mapping[
     most = named.get('maxsplit', arguments[1] if len(arguments) > 1 else -1)
     return SplitText(symbol, arguments[0], int(most))
   if name == 'strip' and not arguments:
-    return Text([dataclasses.replace(symbol, detail=(*symbol.detail, ('strip',)))])
+    return Text([dataclasses.replace(symbol, detail=check_steps((*symbol.detail, ('strip',))))])
   if name == 'replace':
     old, new = arguments
     step = ('replace', old, new) if new else ('remove', old)
-    return Text([dataclasses.replace(symbol, detail=(*symbol.detail, step))])
+    return Text([dataclasses.replace(symbol, detail=check_steps((*symbol.detail, step)))])
   raise Unsupported(f'method {name} of a {symbol.kind}')
 
 

@@ -7,11 +7,11 @@ The file has a column "template" and may have "task", "role", "options" (a style
 from __future__ import annotations
 
 import pathlib
-import re
 
 from seqio_tasks import tables
 from seqio_tasks.bank import schema
-from seqio_tasks.bank.instruction import ROLES, Instruction, make_instruction
+from seqio_tasks.bank.instruction import NAME, ROLES, Instruction, make_instruction
+from seqio_tasks.errors import shorten
 from seqio_tasks.importers import Part, SourceError
 
 _COLUMNS = ('template', 'task', 'role', 'options', 'answer', 'id')
@@ -34,25 +34,31 @@ def read(path: pathlib.Path, collection: str, task: str | None = None, role: str
     columns, rows = tables.read_csv(path, required=('template',))
   except tables.TableError as e:
     raise SourceError(str(e)) from e
-  problems = [f'unknown column {c!r}; the columns are {", ".join(_COLUMNS)}' for c in columns if c not in _COLUMNS]
+  problems = [
+    f'unknown column {shorten(c)!r}; the columns are {", ".join(_COLUMNS)}' for c in columns if c not in _COLUMNS
+  ]
   if task is None and 'task' not in columns:
     problems.append('there is no column "task"; add it, or give --task')
+  if not NAME.fullmatch(collection):
+    problems.append(
+      f'the collection {shorten(collection)!r} must be one word of letters, digits and _; give another --collection'
+    )
   instructions: list[Instruction] = []
   shared = schema.SharedParts({}, {})
   seen: set[tuple[str, str]] = set()
-  for line, row in rows:
-    name, key = row.get('task') or task or '', row.get('id') or f'row{len(instructions) + 1:03}'
+  for number, (line, row) in enumerate(rows, start=1):
+    name, key = row.get('task') or task or '', row.get('id') or f'row{number:03}'
     entry = {'template': row['template']} | {k: row[k] for k in ('options', 'answer') if row.get(k)}
     faults: list[str] = []
     layout = schema.read_layout(entry, shared, faults.append)
     row_role = row.get('role') or role
     if row_role not in ROLES:
-      faults.append(f'unknown role {row_role!r}; use one of {", ".join(ROLES)}')
+      faults.append(f'unknown role {shorten(row_role)!r}; use one of {", ".join(ROLES)}')
     for what, value in (('task', name), ('id', key)):
-      if not re.fullmatch(r'\w+', value):
-        faults.append(f'{what} {value!r} must be one word of letters, digits and _')
+      if not NAME.fullmatch(value):
+        faults.append(f'{what} {shorten(value)!r} must be one word of letters, digits and _')
     if (name, key) in seen:
-      faults.append(f'the id {key!r} stands twice; give each phrasing an id of its own')
+      faults.append(f'the id {shorten(key)!r} stands twice; give each phrasing an id of its own')
     seen.add((name, key))
     problems += [f'line {line}: {fault}' for fault in faults]
     if layout is not None and not faults:

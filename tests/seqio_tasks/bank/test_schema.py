@@ -127,7 +127,15 @@ def test_faults_name_file_id_and_cure(tmp_path, entry, message):
   [
     ({'blocks': {'b c': {'item': '{label}'}}}, 'blocks/b c: the name must be one word'),
     ({'blocks': {'b': {'itm': '{label}'}}}, 'blocks/b: must be a mapping with the key item'),
-    ({'blocks': []}, None),
+    ({'blocks': None}, None),
+    ({'blocks': []}, "key 'blocks' must map"),
+    ({'blocks': {'b': {'item': '{label}', 'limit': 0}}}, 'blocks/b: limit is 0; it must be at least 1'),
+    ({'derived': {'d': {'from': 3, 'steps': []}}}, 'derived/d: from is 3; it must be the name of a field'),
+    ({'derived': {'d': {'from': 'q', 'steps': [{'split': {'separator': '', 'index': 0}}]}}}, 'derived/d: unknown step'),
+    (
+      {'derived': {'d': {'from': 'q', 'steps': [{'split': {'separator': '.', 'index': 0, 'most': 'x'}}]}}},
+      'derived/d: unknown step',
+    ),
     ({'blocks': 'x'}, "key 'blocks' must map"),
     ({'derived': {'d': {'from': 'q'}}}, 'derived/d: must be a mapping such as'),
     (

@@ -48,3 +48,18 @@ def test_fields_called_as_a_layouts_own_stay_the_datas(tmp_path, written):
     ('t?', 'gold'),
     ('l: t', 'l'),
   ]
+
+
+def test_a_task_that_fails_ends_itself_only(tmp_path, written):
+  (tmp_path / 'flan' / 'v2').mkdir(parents=True)
+  (tmp_path / 'flan' / 'v2' / 'templates.py').write_text('PATTERNS = {"z": [("{q}!", "{a}")]}')
+  (tmp_path / 'flan' / 'templates.py').write_text(
+    'PATTERNS = {"a": [("{q}?", "{a}")], "b": f(1), "c": [("x",)], "d": [3], 5: [], **other, "e": [("{größe}", "{a}")]}\n'
+    'PATTERNS["f"] = PATTERNS["nowhere"]\n'
+  )
+  bank, counts = written(flan.read(tmp_path))
+  assert [i.task for i in bank] == ['a_inverted', 'z_inverted']
+  assert counts['left_out'] == 7
+  (tmp_path / 'flan' / 'templates.py').write_text('PATTERNS = {"a": ' + '(' * 5000 + ')' * 5000 + '}')
+  with pytest.raises(importers.SourceError, match='is not Python'):
+    list(flan.read(tmp_path))

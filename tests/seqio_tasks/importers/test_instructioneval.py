@@ -112,7 +112,7 @@ def test_instructioneval(repository, tmp_path, written):
   assert listed.render(ITEM, examples).input_text == 'Examples.\n1: E => A\n2: F => A\nWhich {one}? =>'
   assert default.render(ITEM) == ('Described. Which {one}? {odd}', 'Yes', ('Yes', 'No'))
   assert default.render(ITEM | {'answer': 'other'}).output_text == 'No'
-  assert counts == {'files': 2, 'instructions': 3, 'few_shot': 1, 'left_out': 2}
+  assert counts == {'files': 2, 'instructions': 3, 'few_shot': 1, 'left_out': 2, 'whole': ['Gone']}
   left_out = json.loads((tmp_path / 'out' / importers.REPORT).read_text())
   assert (
     left_out[0]['source'] == 'Own/QA/2' and "raises in the released code: KeyError: 'nothing'" in left_out[0]['reason']
@@ -163,3 +163,94 @@ def test_the_published_renderings(shared_data, written):
       assert got == (row['input_text'], row['output_text'], tuple(row['label_space'])), line
       checked += 1
   assert checked > 3000
+
+
+# A repository of one instruction, whose code does something first.
+BOMB = """
+class Preprocessor:
+  pass
+
+
+class Own(Preprocessor):
+  def __init__(self, instruction, examples, ordered=True, directory=None):
+    self.instr2preprocessor = {"NIV2/QA/1": self.one, "NIV2/QA/2": self.two}
+    self.instr2preprocessor_fs = {}
+
+  def two(self, item):
+    return {"input_text": item["question"], "output_text": item["answer"], "label_space": item["options"]}
+
+  def one(self, item):
+%s
+    return self.two(item)
+"""
+
+
+def _bomb(root: pathlib.Path, lines: str, dataset: str = 'Own') -> pathlib.Path:
+  root.mkdir()
+  (root / 'own.py').write_text(BOMB % '\n'.join('    ' + line for line in lines.split('\n')))
+  (root / 'dirs.json').write_text(json.dumps({dataset: ['data', 'own.py']}))
+  (root / 'instructions.json').write_text(json.dumps({dataset: ['NIV2/QA/1', 'NIV2/QA/2']}))
+  return root
+
+
+@pytest.mark.parametrize(
+  ('lines', 'reason'),
+  [
+    ('a = 9\nfor i in range(60): a = a * a', 'a number grows too large'),
+    ('a = 9\nfor i in range(9): a = a * a * a * a * a * a * a * a', 'a number grows too large'),
+    ('x = [[[1 for a in range(1000)] for b in range(1000)] for c in range(1000)]', 'the code runs too long'),
+    ('x = [1]\nfor i in range(60): x = [x, x]', 'a list grows too long'),
+    ('x = [1]\nfor i in range(60): x = x + x', 'a list grows too long'),
+    ('x = {}\nfor i in range(60): x = {"a": x, "b": x}', 'a list grows too long'),
+    ('x = (1,)\nfor i in range(60): x = (x, x)\ny = {x: 1}', 'a list grows too long'),
+    ('x = []\nx.append(x)', 'a list grows too long'),
+    ('x = {}\nx["a"] = x', 'a list grows too long'),
+    ('x = "ab"\nfor i in range(60): x = x + x', 'a text grows too long'),
+    ('x = "ab"\nfor i in range(60): x = x.replace("a", "aaaaaaaaaaaaaaaa")', 'a text grows too long'),
+    ('x = "{0}{0}{0}{0}"\nfor i in range(60): x = x.format(x)', 'a text grows too long'),
+    ('x = item["question"]\nfor i in range(60): x = x + x', 'a text grows too long'),
+    ('x = item["question"]\nfor i in range(6000): x = x.replace("a", "b")', 'a text is cut too often'),
+    ('for i in range(9999):\n  for j in range(9999): pass', 'the code runs too long'),
+    ('x = []\nfor i in range(9999): x.append(i)', 'the code runs too long'),
+    ('self.one(item)', 'RecursionError'),
+    ('x = 1 // 0', 'ZeroDivisionError'),
+    ('x = {[1]: 2}', 'TypeError'),
+    ('x = chr(-1)', 'ValueError'),
+    ('return 3', 'the code gives no texts'),
+  ],
+)
+def test_code_without_end_ends_itself_only(tmp_path, lines, reason):
+  (part,) = instructioneval.read(_bomb(tmp_path / 'clone', lines))
+  assert [i.source for i in part.instructions] == ['NIV2/QA/2']
+  assert [(entry.source, reason in entry.reason) for entry in part.left_out] == [('NIV2/QA/1', True)], part.left_out
+
+
+@pytest.mark.parametrize(
+  'dataset', ['../../x', '/tmp/x', 'a/b', 'a\\b', 'C:x', 'a\0b', '..', '', 'ä', 'x' * 300, 'a b', 'line\nline']
+)
+def test_names_of_a_source_never_become_paths(tmp_path, dataset):
+  repository = _bomb(tmp_path / 'clone', 'pass', dataset)
+  counts = importers.write('x', instructioneval.read(repository), tmp_path / 'deep' / 'out')
+  assert counts['files'] == 0 and counts['left_out'] >= 1
+  written = {p.name for p in tmp_path.rglob('*') if p.is_file() and not p.is_relative_to(repository)}
+  assert written == {importers.REPORT}
+
+
+def test_a_module_outside_of_the_repository_is_not_read(tmp_path):
+  repository = _bomb(tmp_path / 'clone', 'pass')
+  (tmp_path / 'outside.py').write_text((repository / 'own.py').read_text())
+  (repository / 'linked.py').symlink_to(tmp_path / 'outside.py')
+  datasets = {'A': ['data', '../outside.py'], 'B': ['data', str(tmp_path / 'outside.py')], 'C': ['data', 'linked.py'],
+              'D': ['data'], 'E': 3, 'Own': ['data', 'own.py']}  # fmt: skip
+  (repository / 'dirs.json').write_text(json.dumps(datasets))
+  parts = list(instructioneval.read(repository))
+  assert {p.name: len(p.instructions) for p in parts} == {'A': 0, 'B': 0, 'C': 0, 'D': 0, 'E': 0, 'Own': 2}
+  assert all(part.left_out for part in parts[:-1])
+
+
+@pytest.mark.parametrize('text', ['[]', '{', '"x"', '{"Own": NaN', '\ufeff[', '[' * 100_000])
+def test_lists_of_datasets_that_are_none_are_told(tmp_path, text):
+  repository = _bomb(tmp_path / 'clone', 'pass')
+  (repository / 'dirs.json').write_text(text)
+  with pytest.raises(importers.SourceError, match=r'dirs\.json: .*give --repo'):
+    list(instructioneval.read(repository))

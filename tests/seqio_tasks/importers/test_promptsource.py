@@ -40,3 +40,22 @@ def test_fields_called_as_a_layouts_own_stay_the_datas(tmp_path, written):
     'question': 'q', 'answer': 'Yes', 'options': ['No', 'Yes'], 'data_answer': 'a', 'data_label': '1', 'data_options': 'o'
   }  # fmt: skip
   assert [i.layout.render(item)[:2] for i in bank] == [('q They say a (1 of o).', 'Yes'), ('q', 'Yes')]
+
+
+def test_a_file_or_template_that_fails_ends_itself_only(tmp_path, written):
+  texts = {
+    'good': "templates:\n  a: {name: one, jinja: 'Q {{q}} ||| {{a}}'}\n  b: {name: two, jinja: 3}\n  c: 7\n"
+    "  d: {name: four, jinja: 'Q {{größe}} ||| {{a}}'}\n  e: {name: five, jinja: 'Q {{q}} ||| {{a}}', answer_choices: [x]}\n"
+    "  f: {name: six, jinja: '{% if %} ||| x'}\n",
+    'laughs': 'a: &a [' + '1, ' * 99 + ']\n' + ''.join(f'{b}: &{b} [{f"*{a}, " * 99}]\n' for a, b in zip('abcde', 'bcdef', strict=True)),
+    'list': '[1]',
+    'no-tables': 'templates: []',
+  }  # fmt: skip
+  for name, text in texts.items():
+    (tmp_path / 'templates' / name).mkdir(parents=True)
+    (tmp_path / 'templates' / name / 'templates.yaml').write_text(text)
+  (tmp_path / 'templates' / 'linked').mkdir()
+  (tmp_path / 'templates' / 'linked' / 'templates.yaml').symlink_to('/dev/zero')
+  bank, counts = written(promptsource.read(tmp_path / 'templates'))
+  assert [i.id for i in bank] == ['P3/good/t01']
+  assert counts['left_out'] == 5 + 4 and counts['whole'] == ['laughs', 'linked', 'list', 'no_tables']

@@ -25,3 +25,23 @@ def test_tables_of_phrasings(tmp_path, written):
     "line 4: the id 'x' stands",
   ):
     assert part in message, message
+
+
+def test_a_faulty_row_makes_no_other_faulty(tmp_path):
+  path = tmp_path / 'mine.csv'
+  path.write_text('template\n"fine {q}"\n{a b}\n"fine too {q}"\n{c d}\n')
+  with pytest.raises(importers.SourceError) as error:
+    table.read(path, 'mine', 't')
+  assert 'twice' not in str(error.value)
+  assert str(error.value).count('a brace') == 2
+  path.write_text('template\n"fine {q}"\n"fine too {q}"\n')
+  assert [i.key for i in table.read(path, 'mine', 't').instructions] == ['row001', 'row002']
+
+
+def test_names_are_those_that_a_bank_may_have(tmp_path):
+  path = tmp_path / 'mine.csv'
+  path.write_text('template,id\n{q},größe\n')
+  with pytest.raises(importers.SourceError, match="line 2: id 'größe' must be one word"):
+    table.read(path, 'mine', 't')
+  with pytest.raises(importers.SourceError, match="the collection '../../mine' must be one word"):
+    table.read(path, '../../mine', 't')
