@@ -288,7 +288,9 @@ def _t5x_directory(rng: np.random.Generator, directory: pathlib.Path) -> Callabl
   def read() -> None:
     source = backbones.open_backbone(str(directory / 'model'))
     found = backbones.hash_of(source)
-    if kind == '0' and 'adapter' not in name:
+    content = files[name]
+    # A chunk that is cut may have lost the checksum at its end, without which tensorstore reads it all the same.
+    if kind == '0' and 'adapter' not in name and (content is None or len(content) >= len(whole[name] or b'')):
       _check(found == digest, 'a damaged chunk gives other weights')
 
   return read
