@@ -3,7 +3,7 @@
 `robust-t5x eval mini --OUTPUT_DIR=out/before`; `robust-t5x eval --help` lists the recipes.
 
 The results are one row per example and phrasing (see results). A finished evaluation is found and not repeated,
-an interrupted one goes on with the task at which it stopped.
+an interrupted one goes on with the task at which it stopped, or writes the report that it lacks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,14 +11,14 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from robust_t5x.runtime import errors, launcher, processes
+from robust_t5x.runtime import errors, launcher, locks, processes
 from seqio_tasks import suites
 
 if TYPE_CHECKING:
   import pandas as pd
 
   from robust_t5x.checkpoints.loading import Loaded
-  from robust_t5x.results.schema import Fingerprint
+  from robust_t5x.results.schema import Fingerprint, Record
   from seqio_tasks.pipeline.registration import EvaluationTask
 
 
@@ -56,6 +56,7 @@ def evaluate(
 
   Raises:
     ValueError: naming the setting, task or phrasing that cannot be evaluated, before any evaluation starts.
+    UsageError: if another process works in the directory.
   """
   import numpy as np
 
@@ -64,7 +65,6 @@ def evaluate(
   from robust_t5x.evaluation.rows import read_task
   from robust_t5x.evaluation.scorers import score_task
   from robust_t5x.models import runner as runner_lib
-  from robust_t5x.reports import page
   from robust_t5x.results.runs import Run
   from robust_t5x.results.scorers import SCORERS
   from robust_t5x.runtime import progress
@@ -85,43 +85,65 @@ def evaluate(
   identity = fingerprint(loaded, tasks, task_feature_lengths, split, scorer)
   if cell_budget is not None:
     identity['cells'] = {'budget': cell_budget, 'seed': cell_seed}
-  # The main process alone keeps results; the others, whose disks may be their own, follow it.
-  run = Run.open(output_dir, label=label, fingerprint=identity) if processes.is_main() else None
-  open_tasks = np.asarray([run is None or not (run.finished or run.has_shard(task.name)) for task in tasks])
-  todo = [task for task, is_open in zip(tasks, processes.from_main(open_tasks), strict=True) if is_open]
-  if run is not None and run.finished:
-    print(f'{output_dir} holds this evaluation already; nothing to do')
-    return run.table()
+  with locks.held(output_dir, 'OUTPUT_DIR'):
+    # The main process alone keeps results; the others, whose disks may be their own, follow it.
+    run = Run.open(output_dir, label=label, fingerprint=identity) if processes.is_main() else None
+    open_tasks = np.asarray([run is None or not (run.finished or run.has_shard(task.name)) for task in tasks])
+    todo = [task for task, is_open in zip(tasks, processes.from_main(open_tasks), strict=True) if is_open]
+    if run is not None and run.finished:
+      table = run.table()
+      lacking = [name for name in _products(cell_budget) if not os.path.isfile(os.path.join(output_dir, name))]
+      print(
+        f'{output_dir} holds this evaluation already; '
+        + (f'only {", ".join(lacking)} had not been written' if lacking else 'nothing to do')
+      )
+      if lacking:
+        _write_products(run.record, output_dir, task_feature_lengths, cell_budget)
+      return table
 
-  runner = runner_lib.Runner(
-    loaded.model, loaded.params, batch_size, task_feature_lengths['targets'], task_feature_lengths['inputs']
-  )
-  done = len(tasks) - len(todo)
-  with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
-    for task in todo:
-      rows = read_task(task.name, task_feature_lengths, split)
-      sampled = sample_cells(rows, task.name, cell_budget, cell_seed)
-      table = score_task(runner, sampled, task, SCORERS[scorer], label)
-      if run is not None:
-        run.add_shard(task.name, table)
-      bar.advance(1, task.name)
-  if run is None:
-    return None
-  table = run.finish(
-    instructions={i.id: i.template for task in tasks for i in task.instructions},
-    metadata={
-      'model': loaded.identity,
-      'gin_config': gin.config_str(),
-      'command': launcher.command_line(),
-    },
-  )
-  for warning in _warnings(run.record, task_feature_lengths):
+    runner = runner_lib.Runner(
+      loaded.model, loaded.params, batch_size, task_feature_lengths['targets'], task_feature_lengths['inputs']
+    )
+    done = len(tasks) - len(todo)
+    with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
+      for task in todo:
+        rows = read_task(task.name, task_feature_lengths, split)
+        sampled = sample_cells(rows, task.name, cell_budget, cell_seed)
+        table = score_task(runner, sampled, task, SCORERS[scorer], label)
+        if run is not None:
+          run.add_shard(task.name, table)
+        bar.advance(1, task.name)
+    if run is None:
+      return None
+    table = run.finish(
+      instructions={i.id: i.template for task in tasks for i in task.instructions},
+      metadata={
+        'model': loaded.identity,
+        'gin_config': gin.config_str(),
+        'command': launcher.command_line(),
+      },
+    )
+    print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
+    _write_products(run.record, output_dir, task_feature_lengths, cell_budget)
+    return table
+
+
+def _products(cell_budget: int | float | None) -> list[str]:
+  """What is made of a finished table; each is there once all of its kind is, since it is written last."""
+  return ['report.html', 'report.md', *(['estimates.csv'] if cell_budget is not None else [])]
+
+
+def _write_products(
+  record: 'Record', output_dir: str, lengths: Mapping[str, int], cell_budget: int | float | None
+) -> None:
+  """Writes the report, and the estimates of a sample; says what of the evaluation is not as one would think."""
+  from robust_t5x.reports import page
+
+  for warning in _warnings(record, lengths):
     print(f'warning: {warning}', file=sys.stderr)
-  print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
   print(page.write([output_dir], output_dir))
   if cell_budget is not None:
     _write_estimates(output_dir)
-  return table
 
 
 def _warnings(record: Mapping[str, object], lengths: Mapping[str, int]) -> list[str]:

@@ -8,7 +8,7 @@ What JAX and TensorFlow are needed for is imported when a run starts, so that th
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from robust_t5x.runtime import errors, launcher, processes, progress
+from robust_t5x.runtime import errors, launcher, locks, processes, progress
 
 if TYPE_CHECKING:
   from robust_t5x.models.robust import RobustModel
@@ -59,7 +59,8 @@ def train(
     Path of the result: `adapter.safetensors`, or the directory `model` where the backbone was trained.
 
   Raises:
-    launcher.UsageError: for missing settings.
+    launcher.UsageError: for missing settings, or a directory that another process works in or that holds another run.
+    runs.DamagedRunError: if there are checkpoints and none can be read.
     NonFiniteLossError: when the loss or a gradient is not finite; the last good state has been saved.
   """
   from robust_t5x import objectives
@@ -98,23 +99,29 @@ def train(
     model, placement, initial_checkpoint_path, prompt_init, seed, trainable, backbone_dtype
   )
   record = records.run_record(seed, initial_checkpoint_path)
-  processes.make_shared(model_dir)
-  saved = runs.RunCheckpoints(model_dir)
-  try:
-    step = saved.latest_step() or 0
-    if step:
-      records.check_same_run(model_dir, record)
-      state = saved.restore(step, state, data)
-      progress.log(f'going on from step {step} of {model_dir}')
-    if processes.is_main():
-      records.write_record(model_dir, record)
-    periods = loop.Periods(train_steps, save_period, log_period)
-    step_fn = compiled_step(model, placement.mesh, microbatches, seed)
-    loop.run(step_fn, state, frozen, data, placement.mesh, saved, model_dir, step, periods)
-    state = saved.restore(train_steps, state)
-    return export.write(model, model_dir, state.params, frozen, record)
-  finally:
-    saved.close()
+  with locks.held(model_dir, 'MODEL_DIR'):
+    processes.make_shared(model_dir)
+    saved = runs.RunCheckpoints(model_dir)
+    try:
+      if saved.latest_step():
+        records.check_same_run(model_dir, record)
+      step, state = saved.restore_newest(state, data)
+      if step > train_steps:
+        raise errors.UsageError(
+          f'TRAIN_STEPS is {train_steps}, but {model_dir} holds a run of {step} steps; give at least that, or another '
+          'MODEL_DIR'
+        )
+      if step:
+        progress.log(f'going on from step {step} of {model_dir}')
+      if processes.is_main():
+        records.write_record(model_dir, record)
+      periods = loop.Periods(train_steps, save_period, log_period)
+      step_fn = compiled_step(model, placement.mesh, microbatches, seed)
+      loop.run(step_fn, state, frozen, data, placement.mesh, saved, model_dir, step, periods)
+      state = saved.restore(train_steps, state)
+      return export.write(model, model_dir, state.params, frozen, record)
+    finally:
+      saved.close()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,7 +5,12 @@ from typing import Any
 from etils import epath
 import jax
 
-from robust_t5x.runtime import processes
+from robust_t5x.runtime import processes, progress
+from seqio_tasks.errors import UserError, shorten
+
+
+class DamagedRunError(UserError):
+  """No checkpoint of a run can be read."""
 
 
 class RunCheckpoints:
@@ -16,6 +21,7 @@ class RunCheckpoints:
     import orbax.checkpoint as ocp
 
     self._ocp = ocp
+    self._model_dir = model_dir
     self._data_dir = processes.join(model_dir, 'data_iterator')
     self._keep = keep
     self._manager = ocp.CheckpointManager(
@@ -45,9 +51,49 @@ class RunCheckpoints:
       data_iterator.restore(self._data_file(step))
     return state
 
+  def restore_newest(self, like: Any, data_iterator: Any) -> tuple[int, Any]:
+    """Reads the newest whole checkpoint, and removes newer ones, which are damaged.
+
+    Args:
+      like: structure and shardings of the state.
+      data_iterator: is put where it was; the position that a failed reading left is overwritten by the next.
+
+    Returns:
+      (its step, its state); step 0 and `like` where there is none.
+
+    Raises:
+      DamagedRunError: if none of them is whole.
+    """
+    damaged: list[int] = []
+    for step in sorted(self._manager.all_steps(), reverse=True):
+      try:
+        state = self.restore(step, like, data_iterator)
+      except Exception as e:  # orbax, tensorstore and TensorFlow raise what they like
+        # Several processes could disagree on which one is whole, so these leave it to the user.
+        if jax.process_count() > 1:
+          raise DamagedRunError(
+            f'{self._place(step)} cannot be read ({_reason(e)}); delete it to go on from the one before'
+          ) from e
+        progress.log(f'warning: {self._place(step)} is damaged ({_reason(e)})')
+        damaged.append(step)
+        continue
+      for newer in damaged:
+        self._manager.delete(newer)
+        progress.log(f'removed {self._place(newer)}; the run goes on from the checkpoint before')
+      return step, state
+    if damaged:
+      raise DamagedRunError(
+        f'MODEL_DIR: no checkpoint in {self._model_dir} can be read, of steps {", ".join(map(str, sorted(damaged)))}; '
+        'delete the directory to train anew'
+      )
+    return 0, like
+
   def close(self) -> None:
     """Waits for writes and frees resources."""
     self._manager.close()
+
+  def _place(self, step: int) -> str:
+    return processes.join(self._model_dir, 'checkpoints', str(step))
 
   def _data_file(self, step: int) -> str:
     return f'{self._data_dir}/{step}{self._suffix()}'
@@ -56,8 +102,15 @@ class RunCheckpoints:
     return f'-{jax.process_index()}-of-{jax.process_count()}'
 
   def _remove_old_data(self) -> None:
+    """Removes the positions of checkpoints that are gone, and what a process that was killed while it wrote one left."""
     steps = {str(step) for step in self._manager.all_steps()}
     data = epath.Path(self._data_dir)
     for file in data.iterdir() if data.is_dir() else ():
-      if file.name.split('-')[0] not in steps and self._suffix() in file.name:
-        file.unlink()
+      step, suffix, rest = file.name.partition(self._suffix())
+      if not suffix or rest[:1].isdigit() or (step in steps and not rest.startswith('_temp')):
+        continue
+      file.rmtree() if file.is_dir() else file.unlink()
+
+
+def _reason(error: Exception) -> str:
+  return shorten(f'{type(error).__name__}: {" ".join(str(error).split())}', 200)

@@ -18,6 +18,9 @@ import pandas as pd
 from robust_t5x.results import schema
 from robust_t5x.results.schema import COLUMNS, Fingerprint, Record, ResultsError, read_record, read_table, write_parquet
 from robust_t5x.runtime import files, versions
+from seqio_tasks.errors import shorten
+
+_ABSENT = object()
 
 
 @dataclasses.dataclass
@@ -50,11 +53,15 @@ class Run:
       record = read_record(path)
       before = record.get('fingerprint', {})
       if before != fingerprint or record.get('label') != label:
-        changed = sorted(k for k in {*before, *fingerprint} if before.get(k) != fingerprint.get(k)) or ['label']
+        changed = _changes({'label': record.get('label'), **before}, {'label': label, **fingerprint})
         raise ResultsError(
-          f'OUTPUT_DIR: {directory} holds another evaluation (it differs in {", ".join(changed)}); choose another '
-          'directory, or delete that one'
+          f'OUTPUT_DIR: {directory} holds another evaluation: {"; ".join(changed)}. Choose another directory, set what it '
+          'was, or delete that one'
         )
+      if record.get('finished'):  # and killed before it had cleaned up
+        shutil.rmtree(os.path.join(directory, 'shards'), ignore_errors=True)
+      for name in ('run.json', 'results.parquet', 'results.csv'):
+        files.remove_leftovers(os.path.join(directory, name))
       return cls(directory, record)
     os.makedirs(os.path.join(directory, 'shards'), exist_ok=True)
     run = cls(
@@ -102,8 +109,8 @@ class Run:
     write_parquet(table, os.path.join(self.directory, 'results.parquet'))
     path = os.path.join(self.directory, 'results.csv')
     # All texts are quoted, since one may hold the end of a line.
-    table.to_csv(path + '.tmp', index=False, quoting=csv.QUOTE_NONNUMERIC)
-    os.replace(path + '.tmp', path)
+    with files.written_whole(path) as f:
+      table.to_csv(f, index=False, quoting=csv.QUOTE_NONNUMERIC)
     self.record.update(metadata)
     self.record.update(
       {
@@ -128,3 +135,23 @@ class Run:
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     readable = ''.join(c if c.isalnum() or c in '-_' else '_' for c in name)[:80]
     return os.path.join(self.directory, 'shards', f'{readable}-{digest}.parquet')
+
+
+def _changes(before: Mapping[str, object], now: Mapping[str, object], place: str = '') -> list[str]:
+  """What differs between two fingerprints, each with its old and its new value.
+
+  >>> _changes({'scorer': 'a', 'tasks': {'t': '1', 'u': '2'}}, {'scorer': 'b', 'tasks': {'t': '1'}})
+  ["scorer was 'a', is 'b'", "tasks.u was '2', is not there"]
+  """
+  found = []
+  for name in sorted({*before, *now}):
+    old, new = before.get(name, _ABSENT), now.get(name, _ABSENT)
+    if isinstance(old, Mapping) and isinstance(new, Mapping):
+      found += _changes(old, new, f'{place}{name}.')
+    elif old != new:
+      found.append(f'{place}{name} was {_shown(old)}, is {_shown(new)}')
+  return found
+
+
+def _shown(value: object) -> str:
+  return 'not there' if value is _ABSENT else shorten(repr(value), 60)

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 import numpy as np
 import pandas as pd
 
-from robust_t5x.runtime import records
+from robust_t5x.runtime import files, records
 from seqio_tasks.errors import UserError, shorten
 
 COLUMNS = (
@@ -179,5 +179,5 @@ def read_record(path: str) -> Record:
 
 def write_parquet(table: pd.DataFrame, path: str) -> None:
   """Writes a table whole or not at all, with checksums, so that damage is seen when it is read."""
-  table.to_parquet(path + '.tmp', index=False, write_page_checksum=True)
-  os.replace(path + '.tmp', path)
+  with files.written_whole(path) as f:
+    table.to_parquet(f, index=False, write_page_checksum=True)

@@ -27,6 +27,8 @@ def written_whole(path: str) -> Iterator[IO[bytes]]:
   try:
     with open(temporary, 'wb') as f:
       yield f
+      f.flush()
+      os.fsync(f.fileno())  # a crash of the machine must not leave an empty file under the name
     os.replace(temporary, path)
   except BaseException:
     with contextlib.suppress(OSError):

@@ -6,6 +6,7 @@ import dataclasses
 import re
 
 from robust_t5x.runtime import launcher, recipes
+from robust_t5x.runtime import settings as settings_lib
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.sweeps import grid
 
@@ -83,7 +84,7 @@ def parse(argv: Sequence[str], description: str) -> Flags:
   given = launcher.parse_rest(parser, rest, recipe, 'train')
   if given.eval:
     given.eval_gin_file.insert(0, recipes.find('eval', given.eval).file)
-  bindings = {'gin': {name: grid.normalised(value) for name, value in settings}, 'eval': eval_bindings}
+  bindings = {'gin': {name: settings_lib.normalised(value) for name, value in settings}, 'eval': eval_bindings}
   for kind, own in (('gin', grid.TRAIN_OWN), ('eval', grid.EVAL_OWN)):
     for name in own:
       if name in bindings[kind]:

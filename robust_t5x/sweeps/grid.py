@@ -90,14 +90,6 @@ def digest(files: Sequence[str], bindings: Mapping[str, str], length: int = 8) -
   return hashlib.sha256(json.dumps(content).encode()).hexdigest()[:length]
 
 
-def normalised(text: str) -> str:
-  """The text of a gin value in one spelling: 0.10 and 0.1 are the same."""
-  try:
-    return repr(ast.literal_eval(text.strip()))
-  except (ValueError, SyntaxError):
-    return text.strip()  # a reference, or for gin to complain about
-
-
 def parse_axis(text: str) -> Axis:
   """Reads the NAME=a,b,c of `--grid`.
 

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 import contextlib
-import fcntl
 import math
 import os
 import shlex
@@ -12,7 +11,7 @@ import sys
 import threading
 
 from robust_t5x.reports import escaping
-from robust_t5x.runtime import progress
+from robust_t5x.runtime import locks, progress
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.runtime.files import write_atomically
 from robust_t5x.sweeps import check, grid, page
@@ -61,7 +60,7 @@ def sweep(flags: Flags) -> int:
   _warn_of_drift(runs)
   os.makedirs(flags.out, exist_ok=True)
   summaries: dict[str, Summary] = {}
-  with _only_one(flags.out), _terminable():
+  with locks.held(flags.out, '--out'), _terminable():
     processes = Processes()
     try:
       for directory, command in baselines.values():
@@ -181,17 +180,6 @@ def _show_failure(run: TrialRun) -> None:
 def _show_tail(log: str) -> None:
   lines = '\n'.join(f'  | {line}' for line in tail(log))
   print(f'the end of {log}:\n{lines}', file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _only_one(out: str) -> Iterator[None]:
-  """Holds the directory, so that no second sweep works on its trials."""
-  with open(os.path.join(out, '.lock'), 'w') as lock:
-    try:
-      fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as e:
-      raise UsageError(f'--out: another sweep is at work in {out}; wait for it, or choose another') from e
-    yield
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ import time
 from typing import Required, TypedDict
 
 from robust_t5x.results.schema import ResultsError, read_record
-from robust_t5x.runtime import records
+from robust_t5x.runtime import orphans, records, settings
 from robust_t5x.runtime.files import write_atomically
 from robust_t5x.sweeps import grid
 
@@ -82,7 +82,11 @@ class Processes:
         if self._stopped:
           raise Interrupted
         process = subprocess.Popen(
-          [*PROGRAM, *arguments], stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+          [*PROGRAM, *arguments],
+          stdout=output,
+          stderr=subprocess.STDOUT,
+          stdin=subprocess.DEVNULL,
+          env=orphans.environment(),
         )
         self._live.add(process)
       try:
@@ -195,10 +199,8 @@ class TrialRun:
     if not self.trained or not os.path.isfile(path):
       return ''
     with open(path, encoding='utf-8') as f:
-      before = _settings(f.read())
-    now = _settings(self.config)
-    changed = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
-    return ', '.join(f'{name} was {before.get(name, "not set")}, is {now.get(name, "not set")}' for name in changed)
+      before = settings.read(f.read())
+    return ', '.join(settings.changes(before, settings.read(self.config), without=grid.TRAIN_OWN))
 
   @property
   def status(self) -> str:
@@ -270,13 +272,6 @@ def is_evaluated(directory: str) -> bool:
   """Whether a directory holds a finished evaluation."""
   path = os.path.join(directory, 'run.json')
   return os.path.isfile(path) and bool(read_record(path).get('finished'))
-
-
-def _settings(config: str) -> dict[str, str]:
-  """Name -> value of a gin configuration as gin writes it, without the directory of the run."""
-  joined = re.sub(r'\\\n\s*', '', config)
-  found = re.findall(r'^([\w./]+) = (.*(?:\n(?:[ \t].*|[\])}].*))*)', joined, re.MULTILINE)
-  return {name: grid.normalised(' '.join(value.split())) for name, value in found if name not in grid.TRAIN_OWN}
 
 
 def tail(log: str, lines: int = _TAIL) -> list[str]:

@@ -2,13 +2,30 @@
 
 from collections.abc import Mapping
 import json
-from typing import Any
+from typing import Any, TypedDict
 
 from etils import epath
 
 import gin
 from robust_t5x.checkpoints import backbones
-from robust_t5x.runtime import errors, files, launcher, processes, versions
+from robust_t5x.runtime import errors, files, launcher, processes, progress, records, settings, versions
+from seqio_tasks.errors import shorten
+
+# What a result does not depend on, beyond rounding: places, how often something is written, how the work is cut up, and
+# what only evaluations read.
+FREE = (
+  'MODEL_DIR', 'train.train.model_dir', 'SAVE_PERIOD', 'train.train.save_period', 'LOG_PERIOD', 'train.train.log_period',
+  'TOPOLOGY', 'MICROBATCHES', 'train.train.microbatches', 'MODEL_PARALLEL', 'train.train.model_parallel',
+  'REMAT', 'EVAL_BATCH_SIZE', 'NUM_EXAMPLES', 'USE_CACHED_TASKS', 'train.train.use_cached_tasks',
+)  # fmt: skip
+
+
+class RunRecord(TypedDict):
+  """What `run.json` of a training run holds."""
+
+  gin_config: str
+  seed: int
+  backbone: dict[str, str] | None
 
 
 def run_record(seed: int, initial_checkpoint_path: str | None) -> dict[str, Any]:
@@ -38,16 +55,68 @@ def write_record(model_dir: str, record: Mapping[str, Any]) -> None:
 
 
 def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
-  """Raises UsageError if a directory holds a run on another backbone or with another seed."""
+  """Compares a run with the one that a directory holds, in everything that its result depends on.
+
+  Settings of FREE may differ. TRAIN_STEPS may too, so that a run can be made longer: it is said, since a schedule that
+  follows it has had other rates so far. So may versions, with a warning.
+
+  Raises:
+    UsageError: if the directory holds a run with other settings, seed or backbone; names each.
+  """
+  before = _read_record(model_dir)
+  if before is None:
+    return
+  now = settings.read(record['gin_config'])
+  then = settings.read(before['gin_config'])
+  same_backbone = _hash(before) == _hash(record)
+  free = {*FREE, 'TRAIN_STEPS', *(['INITIAL_CHECKPOINT_PATH'] if same_backbone else [])}
+  changed = settings.changes(then, now, without=free)
+  if before.get('seed') != record['seed'] and not any(line.startswith('SEED ') for line in changed):
+    changed.append(f'the seed was {before.get("seed")}, is {record["seed"]}')
+  if not same_backbone:
+    changed.append(f'the backbone was {_named(before)}, is {_named(record)}')
+  if changed:
+    raise errors.UsageError(
+      f'MODEL_DIR: {model_dir} holds a run with other settings: {"; ".join(changed)}. Give another MODEL_DIR, or set what '
+      'it was'
+    )
+  if then.get('TRAIN_STEPS') != now.get('TRAIN_STEPS'):
+    followers = [name for name, value in now.items() if value == '%TRAIN_STEPS' and name != 'train.train.train_steps']
+    note = f'; so does {", ".join(followers)} from here on, not in the steps before' if followers else ''
+    progress.log(
+      f'TRAIN_STEPS was {then.get("TRAIN_STEPS")}, is {now.get("TRAIN_STEPS")}: the run changes its length{note}'
+    )
+  versions_before, versions_now = before.get('versions') or {}, record.get('versions') or {}
+  for line in settings.changes(versions_before, versions_now):
+    progress.log(f'warning: {line}; the steps before were taken with the old version')
+
+
+def _read_record(model_dir: str) -> Mapping[str, Any] | None:
+  """What `run.json` holds, None where there is none.
+
+  Raises:
+    UsageError: if it is damaged.
+  """
   path = epath.Path(processes.join(model_dir, 'run.json'))
   if not path.exists():
-    return
-  before = json.loads(path.read_text())
-  if (before['backbone'] or {}).get('sha256') != (record['backbone'] or {}).get('sha256'):
-    raise errors.UsageError(
-      f'MODEL_DIR: {model_dir} holds a run on another backbone ({before["backbone"]}); choose another MODEL_DIR'
-    )
-  if before['seed'] != record['seed']:
-    raise errors.UsageError(
-      f'MODEL_DIR: {model_dir} holds a run with seed {before["seed"]}, not {record["seed"]}; choose another MODEL_DIR'
-    )
+    return None
+  try:
+    record = json.loads(path.read_text())
+    found = records.fault(record, RunRecord)
+  except ValueError as e:  # not JSON, or not UTF-8
+    found = str(e)
+  if not found:
+    return record
+  raise errors.UsageError(
+    f'{path}: is damaged ({shorten(found)}), so that it cannot be seen whether this is the same run; give another MODEL_DIR, '
+    'or delete the file to go on with the settings of today'
+  )
+
+
+def _hash(record: Mapping[str, Any]) -> str | None:
+  return (record['backbone'] or {}).get('sha256')
+
+
+def _named(record: Mapping[str, Any]) -> str:
+  backbone = record['backbone']
+  return f'{backbone.get("path")} ({backbone["sha256"][:12]})' if backbone else 'random weights'

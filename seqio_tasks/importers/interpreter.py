@@ -206,7 +206,11 @@ class Interpreter:
     """What an expression gives. What it makes is weighed, so that neither time nor memory grow without end."""
     self._spend(1)
     value = self._evaluated(node, scope)
-    if not isinstance(node, ast.Name | ast.Attribute):
+    # What is only looked up has been weighed, or stands in a file of data, however long that is.
+    looked_up = isinstance(node, ast.Name | ast.Attribute) or (
+      isinstance(node, ast.Subscript) and not isinstance(node.slice, ast.Slice)
+    )
+    if not looked_up and not (isinstance(node, ast.Call) and ast.unparse(node.func) == 'json.load'):
       self._spend(symbols.weigh(value) // 10)
     return value
 

@@ -13,7 +13,7 @@ from typing import Any
 from seqio_tasks.errors import shorten
 
 # What foreign code may make of memory; its templates need a hundredth of it.
-MOST_ELEMENTS = 10_000
+MOST_ELEMENTS = 100_000
 _MOST_CHARACTERS = 100_000
 _MOST_BITS = 10_000
 _MOST_STEPS = 100  # that a field is cut with

@@ -15,6 +15,7 @@ from seqio_tasks.errors import shorten
 from seqio_tasks.importers import Part, SourceError
 
 _COLUMNS = ('template', 'task', 'role', 'options', 'answer', 'id')
+_MOST_FAULTS = 20  # that are told
 
 
 def read(path: pathlib.Path, collection: str, task: str | None = None, role: str = 'evaluation') -> Part:
@@ -64,5 +65,6 @@ def read(path: pathlib.Path, collection: str, task: str | None = None, role: str
     if layout is not None and not faults:
       instructions.append(make_instruction(collection, name, key, row_role, layout.template, layout))
   if problems:
-    raise SourceError(f'{path}: ' + '; '.join(problems))
+    more = f'; and {len(problems) - _MOST_FAULTS} more' if len(problems) > _MOST_FAULTS else ''
+    raise SourceError(f'{path}: ' + '; '.join(problems[:_MOST_FAULTS]) + more)
   return Part(collection, tuple(instructions))

@@ -30,11 +30,17 @@ def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
   assert (adapter_dir / 'config.gin').read_text() == made['gin_config']
   assert list((adapter_dir / 'tensorboard').glob('events*'))
 
-  # A finished evaluation is found.
+  # A finished evaluation is found, and a report that was lost is written.
   capsys.readouterr()
   shown = os.stat(before / 'results.parquet').st_mtime_ns
+  report = (before / 'report.md').read_bytes()
+  (before / 'report.md').unlink()
+  assert evaluate(tiny_checkpoint, before) == 0
+  assert 'holds this evaluation already; only report.md had not been written' in capsys.readouterr().out
+  assert (before / 'report.md').read_bytes() == report
   assert evaluate(tiny_checkpoint, before) == 0
   assert 'nothing to do' in capsys.readouterr().out
+  assert not (before / '.lock').exists()
   assert os.stat(before / 'results.parquet').st_mtime_ns == shown
   assert evaluate(tiny_checkpoint, before, f"--gin.ADAPTER='{adapter}'") == 2
   assert 'another evaluation' in capsys.readouterr().err
@@ -99,7 +105,7 @@ def test_a_budget_of_cells(tiny_checkpoint, tmp_path, capsys):
   fingerprint = json.loads((part / 'run.json').read_text())['fingerprint']
   assert fingerprint['cells'] == {'budget': 0.5, 'seed': 0}
   assert evaluate(tiny_checkpoint, part, '--gin.CELL_BUDGET=0.4', examples=4) == 2
-  assert 'it differs in cells' in capsys.readouterr().err
+  assert 'cells.budget was 0.5, is 0.4. Choose' in capsys.readouterr().err
   assert run('report', whole, part, '--out', tmp_path / 'report') == 2
   assert 'different samples of the cells' in capsys.readouterr().err
   for budget, message in ((9, 'its 10 phrasings need one each'), (1.5, 'CELL_BUDGET is 1.5; give a whole number')):

@@ -3,6 +3,7 @@
 import pathlib
 
 import numpy as np
+import pytest
 
 from robust_t5x.checkpoints import runs
 
@@ -42,3 +43,66 @@ def test_the_newest_checkpoints_stay_and_are_read_back(tmp_path):
   again.close()
   assert {path.name for path in (tmp_path / 'checkpoints').iterdir() if path.name.isdigit()} == {'2', '3'}
   assert {path.name for path in (tmp_path / 'data_iterator').iterdir()} == {'2-0-of-1', '3-0-of-1'}
+
+
+def _saved(where, *steps):
+  checkpoints = runs.RunCheckpoints(str(where), keep=3)
+  for step in steps:
+    checkpoints.save(step, _state(step), Position(10 * step))
+  checkpoints.close()
+
+
+def _damage_arrays(where):
+  for file in (where / 'checkpoints/3/default').rglob('*'):
+    if file.is_file():
+      file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def _damage_position(where):
+  (where / 'data_iterator/3-0-of-1').write_text('')
+
+
+def _empty_checkpoint(where):
+  (where / 'checkpoints/4/default').mkdir(parents=True)
+
+
+@pytest.mark.parametrize(
+  ('damage', 'good', 'removed'), [(_damage_arrays, 2, 3), (_damage_position, 2, 3), (_empty_checkpoint, 3, 4)]
+)
+def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_is_taken(damage, good, removed, tmp_path, capsys):
+  _saved(tmp_path, 2, 3)
+  damage(tmp_path)
+  checkpoints = runs.RunCheckpoints(str(tmp_path), keep=3)
+  position = Position()
+  step, state = checkpoints.restore_newest(_state(0), position)
+  assert (step, int(state['step']), position.at) == (good, good, 10 * good)
+  said = capsys.readouterr().err
+  assert f'warning: {tmp_path}/checkpoints/{removed} is damaged (' in said
+  assert not (tmp_path / f'checkpoints/{removed}').exists()
+  checkpoints.save(removed, _state(7), Position(70))  # the run writes that step again
+  assert int(checkpoints.restore(removed, _state(0))['step']) == 7
+  checkpoints.close()
+
+
+def test_a_run_without_a_whole_checkpoint_is_refused_and_a_new_one_starts(tmp_path):
+  _saved(tmp_path / 'run', 3)
+  _damage_arrays(tmp_path / 'run')
+  checkpoints = runs.RunCheckpoints(str(tmp_path / 'run'))
+  with pytest.raises(runs.DamagedRunError, match='can be read, of steps 3; delete the directory to train anew'):
+    checkpoints.restore_newest(_state(0), Position())
+  checkpoints.close()
+  assert (tmp_path / 'run/checkpoints/3').exists()
+  like = _state(0)
+  fresh = runs.RunCheckpoints(str(tmp_path / 'new'))
+  assert fresh.restore_newest(like, Position()) == (0, like)
+  fresh.close()
+
+
+def test_what_a_killed_process_left_of_a_position_is_removed(tmp_path):
+  left = tmp_path / 'data_iterator/1-0-of-1_temp'
+  left.mkdir(parents=True)
+  (left / 'part').write_text('x')
+  other = tmp_path / 'data_iterator/1-0-of-16.index'
+  other.write_text('of another process')
+  _saved(tmp_path, 2)
+  assert {path.name for path in (tmp_path / 'data_iterator').iterdir()} == {'2-0-of-1', other.name}

@@ -33,10 +33,27 @@ def test_a_run_is_written_once_and_found_again(tmp_path):
   assert sorted(p.name for p in where.iterdir()) == ['results.csv', 'results.parquet', 'run.json']
 
 
-def test_another_evaluation_does_not_overwrite(tmp_path):
-  Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'adapter': 'a'})
-  with pytest.raises(ResultsError, match=r'another evaluation \(it differs in adapter\)'):
-    Run.open(str(tmp_path), label='m', fingerprint={'tasks': {}, 'adapter': 'b'})
+def test_another_evaluation_does_not_overwrite_and_each_difference_is_named(tmp_path):
+  before = {'tasks': {'t': '1', 'u': '2'}, 'adapter': 'a', 'split': 'test'}
+  Run.open(str(tmp_path), label='m', fingerprint=before)
+  with pytest.raises(ResultsError) as error:
+    Run.open(str(tmp_path), label='n', fingerprint={'tasks': {'t': '3'}, 'adapter': 'b', 'split': 'test'})
+  assert str(error.value) == (
+    f"OUTPUT_DIR: {tmp_path} holds another evaluation: adapter was 'a', is 'b'; label was 'm', is 'n'; tasks.t was '1', is "
+    "'3'; tasks.u was '2', is not there. Choose another directory, set what it was, or delete that one"
+  )
+
+
+def test_what_a_killed_evaluation_left_is_removed(tmp_path):
+  fingerprint = {'tasks': {'first': 'x'}}
+  run = Run.open(str(tmp_path), label='m', fingerprint=fingerprint)
+  run.add_shard('first', scores_table('m', 'first', {'observed': 1, 'unobserved': 1}))
+  run.finish({}, {})
+  (tmp_path / 'shards').mkdir()
+  (tmp_path / 'shards/x.parquet').write_text('')
+  (tmp_path / f'results.csv.{10**30}.tmp').write_text('part')
+  Run.open(str(tmp_path), label='m', fingerprint=fingerprint)
+  assert sorted(p.name for p in tmp_path.iterdir()) == ['results.csv', 'results.parquet', 'run.json']
 
 
 def test_damaged_rows_of_a_task_are_named_before_work_starts(tmp_path):

@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from robust_t5x.runtime import errors
+from robust_t5x.runtime import errors, settings
 from robust_t5x.sweeps import grid
 
 MINI = ['gin/recipes/train/align_mini.gin', 'gin/adapters/prefix.gin', 'gin/objectives/kl.gin']
@@ -59,7 +59,7 @@ def test_an_axis_that_cannot_be_read_is_refused(axis, message):
 
 
 def test_a_key_depends_on_settings_not_on_the_way_they_are_given():
-  fixed = grid.trials(MINI, {'LEARNING_RATE': grid.normalised('0.10')}, [grid.parse_seeds('3')])
+  fixed = grid.trials(MINI, {'LEARNING_RATE': settings.normalised('0.10')}, [grid.parse_seeds('3')])
   varied = grid.trials(
     MINI[::-1][1:], {'SEED': '3'},
     [grid.parse_axis('gin_file=gin/objectives/kl.gin'), grid.parse_axis('LEARNING_RATE=0.1,0.2')],

@@ -31,15 +31,6 @@ def test_a_plan_has_every_trial_and_each_backbone_once(monkeypatch, tmp_path):
     running.plan(parse([*ARGUMENTS, '--out', str(tmp_path)], ''))
 
 
-def test_a_directory_is_held_by_one_sweep(tmp_path):
-  with running._only_one(str(tmp_path)):
-    with pytest.raises(UsageError, match='another sweep is at work'):
-      with running._only_one(str(tmp_path)):
-        pass
-  with running._only_one(str(tmp_path)):
-    pass
-
-
 def test_a_request_to_end_is_an_interruption():
   before = signal.getsignal(signal.SIGTERM)
   with pytest.raises(KeyboardInterrupt), running._terminable():

@@ -31,14 +31,20 @@ def test_it_is_written_beside_the_results(tmp_path):
 @pytest.mark.parametrize(
   ('changes', 'message'),
   [
-    ({'seed': 4}, 'holds a run with seed 3, not 4; choose another MODEL_DIR'),
-    ({'backbone': {'path': 'a', 'sha256': '0' * 64}}, "holds a run on another backbone .*'path': 'a'"),
-    ({'backbone': None}, 'holds a run on another backbone'),
+    ({'seed': 4}, 'the seed was 3, is 4. Give another MODEL_DIR, or set what it was'),
+    ({'backbone': {'path': 'b', 'sha256': '0' * 64}}, r'the backbone was a \(ffffffffffff\), is b \(000000000000\)'),
+    ({'backbone': None}, 'the backbone was .*, is random weights'),
+    ({'gin_config': 'SEED = 4\n', 'seed': 4}, r'SEED was 3, is 4\. Give'),
+    ({'gin_config': 'SEED = 3\nLEARNING_RATE = 0.3\n'}, 'LEARNING_RATE was not set, is 0.3'),
+    (
+      {'gin_config': 'SEED = 3\nBATCH_SIZE = 4\nrobust.RobustModel.alignment_objective = @objectives.kl\n'},
+      'BATCH_SIZE was not set, is 4; robust.RobustModel.alignment_objective was not set, is @objectives.kl',
+    ),
   ],
 )
 def test_another_run_is_refused(changes, message, tmp_path):
   records.write_record(str(tmp_path), RECORD)
-  with pytest.raises(UsageError, match=f'MODEL_DIR: {tmp_path} {message}'):
+  with pytest.raises(UsageError, match=f'MODEL_DIR: {tmp_path} holds a run with other settings: {message}'):
     records.check_same_run(str(tmp_path), RECORD | changes)
 
 
@@ -46,3 +52,24 @@ def test_the_same_run_goes_on_wherever_its_backbone_lies(tmp_path):
   records.check_same_run(str(tmp_path), RECORD)  # nothing there yet
   records.write_record(str(tmp_path), RECORD)
   records.check_same_run(str(tmp_path), RECORD | {'backbone': {'path': 'moved', 'sha256': 'f' * 64}})
+
+
+def test_what_no_result_depends_on_may_change(tmp_path, capsys):
+  records.write_record(
+    str(tmp_path), RECORD | {'gin_config': 'LR = 0.10\nMODEL_DIR = "a"\nSAVE_PERIOD = 2\nTRAIN_STEPS = 5\n'}
+  )
+  config = 'LR = 0.1\nMODEL_DIR = "b"\nMICROBATCHES = 2\nTRAIN_STEPS = 9\nschedule.steps = %TRAIN_STEPS\n'
+  with pytest.raises(UsageError, match='other settings: schedule.steps was not set, is %TRAIN_STEPS. Give'):
+    records.check_same_run(str(tmp_path), RECORD | {'gin_config': config})
+  records.write_record(str(tmp_path), RECORD | {'gin_config': config.replace('9', '5'), 'versions': {'jax': '1'}})
+  records.check_same_run(str(tmp_path), RECORD | {'gin_config': config, 'versions': {'jax': '2'}})
+  said = capsys.readouterr().err
+  assert 'TRAIN_STEPS was 5, is 9: the run changes its length; so does schedule.steps from here on' in said
+  assert 'warning: jax was 1, is 2' in said
+
+
+@pytest.mark.parametrize('text', ['', '{"seed": 3', '[]', '{"seed": 3, "backbone": null}', '\xff'])
+def test_a_damaged_record_is_named(text, tmp_path):
+  (tmp_path / 'run.json').write_bytes(text.encode('latin-1'))
+  with pytest.raises(UsageError, match=r'run\.json: is damaged \(.*\), so that .* delete the file to go on'):
+    records.check_same_run(str(tmp_path), RECORD)

@@ -165,6 +165,14 @@ def test_the_published_renderings(shared_data, written):
   assert checked > 3000
 
 
+def test_data_of_a_task_may_be_long(repository):
+  examples = [{'input': str(i), 'target': 'x'} for i in range(60_000)]
+  description = json.dumps({'description': 'Described.', 'examples': examples})
+  (repository / 'data' / 'own' / 'part' / 'task.json').write_text(description)
+  (part,) = [p for p in instructioneval.read(repository) if p.name == 'Own']
+  assert len(part.instructions) == 3
+
+
 # A repository of one instruction, whose code does something first.
 BOMB = """
 class Preprocessor:
