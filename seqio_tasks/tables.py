@@ -10,7 +10,7 @@ import os
 import pathlib
 from typing import Any
 
-from seqio_tasks.errors import UserError
+from seqio_tasks.errors import UserError, shorten
 
 
 class TableError(UserError):
@@ -102,9 +102,9 @@ def _csv_rows(
         doubled = sorted({c for c in header if header.count(c) > 1})
         missing = [c for c in required if c not in header]
         if doubled:
-          raise TableError(f'{path}: line {line}: the columns {doubled} stand twice; rename them')
+          raise TableError(f'{path}: line {line}: the columns {shorten(doubled)} stand twice; rename them')
         if missing:
-          raise TableError(f'{path}: line {line}: has no column {missing}; it has {header}')
+          raise TableError(f'{path}: line {line}: has no column {missing}; it has {shorten(header)}')
         yield line, header
       elif len(cells) != len(header):
         fault = (

@@ -6,7 +6,7 @@ import os
 import re
 import sys
 
-from robust_t5x.runtime import errors, gin_files, processes, quiet
+from robust_t5x.runtime import errors, gin_files, orphans, processes, quiet
 from robust_t5x.runtime import recipes as recipes_lib
 from seqio_tasks.errors import shorten
 
@@ -195,6 +195,7 @@ def run_configured(name: str, argv: Sequence[str] | None, description: str) -> i
     The exit status.
   """
   quiet.set_up()
+  orphans.end_with_parent()
   try:
     flags = parse_flags(sys.argv[1:] if argv is None else argv, description, recipes=name.split('.')[0])
     set_environment(flags)

@@ -14,7 +14,7 @@ import time
 from typing import Required, TypedDict
 
 from robust_t5x.results.schema import ResultsError, read_record
-from robust_t5x.runtime import records, settings
+from robust_t5x.runtime import orphans, records, settings
 from robust_t5x.runtime.files import write_atomically
 from robust_t5x.sweeps import grid
 
@@ -82,7 +82,11 @@ class Processes:
         if self._stopped:
           raise Interrupted
         process = subprocess.Popen(
-          [*PROGRAM, *arguments], stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
+          [*PROGRAM, *arguments],
+          stdout=output,
+          stderr=subprocess.STDOUT,
+          stdin=subprocess.DEVNULL,
+          env=orphans.environment(),
         )
         self._live.add(process)
       try:
