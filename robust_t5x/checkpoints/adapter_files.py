@@ -155,11 +155,11 @@ def _read_peft(directory: str) -> np.ndarray:
   if array.ndim != 2 or 0 in array.shape or config.get('token_dim', array.shape[1]) != array.shape[1]:
     raise AdapterError(
       f'{weights}: {_PEFT_TENSOR} has the shape {list(array.shape)}, by {_PEFT_CONFIG} it should be '
-      f'{[config["num_virtual_tokens"], config.get("token_dim", "D")]}; save the adapter anew'
+      f'{shorten([config["num_virtual_tokens"], config.get("token_dim", "D")])}; save the adapter anew'
     )
   if len(array) != config['num_virtual_tokens']:
     raise AdapterError(
-      f'{directory}: holds {len(array)} vectors for {config["num_virtual_tokens"]} virtual tokens, an adapter for the '
+      f'{directory}: holds {len(array)} vectors for {shorten(config["num_virtual_tokens"])} virtual tokens, an adapter for the '
       'decoder besides; train it with num_transformer_submodules=1'
     )
   return array

@@ -87,6 +87,11 @@ def open_backbone(path: str) -> Any:
     return t5x_format.T5XBackbone(directory, 't5x')
   if present & {'state', '_METADATA'}:
     return t5x_format.T5XBackbone(directory, 'orbax')
+  if present & {'default', '_CHECKPOINT_METADATA'}:
+    raise CheckpointError(
+      f'INITIAL_CHECKPOINT_PATH: {directory} is the state of a run of ours, which the run alone goes on from; give what it '
+      'ends with, adapter.safetensors or model/ in MODEL_DIR'
+    )
   steps = sorted((n for n in present if re.fullmatch(r'checkpoint_\d+', n)), key=lambda n: (len(n), n))
   if steps:
     raise CheckpointError(

@@ -93,7 +93,9 @@ def load_config(directory: str) -> t5.T5Config:
     raise HuggingFaceError(f'{path}: {fault}; fetch it again')
   projection = config.get('feed_forward_proj', 'relu')
   if projection not in ACTIVATIONS:
-    raise HuggingFaceError(f'{path}: feed_forward_proj is {projection!r}; supported are {", ".join(ACTIVATIONS)}')
+    raise HuggingFaceError(
+      f'{path}: feed_forward_proj is {shorten(repr(projection))}; supported are {", ".join(ACTIVATIONS)}'
+    )
   _check_activation(path, config, projection)
   known = Fields.__annotations__
   unknown = sorted(set(config) - set(known) - set(_FIXED) - _HARMLESS)

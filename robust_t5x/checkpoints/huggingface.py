@@ -244,4 +244,4 @@ def _check_there(directory: str, names: Sequence[str]) -> None:
       if pickled
       else 'fetch the whole checkpoint'
     )
-    raise HuggingFaceError(f'{directory}: no {missing[0]}; {advice}')
+    raise HuggingFaceError(f'{directory}: no {shorten(missing[0])}; {advice}')

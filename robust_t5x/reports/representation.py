@@ -20,6 +20,7 @@ from robust_t5x.reports.tables import Column, Table, text
 from robust_t5x.results.schema import ResultsError
 from robust_t5x.runtime import records
 from robust_t5x.runtime.files import write_atomically
+from seqio_tasks.errors import shorten
 from seqio_tasks.tables import TableError, read_columns
 
 _RECORD = 'represent.json'
@@ -153,7 +154,7 @@ def _frame(path: str, texts: Sequence[str], numbers: Sequence[str]) -> pd.DataFr
     wrong = values.isna() & (frame[column] != '')
     if wrong.any():
       row = int(wrong.argmax())
-      raise TableError(f'{path}: line {lines[row]}: {column} is {frame[column][row]!r}, not a number')
+      raise TableError(f'{path}: line {lines[row]}: {column} is {shorten(repr(frame[column][row]))}, not a number')
     frame[column] = values
   return frame
 

@@ -12,13 +12,15 @@ are one table: a cell that stands in two of them with one score is counted once,
 
 from collections.abc import Callable, Mapping, Sequence
 import os
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from robust_t5x.results.schema import COLUMNS, OBSERVED, OPTIONAL, TEXT, LeftOut, Record
+from robust_t5x.runtime import records
 from seqio_tasks import tables
-from seqio_tasks.errors import UserError
+from seqio_tasks.errors import UserError, shorten
 
 # Columns of a table of accuracies; num_examples is missing where the source does not say it.
 PHRASING_COLUMNS = ('model', 'dataset', 'instruction_id', 'group', 'scorer', 'score', 'num_examples')
@@ -97,7 +99,7 @@ def _read(files: Sequence[str], where: str) -> tuple[pd.DataFrame, list[LeftOut]
       instructions |= templates
     else:
       raise PublishedError(
-        f'{file}: the header {", ".join(header)} is none of a results table; give the columns '
+        f'{file}: the header {shorten(", ".join(header))} is none of a results table; give the columns '
         f'{", ".join(_GENERIC)} at least, or {", ".join(_INSTRUCTION_EVAL)}, or "{_INDEX}" and MODEL{_ACCURACY}'
       )
     parts.append(table.assign(**{_FILE: file, _LINE: table.index}))
@@ -133,8 +135,8 @@ def _once(table: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
     for column in ('score', 'prediction'):
       if column in row and row[column] != row[column + ' before']:
         raise PublishedError(
-          f'{place} and {row[_FILE]}, line {row[_LINE]}: of {", ".join(str(row[k]) for k in keys)} one has the {column} '
-          f'{row[column + " before"]!r}, the other {row[column]!r}; remove one, or name the models apart (column model)'
+          f'{place} and {row[_FILE]}, line {row[_LINE]}: of {shorten(", ".join(str(row[k]) for k in keys))} one has the {column} '
+          f'{shorten(repr(row[column + " before"]))}, the other {shorten(repr(row[column]))}; remove one, or name the models apart (column model)'
         )
     content = {k: str(row[k]) for k in (*keys, 'score')}
     reason = f'the cell stands in {row[_FILE + " before"]} with the same {"answer" if "prediction" in row else "score"}'
@@ -267,6 +269,8 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]
   _check_filled(path, table, ('model', 'dataset', 'instruction_id', 'group', 'scorer', *(['example_id'] * by_example)))
   if by_example:
     table['matched_option'] = _truth(path, table['matched_option'])
+    _check_json(path, table['option_scores'], dict[str, float])
+    _check_json(path, table['option_tokens'], list[int])
     for column, value in {'truncated_tokens': 0, **OPTIONAL}.items():
       if isinstance(value, str):
         continue
@@ -291,10 +295,21 @@ def _numbers(path: str, column: pd.Series, whole: bool) -> pd.Series:
   if wrong.any():
     kind = 'a whole number from 0' if whole else 'a number'
     raise PublishedError(
-      f'{path}: line {column.index[wrong][0]}: {column.name} is {column[wrong].iloc[0]!r}, not {kind}; correct it or '
+      f'{path}: line {column.index[wrong][0]}: {column.name} is {shorten(repr(column[wrong].iloc[0]))}, not {kind}; correct it or '
       'leave it empty'
     )
   return numbers
+
+
+def _check_json(path: str, column: pd.Series, kind: Any) -> None:
+  """Raises PublishedError for a cell that is neither empty nor of a kind of JSON."""
+  for line, text in column[column != ''].items():
+    try:
+      fault = records.fault(tables.parse_json(text), kind)
+    except ValueError as e:
+      fault = f'it is not JSON ({shorten(e)})'
+    if fault:
+      raise PublishedError(f'{path}: line {line}: {column.name}: {fault}; correct it or leave it empty')
 
 
 def _truth(path: str, column: pd.Series) -> pd.Series:
@@ -303,7 +318,7 @@ def _truth(path: str, column: pd.Series) -> pd.Series:
   wrong = ~given.isin(_TRUTH)
   if wrong.any():
     raise PublishedError(
-      f'{path}: line {column.index[wrong][0]}: {column.name} is {column[wrong].iloc[0]!r}; use True or False'
+      f'{path}: line {column.index[wrong][0]}: {column.name} is {shorten(repr(column[wrong].iloc[0]))}; use True or False'
     )
   return given.map(_TRUTH).astype(bool)
 

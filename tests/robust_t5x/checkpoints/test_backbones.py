@@ -44,6 +44,14 @@ def test_bfloat16_keeps_what_it_can(to, tmp_path):
     (['config.json'], 'no model.safetensors; fetch the whole checkpoint'),
     (['model.ckpt-1.index', 'model.ckpt-1.meta'], 'is a TensorFlow checkpoint, which is not read'),
     (['checkpoint_100/x', 'checkpoint_90/x'], r'holds several checkpoints; give .*/checkpoint_100'),
+    (
+      ['checkpoint_100/x', 'checkpoint_200.orbax-checkpoint-tmp-1/x'],
+      r'holds several checkpoints; give .*/checkpoint_100$',
+    ),
+    (
+      ['default/x', '_CHECKPOINT_METADATA'],
+      'is the state of a run of ours, .*; give what it ends with, adapter.safetensors',
+    ),
     (['README'], 'is no checkpoint'),
   ],
 )
