@@ -167,7 +167,7 @@ def convert_adapter(source: str, target: str, to: str, backbone: str | None = No
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
   quiet.set_up()
-  parser = argparse.ArgumentParser(
+  parser = errors.Parser(
     prog='robust-t5x convert',
     description=__doc__,
     formatter_class=argparse.RawDescriptionHelpFormatter,

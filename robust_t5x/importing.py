@@ -22,7 +22,7 @@ _NAMED = 10  # datasets that are named
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(prog='robust-t5x import', description=__doc__.splitlines()[0], allow_abbrev=False)
+  parser = errors.Parser(prog='robust-t5x import', description=__doc__.splitlines()[0], allow_abbrev=False)
   sources = parser.add_subparsers(dest='source', required=True, metavar='SOURCE')
   for name, about in _SOURCES.items():
     sub = sources.add_parser(name, help=about, description=about, allow_abbrev=False)

@@ -3,7 +3,6 @@
 `robust-t5x recipes`
 """
 
-import argparse
 from collections.abc import Sequence
 
 from robust_t5x.runtime import errors
@@ -12,7 +11,7 @@ from robust_t5x.runtime import recipes as recipes_lib
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
-  parser = argparse.ArgumentParser(prog='robust-t5x recipes', description=__doc__.splitlines()[0], allow_abbrev=False)
+  parser = errors.Parser(prog='robust-t5x recipes', description=__doc__.splitlines()[0], allow_abbrev=False)
   parser.parse_args(argv)
   listed = '\n\n'.join(f'{verb}\n{recipes_lib.list_text(verb)}' for verb in recipes_lib.VERBS)
   try:

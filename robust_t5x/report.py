@@ -3,7 +3,6 @@
 `robust-t5x report out/before out/after --out out/report`
 """
 
-import argparse
 from collections.abc import Sequence
 import os
 
@@ -13,7 +12,7 @@ from robust_t5x.runtime import errors, quiet
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
   quiet.set_up()
-  parser = argparse.ArgumentParser(prog='robust-t5x report', description=__doc__.splitlines()[0])
+  parser = errors.Parser(prog='robust-t5x report', description=__doc__.splitlines()[0])
   parser.add_argument(
     'directories', nargs='+', metavar='DIR', help='OUTPUT_DIR of a finished evaluation, baseline first'
   )

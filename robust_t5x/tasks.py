@@ -296,7 +296,7 @@ def _as_list(value: Any) -> list[int]:
 
 
 def _parser() -> argparse.ArgumentParser:
-  parser = argparse.ArgumentParser(
+  parser = errors.Parser(
     prog='robust-t5x tasks', description=__doc__.splitlines()[0], allow_abbrev=False,
     epilog='list, show, stats and cache take --gin_file and --NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files; without one, the mini suite is looked at.',
   )  # fmt: skip

@@ -1,11 +1,12 @@
 """Errors that a user can mend, and how they are shown."""
 
+import argparse
 from collections.abc import Iterable
 import difflib
 import os
 import re
 import sys
-from typing import Any
+from typing import Any, NoReturn
 
 from seqio_tasks.errors import UserError, shorten
 
@@ -19,6 +20,14 @@ _LACKING = re.compile(
 
 class UsageError(UserError):
   """A command line or configuration that cannot be used."""
+
+
+class Parser(argparse.ArgumentParser):
+  """Of a command line; what cannot be used is told in one line, as all else that a user can mend."""
+
+  def error(self, message: str) -> NoReturn:
+    """Ends the process with status 2."""
+    self.exit(2, f'error: {shorten(message, 500)}; `{self.prog} --help` tells more\n')
 
 
 def check_required(names: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ def parse_flags(
   Raises:
     UsageError: for what cannot be used, with the cure.
   """
-  parser = argparse.ArgumentParser(
+  parser = errors.Parser(
     prog=prog or f'robust-t5x {recipes}',
     usage=f'%(prog)s {"RECIPE " if recipes else ""}[--MACRO=VALUE ...] [--gin_file=FILE ...] [...]',
     description=description,

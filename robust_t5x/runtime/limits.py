@@ -145,6 +145,8 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
 }
 # Mappings that must have just these keys.
 KEYS = {'task_feature_lengths': ('inputs', 'targets')}
+# Texts and lists that hold something: an empty place would be the directory that the command runs in.
+FILLED = ('output_dir', 'model_dir', 'input_file', 'output_file', 'mixtures', 'mixture_or_task_name')
 
 
 @functools.cache
@@ -186,6 +188,8 @@ def _check(selector: str, parameter: str, value: Any, macros: Mapping[str, Any])
     raise LimitError(name, found, f'one of {", ".join(choices)}')
   if not _fits(found, annotation) or (within and not all(map(within.holds, _numbers(found)))):
     raise LimitError(name, found, _words(annotation, within))
+  if parameter in FILLED and not found:
+    raise LimitError(name, found, f'{_words(annotation, within)} that is not empty')
   if keys and isinstance(found, Mapping) and {*found} != {*keys}:
     raise LimitError(name, found, f'a mapping with {" and ".join(map(repr, keys))}')
 

@@ -11,7 +11,7 @@ def normalised(text: str) -> str:
   """The text of a gin value in one spelling: 0.10 and 0.1 are the same."""
   try:
     return repr(ast.literal_eval(text.strip()))
-  except (ValueError, SyntaxError):
+  except (ValueError, SyntaxError, MemoryError, RecursionError):
     return text.strip()  # a reference, or for gin to complain about
 
 

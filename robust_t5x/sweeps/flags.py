@@ -1,14 +1,14 @@
 """The command line of a sweep: read, checked as far as it can be by itself, and given names."""
 
-import argparse
 from collections.abc import Mapping, Sequence
 import dataclasses
 import re
 
-from robust_t5x.runtime import launcher, recipes
+from robust_t5x.runtime import errors, launcher, recipes
 from robust_t5x.runtime import settings as settings_lib
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.sweeps import grid
+from seqio_tasks.errors import shorten
 
 _PASSED = ('gin_search_paths', 'tfds_data_dir', 'seqio_additional_cache_dirs')
 
@@ -56,7 +56,7 @@ def parse(argv: Sequence[str], description: str) -> Flags:
   Raises:
     UsageError: for what cannot be used, with the cure.
   """
-  parser = argparse.ArgumentParser(
+  parser = errors.Parser(
     prog='robust-t5x sweep', usage='%(prog)s RECIPE [--MACRO=VALUE ...] [--eval RECIPE] [--eval.MACRO=VALUE ...] --out DIR [...]',
     description=description, allow_abbrev=False, add_help=False,
     epilog='Settings of all training runs are given as those of robust-t5x train are, those of all evaluations with '
@@ -124,7 +124,7 @@ def _eval_settings(argv: Sequence[str]) -> tuple[dict[str, str], list[str]]:
     if match:
       settings[match[1]] = match[2] if match[2][:1] in ('@', '%') else recipes.literal(match[2], f'--eval.{match[1]}')
     elif argument.startswith('--eval.'):
-      raise UsageError(f'{argument}: write --eval.NAME=VALUE in one argument, such as --eval.NUM_EXAMPLES=10')
+      raise UsageError(f'{shorten(argument)}: write --eval.NAME=VALUE in one argument, such as --eval.NUM_EXAMPLES=10')
     else:
       others.append(argument)
   return settings, others

@@ -14,6 +14,7 @@ import re
 
 from robust_t5x.runtime import recipes
 from robust_t5x.runtime.errors import UsageError
+from seqio_tasks.errors import shorten
 
 FILES = 'gin_file'  # the name that makes gin files an axis
 NO_FILE = 'none'  # a value of such an axis: no file
@@ -101,26 +102,26 @@ def parse_axis(text: str) -> Axis:
   """
   name, equals, rest = text.partition('=')
   name = name.strip()
-  if not equals or not rest.strip() or not re.fullmatch(r'[A-Za-z_][\w./]*', name):
-    raise UsageError(f'--grid {text}: write NAME=VALUE,VALUE,..., such as --grid LEARNING_RATE=0.03,0.1')
+  if not equals or not rest.strip() or not re.fullmatch(r'[A-Za-z_][\w./]{,200}', name):
+    raise UsageError(f'--grid {shorten(text)}: write NAME=VALUE,VALUE,..., such as --grid LEARNING_RATE=0.03,0.1')
   if name == SEED:
-    raise UsageError(f'--grid {text}: seeds have a flag of their own, --seeds {rest}')
+    raise UsageError(f'--grid {shorten(text)}: seeds have a flag of their own, --seeds {shorten(rest)}')
   if name in TRAIN_OWN:
-    raise UsageError(f'--grid {text}: the sweep sets {name} itself, below --out')
-  parts = _split(rest, f'--grid {text}')
+    raise UsageError(f'--grid {shorten(text)}: the sweep sets {name} itself, below --out')
+  parts = _split(rest, f'--grid {shorten(text)}')
   values = [_files(p) for p in parts] if name == FILES else [_value(p, f'--grid {name}') for p in parts]
   shown = [str(v.shown) for v in values]
   double = next((s for s in shown if shown.count(s) > 1), None)
   if double is not None:
-    raise UsageError(f'--grid {name}: the value {double} stands twice; give each value once')
+    raise UsageError(f'--grid {name}: the value {shorten(double)} stands twice; give each value once')
   return Axis(_folder(values) if name == FILES else name, tuple(values))
 
 
 def parse_seeds(text: str) -> Axis:
   """Reads the 0,1,2 of `--seeds`; UsageError for what are not different whole numbers."""
   parts = [p.strip() for p in text.split(',')]
-  if not all(re.fullmatch(r'\d+', p) for p in parts) or len(set(map(int, parts))) != len(parts):
-    raise UsageError(f'--seeds {text}: write different whole numbers with commas between, such as 0,1,2')
+  if not all(re.fullmatch('[0-9]{1,10}', p) for p in parts) or len(set(map(int, parts))) != len(parts):
+    raise UsageError(f'--seeds {shorten(text)}: write different whole numbers with commas between, such as 0,1,2')
   return Axis(SEED, tuple(Value(int(p), binding=str(int(p))) for p in parts))
 
 
@@ -212,13 +213,14 @@ def _value(text: str, where: str) -> Value:
     return Value(text, binding=text)
   try:
     literal = ast.literal_eval(text)
-  except (ValueError, SyntaxError):
+    repr(literal)
+  except (ValueError, SyntaxError, MemoryError, RecursionError):
     # What looks like a number, a bracket or a truth value is more likely mistyped than meant as a string.
     if text.lower() in ('true', 'false'):
       raise UsageError(f'{where}: {text} is no Python literal; write {text.capitalize()}') from None
     if not re.fullmatch(r'[A-Za-z_~/.][\w./:~-]*', text) or re.match(r'\.\d', text):
       raise UsageError(
-        f'{where}: {text} is no Python literal; write a number, or a string in quotes, such as "\'{text}\'"'
+        f'{where}: {shorten(text)} is no Python literal; write a number, or a string in quotes, such as "\'{shorten(text)}\'"'
       ) from None
     literal = text
   shown = literal if isinstance(literal, int | float | str) and not isinstance(literal, bool) else repr(literal)

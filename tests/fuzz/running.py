@@ -145,7 +145,8 @@ def _result(reader: str, seed: int, directory: pathlib.Path, known: dict[str, Re
   except Exception:
     outcome, detail = 'traceback', traceback.format_exc()[-1500:]
   except SystemExit as e:
-    outcome, detail = ('fine' if not e.code else 'traceback'), f'exit status {e.code}'
+    # 2 is argparse's, whose line `errors.Parser` writes.
+    outcome, detail = {None: 'fine', 0: 'fine', 2: 'clear'}.get(e.code, 'traceback'), f'exit status {e.code}'
   finally:
     signal.setitimer(signal.ITIMER_REAL, 0)
     resource.setrlimit(resource.RLIMIT_AS, limits)

@@ -9,6 +9,7 @@ import numpy as np
 import gin
 from robust_t5x import infer
 from robust_t5x.runtime import gin_files, launcher, recipes, topologies
+from robust_t5x.sweeps import flags, grid
 
 from . import damage
 from .running import Reading
@@ -97,10 +98,29 @@ def _command_line(verb: str) -> Callable[[np.random.Generator, pathlib.Path], Ca
         del argv[at]
       else:
         argv[at] = damage.odd_inserted(rng, argv[at])
-    names = ('--', 'recipe', 'not set', *argv[:1])
+    names = ('--', 'flag', 'recipe', 'not set', *argv[:1])
     return Reading(lambda: _parse(argv, verb), names)
 
   return write
+
+
+def _sweep(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], object]:
+  del directory
+  argv = [
+    'align_mini', '--TRAIN_STEPS=20', '--grid=LEARNING_RATE=0.1,1', '--grid=gin_file=gin/objectives/kl.gin,none', '--seeds=0,1',
+    '--eval=mini', '--eval.NUM_EXAMPLES=10', '--out=out', '--jobs=2', '--gin_file=gin/adapters/prefix.gin',
+  ]  # fmt: skip
+  for _ in range(int(rng.integers(1, 4))):
+    at = int(rng.integers(len(argv)))
+    name, _, value = argv[at].rpartition('=')
+    how = damage.pick(rng, (damage.word_changed, damage.odd_inserted, damage.number_changed, None))
+    argv[at] = how(rng, argv[at]) if how else f'{name}={damage.odd_value(rng, value)}'
+
+  def read() -> object:
+    given = flags.parse(argv, '')
+    return [grid.directory_name(trial) for trial in grid.trials(given.gin_files, given.bindings, given.axes)]
+
+  return Reading(read, ('--', 'flag', 'recipe', 'not expected', '.NAME=VALUE'))
 
 
 def _infer_input(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], object]:
@@ -130,11 +150,16 @@ def _recipe(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], o
   return Reading(lambda: recipes.find(verb, name), ('recipe',))
 
 
+# What gin files import is no reader's time.
+_parse(['mini', '--OUTPUT_DIR=out'], 'eval')
+_parse(['quickstart', '--MODEL_DIR=out'], 'train')
+
 READERS = {
   'gin file': _gin_file(_OWN),
   'gin file, small': _gin_file(_SMALL),
   'command line of eval': _command_line('eval'),
   'command line of train': _command_line('train'),
+  'command line of sweep': _sweep,
   'input of infer': _infer_input,
   'topology': _topology,
   'recipe': _recipe,
