@@ -146,8 +146,8 @@ def _added_tokens(directory: str) -> Iterator[tuple[str, str, int | None]]:
     raise backbones.CheckpointError(
       f'{directory}/{name}: sp_model_kwargs is {shorten(config["sp_model_kwargs"])}; texts are tokenised without such settings'
     )
-  for index in range(config.get('extra_ids', 0)) if config.get('extra_ids', 0) <= 1000 else (10**6,):
-    yield name, f'<extra_id_{index}>', None
+  if config.get('extra_ids', 0) > 0:
+    yield name, f'<extra_id_{config["extra_ids"] - 1}>', None
   name = 'special_tokens_map.json'
   special = read(name, _SpecialTokens)
   for token in special.get('additional_special_tokens', ()):

@@ -167,17 +167,17 @@ def check(config: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
     LimitError: naming the macro or parameter, its value, and what is allowed.
   """
   macros = {scope: arguments.get('value') for (scope, name), arguments in config.items() if name == _MACRO}
-  for (_, selector), arguments in config.items():
+  for (scope, selector), arguments in config.items():
     if selector.startswith(_OURS):
       for parameter, value in arguments.items():
-        _check(selector, parameter, value, macros)
+        _check(scope, selector, parameter, value, macros)
 
 
-def _check(selector: str, parameter: str, value: Any, macros: Mapping[str, Any]) -> None:
+def _check(scope: str, selector: str, parameter: str, value: Any, macros: Mapping[str, Any]) -> None:
   function = '.'.join(selector.split('.')[-2:])
   annotation, default = _declared(selector, parameter)
   used = list(_macros(value))
-  name = used[0] if used else f'{function}.{parameter}'
+  name = used[0] if used else f'{scope}/{function}.{parameter}'.lstrip('/')
   found = _resolved(value, macros)
   if found is None and default is inspect.Parameter.empty:
     return  # the verb names all that are not set

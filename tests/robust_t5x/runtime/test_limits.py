@@ -97,6 +97,7 @@ EVAL = ('mini', '--OUTPUT_DIR=x')
     ('train', '--MICROBATCHES=0', 'a whole number from 1'),
     ('train', '--SEED=-1', 'a whole number from 0 to 2147483647'),
     ('train', '--SAVE_PERIOD=0', 'a whole number from 1'),
+    ('train', '--gin.train/train.train.batch_size=-1', 'a whole number from 1'),
     ('train', '--gin.train.train.save_period=0', 'a whole number from 1'),
     ('train', '--gin.train.train.log_period=2.5', 'a whole number from 1'),
     ('train', '--gin.train.train.use_cached_tasks=1', 'True or False'),
