@@ -84,7 +84,7 @@ def of_lmentry(compared: Comparison, directory: pathlib.Path) -> Iterator[tuple[
     agreed = compared.answer_agreement(model, group)
     yield from _percent(f'lmentry.{name}.consistency', agreed['consistency'])
     for task in PUBLISHED:
-      yield f'lmentry.{name}.{task}', float(compared.replicates(model, group, 'CPS', f'lmentry_{task}')[0])
+      yield f'lmentry.{name}.{task}', compared.value(model, group, 'CPS', f'lmentry_{task}')
   yield from _percent('lmentry.change', compared.change(compared.models[1], group, 'AvgP'))
   alike = _likeness_of_published(directory)
   far: dict[str, set[str]] = {}  # task -> task and index of the phrasings that are unlike all that was trained on

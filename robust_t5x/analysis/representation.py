@@ -149,7 +149,7 @@ def rank_correlation(distances: Sequence[np.ndarray], losses: Sequence[np.ndarra
   Returns:
     NaN where no dataset has three phrasings or more with different values; without ends where none has more than three.
 
-  >>> rank_correlation([np.array([1.0, 2, 3, 4])], [np.array([0.1, 0.2, 0.4, 0.3])]).estimate
+  >>> round(rank_correlation([np.array([1.0, 2, 3, 4])], [np.array([0.1, 0.2, 0.4, 0.3])]).estimate, 3)
   0.8
 
   Source: Bonett and Wright 2000, whose variance of z is (1 + ρ²/2) / (k - 3).

@@ -43,7 +43,7 @@ else:
   os.makedirs(values['OUTPUT_DIR'], exist_ok=True)
   shutil.copyfile(f'{here}/{rate}.parquet', os.path.join(values['OUTPUT_DIR'], 'results.parquet'))
   with open(os.path.join(values['OUTPUT_DIR'], 'run.json'), 'w') as f:
-    json.dump({'finished': 'now', 'label': values['LABEL'], 'instructions': {}}, f)
+    json.dump({'finished': 'now', 'label': values['LABEL'], 'instructions': {}, 'fingerprint': {}, 'rows': 4}, f)
 """
 
 
@@ -59,7 +59,9 @@ def program(tmp_path, monkeypatch) -> pathlib.Path:
       {'dataset': 'd', 'example_id': '0', 'instruction_id': i, 'group': group, 'score': score}
       for (i, group), score in zip(trials, scores, strict=True)
     ]
-    pd.DataFrame(rows).reindex(columns=schema.COLUMNS).to_parquet(folder / f'{rate}.parquet')
+    empty = dict.fromkeys(schema.COLUMNS, 0) | dict.fromkeys(schema.TEXT, '') | {'matched_option': False}
+    table = pd.DataFrame([empty | row for row in rows])[list(schema.COLUMNS)]
+    table.to_parquet(folder / f'{rate}.parquet')
   monkeypatch.setattr(trial, 'PROGRAM', (sys.executable, str(folder / 'program.py')))
   monkeypatch.setattr(check, 'check', described)
   return folder
@@ -251,7 +253,7 @@ def test_interrupted_it_ends_its_runs_and_can_go_on(program, tmp_path):
   while not list((tmp_path / 'out').glob('trials/*/train')) and time.monotonic() < until:
     time.sleep(0.05)
   other = subprocess.run([sys.executable, str(driver)], capture_output=True, text=True, check=False)
-  assert other.returncode == 2 and 'error: --out: another sweep is at work' in other.stderr
+  assert other.returncode == 2 and 'error: --out: process ' in other.stderr
   process.send_signal(signal.SIGINT)
   out, err = process.communicate(timeout=30)
   assert process.returncode == 130
