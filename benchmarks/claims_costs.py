@@ -94,15 +94,3 @@ def prompteval_table() -> tuple[list[str], str, str]:
     numbers = ' | '.join(f'{row[f"W1 {name}"]:.3f}' for name in columns)
     lines.append(f'| {row["per example"]} | {row["share"]:.1%} | {numbers} |')
   return lines, 'measured', 'benchmarks/results/prompteval_error.json'
-
-
-def _covered(metric: str, which: Callable[[list[float]], float]) -> Callable[[object], float]:
-  return lambda _: 100 * which([row[f'covered {metric}'] for row in _prompteval()])
-
-
-# In how many cases PromptEval's intervals held the truth, in %: least and most over the numbers of phrasings per example.
-COVERED = {
-  f'prompteval.{metric.split()[0]}.{name}': _covered(metric, which)
-  for metric in ('AvgP', 'MaxP', 'spread', 'worst phrasing')
-  for name, which in (('least', min), ('most', max))
-}

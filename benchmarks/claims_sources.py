@@ -380,7 +380,6 @@ _DERIVED: dict[str, Callable[[Page], float]] = {
   'pipeline.most_cores': lambda page: math.ceil(max(step['cores'] for step in claims_costs.pipeline_steps())),
   'evaluation.decoder_share': lambda page: claims_costs.decoder_share(),
   'step.slopes_differ': lambda page: claims_costs.slopes_differ(),
-  **claims_costs.COVERED,
   'published.least_gap': lambda page: min(_published_gaps()),
   'published.greatest_gap': lambda page: max(_published_gaps()),
   'main.closed': lambda page: _closed(_MAIN, 'aligned'),

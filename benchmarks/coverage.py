@@ -138,7 +138,7 @@ def rows(trials: int, seed: int) -> Iterator[tuple[str, dict[str, float]]]:
       yield _name(design), _shares(found)
   for number, design in enumerate(BUDGETS):
     rng = np.random.default_rng([seed, 100 + number])
-    found = [of_some_cells(design, rng, trial) for trial in range(max(trials // 10, 20))]
+    found = [of_some_cells(design, rng, trial) for trial in range(max(trials // 20, 20))]
     k, n, share, sd = design
     yield f'{k} phrasings, {n} examples, sd {sd}, {share:.0%} of the cells', _shares(found)
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from robust_t5x.runtime import errors, launcher, locks, processes
 from seqio_tasks import suites
+from seqio_tasks.datasets import readings
 
 if TYPE_CHECKING:
   import pandas as pd
@@ -121,6 +122,7 @@ def evaluate(
         'model': loaded.identity,
         'gin_config': gin.config_str(),
         'command': launcher.command_line(),
+        'data': readings(),
       },
     )
     print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')

@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from robust_t5x.runtime import errors, gin_files, launcher, quiet
-from seqio_tasks import tables
+from seqio_tasks import datasets, tables
 from seqio_tasks.errors import UserError
 
 _EXAMPLES_TO_JUDGE = 20  # fewer tell nothing about the balance of labels
@@ -219,6 +219,15 @@ def stats(name: str, limit: int, vocabulary: Any, split: str | None = None) -> t
   return lines, warnings
 
 
+def _left_out() -> list[str]:
+  """Which rows of the sources that were read could not be used."""
+  return [
+    f'{where}: {entry["rows"]} left out, {reading["used"]} used ({reason}); the first: {entry["first"]}'
+    for where, reading in datasets.readings().items()
+    for reason, entry in reading['left_out'].items()
+  ]
+
+
 def cache(names: Sequence[str], out: str, pipeline_options: Sequence[str] = ()) -> list[str]:
   """Writes SeqIO's cache of tasks, as `seqio_cache_tasks` does, with Beam.
 
@@ -389,7 +398,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
       lines, warnings = stats(arguments.task, arguments.limit, vocabulary, arguments.split)
       print('\n'.join(lines))
-      for warning in warnings:
+      for warning in [*_left_out(), *warnings]:
         print(f'warning: {warning}')
   except Exception as e:
     from seqio_tasks.bank.instruction import BankError

@@ -23,6 +23,9 @@ def read_text(path: str | os.PathLike[str]) -> str:
     data = pathlib.Path(path).read_bytes()
   except OSError as e:
     raise TableError(f'{path}: cannot be read ({e.strerror}); name an existing file') from e
+  if 0 in data:
+    line = data.count(b'\n', 0, data.index(0)) + 1
+    raise TableError(f'{path}: line {line}: holds a byte 0, as UTF-16 and damaged files do; save the file as UTF-8')
   try:
     return data.decode('utf-8-sig')
   except UnicodeDecodeError as e:
@@ -102,9 +105,9 @@ def _csv_rows(
         doubled = sorted({c for c in header if header.count(c) > 1})
         missing = [c for c in required if c not in header]
         if doubled:
-          raise TableError(f'{path}: line {line}: the columns {shorten(doubled)} stand twice; rename them')
+          raise TableError(f'{path}: line {line}: the columns {shorten(doubled, 200)} stand twice; rename them')
         if missing:
-          raise TableError(f'{path}: line {line}: has no column {missing}; it has {shorten(header)}')
+          raise TableError(f'{path}: line {line}: has no column {missing}; it has {shorten(header, 200)}')
         yield line, header
       elif len(cells) != len(header):
         fault = (
@@ -170,12 +173,22 @@ def parse_json(text: str) -> Any:
   """The value of a JSON text.
 
   Raises:
-    ValueError: if it is none, is nested too deep to be read, or holds half of a surrogate pair, which no file could take.
+    ValueError: if it is none, is nested too deep to be read, has a key twice, or holds half of a surrogate pair, which no
+      file could take.
   """
   try:
-    value = json.loads(text)
+    value = json.loads(text, object_pairs_hook=_unique)
   except RecursionError as e:
     raise ValueError('it is nested too deep') from e
   if '\\u' in text:
     json.dumps(value, ensure_ascii=False).encode()
   return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+  """An object, of which JSON's own reader would keep the last value of each key without a word."""
+  made = dict(pairs)
+  if len(made) < len(pairs):
+    keys = [key for key, _ in pairs]
+    raise ValueError(f'the key {shorten(next(k for k in keys if keys.count(k) > 1))!r} stands twice in an object')
+  return made

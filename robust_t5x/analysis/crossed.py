@@ -3,7 +3,7 @@
 A mean accuracy, a gap and a paired change are sums of scores with fixed weights. Their variance is that of the examples plus that
 of the phrasings plus that of the seeds, less what two of these count twice:
 
-  V = V_examples + V_phrasings + V_seeds - V_example×phrasing - V_example×seed - V_phrasing×seed
+  V = V_examples + V_phrasings + V_seeds - V_example×phrasing - V_example×seed - V_phrasing×seed + V_example×phrasing×seed
 
 Each term is a mean square of a sample, with its degrees of freedom; those of V are Satterthwaite's, and the interval is Student's. So
 it covers what it says with few phrasings or seeds, where resampling them does not. A phrasing that serves several datasets, as those of
@@ -26,6 +26,7 @@ from robust_t5x.analysis.statistics import Interval
 Scores = Mapping[str, np.ndarray]
 # Of a dataset: group -> names of its k phrasings.
 Names = Mapping[str, Sequence[Hashable]]
+_ROUNDING = 1e-20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,17 +49,21 @@ class Estimate:
   Attributes:
     value: the mean.
     parts: of its variance; none where nothing varies that could tell.
-    examples: number of examples behind it; 0 where scores are accuracies of phrasings.
+    examples: number of examples whose mean would be as sure, were all datasets of one size; 0 where scores are accuracies of
+      phrasings.
   """
 
   value: float
   parts: Sequence[Part]
-  examples: int = 0
+  examples: float = 0.0
 
   @property
   def variance(self) -> float:
-    """Of the mean: the sum of the parts, at least the greatest of them."""
-    return max(sum(p.variance for p in self.parts), *(p.variance for p in self.parts), 0.0) if self.parts else np.nan
+    """Of the mean: the sum of the parts, at least the greatest of them; 0 for what rounding makes of no variance."""
+    if not self.parts:
+      return np.nan
+    found = max(sum(p.variance for p in self.parts), *(p.variance for p in self.parts), 0.0)
+    return found if found > _ROUNDING else 0.0
 
   @property
   def freedom(self) -> float:
@@ -66,8 +71,15 @@ class Estimate:
     spread = sum(p.variance**2 / p.freedom for p in self.parts if p.freedom)
     return max(self.variance**2 / spread, 1.0) if spread > 0 else np.inf
 
+  @property
+  def _is_known(self) -> bool:
+    """Whether something tells the variance. That of phrasings whose accuracies are all the same, without examples, does not."""
+    return bool(self.parts) and (self.variance > 0 or self.examples > 0)
+
   def interval(self, level: float = 0.95) -> Interval:
-    """Student's interval of the mean."""
+    """Student's interval of the mean; without ends where the variance is not known."""
+    if not self._is_known:
+      return Interval(self.value, np.nan, np.nan)
     half = scipy.stats.t.ppf((1 + level) / 2, self.freedom) * np.sqrt(self.variance)
     return Interval(self.value, self.value - half, self.value + half)
 
@@ -77,10 +89,8 @@ class Estimate:
     That is the number of independent trials whose share would be as uncertain (Korn and Graubard 1998). Where all
     examples score alike it is their number, so that the interval has a width.
     """
-    if not self.parts:
+    if not self._is_known:
       return Interval(self.value, np.nan, np.nan)
-    if not self.variance and not self.examples:
-      return Interval(self.value, self.value, self.value)
     p = min(max(self.value, 0.0), 1.0)
     size = float(self.examples)
     if self.variance:
@@ -91,9 +101,17 @@ class Estimate:
     high = scipy.stats.beta.ppf(1 - tail, right + 1, size - right) if right < size else 1.0
     return Interval(self.value, min(float(low), self.value), max(float(high), self.value))
 
+  def complement(self, level: float = 0.95) -> Interval:
+    """Interval of a mean of at most 1 by that of the logarithm of its distance to 1, in which κ is nearly normal."""
+    rest, plain = 1 - self.value, self.interval(level)
+    if not plain.has_ends or rest <= 0 or not self.variance:
+      return Interval(self.value, np.nan, np.nan)
+    factor = np.exp((plain.high - plain.estimate) / rest)
+    return Interval(self.value, 1 - rest * factor, 1 - rest / factor)
+
   def p_value(self) -> float:
     """Two-sided, that the mean is zero: Student's test. NaN where the variance is not known."""
-    if not self.parts:
+    if not self._is_known:
       return np.nan
     if not self.variance:
       return float(self.value == 0)
@@ -120,38 +138,32 @@ def contrast(
   (0.5, [0.0833, -0.0278, 0.0278])
   """
   share = 1 / len(datasets)
-  value, parts, examples = 0.0, [], 0
+  value, parts, unsure = 0.0, [], 0.0
   seeds = [np.zeros(len(range(*runs.indices(_runs(datasets[0]))))) for runs, _ in models]
   difference = len(models) > 1 or len(groups) > 1
   clusters: dict[Hashable, _Cluster] = {}  # by phrasing
   for scores, called in zip(datasets, names, strict=True):
     of_examples = [np.zeros(()) for _ in models]
-    count, twice, least = 0, 0.0, 0
+    count = 0
     for group, weight in groups.items():
       found = [_Effects.of(scores[group][runs]) for runs, _ in models]
-      k, n = found[0].phrasings, found[0].examples
       scale = weight * share
       for m, (effects, (_, sign)) in enumerate(zip(found, models, strict=True)):
         value += scale * sign * float(effects.mean.mean())
         seeds[m] = seeds[m] + scale * effects.mean
         of_examples[m] = of_examples[m] + scale * effects.of_examples
-      residual = sum(sign * e.residual.mean(0) for e, (_, sign) in zip(found, models, strict=True))
-      if n > 1 and k > 1:
-        twice += scale**2 * float((residual**2).sum()) * n / (n - 1) * k / (k - 1)
-        least = least + (n - 1) * (k - 1)
-      count = max(count, n)
+      k, count = found[0].phrasings, max(count, found[0].examples)
       if k > 1:
+        parts += _of_cells(found, models, scale)
         inflated = scale * np.sqrt(k / (k - 1))
         for i, name in enumerate(called[group]):
           if found[0].known[i]:
             cluster = clusters.setdefault(name, _Cluster(len(models), tuple(called[group])))
             for m, effects in enumerate(found):
               cluster.add(m, inflated * effects.of_phrasings[:, i])
-    examples += count if count > 1 else 0
     if count > 1:
+      unsure += share**2 / count
       parts += _of_examples(of_examples, models, count, share if difference else 0.0)
-      if twice:
-        parts.append(Part(-twice, least))
   by_set: dict[Hashable, list[_Cluster]] = {}
   for cluster in clusters.values():
     by_set.setdefault(cluster.among, []).append(cluster)
@@ -162,7 +174,7 @@ def contrast(
     for means, (_, sign) in zip(seeds, models, strict=True)
     if len(means) > 1
   ]
-  return Estimate(value, parts, examples)
+  return Estimate(value, parts, 1 / unsure if unsure else 0.0)
 
 
 def _runs(scores: Scores) -> int:
@@ -188,7 +200,8 @@ class _Effects:
     mean: of each run, [runs].
     of_examples: what each example adds to it, [runs, N].
     of_phrasings: what each phrasing adds to it, [runs, k]; 0 for one without a cell.
-    residual: what is left of each cell, [runs, N, k], as it counts in the mean.
+    cells: what each cell adds to the mean of its phrasing, as it counts in the mean, [runs, N, k]; 0 for one without score.
+    there: cells with a score, [N, k].
     examples: N with a cell.
     phrasings: k with a cell.
     known: which phrasings have one, [k].
@@ -197,7 +210,8 @@ class _Effects:
   mean: np.ndarray
   of_examples: np.ndarray
   of_phrasings: np.ndarray
-  residual: np.ndarray
+  cells: np.ndarray
+  there: np.ndarray
   examples: int
   phrasings: int
   known: np.ndarray
@@ -216,20 +230,56 @@ class _Effects:
     if not whole:
       centred = np.where(there, centred, 0.0)
     weight = np.divide(1.0, k * per_phrasing, out=np.zeros(len(known)), where=known)
-    per_example = there.sum(1)
-    row = np.divide(centred.sum(-1), per_example, out=np.zeros(centred.shape[:2]), where=per_example > 0)
-    residual = (centred - row[..., None]) * weight
-    if not whole:
-      residual = np.where(there, residual, 0.0)
+    cells = centred * weight
     return cls(
       mean=mean,
-      of_examples=(centred * weight).sum(-1),
+      of_examples=cells.sum(-1),
       of_phrasings=np.where(known, accuracy - mean[:, None], 0.0) / max(k, 1),
-      residual=residual,
-      examples=int((per_example > 0).sum()),
+      cells=cells,
+      there=there,
+      examples=int(there.any(1).sum()),
       phrasings=k,
       known=known,
     )
+
+
+def _of_cells(found: Sequence[_Effects], models: Sequence[tuple[slice, float]], scale: float) -> list[Part]:
+  """What the parts of examples and of phrasings both count, and of that what the seeds' part takes out again."""
+  n, k, there = found[0].examples, found[0].phrasings, found[0].there
+  if n < 2:
+    return []
+  total = scale * sum(sign * e.cells.mean(0) for e, (_, sign) in zip(found, models, strict=True))
+  number = int(there.sum())
+  if number < n * k:
+    return _of_some_cells(total, there, number, k)
+  inflated = n / (n - 1) * k / (k - 1)
+  residual = total - total.sum(-1, keepdims=True) / k * there
+  parts = [Part(-float((residual**2).sum()) * inflated, (n - 1) * (k - 1))]
+  for effects, (_, sign) in zip(found, models, strict=True):
+    runs = len(effects.cells)
+    if runs > 1:
+      apart = effects.cells - effects.cells.mean(0)
+      apart = apart - apart.sum(-1, keepdims=True) / k * there
+      squares = (scale * sign) ** 2 * float((apart**2).sum()) * inflated
+      parts.append(Part(squares / (runs * (runs - 1)), (runs - 1) * (n - 1) * (k - 1)))
+  return parts
+
+
+def _of_some_cells(total: np.ndarray, there: np.ndarray, number: int, phrasings: int) -> list[Part]:
+  """As `_of_cells` where not every example was answered under every phrasing.
+
+  The noise of a cell is in both parts. The effect of its example is in that of the phrasings only as far as others were
+  not asked the same example: where each example has m of k phrasings, by 1 - m / k. Two phrasings of one example tell how
+  great it is.
+  """
+  per_example = there.sum(1)
+  pairs = (per_example * (per_example - 1)).sum()
+  if number <= phrasings:
+    return []
+  of_example = ((total.sum(1) ** 2 - (total**2).sum(1)).sum() / pairs) * number if pairs else 0.0
+  squares = (total**2).sum() - per_example[per_example > 0].mean() / phrasings * max(of_example, 0.0)
+  squares *= number / (number - phrasings)
+  return [Part(-float(squares), max(number - phrasings, 1))] if squares > 0 else []
 
 
 def _of_examples(
@@ -240,8 +290,8 @@ def _of_examples(
   squares = float((total**2).sum()) * count / (count - 1)
   # Where nothing differs on any example, this is as much as they tell (Agresti and Min 2005: half an example in each of
   # four cells). `share` is 0 for an accuracy, which has its own interval.
-  found = [Part(squares or (share / (count + 2)) ** 2, count - 1)]
-  return found + _shared_with_seeds(of_examples, models)
+  found = [Part(squares if squares > _ROUNDING else (share / (count + 2)) ** 2, count - 1)]
+  return found + _shared_with_seeds([np.sqrt(count / (count - 1)) * e for e in of_examples], models)
 
 
 def _of_phrasings(clusters: Sequence[_Cluster], models: Sequence[tuple[slice, float]]) -> list[Part]:
@@ -253,11 +303,16 @@ def _of_phrasings(clusters: Sequence[_Cluster], models: Sequence[tuple[slice, fl
 
 
 def _shared_with_seeds(effects: Sequence[np.ndarray], models: Sequence[tuple[slice, float]]) -> list[Part]:
-  """What the variance of the seeds has in common with that of a factor whose effects are [runs, n] for each model."""
+  """What the variance of the seeds has in common with that of a factor.
+
+  Args:
+    effects: [runs, n] of each model, such that the sum of their squares is the variance (each times √(n / (n - 1))).
+    models: as `contrast` has them.
+  """
   parts = []
   for own, (_, sign) in zip(effects, models, strict=True):
     runs, count = own.shape
     if runs > 1 and count > 1:
-      squares = sign**2 * float(((own - own.mean(0)) ** 2).sum()) * count / (count - 1)
+      squares = sign**2 * float(((own - own.mean(0)) ** 2).sum())
       parts.append(Part(-squares / (runs * (runs - 1)), (runs - 1) * (count - 1)))
   return parts

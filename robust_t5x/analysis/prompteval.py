@@ -18,6 +18,7 @@ import scipy.sparse
 import scipy.special
 import scipy.stats
 
+from robust_t5x.analysis import chances
 from robust_t5x.analysis.comparison import Comparison
 from robust_t5x.analysis.metrics import CASE_METRICS, METRICS
 from robust_t5x.analysis.statistics import Interval, of_draws
@@ -29,10 +30,6 @@ _SUMMARY = {'mean': 'AvgP', 'worst': 'worst phrasing', 'best': 'MaxP', 'sd': 'sd
 _FLAT = 25.0  # prior variance of the mean, in logits squared: as good as none
 _WIDTHS = (-3.0, 1.5)  # logarithms of the prior's standard deviations
 _SHARED = (-3.0, 3.0)  # logits of the share of the variance that goes with the covariates
-_MEANS = np.linspace(0.005, 0.995, 100)  # of the phrasings' chances
-_SHARES_OF_WIDTH = np.r_[
-  0.005, np.geomspace(0.01, 0.9, 80)
-]  # their standard deviation, as a share of the greatest possible one
 _ROUNDS = 50  # most evaluations of the evidence
 
 Prior = tuple[np.ndarray, float]  # precision, by its diagonal or in full, and its log-determinant
@@ -81,15 +78,15 @@ class Estimate:
     accuracies: [k], of each phrasing: the cells evaluated as they are, the others as the model expects them (X-PIRT).
     draws: [D, k], accuracies that the Rasch model holds possible. Their mean and median over phrasings are calibrated; they
       lie too close together, as a Rasch model fitted to few cells has it.
-    spread_draws: [D, k], accuracies possible by the phrasings' own cells alone (`_beta_binomial`). How far they lie apart is
-      calibrated.
+    spread_draws: [2, D, k], accuracies possible by the phrasings' own cells alone, whose chances are a beta distribution's
+      or of any shape (`chances`).
     evaluated: number of cells evaluated.
     cells: number of all cells.
   """
 
   accuracies: Float[np.ndarray, ' k']
   draws: Float[np.ndarray, 'd k']
-  spread_draws: Float[np.ndarray, 'd k']
+  spread_draws: Float[np.ndarray, '2 d k']
   evaluated: int
   cells: int
 
@@ -105,7 +102,9 @@ class Estimate:
   def interval(self, metric: str, level: float = 0.95) -> Interval:
     """A metric of all phrasings (a name in metrics.METRICS): the mean of `accuracies`, or what the draws expect of others.
 
-    The ends are quantiles of the draws. docs/statistics.md has how often they hold the metric of the full table.
+    The ends of the mean are quantiles of the draws. Those of other metrics depend on the shape of the distribution over
+    phrasings, which few cells do not tell: they hold the 99% intervals under both assumptions, which together hold the
+    truth about as often as a 95% interval should (docs/statistics.md).
 
     Raises:
       UserError: if the metric is one of cases (metrics.CASE_METRICS), which accuracies do not give.
@@ -114,15 +113,21 @@ class Estimate:
       raise UserError(f'{metric!r} is no metric of accuracies; use another of {", ".join(METRICS)}')
     if metric == 'AvgP':
       return of_draws(np.append(self.accuracies.mean(), self.draws.mean(-1)), level=level, bounds=(0, 1))
-    found = METRICS[metric](self.spread_draws[:, None, :])
-    # A spread cannot be less than none, where a flat prior does not pile up: the lower end lies further out.
-    low = (1 - level) / (10 if metric in ('sd', 'spread') else 2)
-    return Interval(float(found.mean()), *map(float, np.quantile(found, [low, (1 + level) / 2])))
+    return _under_both(METRICS[metric](self.spread_draws[:, :, None, :]), level)
 
   def quantile(self, share: float, level: float = 0.95) -> Interval:
     """The accuracy that a share of the phrasings stay below, as `interval` gives it."""
-    found = np.quantile(self.draws if share == 0.5 else self.spread_draws, share, axis=-1)
+    if share != 0.5:
+      return _under_both(np.quantile(self.spread_draws, share, axis=-1), level)
+    found = np.quantile(self.draws, share, axis=-1)
     return Interval(float(found.mean()), *map(float, np.quantile(found, [(1 - level) / 2, (1 + level) / 2])))
+
+
+def _under_both(found: Float[np.ndarray, '2 d'], level: float) -> Interval:
+  """What draws under two assumptions hold possible: the intervals of both, each with a fifth of the error."""
+  tail = (1 - level) / 10
+  ends = np.quantile(found, [tail, 1 - tail], axis=-1)
+  return Interval(float(found.mean()), float(ends[0].min()), float(ends[1].max()))
 
 
 def estimate(
@@ -157,45 +162,10 @@ def estimate(
     right = rng.random(scores.shape) < scipy.special.expit(ability[:, None] + ease)
     possible[d] = known + (right & ~there).sum(0)
   n = len(scores)
-  apart = _beta_binomial(scores, max(draws, _SPREAD_DRAWS), rng)
+  cells, right = there.sum(0), np.where(there, scores, 0).sum(0)
+  both = [make(right, cells, max(draws, _SPREAD_DRAWS), rng) for make in (chances.beta, chances.free)]
+  apart = np.stack([chances.completed(scores, drawn, rng) for drawn in both])
   return Estimate((known + expected) / n, possible / n, apart, int(there.sum()), there.size)
-
-
-def _beta_binomial(scores: np.ndarray, draws: int, rng: np.random.Generator) -> np.ndarray:
-  """Draws [D, k] of the accuracies on all examples, where each phrasing's cells are a sample of its own.
-
-  The phrasings' chances are a beta distribution's, with a flat prior on its mean and standard deviation. What an example
-  adds under every phrasing (its intraclass correlation, by moments) moves all of them and not their distances.
-  """
-  n, k = scores.shape
-  there = ~np.isnan(scores)
-  cells, right = there.sum(0), np.nansum(scores, axis=0)
-  mean, width = np.meshgrid(_MEANS, _SHARES_OF_WIDTH, indexing='ij')
-  concentration = width**-2 - 1
-  a, b = mean * concentration, (1 - mean) * concentration
-  log_likelihood = np.zeros_like(a)
-  kinds, counts = np.unique(np.stack([right, cells]), axis=1, return_counts=True)
-  for (x, m), count in zip(kinds.T, counts, strict=True):
-    log_likelihood += count * (scipy.special.betaln(a + x, b + m - x) - scipy.special.betaln(a, b))
-  posterior = np.exp(log_likelihood - log_likelihood.max()) * np.gradient(_SHARES_OF_WIDTH)
-  cumulative = np.cumsum(posterior.ravel()) / posterior.sum()
-  chosen = np.minimum(np.searchsorted(cumulative, rng.random(draws)), cumulative.size - 1)
-  chance = rng.beta(a.ravel()[chosen, None] + right, b.ravel()[chosen, None] + cells - right)
-  left, shared = n - cells, _intraclass_correlation(scores)
-  noise = np.sqrt(1 - shared) * rng.standard_normal((draws, k)) + np.sqrt(shared) * rng.standard_normal((draws, 1))
-  rest = np.clip(chance + np.sqrt(chance * (1 - chance) / np.maximum(left, 1)) * noise, 0, 1)
-  return (right + left * rest) / n
-
-
-def _intraclass_correlation(scores: np.ndarray) -> float:
-  """How alike an example's scores under two phrasings are, 0 to 1; 0 where no example has two."""
-  there = ~np.isnan(scores)
-  accuracy = np.divide(np.nansum(scores, axis=0), there.sum(0), out=np.zeros(scores.shape[1]), where=there.any(0))
-  centred = np.where(there, scores - accuracy, 0)
-  count = there.sum(1)
-  products, pairs = (centred.sum(1) ** 2 - (centred**2).sum(1)).sum(), (count * (count - 1)).sum()
-  variance = (centred**2).sum() / there.sum()
-  return float(np.clip(products / pairs / variance, 0, 1)) if pairs and variance else 0.0
 
 
 def estimates(comparison: Comparison) -> pd.DataFrame:

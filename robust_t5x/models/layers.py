@@ -37,12 +37,13 @@ def branch_layout(branches: int, length: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 class Dense(nn.Module):
-  """Linear map of the last axis, without bias."""
+  """Linear map of the last axis."""
 
   features: int
   axes: tuple[str, str]
   dtype: Any
   init_scale: float = 1.0
+  bias: bool = False
 
   @nn.compact
   def __call__(self, inputs: jax.Array) -> jax.Array:
@@ -54,20 +55,28 @@ class Dense(nn.Module):
       jnp.float32,
       axes=self.axes,
     )
-    return jnp.dot(inputs.astype(self.dtype), jnp.asarray(kernel, self.dtype))
+    out = jnp.dot(inputs.astype(self.dtype), jnp.asarray(kernel, self.dtype))
+    if self.bias:
+      bias = partitioning.param_with_axes(
+        'bias', nn.initializers.zeros, (self.features,), jnp.float32, axes=self.axes[1:]
+      )
+      out = out + jnp.asarray(bias, self.dtype)
+    return out
 
 
 class LayerNorm(nn.Module):
   """Root-mean-square normalisation with a scale, computed in float32."""
 
   dtype: Any
+  epsilon: float = 1e-6
+  axis: str = 'embed'
 
   @nn.compact
   def __call__(self, inputs: jax.Array) -> jax.Array:
     """[..., D] -> [..., D]."""
     x = inputs.astype(jnp.float32)
-    scale = partitioning.param_with_axes('scale', nn.initializers.ones, (x.shape[-1],), jnp.float32, axes=('embed',))
-    x = x * lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-6)
+    scale = partitioning.param_with_axes('scale', nn.initializers.ones, (x.shape[-1],), jnp.float32, axes=(self.axis,))
+    x = x * lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + self.epsilon)
     return (x * scale).astype(self.dtype)
 
 
@@ -79,12 +88,14 @@ class MLP(nn.Module):
     inputs: name of each projection to the inner width -> its activation, 'linear' or one of flax.linen.
     dtype: of the activations.
     dropout_rate: of the inner states.
+    bias: whether its projections have a bias.
   """
 
   features: int
   inputs: Mapping[str, str]
   dtype: Any
   dropout_rate: float = 0.0
+  bias: bool = False
 
   @nn.compact
   def __call__(
@@ -93,12 +104,12 @@ class MLP(nn.Module):
     """Maps every position; `low_rank` has additions to projections by their names."""
     hidden = None
     for name, activation in self.inputs.items():
-      x = Dense(self.features, ('embed', 'mlp'), self.dtype, name=name)(inputs)
+      x = Dense(self.features, ('embed', 'mlp'), self.dtype, bias=self.bias, name=name)(inputs)
       x = add_low_rank(x, inputs, low_rank.get(name))
       x = x if activation == 'linear' else getattr(nn, activation)(x)
       hidden = x if hidden is None else hidden * x
     hidden = nn.Dropout(self.dropout_rate, broadcast_dims=(-2,))(hidden, deterministic=deterministic)
-    out = Dense(inputs.shape[-1], ('mlp', 'embed'), self.dtype, name='wo')(hidden)
+    out = Dense(inputs.shape[-1], ('mlp', 'embed'), self.dtype, bias=self.bias, name='wo')(hidden)
     return add_low_rank(out, hidden, low_rank.get('wo'))
 
 

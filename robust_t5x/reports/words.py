@@ -1,6 +1,6 @@
 """What a report says in words: the finding, what was measured, what to mind, how the numbers came about."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 import re
 from typing import Literal
 
@@ -8,7 +8,7 @@ from robust_t5x.analysis.sensitivity import without_room
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.summary import Change, Summary
 from robust_t5x.reports.tables import percent, points
-from robust_t5x.results.schema import EXAMPLE, Record
+from robust_t5x.results.schema import EXAMPLE, Reading, Reason, Record
 from robust_t5x.results.scorers import SCORERS
 
 
@@ -111,7 +111,7 @@ def scorer_of(record: Record) -> str:
 
 def warnings(inputs: Inputs) -> list[str]:
   """What a reader should know before believing the numbers."""
-  found = []
+  found = _data_left_out(inputs.records[model] for model in inputs.models)
   for model in inputs.models:
     share, cut = inputs.unmatched.get(model, 0.0), _count(inputs, model, 'truncated_inputs')
     if share > 0:
@@ -157,6 +157,22 @@ def _without_room(inputs: Inputs, model: str, group: str) -> list[str]:
 def _count(inputs: Inputs, model: str, name: Literal['truncated_inputs', 'cut_answers', 'ties']) -> int:
   """A number of rows that the records of a model's results have, all of its seeds together."""
   return sum(source.record.get(name, 0) for source in inputs.of(model).sources if source.label == model)
+
+
+def _data_left_out(records: Iterable[Record]) -> list[str]:
+  """How many rows of the data could not be used, by reason; models that read the same files are told once."""
+  data: dict[str, Reading] = {}
+  for record in records:
+    data |= record.get('data', {})
+  reasons: dict[str, list[Reason]] = {}
+  for reading in data.values():
+    for reason, entry in reading['left_out'].items():
+      reasons.setdefault(reason, []).append(entry)
+  return [
+    f'{sum(e["rows"] for e in entries) or len(entries):,} {"rows" if entries[0]["rows"] else "files"} of the data were left out '
+    f'({reason}); the first: {entries[0]["first"]}.'
+    for reason, entries in reasons.items()
+  ]
 
 
 def _left_out(record: Record, model: str) -> list[str]:

@@ -60,6 +60,20 @@ class LeftOut(TypedDict):
   content: dict[str, str]
 
 
+class Reason(TypedDict):
+  """Rows of the data that were left out for one reason: how many, and what is said of the first one."""
+
+  rows: int
+  first: str
+
+
+class Reading(TypedDict):
+  """What came of reading a source of examples: how many rows are used, and which were left out, by reason."""
+
+  used: int
+  left_out: dict[str, Reason]
+
+
 class Record(TypedDict, total=False):
   """What `run.json` holds, and what readers of others' results make in its likeness."""
 
@@ -79,6 +93,7 @@ class Record(TypedDict, total=False):
   step: int
   sources: list[str]
   left_out: list[LeftOut]
+  data: dict[str, Reading]  # source of examples -> what came of reading it
 
 
 class ResultsError(UserError):

@@ -251,7 +251,9 @@ def _read_derivation(entry: Any, report: Report) -> Derivation | None:
       case 'strip':
         steps.append(('strip',))
       case {'split': {'separator': str(separator), 'index': int(index), **rest}} if (
-        separator and set(rest) <= {'most', 'parts'} and all(type(n) is int for n in (index, *rest.values()))
+        separator
+        and set(rest) <= {'most', 'parts'}
+        and all(type(n) is int and abs(n) < 2**31 for n in (index, *rest.values()))
       ):
         steps.append(('split', separator, rest.get('most', -1), rest.get('parts', 0), index))
       case {'remove': str(text)}:

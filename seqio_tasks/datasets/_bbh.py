@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import functools
+import math
 import os
 import re
 
@@ -49,32 +50,60 @@ def bbh(
 def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
   content = read_json(path)
   rows = content.get('examples') if isinstance(content, dict) else None
+  if isinstance(rows, list) and rows and isinstance(rows[0], dict) and {'input', 'target'} <= set(rows[0]):
+    raise DatasetError(
+      f"{path}: is in BIG-Bench Hard's own layout, a list of examples with 'input' and 'target'; what is read here is the "
+      "layout of arXiv 2401.00595, a mapping 'examples' with a field for each part: name a directory with such files"
+    )
   if not isinstance(rows, dict) or not rows:
-    raise DatasetError(f"{path}: has no mapping 'examples'; fetch the file anew")
+    raise DatasetError(
+      f"{path}: has no mapping 'examples', as the files of arXiv 2401.00595 have; name a directory with such files"
+    )
   report = Report(strict)
-  names = content.get('more_info', {}).get('key_names', [])
+  more = content.get('more_info')
+  names = more.get('key_names') if isinstance(more, dict) else None
+  names = [n for n in names if isinstance(n, str)] if isinstance(names, list) else []
   free = content.get('format') == 'seq2seq'
-  choices = [] if free else sorted({str(r.get('gold')) for r in rows.values() if 'options' not in r}, reverse=True)
+  plain = [r for r in rows.values() if isinstance(r, dict) and 'options' not in r]
+  choices = [] if free else sorted({str(r['gold']) for r in plain if _is_text(r.get('gold'))}, reverse=True)
   examples = []
   for key, row in rows.items():
-    fields = {n: str(v) for n, v in row.items() if n not in ('gold', 'options', 'more_info')}
+    if not isinstance(row, dict) or not _is_text(row.get('gold')):
+      report(f'{path}: example {key}: has no answer', 'no right answer')
+      continue
+    values = {n: v for n, v in row.items() if n not in ('gold', 'options', 'more_info')}
+    empty = [n for n, v in values.items() if not _is_text(v)]
+    # In hyperbaton and snarks, the options are all there is.
+    if empty or not (values or 'options' in row):
+      report(f'{path}: example {key}: the fields {empty or "of an example"} hold no text', 'a field without a text')
+      continue
+    fields = {n: str(v) for n, v in values.items()}
     # ruin_names calls its field by one name in the instances and by another in the templates.
     unnamed, missing = [n for n in fields if n not in names], [n for n in names if n not in (*fields, 'options')]
     for old, new in zip(unnamed, missing, strict=False):
       fields[new] = fields[old]
-    example = {'example_id': key, 'fields': fields, 'gold': str(row.get('gold', '')), 'options': choices}
+    example = {'example_id': key, 'fields': fields, 'gold': str(row['gold']), 'options': choices}
     if 'options' in row:
-      parsed = [_LETTERED.fullmatch(o) for o in row['options']]
+      listed = row['options'] if isinstance(row['options'], list) else []
+      parsed = [_LETTERED.fullmatch(o) if isinstance(o, str) else None for o in listed]
       letters = [m[1] for m in parsed if m]
-      if len(letters) != len(parsed) or row.get('gold') not in letters:
-        report(f'{path}: example {key}: the answer {row.get("gold")!r} is not among the options {row["options"]}')
+      if len(letters) != len(parsed) or row['gold'] not in letters:
+        fault = f'the answer {row["gold"]!r} is not among the options {row["options"]}'
+        report(f'{path}: example {key}: {fault}', 'the answer is no option')
+        continue
+      if len(set(letters)) < len(letters) or not all(m[2].strip() for m in parsed if m):
+        report(f'{path}: example {key}: an option is empty, or has the letter of another', 'an empty or doubled option')
         continue
       options = [m[2] for m in parsed if m]
       index = letters.index(row['gold'])
       example |= {'gold': options[index], 'gold_index': index, 'options': options}
-    if not example['gold'].strip():
-      report(f'{path}: example {key}: has no answer')
-      continue
     examples.append(example)
   report.done(path, len(examples))
   return tuple(examples)
+
+
+def _is_text(value: object) -> bool:
+  """Whether it is a text with something in it, or a number, which reads as one."""
+  if isinstance(value, bool) or not isinstance(value, str | int | float):
+    return False
+  return bool(value.strip()) if isinstance(value, str) else math.isfinite(value)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 import functools
+import math
 import os
 import pathlib
 from typing import Any
 
-from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report, read_json, split_parts
+from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Fault, Report, read_json, split_parts
 
 
 def bigbench(
@@ -38,7 +39,8 @@ def bigbench(
     DatasetError: if the directory holds no task, or one is unknown.
   """
   root = pathlib.Path(directory)
-  found = {path.name: path for path in sorted(root.iterdir()) if path.is_dir()} if root.is_dir() else {}
+  folders = sorted(root.iterdir()) if root.is_dir() else []
+  found = {path.name: path for path in folders if path.is_dir() and not path.name.startswith('.')}
   paths = {name: _task_files(path) for name, path in found.items()}
   paths = {name: files for name, files in paths.items() if files}
   if not paths:
@@ -104,34 +106,49 @@ def _read_bigbench(paths: tuple[str, ...], root: str, strict: bool) -> tuple[Exa
       raise DatasetError(f"{path}: has no list 'examples'; fetch the file anew")
     part = pathlib.Path(path).parent.relative_to(root).as_posix()
     prefix = '' if part == '.' else f'{part}/'
+    # In some tasks the options are all there is, and every input is empty.
+    blank = all(isinstance(r, dict) and r.get('input') == '' and r.get('target_scores') for r in rows)
     for number, row in enumerate(rows):
       try:
+        if not blank and isinstance(row, dict) and isinstance(row.get('input'), str) and not row['input'].strip():
+          raise Fault("'input' is blank, which it is not throughout the file", 'a blank input')
         examples.append(_bigbench_example(f'{prefix}{number}', row, content))
-      except DatasetError as e:
-        report(f'{path}: example {number}: {e}')
+      except Fault as e:
+        report(f'{path}: example {number}: {e}', e.reason)
   report.done(root, len(examples))
   return tuple(examples)
 
 
 def _bigbench_example(example_id: str, row: Any, task: Mapping[str, Any]) -> Example:
   if not isinstance(row, dict) or not isinstance(row.get('input'), str):
-    raise DatasetError("has no text 'input'")
-  fields = {'question': row['input'], 'task_prefix': str(task.get('task_prefix', '')).strip()}
+    raise Fault("has no text 'input'", "no text 'input'")
+  fields = {'question': row['input'], 'task_prefix': str(task.get('task_prefix') or '').strip()}
   example: dict[str, Any] = {'example_id': example_id, 'fields': fields}
   scores = row.get('target_scores')
   if scores is None:
     targets = row.get('target')
     targets = [targets] if isinstance(targets, str) else targets
-    if not isinstance(targets, list) or not targets or not all(isinstance(t, str) for t in targets):
-      raise DatasetError("has neither 'target_scores' nor a text or list of texts 'target'")
+    if not isinstance(targets, list) or not targets or not all(isinstance(t, str) and t.strip() for t in targets):
+      raise Fault("has neither 'target_scores' nor a text or list of texts 'target'", 'no right answer')
     return example | {'gold': targets[0], 'options': [], 'alternatives': targets[1:]}
-  if not isinstance(scores, dict) or not scores or not all(isinstance(s, int | float) for s in scores.values()):
-    raise DatasetError("'target_scores' does not map options to numbers")
+  if not isinstance(scores, dict) or not scores or not all(_is_score(s) for s in scores.values()):
+    raise Fault(
+      f"'target_scores' is {scores!r}; it must map each option to a finite number", "'target_scores' are not numbers"
+    )
+  if not all(option.strip() for option in scores):
+    raise Fault("'target_scores' has an option without a text", 'an empty option')
   best = max(scores.values())
   if best <= 0:
-    raise DatasetError('no option has a score above 0')
+    raise Fault('no option has a score above 0', 'no right answer')
   right = [option for option, score in scores.items() if score == best]
   options = list(scores)
   return example | {
     'gold': right[0], 'gold_index': options.index(right[0]), 'options': options, 'alternatives': right[1:]
   }  # fmt: skip
+
+
+def _is_score(value: object) -> bool:
+  """Whether it is a number that can be compared: JSON's readers take NaN and Infinity, and true is a number to Python."""
+  if isinstance(value, bool) or not isinstance(value, int | float):
+    return False
+  return isinstance(value, int) or math.isfinite(value)

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 import functools
 import os
 import pathlib
+import re
 
 from seqio_tasks import tables
-from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report
+from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report, leave_out_file
 
 _MMLU_COLUMNS = ('question', 'A', 'B', 'C', 'D', 'answer')
 _MMLU_FIELDS = ('question', 'subject', 'domain')
+_SUBJECT = re.compile('[A-Za-z0-9_]+')
 _MMLU_SPLITS = ('auxiliary_train', 'dev', 'val', 'test')
 
 
@@ -24,9 +26,11 @@ def mmlu(
   """MMLU (Hendrycks et al. 2021) in its published CSV layout.
 
   Args:
-    directory: that holds test/<subject>_test.csv, and dev/ and val/ where there are such.
+    directory: that holds test/<subject>_test.csv, and dev/, val/ and auxiliary_train/ where there are such. Hidden files
+      are none of it; a file with another name, and a subject without a row that can be used, are left out and counted.
     subjects: by default all that there are.
-    all_subjects: whether there is also the dataset "mmlu_all" of all subjects together.
+    all_subjects: whether there is also the dataset "mmlu_all" of all subjects together. Its split train has the files
+      of auxiliary_train/ (arc_easy.csv, race.csv and so on, which belong to no subject), whose subject is the file's name.
     strict: see `datasets`.
 
   Returns:
@@ -39,8 +43,19 @@ def mmlu(
   files: dict[str, dict[str, str]] = {}
   for split in _MMLU_SPLITS:
     for path in sorted((root / split).glob('*.csv')):
-      files.setdefault(path.stem.removesuffix(f'_{split}'), {})[split] = str(path)
+      if path.name.startswith('.'):
+        continue
+      subject = path.stem.removesuffix(f'_{split}')
+      if _SUBJECT.fullmatch(subject) and path.is_file():
+        files.setdefault(subject, {})[split] = str(path)
+      else:
+        leave_out_file(path, f'is not called <subject>_{split}.csv, with letters, digits and _ in the subject')
   tested = {s: f for s, f in sorted(files.items()) if 'test' in f or 'val' in f}
+  # What is published to train on belongs to no subject that is tested: arc_easy.csv, race.csv and the like.
+  auxiliary = {s: f['auxiliary_train'] for s, f in sorted(files.items()) if s not in tested and 'auxiliary_train' in f}
+  for subject, splits_of in files.items():
+    if subject not in tested and 'dev' in splits_of:
+      leave_out_file(splits_of['dev'], f'there is no test/{subject}_test.csv')
   if not tested:
     raise DatasetError(
       f"{root}: holds no test/*.csv; name the directory of MMLU's data, with the folders dev, val, test"
@@ -54,10 +69,20 @@ def mmlu(
     splits = {
       _split_name(split): functools.partial(_read_mmlu, path, subject, strict) for split, path in files[subject].items()
     }
+    # Training data may be long, and nothing is evaluated on them.
+    for split in [s for s in splits if s != 'train' and not splits[s]()]:
+      leave_out_file(files[subject][{'validation': 'val'}.get(split, split)], 'has no row that can be used')
+      del splits[split]
+    if not {'test', 'validation'} & set(splits):
+      continue
     for split, reader in splits.items():
       readers.setdefault(split, []).append(reader)
     tasks = (f'mmlu_{subject}', 'MMLU_General', 'MMLU_Specific', 'multiple_choice')
     made.append(Dataset(f'mmlu_{subject}', 'mmlu', tasks, splits, fields=_MMLU_FIELDS))
+  if not made:
+    raise DatasetError(f'{root}: no subject has a row that can be used; mend what the warnings name')
+  for name, file in auxiliary.items():
+    readers.setdefault('train', []).append(functools.partial(_read_mmlu, file, name, strict))
   if all_subjects:
     splits = {split: functools.partial(_read_all, tuple(r)) for split, r in readers.items()}
     made.append(
@@ -81,7 +106,12 @@ def _read_mmlu(path: str, subject: str, strict: bool) -> tuple[Example, ...]:
   for line, row in rows:
     options = [row[c] for c in 'ABCD']
     if row['answer'] not in tuple('ABCD'):
-      report(f'{path}: line {line}: the answer is {row["answer"]!r}; it must be A, B, C or D')
+      fault = f'the answer is {row["answer"]!r}; it must be A, B, C or D'
+      report(f'{path}: line {line}: {fault}', 'the answer is no option')
+      continue
+    blank = [c for c in _MMLU_COLUMNS if not row[c].strip()]
+    if blank:
+      report(f'{path}: line {line}: the cells {blank} are blank', 'a blank cell')
       continue
     index = 'ABCD'.index(row['answer'])
     examples.append(

@@ -11,7 +11,7 @@ from typing import Any
 
 from seqio_tasks import tables
 from seqio_tasks.bank.fields import field_name
-from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report, split_parts
+from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Fault, Report, split_parts
 
 _logger = logging.getLogger(__name__)
 
@@ -87,22 +87,34 @@ def _read_table(
       rows = tables.read_jsonl(path, bad_row=report)
   except tables.TableError as e:
     raise DatasetError(str(e)) from e
-  examples = []
+  examples: list[dict[str, Any]] = []
   _say_renamed(path, rows, needed)
   for line, row in rows:
     missing = [c for c in needed if row.get(c) is None]
     if missing:
-      report(f'{path}: line {line}: has no {missing}; each row must have the columns {needed}')
+      report(f'{path}: line {line}: has no {missing}; each row must have the columns {needed}', 'a column is missing')
       continue
     try:
       example = _table_example(row, answer, options, answer_is, path.endswith('.csv'))
-    except DatasetError as e:
-      report(f'{path}: line {line}: {e}')
+      values = {c: v for c, v in row.items() if c not in needed and c is not None}
+      nothing = [c for c, v in values.items() if v is None or v != v]
+      if nothing:
+        raise Fault(f'the fields {nothing} hold nothing; write what belongs there, or ""', 'a field is null or NaN')
+      if values and not any(str(v).strip() for v in values.values()):
+        raise Fault('no field has a text', 'all fields are blank')
+      if split and not _text(row[split]):
+        raise Fault(f'the column {split!r} is blank; name the split', 'no split')
+    except Fault as e:
+      report(f'{path}: line {line}: {e}', e.reason)
       continue
     example['example_id'] = f'{line}'
-    example['fields'] = {field_name(c): str(v) for c, v in row.items() if c not in needed and c is not None}
+    example['fields'] = {field_name(c): str(v) for c, v in values.items()}
+    lacking = [name for name in (examples[0]['fields'] if examples else ()) if name not in example['fields']]
+    if lacking:
+      report(f'{path}: line {line}: has no {lacking}, which the rows before have', 'a column is missing')
+      continue
     if split:
-      example['split'] = str(row[split])
+      example['split'] = _text(row[split])
     examples.append(example)
   report.done(path, len(examples))
   if not examples:
@@ -121,7 +133,9 @@ def _say_renamed(path: str, rows: Sequence[tuple[int, Mapping[str, Any]]], neede
 def _table_example(
   row: Mapping[str, Any], answer: str, options: str | tuple[str, ...] | None, answer_is: str, csv: bool
 ) -> dict[str, Any]:
-  gold = str(row[answer])
+  gold = _text(row[answer]) if answer_is != 'text' else str(row[answer])
+  if not _text(row[answer]):
+    raise Fault(f'the answer {row[answer]!r} is no text; write the right answer', 'no right answer')
   if options is None:
     return {'gold': gold, 'options': []}
   if isinstance(options, tuple):
@@ -129,19 +143,33 @@ def _table_example(
   else:
     texts = row[options].split('|') if csv else row[options]
     if not isinstance(texts, list):
-      raise DatasetError(f'column {options!r} is not a list of options')
+      raise Fault(f'column {options!r} is not a list of options', 'no list of options')
+    if not all(t is not None and t == t for t in texts):
+      raise Fault(f'an option of {texts} is null or NaN', 'an option is null or NaN')
     texts = [str(t).strip() for t in texts]
-  texts = [t for t in texts if t]
+  blank = [i for i, t in enumerate(texts) if not t]
+  if blank and any(texts[i] for i in range(blank[0], len(texts))):
+    raise Fault(f'option {blank[0] + 1} of {texts} is blank, and others follow it', 'a blank among the options')
+  texts = [t for t in texts if t.strip()]
   if len(texts) < 2:
-    raise DatasetError(f'has {len(texts)} options; there must be two or more')
+    raise Fault(f'has {len(texts)} options; there must be two or more', 'fewer than two options')
   if answer_is == 'text':
     if gold not in texts:
-      raise DatasetError(f'the answer {gold!r} is not among the options {texts}')
+      raise Fault(f'the answer {gold!r} is not among the options {texts}', 'the answer is no option')
     index = texts.index(gold)
   else:
     index = ord(gold.upper()) - ord('A') if answer_is == 'letter' and len(gold) == 1 else -1
-    if answer_is == 'number' and gold.isdigit():
+    if answer_is == 'number' and gold.isdecimal() and len(gold) < 4:
       index = int(gold) - 1
     if not 0 <= index < len(texts):
-      raise DatasetError(f'the answer {gold!r} is not the {answer_is} of one of {len(texts)} options')
+      raise Fault(
+        f'the answer {gold!r} is not the {answer_is} of one of {len(texts)} options', 'the answer is no option'
+      )
   return {'gold': texts[index], 'gold_index': index, 'options': texts}
+
+
+def _text(value: object) -> str:
+  """The text of a cell, without blanks around it; empty for what is neither text nor number, and for NaN."""
+  if not isinstance(value, str | int | float) or value != value:
+    return ''
+  return str(value).strip()

@@ -7,12 +7,14 @@ this package.
 from __future__ import annotations
 
 from collections.abc import Mapping
+import math
 import os
 import pathlib
 from typing import Any
 
 from seqio_tasks import answers
 from seqio_tasks.datasets.sources import DatasetError, Example, read_json
+from seqio_tasks.errors import shorten
 
 # The tasks with one right answer: a word, letter, number, yes or no.
 TASKS = (
@@ -55,15 +57,16 @@ def read_instances(directory: str | os.PathLike[str], task: str) -> list[Example
   path, content = read_file(directory, task)
   names = field_names(content, path)
   # Asked of the whole task: "no" is also a word, and an answer in less_letters.
-  yes_no = {instance.get('gold') for instance in content['examples'].values()} <= set(answers.YES_NO)
+  yes_no = all(instance.get('gold') in answers.YES_NO for instance in content['examples'].values())
+  lists = [name for name in names if isinstance(next(iter(content['examples'].values()))[name], list)]
   examples: list[Example] = []
   for key, instance in content['examples'].items():
     if task in answers.OPEN_TASKS:
       instance = instance | {'gold': f'{task}: {instance.get(answers.OPEN_TASKS[task])}'}
-    missing = [name for name in (*names, 'gold') if instance.get(name) in (None, '')]
+    missing = [name for name in (*names, 'gold') if not _usable(instance.get(name), name in lists)]
     if missing:
       raise DatasetError(
-        f'{path}: instance {key!r} has no {missing[0]!r}; only tasks with one gold answer can be '
+        f'{path}: instance {key!r} has no {missing[0]!r} that can be used; only tasks with one gold answer can be '
         f'loaded, such as {", ".join(TASKS)}, and each instance must have all fields'
       )
     fields: dict[str, str] = {}
@@ -83,6 +86,11 @@ def read_instances(directory: str | os.PathLike[str], task: str) -> list[Example
         options = [fields[name] for name in pair]
     if yes_no:
       options = list(answers.YES_NO)
+    if options and str(instance['gold']) not in options:
+      raise DatasetError(
+        f'{path}: instance {key!r}: the answer {shorten(instance["gold"])!r} is not among the options '
+        f'{shorten(options)}; mend that instance'
+      )
     examples.append(
       {'example_id': f'{task}/{key}', 'fields': fields, 'gold': str(instance['gold']), 'options': options}
     )
@@ -92,6 +100,9 @@ def read_instances(directory: str | os.PathLike[str], task: str) -> list[Example
 def read_file(directory: str | os.PathLike[str], task: str) -> tuple[pathlib.Path, Mapping[str, Any]]:
   """The path and content of a task's instances, checked for the parts that are used; DatasetError if there are none."""
   folder = pathlib.Path(directory) / 'instances'
+  beside = pathlib.Path(directory) / f'{task}.json'
+  if not folder.is_dir() and beside.is_file():
+    _check_layout(read_json(str(beside)), beside)
   if not folder.is_dir():
     raise DatasetError(
       f"{folder}: no such directory; name the directory that holds LMentry's instances/ and paraphrases/"
@@ -101,9 +112,30 @@ def read_file(directory: str | os.PathLike[str], task: str) -> tuple[pathlib.Pat
     found = ', '.join(sorted(p.stem for p in folder.glob('*.json')))
     raise DatasetError(f'{path}: no such file; there are instances of: {found or "no task"}')
   content = read_json(str(path))
-  if not isinstance(content, dict) or not content.get('examples'):
-    raise DatasetError(f"{path}: has no 'examples'; fetch the file anew")
+  _check_layout(content, path)
   return path, content
+
+
+def _check_layout(content: Any, path: pathlib.Path) -> None:
+  """DatasetError if a file is in another layout than the one that is read."""
+  examples = content.get('examples') if isinstance(content, dict) else None
+  wanted = "the layout of arXiv 2401.00595, instances/<task>.json with a mapping 'examples' of a field for each part"
+  if not isinstance(examples, dict) or not examples or not all(isinstance(e, dict) for e in examples.values()):
+    raise DatasetError(f"{path}: has no mapping 'examples' of instances; what is read here is {wanted}")
+  if all({'input', 'metadata'} <= set(e) for e in examples.values()):
+    raise DatasetError(
+      f"{path}: is in LMentry's own layout, examples with 'input' and 'metadata'; what is read here is {wanted}: name "
+      'a directory with such files'
+    )
+
+
+def _usable(value: Any, is_list: bool) -> bool:
+  """Whether a field's value is a text or number with something in it, or where the field is a list, two such or more."""
+  if is_list:
+    return isinstance(value, list) and len(value) > 1 and all(_usable(v, False) for v in value)
+  if isinstance(value, bool) or not isinstance(value, str | int | float):
+    return False
+  return bool(value.strip()) if isinstance(value, str) else math.isfinite(value)
 
 
 def field_names(content: Mapping[str, Any], path: pathlib.Path) -> tuple[str, ...]:

@@ -60,8 +60,9 @@ def read_phrasings(directory: str | os.PathLike[str], task: str) -> list[Phrasin
   if path.exists():
     rows = read_rows(path)
   else:
-    defaults = content.get('more_info', {}).get('input_templates')
-    if not defaults:
+    more = content.get('more_info')
+    defaults = more.get('input_templates') if isinstance(more, dict) else None
+    if not isinstance(defaults, list) or not defaults or not all(isinstance(t, str) and t for t in defaults):
       raise DatasetError(
         f'{instances_path}: has no more_info.input_templates, and there is no {path}; supply one of them'
       )

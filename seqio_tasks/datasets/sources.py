@@ -10,13 +10,13 @@ import json
 import logging
 import os
 import pathlib
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from seqio_tasks import tables
 from seqio_tasks.bank.fields import field_name
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.layouts import Item
-from seqio_tasks.errors import UserError
+from seqio_tasks.errors import UserError, shorten
 
 if TYPE_CHECKING:
   import seqio
@@ -88,23 +88,66 @@ class Dataset:
   tuning_rate: float | None = None
 
 
+class Reason(TypedDict):
+  """Rows that were left out for one reason: how many, and what is said of the first one, with its file and line."""
+
+  rows: int
+  first: str
+
+
+class Reading(TypedDict):
+  """What came of reading a source: how many rows are used, and which were left out, by reason."""
+
+  used: int
+  left_out: dict[str, Reason]
+
+
+# Of each source that was read in this process: examples are read once and kept, so what is said of them is kept too.
+_readings: dict[str, Reading] = {}
+
+
+def readings() -> dict[str, Reading]:
+  """What came of each source that this process has read so far, by its path."""
+  return {where: _readings[where] for where in sorted(_readings)}
+
+
 class Report:
-  """Takes faults of rows: warns of the first ones and counts, or raises if strict."""
+  """Takes faults of rows: warns of the first ones and counts them by reason, or raises if strict."""
 
   def __init__(self, strict: bool):
     self._strict, self._faults = strict, 0
+    self._left_out: dict[str, Reason] = {}
 
-  def __call__(self, fault: str) -> None:
+  def __call__(self, fault: str, reason: str = 'is not a row that can be read') -> None:
+    """Takes the fault of a row, which names file and line, and what kind of fault it is."""
+    fault = shorten(fault, 400)
     if self._strict:
       raise DatasetError(fault)
     self._faults += 1
+    self._left_out.setdefault(reason, {'rows': 0, 'first': fault})['rows'] += 1
     if self._faults <= _WARNINGS_SHOWN:
       _logger.warning('%s; the row is left out', fault)
 
   def done(self, where: str, kept: int) -> None:
-    """Says how many rows were left out, if more than were named."""
+    """Keeps the counts for `readings`, and says how many rows were left out, if more than were named."""
+    _readings[where] = {'used': kept, 'left_out': self._left_out}
     if self._faults > _WARNINGS_SHOWN:
       _logger.warning('%s: %d rows are left out, %d are kept', where, self._faults, kept)
+
+
+def leave_out_file(path: str | os.PathLike[str], fault: str) -> None:
+  """Warns of a file of which nothing is used, and keeps that for `readings`."""
+  reading = _readings.setdefault(str(path), {'used': 0, 'left_out': {}})
+  reading['left_out'].setdefault('the whole file', {'rows': 0, 'first': shorten(f'{path}: {fault}', 400)})
+  _logger.warning('%s: %s; the file is left out', path, fault)
+
+
+class Fault(DatasetError):
+  """What keeps a row from being used: the message, and the kind of fault by which such rows are counted."""
+
+  def __init__(self, message: str, reason: str):
+    super().__init__(message)
+    self.reason = reason
 
 
 def chosen(datasets: Iterable[Dataset | Sequence[Dataset]]) -> list[Dataset]:
@@ -146,7 +189,7 @@ def instance_files(directory: str | os.PathLike[str], tasks: Sequence[str] | Non
   root = pathlib.Path(directory)
   if (root / 'instances').is_dir():
     root = root / 'instances'
-  paths = {path.stem: str(path) for path in sorted(root.glob('*.json'))}
+  paths = {path.stem: str(path) for path in sorted(root.glob('*.json')) if not path.name.startswith('.')}
   if not paths:
     raise DatasetError(f'{root}: holds no <task>.json; name the directory with the instances')
   unknown = [t for t in tasks or () if t not in paths]

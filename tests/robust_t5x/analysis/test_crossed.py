@@ -123,11 +123,103 @@ def test_a_share_of_independent_trials_is_nearly_clopper_and_pearsons():
   assert 0 <= found.low and found.high <= 1
 
 
-def test_nothing_that_varies_has_no_ends():
+def test_what_tells_nothing_of_the_variance_has_no_ends():
   one = contrast([{'a': np.array([[[0.7]]])}], [_names(1, 'a')], {'a': 1}, ONE)
   assert one.value == 0.7 and not one.share().has_ends and np.isnan(one.p_value())
-  flat = contrast([{'a': np.full((1, 1, 4), 0.7)}], [_names(4, 'a')], {'a': 1}, ONE)
-  assert (flat.share().low, flat.share().high) == (0.7, 0.7) and flat.p_value() == 0.0
+  # Published accuracies that happen to be alike, without examples: no interval of no width, and no p-value of 0.
+  flat = contrast([{'a': np.full((1, 1, 4), 0.1 + 0.2)}], [_names(4, 'a')], {'a': 1}, ONE)
+  assert flat.value == pytest.approx(0.3)
+  assert not flat.share().has_ends and not flat.interval().has_ends and np.isnan(flat.p_value())
+
+
+def test_the_examples_behind_all_right_answers_are_those_of_datasets_that_count_alike():
+  """Ten examples of one dataset leave its half of the mean unsure, however many the other has."""
+  scores = [{'a': np.ones((1, n, 2))} for n in (10, 1000)]
+  found = contrast(scores, [_names(2, 'a'), {'a': tuple('xy')}], {'a': 1}, ONE)
+  assert found.examples == pytest.approx(1 / (0.25 / 10 + 0.25 / 1000))
+  assert found.share().low == pytest.approx(scipy.stats.beta.ppf(0.025, found.examples, 1))
+
+
+def test_rounding_is_no_variance():
+  y = np.tile([[0.1, 0.2, 0.7]], (6, 1))[None] + np.linspace(0, 0.1, 6)[:, None] * 0
+  found = contrast([{'a': y[:, :, :1]}], [_names(1, 'a')], {'a': 1}, ONE)
+  assert found.variance == 0
+  assert found.share().low == pytest.approx(scipy.stats.beta.ppf(0.025, 0.6, 6 - 0.6 + 1))
+
+
+def test_parts_of_three_crossed_factors_by_hand():
+  """Mean squares of a full table of seeds, examples and phrasings, as textbooks of variance components have them."""
+  y = np.random.default_rng(8).random((3, 5, 4))
+  g, n, k = y.shape
+  mean = y.mean()
+  s, e, p = y.mean((1, 2)), y.mean((0, 2)), y.mean((0, 1))
+  se, sp, ep = y.mean(2), y.mean(1), y.mean(0)
+  of = lambda squares, freedom, times: (times * (squares**2).sum() / freedom / (g * n * k), freedom)  # noqa: E731
+  rest = y - se[:, :, None] - sp[:, None] - ep + s[:, None, None] + e[:, None] + p - mean
+  expected = [
+    of(s - mean, g - 1, n * k), of(e - mean, n - 1, g * k), of(p - mean, k - 1, g * n),
+    of(se - s[:, None] - e + mean, (g - 1) * (n - 1), -k), of(sp - s[:, None] - p + mean, (g - 1) * (k - 1), -n),
+    of(ep - e[:, None] - p + mean, (n - 1) * (k - 1), -g), of(rest, (g - 1) * (n - 1) * (k - 1), 1),
+  ]  # fmt: skip
+  found = contrast([{'a': y}], [_names(k, 'a')], {'a': 1}, ONE)
+  assert _parts(found) == sorted((round(v, 10), f) for v, f in expected)
+
+
+def test_weights_scale_the_variance():
+  y = np.random.default_rng(9).random((3, 6, 4))
+  plain = contrast([{'a': y}], [_names(4, 'a')], {'a': 1}, ONE)
+  twice = contrast([{'a': y}], [_names(4, 'a')], {'a': 1}, [(slice(None), 2.0)])
+  minus = contrast([{'a': y}], [_names(4, 'a')], {'a': -1}, ONE)
+  assert (twice.value, twice.variance, twice.freedom) == pytest.approx(
+    (2 * plain.value, 4 * plain.variance, plain.freedom)
+  )
+  assert (minus.value, minus.variance, minus.freedom) == pytest.approx((-plain.value, plain.variance, plain.freedom))
+
+
+def test_what_groups_share_on_an_example_cancels_in_a_gap():
+  rng = np.random.default_rng(10)
+  ability = rng.random((1, 50, 1))
+  tables = {g: ability + rng.normal(0, 0.01, (1, 50, 3)) for g in 'uo'}
+  gap = contrast([tables], [_names(3, *'uo')], {'u': 1, 'o': -1}, ONE)
+  alone = contrast([tables], [_names(3, *'uo')], {'u': 1}, ONE)
+  assert gap.variance < 0.01 * alone.variance
+
+
+def test_cells_sampled_at_random_count_their_noise_once():
+  """Examples and phrasings that do not differ: the variance of the mean is that of the cells, p (1 - p) / their number."""
+  rng = np.random.default_rng(11)
+  variances = []
+  for _ in range(200):
+    y = (rng.random((60, 20)) < 0.5).astype(float)
+    y[rng.random(y.shape) < 0.8] = np.nan
+    found = contrast([{'a': y[None]}], [_names(20, 'a')], {'a': 1}, ONE)
+    variances.append(sum(p.variance for p in found.parts))
+  assert np.mean(variances) == pytest.approx(0.25 / 240, rel=0.1)
+
+
+def test_the_example_of_sampled_cells_counts_as_far_as_phrasings_share_it():
+  """Only examples differ, and each is asked under two of ten phrasings: simulated variance of the mean."""
+  rng = np.random.default_rng(12)
+  means, variances = [], []
+  for _ in range(400):
+    y = np.tile((rng.random((40, 1)) < 0.5).astype(float), (1, 10))
+    order = rng.random(y.shape).argsort(1).argsort(1)
+    y[order >= 2] = np.nan
+    found = contrast([{'a': y[None]}], [_names(10, 'a')], {'a': 1}, ONE)
+    means.append(found.value)
+    variances.append(sum(p.variance for p in found.parts))
+  assert np.mean(variances) == pytest.approx(np.var(means), rel=0.15)
+
+
+def test_kappa_has_the_interval_of_the_logarithm_of_its_distance_to_one():
+  found = Estimate(0.8, [Part(0.01, 30)], 40)
+  half = scipy.stats.t.ppf(0.975, 30) * 0.1
+  interval = found.complement()
+  assert np.log(1 - interval.low) == pytest.approx(np.log(0.2) + half / 0.2)
+  assert np.log(1 - interval.high) == pytest.approx(np.log(0.2) - half / 0.2)
+  assert not Estimate(1.0, [Part(0.0, 30)], 40).complement().has_ends
+  assert not Estimate(0.5, [Part(0.0, 30)], 40).complement().has_ends
+  assert not Estimate(0.5, []).complement().has_ends
 
 
 def test_the_variance_is_at_least_that_of_each_factor():

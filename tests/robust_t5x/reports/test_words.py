@@ -43,3 +43,15 @@ def test_ties_and_answers_that_cannot_be_given_are_counted_over_all_seeds(tmp_pa
   found = warnings(inputs.read(places))
   assert any(text.startswith('1,003 rankings of m are ties') for text in found)
   assert any(text.startswith('2 right answers of m are longer than its outputs') for text in found)
+
+
+def test_rows_of_the_data_that_were_left_out_are_told_once_by_reason(tmp_path):
+  places = [write_evaluation(tmp_path / name, name, {'observed': 0.9, 'unobserved': 0.5}) for name in ('m', 'n')]
+  data = {
+    f'{name}.csv': {'used': 5, 'left_out': {'a blank cell': {'rows': 2, 'first': f'{name}.csv: line 3: is blank'}}}
+    for name in ('one', 'two')
+  }
+  for place in places:
+    change_record(place, data=data)
+  found = [text for text in warnings(inputs.read(places)) if 'data' in text]
+  assert found == ['4 rows of the data were left out (a blank cell); the first: one.csv: line 3: is blank.']

@@ -142,6 +142,10 @@ def test_faults_name_file_id_and_cure(tmp_path, entry, message):
       {'derived': {'d': {'from': 'q', 'steps': [{'cut': 3}]}}},
       "derived/d: unknown step {'cut': 3}; the steps are split",
     ),
+    (
+      {'derived': {'d': {'from': 'q', 'steps': [{'split': {'separator': '.', 'index': 0, 'most': 10**30}}]}}},
+      'derived/d: unknown step',
+    ),
     ({'verbatim': 'yes'}, "key 'verbatim' is 'yes'"),
   ],
 )

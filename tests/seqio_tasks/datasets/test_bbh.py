@@ -2,6 +2,8 @@
 
 import json
 
+import pytest
+
 from seqio_tasks import datasets
 
 
@@ -29,3 +31,31 @@ def test_bbh(tmp_path, caplog):
   assert (example['gold'], example['gold_index'], example['options']) == ('y', 1, ['x', 'y'])
   assert "example 2: the answer 'B' is not among the options" in caplog.text
   assert [e['options'] for e in navigate.splits['test']()] == [['Yes', 'No']] * 2
+
+
+def test_another_layout_is_told_as_what_it_is(tmp_path):
+  (tmp_path / 'noon.json').write_text('{"canary": "", "examples": [{"input": "Is it?", "target": "No"}]}')
+  with pytest.raises(datasets.DatasetError, match="noon.json: is in BIG-Bench Hard's own layout.* arXiv 2401.00595"):
+    datasets.bbh(tmp_path)[0].splits['test']()
+
+
+def test_rows_of_other_types_are_left_out_and_counted(tmp_path):
+  rows = {
+    '1': 3,
+    '2': {'text': None, 'gold': 'A', 'options': ['(A) x', '(B) y']},
+    '3': {'text': 't', 'gold': ['A'], 'options': ['(A) x', '(B) y']},
+    '4': {'text': 't', 'gold': 'A', 'options': [1, None]},
+    '5': {'text': 't', 'gold': 'A', 'options': 'A'},
+    '6': {'text': 't', 'gold': 'A', 'options': ['(A) x', '(A) y']},
+    '7': {'gold': 'A', 'options': ['(A) x', '(B) y']},
+  }
+  (tmp_path / 'one.json').write_text(json.dumps({'more_info': [], 'examples': rows}))
+  (example,) = datasets.bbh(tmp_path)[0].splits['test']()
+  assert example['gold'] == 'x'  # the options may be all there is
+  left_out = datasets.readings()[str(tmp_path / 'one.json')]['left_out']
+  assert {reason: entry['rows'] for reason, entry in left_out.items()} == {
+    'no right answer': 2,
+    'a field without a text': 1,
+    'the answer is no option': 2,
+    'an empty or doubled option': 1,
+  }

@@ -33,3 +33,34 @@ def test_bigbench(tmp_path, caplog):
   assert two.parts and [e['example_id'] for e in two.splits['test']()] == ['first/0', 'second/0']
   with pytest.raises(datasets.DatasetError, match=r"has no tasks \['three'\]; there are one, two"):
     datasets.bigbench(tmp_path, ['three'])
+
+
+@pytest.mark.parametrize(
+  'scores',
+  [
+    {'a': float('nan'), 'b': 1},
+    {'a': float('inf'), 'b': 1},
+    {'a': '1', 'b': 0},
+    {'a': True, 'b': 0},
+    {'a': None, 'b': 1},
+    {'a': -1, 'b': -2},
+    {'a': 0, 'b': 0},
+    {'': 1, 'b': 0},
+    {},
+    [1, 0],
+  ],
+)
+def test_scores_that_tell_no_right_option_are_left_out_and_counted(tmp_path, scores):
+  good = {'input': 'q', 'target_scores': {'a': 1, 'b': 10**400}}
+  _bigbench(tmp_path, 'one', [{'input': 'q', 'target_scores': scores}, good])
+  (example,) = datasets.bigbench(tmp_path)[0].splits['test']()
+  assert (example['example_id'], example['gold']) == ('1', 'b')
+  reading = datasets.readings()[str(tmp_path / 'one')]
+  assert reading['used'] == 1 and [r['rows'] for r in reading['left_out'].values()] == [1]
+
+
+def test_a_blank_input_is_left_out_unless_all_are(tmp_path):
+  rows = [{'input': '', 'target_scores': {'a': 1, 'b': 0}}, {'input': '', 'target_scores': {'c': 1, 'd': 0}}]
+  _bigbench(tmp_path, 'all', rows)
+  _bigbench(tmp_path, 'some', [*rows, {'input': 'q', 'target_scores': {'a': 1, 'b': 0}}])
+  assert [len(d.splits['test']()) for d in datasets.bigbench(tmp_path)] == [2, 1]

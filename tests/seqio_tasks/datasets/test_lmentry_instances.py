@@ -1,5 +1,7 @@
 """Tests of reading LMentry's instances, on made-up files laid out as the real ones."""
 
+import json
+
 from lmentry_files import write_instances
 import pytest
 
@@ -44,3 +46,23 @@ def test_lists_are_quoted_and_joined(directory):
   }
   (example, _) = lmentry_instances.read_instances(directory, 'all_words_from_category')
   assert example['fields']['words'] == '"owl", "hat", and "cup"'
+
+
+@pytest.mark.parametrize(
+  ('examples', 'message'),
+  [
+    ({'1': {'input': 'Q', 'metadata': {}}}, "is in LMentry's own layout"),
+    ([1], "has no mapping 'examples'"),
+    ({'1': 3}, "has no mapping 'examples'"),
+    (
+      {'1': {'word': 'a', 'gold': 'b'}, '2': {'word': ['a'], 'gold': 'b'}},
+      "instance '2' has no 'word' that can be used",
+    ),
+    ({'1': {'word1': 'a', 'word2': 'b', 'gold': 'c'}}, "the answer 'c' is not among the options"),
+  ],
+)
+def test_other_layouts_and_types_are_told(tmp_path, examples, message):
+  (tmp_path / 'instances').mkdir()
+  (tmp_path / 'instances' / 'one.json').write_text(json.dumps({'examples': examples}))
+  with pytest.raises(DatasetError, match=message):
+    lmentry_instances.read_instances(tmp_path, 'one')

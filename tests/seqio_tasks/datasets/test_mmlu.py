@@ -44,3 +44,34 @@ def test_faulty_rows_are_left_out_unless_one_is_strict(tmp_path, caplog):
   assert '5 rows are left out, 1 are kept' in text
   with pytest.raises(datasets.DatasetError, match='line 2: has 4 cells'):
     datasets.mmlu(tmp_path, strict=True)[0].splits['test']()
+
+
+def test_blank_cells_are_counted_and_named(tmp_path):
+  _mmlu(tmp_path, 'Q1,a,,c,d,A\n ,a,b,c,d,A\nQ3,a,b,c,d,A\n')
+  assert len(datasets.mmlu(tmp_path)[0].splits['test']()) == 1
+  path = str(tmp_path / 'test' / 'college_biology_test.csv')
+  assert datasets.readings()[path] == {
+    'used': 1,
+    'left_out': {'a blank cell': {'rows': 2, 'first': f"{path}: line 1: the cells ['B'] are blank"}},
+  }
+
+
+def test_what_is_published_to_train_on_is_the_split_train_of_all(tmp_path):
+  _mmlu(tmp_path, 'Q1,a,b,c,d,A\n')
+  (tmp_path / 'auxiliary_train').mkdir()
+  for name in ('race', 'arc_easy'):
+    (tmp_path / 'auxiliary_train' / f'{name}.csv').write_text(f'{name},a,b,c,d,B\n')
+  biology, everything = datasets.mmlu(tmp_path)
+  assert list(biology.splits) == ['test']
+  assert [e['example_id'] for e in everything.splits['train']()] == ['arc_easy/1', 'race/1']
+
+
+def test_stray_files_are_skipped_or_named(tmp_path, caplog):
+  _mmlu(tmp_path, 'Q1,a,b,c,d,A\n')
+  _mmlu(tmp_path, 'Q1,a,b,c\n', subject='anatomy')
+  for name in ('._college_biology_test.csv', 'college_biology_test (1).csv', '.DS_Store', 'college_biology_test.csv~'):
+    (tmp_path / 'test' / name).write_bytes(b'\x00\xff')
+  assert [d.name for d in datasets.mmlu(tmp_path)] == ['mmlu_college_biology', 'mmlu_all']
+  assert 'college_biology_test (1).csv: is not called' in caplog.text and '._' not in caplog.text
+  assert 'anatomy_test.csv: has no row that can be used' in caplog.text
+  assert 'the whole file' in datasets.readings()[str(tmp_path / 'test' / 'anatomy_test.csv')]['left_out']

@@ -68,3 +68,35 @@ def test_columns_called_as_a_layouts_own_are_the_datas(tmp_path, caplog):
   assert datasets.item_of({'fields': {'answer': 'x', 'option_1': 'y'}, 'gold': 'g', 'options': []}) == {
     'data_answer': 'x', 'data_option_1': 'y', 'options': [], 'answer': 'g'
   }  # fmt: skip
+
+
+def test_nothing_stays_nothing_and_na_a_text(tmp_path):
+  path = tmp_path / 'data.jsonl'
+  path.write_text(
+    '{"question": "Namibia?", "choices": ["NA", "None"], "answer": "NA"}\n'
+    '{"question": null, "choices": ["a", "b"], "answer": "a"}\n'
+    '{"question": NaN, "choices": ["a", "b"], "answer": "a"}\n'
+    '{"question": "q", "choices": ["a", null], "answer": "a"}\n'
+    '{"question": "q", "choices": ["a", "b"], "answer": " "}\n'
+    '{"choices": ["a", "b"], "answer": "a"}\n'
+    '{"question": "q", "question": "r", "choices": ["a", "b"], "answer": "a"}\n'
+  )
+  (dataset,) = datasets.table(path, 'mine', ['multiple_choice'], options='choices')
+  (example,) = dataset.splits['test']()
+  assert (example['gold'], example['options']) == ('NA', ['NA', 'None'])
+  left_out = datasets.readings()[str(path)]['left_out']
+  assert {reason: entry['rows'] for reason, entry in left_out.items()} == {
+    'is not a row that can be read': 1,
+    'a field is null or NaN': 2,
+    'an option is null or NaN': 1,
+    'no right answer': 1,
+    'a column is missing': 1,
+  }
+
+
+def test_a_blank_among_the_options_moves_no_letter(tmp_path):
+  path = tmp_path / 'data.csv'
+  path.write_text('question,A,B,C,answer,split\nq,a,,c,B, test\nq,a,b,,B,test \nq,a,b,c,A, \n')
+  (dataset,) = datasets.table(path, 'mine', ['x'], options=['A', 'B', 'C'], answer_is='letter', split='split')
+  (example,) = dataset.splits['test']()
+  assert (example['example_id'], example['gold'], example['options']) == ('3', 'b', ['a', 'b'])

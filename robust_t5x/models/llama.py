@@ -1,0 +1,337 @@
+"""The decoder-only network of Llama and its like in flax.linen, with the same places for adapters as T5.
+
+One configuration covers Llama 1 to 3, Mistral, Qwen2, Qwen3 and what is built like them: root-mean-square norms, rotary
+positions, attention with fewer heads for keys and values than for queries, a gated MLP; and, where a family has them, biases,
+norms of queries and keys, windows of attention, an output layer tied to the embedding.
+
+The input is read once, in a pass that keeps each layer's keys and values; every answer attends to those. Inputs are padded
+at their ends, and an answer's positions follow directly behind each row's last token.
+
+Shape letters: N rows, P prompt length, T input tokens, S = P + T, L answer tokens, Q queries, D model width, H heads, G heads
+of keys and values, F head width, V vocabulary.
+"""
+
+from collections.abc import Mapping
+import dataclasses
+import math
+from typing import NamedTuple
+
+from flax import linen as nn
+from flax import traverse_util
+import jax
+from jax import lax
+import jax.numpy as jnp
+from jaxtyping import Float, Int
+
+from robust_t5x import adapters
+from robust_t5x.adapters import AdapterConfig, LayerAdapter, Projection, Side, Site
+from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout
+from robust_t5x.models.protocol import ADAPTER, Answer, Context, Params, Work
+from robust_t5x.models.rotary import Rotary, rotate
+
+SITE = 'decoder'
+
+
+@dataclasses.dataclass(frozen=True)
+class LlamaConfig:
+  """Shape and numerics of a decoder-only network.
+
+  Attributes:
+    vocab_size: rows of the embedding table V.
+    emb_dim: model width D.
+    num_heads: heads of the queries H.
+    num_kv_heads: heads of keys and values G; H is a multiple of it.
+    head_dim: width of a head F.
+    num_layers: layers.
+    mlp_dim: inner width of the MLP.
+    rotary: rotary positions.
+    norm_epsilon: added to the mean square in norms.
+    logits_via_embedding: output layer tied to the embedding, or separate.
+    attention_bias: the projections to queries, keys and values that have a bias, and 'out'.
+    mlp_bias: whether the MLP's projections have a bias.
+    qk_norm: norms over each head's width, of queries and keys.
+    windows: of each layer, how many positions a query sees, its own included; 0 for all. Empty: all, in every layer.
+    dropout_rate: dropout probability of what a layer adds, applied only where a call asks for it.
+    dtype: dtype of activations, 'float32' or 'bfloat16'; parameters keep the dtype they are stored in.
+    remat: recompute each layer's activations in the backward pass instead of keeping them.
+  """
+
+  vocab_size: int
+  emb_dim: int
+  num_heads: int
+  num_kv_heads: int
+  head_dim: int
+  num_layers: int
+  mlp_dim: int
+  rotary: Rotary = Rotary()
+  norm_epsilon: float = 1e-6
+  logits_via_embedding: bool = False
+  attention_bias: tuple[str, ...] = ()
+  mlp_bias: bool = False
+  qk_norm: bool = False
+  windows: tuple[int, ...] = ()
+  dropout_rate: float = 0.0
+  dtype: str = 'float32'
+  remat: bool = False
+
+  @property
+  def sites(self) -> tuple[Site, ...]:
+    """One site: the attention that reads and answers, with the MLP behind it."""
+    width, heads = Side((self.emb_dim,), ('embed',)), Side((self.num_heads, self.head_dim), ('heads', 'kv'))
+    # Heads of keys and values may be fewer than the devices that share a copy, so additions to them are not split.
+    pairs = Side((self.num_kv_heads, self.head_dim), ('kv', 'kv'))
+    inner = Side((self.mlp_dim,), ('mlp',))
+    projections = (
+      Projection('query', width, heads),
+      Projection('key', width, pairs),
+      Projection('value', width, pairs),
+      Projection('out', heads, width),
+      Projection('wi_0', width, inner),
+      Projection('wi_1', width, inner),
+      Projection('wo', inner, width),
+    )
+    return (Site(SITE, self.num_layers, self.num_heads, self.head_dim, projections, reads=True),)
+
+  def network(self, adapter: AdapterConfig | None = None) -> 'Decoder':
+    """See protocol.NetworkConfig."""
+    return Decoder(self, adapter)
+
+  def work(self, shapes: Params, positions: int, targets: int, adapter: AdapterConfig) -> Work:
+    """See protocol.NetworkConfig. The first answer's logits come from the input's last state."""
+    flat = traverse_util.flatten_dict(dict(shapes), sep='/')
+    kernels = {path: math.prod(x.shape) for path, x in flat.items() if path.endswith('/kernel')}
+    output = kernels.pop('logits_dense/kernel', self.vocab_size * self.emb_dim)
+    per_position = sum(kernels.values())
+    prefix = adapter.prefix_length(self.sites[0])
+    fed = max(targets - 1, 0)
+    pairs = self.num_layers * (positions * (positions + prefix) + fed * (fed + positions + prefix))
+    # Of `targets` positions one is not fed; its share of the layers is not computed.
+    layers = per_position * fed // max(targets, 1)
+    return Work(per_position, layers + output, 4 * pairs * self.num_heads * self.head_dim)
+
+
+class Kept(NamedTuple):
+  """What is kept of an input.
+
+  Attributes:
+    pairs: each layer's keys, already rotated, and values, [N, S, G, F].
+    positions: of the context's places, int [N, S].
+    added: the adapter's additions, all layers stacked; what is generated from the input is made once.
+  """
+
+  pairs: tuple[tuple[jax.Array, jax.Array], ...]
+  positions: jax.Array
+  added: LayerAdapter
+
+
+class Attention(nn.Module):
+  """Scaled dot-product attention with rotary positions; several heads of queries share one of keys and values."""
+
+  config: LlamaConfig
+  cache_length: int = 0
+
+  @nn.compact
+  def __call__(
+    self,
+    x: Float[jax.Array, 'N Q D'],
+    positions: Int[jax.Array, 'N Q'],
+    bias: Float[jax.Array, 'N Q K'],
+    kept: tuple[jax.Array, jax.Array] | None,
+    adapter: LayerAdapter,
+  ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """Attends to what was kept, then to these positions or, with a cache, to those in it.
+
+    Returns:
+      (output [N, Q, D], keys and values of these positions).
+    """
+    cfg = self.config
+
+    def project(name, heads):
+      out = Dense(heads * cfg.head_dim, ('embed', 'joined_kv'), cfg.dtype, bias=name in cfg.attention_bias, name=name)(
+        x
+      )
+      out = out.reshape(*out.shape[:-1], heads, cfg.head_dim)
+      out = adapters.add_low_rank(out, x, adapter.low_rank.get(name))
+      if cfg.qk_norm and name != 'value':
+        out = LayerNorm(cfg.dtype, cfg.norm_epsilon, 'kv', name=f'{name}_norm')(out)
+      return out
+
+    plain, value = project('query', cfg.num_heads), project('value', cfg.num_kv_heads)
+    cos, sin = cfg.rotary.angles(positions, cfg.head_dim)
+    query = rotate(plain, cos, sin)
+    key = rotate(project('key', cfg.num_kv_heads), cos, sin)
+    own = key, value
+    if self.cache_length:
+      key, value = self._append_to_cache(key, value)
+    if kept is not None:
+      key, value = (jnp.concatenate(both, axis=1) for both in zip(kept, (key, value), strict=True))
+    scale = cfg.head_dim**-0.5
+    grouped = query.reshape(*query.shape[:2], cfg.num_kv_heads, -1, cfg.head_dim)
+    logits = jnp.einsum('nqghf,nkgf->nghqk', grouped, key).astype(jnp.float32) * scale + bias[:, None, None]
+    weights = jax.nn.softmax(logits, axis=-1).astype(cfg.dtype)
+    out = jnp.einsum('nghqk,nkgf->nqghf', weights, value).reshape(query.shape)
+    if adapter.prefix is not None:  # stands at no position, so the query is not rotated
+      out = out + adapters.attend_to_prefix(plain * scale, adapter.prefix)
+    joined = out.reshape(*out.shape[:2], -1)
+    axes = ('joined_kv', 'embed')
+    projected = Dense(x.shape[-1], axes, cfg.dtype, bias='out' in cfg.attention_bias, name='out')(joined)
+    return adapters.add_low_rank(projected, out, adapter.low_rank.get('out')), own
+
+  def _append_to_cache(self, key, value):
+    """Writes one position into the cache, and returns all of it; the first call only makes it."""
+    initialised = self.has_variable('cache', 'cached_key')
+    shape = (key.shape[0], self.cache_length, *key.shape[2:])
+    cached_key = self.variable('cache', 'cached_key', jnp.zeros, shape, key.dtype)
+    cached_value = self.variable('cache', 'cached_value', jnp.zeros, shape, value.dtype)
+    index = self.variable('cache', 'cache_index', lambda: jnp.zeros((), jnp.int32))
+    if initialised:
+      cached_key.value = lax.dynamic_update_slice_in_dim(cached_key.value, key, index.value, axis=1)
+      cached_value.value = lax.dynamic_update_slice_in_dim(cached_value.value, value, index.value, axis=1)
+      index.value = index.value + 1
+    return cached_key.value, cached_value.value
+
+
+class Layer(nn.Module):
+  """Attention and MLP, each behind a norm and added to its input."""
+
+  config: LlamaConfig
+  cache_length: int = 0
+
+  @nn.compact
+  def __call__(self, x, positions, bias, kept, adapter, deterministic):
+    cfg = self.config
+    drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
+    y = LayerNorm(cfg.dtype, cfg.norm_epsilon, name='pre_attention_layer_norm')(x)
+    attention = Attention(cfg, self.cache_length, name='attention')
+    y, own = attention(y, positions, bias, kept, adapter)
+    x = x + drop(y, deterministic=deterministic)
+    y = LayerNorm(cfg.dtype, cfg.norm_epsilon, name='pre_mlp_layer_norm')(x)
+    activations: Mapping[str, str] = {'wi_0': 'silu', 'wi_1': 'linear'}
+    mlp = MLP(cfg.mlp_dim, activations, cfg.dtype, cfg.dropout_rate, bias=cfg.mlp_bias, name='mlp')
+    return x + drop(mlp(y, adapter.low_rank, deterministic), deterministic=deterministic), own
+
+
+class Stack(nn.Module):
+  """All layers and the last norm."""
+
+  config: LlamaConfig
+
+  @nn.compact
+  def __call__(self, x, positions, key_positions, visible, pairs, added, deterministic, cache_length=0):
+    """Runs the layers.
+
+    Args:
+      x: [N, Q, D].
+      positions: of the queries, [N, Q].
+      key_positions: of what was kept, then of these or the cache's places, [N, K].
+      visible: whether a query may attend to a key, windows aside, bool [N, Q, K].
+      pairs: what was kept, of each layer; empty where nothing was.
+      added: the adapter's additions, stacked.
+      deterministic: no dropout.
+      cache_length: room of the cache; 0 for none.
+
+    Returns:
+      (states after the last norm [N, Q, D], each layer's keys and values of these positions).
+    """
+    cfg = self.config
+    distance = positions[:, :, None] - key_positions[:, None, :]
+    windows = cfg.windows or (0,) * cfg.num_layers
+    biases = {w: jnp.where(visible & (distance < w) if w else visible, 0.0, MASKED) for w in dict.fromkeys(windows)}
+    layer = nn.remat(Layer, static_argnums=(6,)) if cfg.remat and not cache_length else Layer
+    made = []
+    for i, window in enumerate(windows):
+      x, own = layer(cfg, cache_length, name=f'layers_{i}')(
+        x, positions, biases[window], pairs[i] if pairs else None, adapters.layer(added, i), deterministic
+      )
+      made.append(own)
+    return LayerNorm(cfg.dtype, cfg.norm_epsilon, name='decoder_norm')(x), tuple(made)
+
+
+class Decoder(nn.Module):
+  """A decoder-only network with an optional adapter, as models.protocol asks for it.
+
+  Attributes:
+    config: shape and numerics of the backbone.
+    adapter: what trains beside it, or None for the plain network.
+  """
+
+  config: LlamaConfig
+  adapter: AdapterConfig | None = None
+
+  def setup(self):
+    cfg = self.config
+    self.token_embedder = Embedder(cfg.vocab_size, cfg.emb_dim, cfg.dtype)
+    self.decoder = Stack(cfg)
+    if not cfg.logits_via_embedding:
+      # float32 logits whatever the activations' dtype, for a stable softmax.
+      self.logits_dense = Dense(cfg.vocab_size, ('embed', 'vocab'), jnp.float32)
+    if self.adapter is not None and not self.adapter.is_empty:
+      self.adapter_module = adapters.Adapter(self.adapter, cfg, name=ADAPTER)
+    else:
+      self.adapter_module = None
+
+  def read(self, tokens: Int[jax.Array, 'N T'], mask: Int[jax.Array, 'N T'], *, deterministic: bool = True) -> Context:
+    """Reads causally; a soft prompt takes the first P of the context's S positions."""
+    x = self.token_embedder(tokens)
+    added = adapters.NO_ADDITION
+    if self.adapter_module is not None:
+      added = self.adapter_module.layers(SITE, x, mask)
+      x, mask = self.adapter_module.prepend(x, mask)
+    positions = jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)
+    places = jnp.arange(mask.shape[1])
+    visible = (places[None, :] <= places[:, None])[None] & (mask > 0)[:, None, :]
+    states, pairs = self.decoder(x, positions, positions, visible, (), added, deterministic)
+    return Context(states, mask, Kept(pairs, positions, added))
+
+  def answer(
+    self, context: Context, tokens: Int[jax.Array, 'N L'], *, deterministic: bool = True, branches: int = 1
+  ) -> Answer:
+    """Answers teacher-forced. The first token of a row is not read: its place stands for the input's last token."""
+    states = _last(context)
+    rows, fed = len(tokens), tokens.shape[1] - 1
+    if fed:
+      places, seen = branch_layout(branches, 1 + fed // branches)
+      positions = context.mask.sum(axis=1)[:, None] + (places[None, 1:] - 1)
+      own = jnp.broadcast_to(jnp.asarray(seen[1:, 1:]), (rows, fed, fed))
+      more, _ = self._continue(context, tokens[:, 1:], positions, positions, own, deterministic)
+      states = jnp.concatenate([states, more], axis=1)
+    return Answer(self._logits(states), states)
+
+  def step(self, context: Context, token: Int[jax.Array, 'N 1'], *, cache_length: int) -> Float[jax.Array, 'N 1 V']:
+    """Decodes one cached position; the first token, which stands for the input's last one, is not attended to."""
+    rows = len(token)
+    position = jnp.zeros((), jnp.int32)
+    if self.has_variable('cache', 'index'):
+      position = self.get_variable('cache', 'index')
+      self.put_variable('cache', 'index', position + 1)
+    else:
+      self.put_variable('cache', 'index', position)
+    start = context.mask.sum(axis=1)[:, None] - 1
+    places = jnp.arange(cache_length)
+    own = jnp.broadcast_to((places > 0) & (places <= position), (rows, 1, cache_length))
+    states, _ = self._continue(context, token, start + position, start + places, own, True, cache_length)
+    return self._logits(jnp.where(position == 0, _last(context), states))
+
+  def _continue(self, context, tokens, positions, own_positions, own, deterministic, cache_length=0):
+    """Runs positions behind a context; `own` says which of their own or the cache's places they see, [N, Q, K]."""
+    kept = context.kept
+    read = jnp.broadcast_to((context.mask > 0)[:, None], (*tokens.shape, context.mask.shape[1]))
+    visible = jnp.concatenate([read, own], axis=2)
+    key_positions = jnp.concatenate([kept.positions, own_positions], axis=1)
+    x = self.token_embedder(tokens)
+    return self.decoder(x, positions, key_positions, visible, kept.pairs, kept.added, deterministic, cache_length)
+
+  def _logits(self, states: jax.Array) -> jax.Array:
+    if not self.config.logits_via_embedding:
+      return self.logits_dense(states)
+    return jnp.dot(states.astype(jnp.float32), self.token_embedder.embedding.astype(jnp.float32).T)
+
+  def __call__(self, tokens: jax.Array, mask: jax.Array, answer_tokens: jax.Array) -> Answer:
+    """Reads and answers; makes the parameters."""
+    return self.answer(self.read(tokens, mask), answer_tokens)
+
+
+def _last(context: Context) -> Float[jax.Array, 'N 1 D']:
+  """The state of each row's last token."""
+  last = jnp.maximum(context.mask.sum(axis=1) - 1, 0)
+  return jnp.take_along_axis(context.states, last[:, None, None], axis=1)

@@ -1,0 +1,138 @@
+"""The decoder-only network against Hugging Face's, and against itself where ways of computing must agree."""
+
+import functools
+import pathlib
+
+from flax import traverse_util
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from robust_t5x.adapters import AdapterConfig
+from robust_t5x.checkpoints import llama_names, tensorfile
+from robust_t5x.models import decoding, protocol
+from robust_t5x.models.llama import LlamaConfig
+from robust_t5x.models.protocol import SpecialIds
+from robust_t5x.models.rotary import Rotary
+from seqio_tasks.errors import UserError
+
+DATA = pathlib.Path(__file__).parents[2] / 'data' / 'hf_llama'
+IDS = SpecialIds(pad=0, end=-1)
+# As data/hf_llama/make.py configures them.
+KINDS = {
+  'llama': {},
+  'llama_linear': {'rotary': Rotary('linear', factor=4.0)},
+  'llama_llama3': {'rotary': Rotary('llama3', factor=8.0, original_length=32)},
+  'llama_yarn': {'rotary': Rotary('yarn', factor=4.0, original_length=32, beta_fast=4.0)},
+  'llama_biases': {'attention_bias': ('query', 'key', 'value', 'out'), 'mlp_bias': True},
+  'smollm2': {'logits_via_embedding': True, 'rotary': Rotary(theta=100000.0)},
+  'mistral': {'windows': (5, 5)},
+  'qwen2': {'attention_bias': ('query', 'key', 'value')},
+  'qwen3': {'qk_norm': True, 'head_dim': 12},
+}
+
+
+@functools.cache
+def _network(kind, **more):
+  """(network, its parameters as Hugging Face wrote them, reference)."""
+  fields = {'head_dim': 8, 'norm_epsilon': 1e-6, **KINDS[kind], **more}
+  config = LlamaConfig(vocab_size=96, emb_dim=32, num_heads=4, num_kv_heads=2, num_layers=2, mlp_dim=40, **fields)
+  file = tensorfile.TensorFile(str(DATA / kind / 'model.safetensors'))
+  names = list(llama_names.names(config))
+  assert {name.theirs for name in names} == set(file.shapes)
+  flat = {}
+  for name in names:
+    array = file.read(name.theirs)
+    flat[name.ours] = jnp.asarray(array.T if name.transpose else array)
+    assert flat[name.ours].shape == name.shape
+  with np.load(DATA / kind / 'reference.npz') as reference:
+    return config.network(), traverse_util.unflatten_dict(flat, sep='/'), dict(reference)
+
+
+def _shifted(answers):
+  return np.concatenate([np.zeros((len(answers), 1), np.int32), answers[:, :-1]], axis=1)
+
+
+@pytest.mark.parametrize('kind', KINDS)
+def test_logits_behind_padded_inputs_are_hugging_faces(kind):
+  network, params, reference = _network(kind)
+  logits = protocol.logits(network, params, reference['inputs'], _shifted(reference['answers']), IDS.pad)
+  np.testing.assert_allclose(logits, reference['logits'], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize('kind', ['llama', 'mistral'])
+def test_cached_decoding_gives_hugging_faces_outputs_and_logits(kind):
+  network, params, reference = _network(kind)
+  inputs, outputs = reference['inputs'], reference['outputs']
+  steps = outputs.shape[1]
+  found, _ = jax.jit(lambda p, x: decoding.decode_greedily(network, p, x, steps, IDS))(params, inputs)
+  np.testing.assert_array_equal(found, outputs)
+  context = protocol.read(network, params, inputs, IDS.pad)
+  cache = protocol.begin(network, params, context, steps, IDS)
+  step = jax.jit(lambda p, c, cache, token: protocol.step(network, p, c, cache, token, steps))
+  for i, token in enumerate(_shifted(outputs).T):
+    logits, cache = step(params, context, cache, token[:, None])
+    np.testing.assert_allclose(logits, reference['step_logits'][:, i], atol=1e-4, rtol=0)
+
+
+def _adapted(kind):
+  """A network with every kind of adapter, none of them neutral."""
+  plain, params, reference = _network(kind)
+  adapter = AdapterConfig(
+    3, {'decoder': 2}, lora_rank=2, lora_projections=('query', 'key', 'value', 'out', 'wi', 'wo'), generator_dim=2
+  )
+  network = plain.clone(adapter=adapter)
+  tokens = jnp.ones((1, 4), jnp.int32)
+  fresh = jax.jit(network.init)(jax.random.key(0), tokens, tokens, tokens)['params']['adapter']
+  moved = {k: v + 0.1 * jax.random.normal(jax.random.key(i), v.shape) for i, (k, v) in enumerate(fresh.items())}
+  return network, {**params, 'adapter': moved}, reference
+
+
+def test_options_side_by_side_score_as_they_do_alone_also_with_an_adapter():
+  network, params, reference = _adapted('qwen3')
+  inputs, length = reference['inputs'][:2], 4
+  options = np.random.default_rng(1).integers(2, 96, (len(inputs), 2, length)).astype(np.int32)
+  options[:, 1, 2:] = 0
+  together = jax.jit(lambda p, x, o: decoding.score_options(network, p, x, o, IDS))(params, inputs, options)
+  for i, (row, choices) in enumerate(zip(inputs, options, strict=True)):
+    text = row[row != 0]  # no padding
+    for j, option in enumerate(choices):
+      kept = option[option != 0]
+      logits = protocol.logits(network, params, text[None], _shifted(kept[None]), IDS.pad)[0]
+      alone = np.take_along_axis(np.asarray(jax.nn.log_softmax(logits)), kept[:, None], axis=1).sum()
+      np.testing.assert_allclose(together[i, j], alone, atol=1e-4)
+
+
+def test_an_untrained_prefix_or_lora_changes_nothing():
+  plain, params, reference = _network('llama')
+  network = plain.clone(adapter=AdapterConfig(prefix_lengths={'all': 2}, lora_rank=2))
+  tokens = jnp.ones((1, 4), jnp.int32)
+  adapter = jax.jit(network.init)(jax.random.key(0), tokens, tokens, tokens)['params']['adapter']
+  given = reference['inputs'], _shifted(reference['answers']), IDS.pad
+  expected = protocol.logits(plain, params, *given)
+  np.testing.assert_array_equal(protocol.logits(network, {**params, 'adapter': adapter}, *given), expected)
+
+
+def test_recomputed_activations_and_bfloat16_keep_their_numbers():
+  network, params, reference = _network('smollm2')
+  given = reference['inputs'], _shifted(reference['answers']), IDS.pad
+  again = _network('smollm2', remat=True)[0]
+
+  def loss(network, params):
+    return jnp.square(protocol.logits(network, params, *given)).mean()
+
+  for one, other in zip(
+    jax.tree.leaves(jax.grad(lambda p: loss(network, p))(params)),
+    jax.tree.leaves(jax.grad(lambda p: loss(again, p))(params)),
+    strict=True,
+  ):
+    np.testing.assert_allclose(one, other, atol=1e-5)
+  narrow = protocol.logits(_network('smollm2', dtype='bfloat16')[0], params, *given)
+  assert narrow.dtype == jnp.float32
+  np.testing.assert_allclose(narrow, reference['logits'], atol=0.2)
+
+
+def test_an_unknown_kind_of_rotary_positions_is_refused_by_name():
+  with pytest.raises(UserError, match="rope_type: 'longrope' is not supported"):
+    Rotary('longrope')
