@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from robust_t5x.runtime import errors, gin_files, launcher, quiet
-from seqio_tasks import datasets
+from seqio_tasks import datasets, tables
 from seqio_tasks.errors import UserError
 
 _EXAMPLES_TO_JUDGE = 20  # fewer tell nothing about the balance of labels
@@ -70,8 +70,7 @@ def render(bank_paths: Sequence[str], requests: str, out: str) -> tuple[int, int
     TableError: if the requests cannot be read.
   """
   from robust_t5x.runtime import files as files_lib
-  from seqio_tasks import tables
-  from seqio_tasks.bank import layouts, reading
+  from seqio_tasks.bank import reading
 
   known: dict[tuple[str, str], Any] = {}
   for instruction in reading.read_banks(bank_paths):
@@ -83,18 +82,27 @@ def render(bank_paths: Sequence[str], requests: str, out: str) -> tuple[int, int
       continue
     request: dict[str, Any] = {}
     try:
-      value = json.loads(text)
-      if not isinstance(value, dict):
-        raise UserError('it is no JSON object')
+      value = _object(text)
       request = {k: v for k, v in value.items() if k not in ('input_text', 'output_text', 'label_space', 'error')}
       rendered = _render(known, request)
       answer = request | rendered._asdict()
-    except (layouts.LayoutError, ValueError) as e:
+    except UserError as e:
       failed += 1
       answer = request | {'error': f'line {number}: {e}'}
     lines.append(json.dumps(answer, ensure_ascii=False))
   files_lib.write_atomically(out, ''.join(line + '\n' for line in lines))
   return len(lines) - failed, failed
+
+
+def _object(text: str) -> dict[str, Any]:
+  """The object of a line of JSON; UserError for another thing."""
+  try:
+    value = tables.parse_json(text)
+  except ValueError as e:
+    raise UserError(str(e)) from e
+  if not isinstance(value, dict):
+    raise UserError('it is no JSON object')
+  return value
 
 
 def _render(known: Mapping[tuple[str, str], Any], request: Mapping[str, Any]) -> Any:
@@ -109,7 +117,9 @@ def _render(known: Mapping[tuple[str, str], Any], request: Mapping[str, Any]) ->
     raise UserError(f'the bank has no instruction {request["instruction_id"]!r} for {request["dataset"]}')
   shots = request.get('shots', 0)
   examples = request.get('examples') or []
-  if not isinstance(shots, int) or shots < 0 or len(examples) < shots:
+  if not isinstance(examples, list) or not all(isinstance(example, dict) for example in examples):
+    raise UserError("'examples' must be a list of objects")
+  if type(shots) is not int or shots < 0 or len(examples) < shots:
     raise UserError(f"'shots' is {shots!r} and there are {len(examples)} examples; give as many examples")
   return instruction.layout.render(request['item'], examples[:shots])
 

@@ -40,12 +40,14 @@ def told(error: Exception, bindings: Mapping[str, str], texts: Mapping[str, str]
   place = 'the gin files'
   if isinstance(error, SyntaxError):
     said, cure = error.msg, _SYNTAX
-    if error.filename:
+    if error.filename == '<tokenize>':
+      place = _untokenized(texts) or place
+    elif error.filename:
       place = f'{error.filename}: line {error.lineno}'
     else:
       line = error.lineno
   elif isinstance(error, tokenize.TokenError):
-    said, cure, place = 'a bracket or text in quotes is not closed', 'close it', _unclosed(texts) or place
+    said, cure, place = 'a bracket or text in quotes is not closed', 'close it', _untokenized(texts) or place
   elif isinstance(error, ImportError):
     cure = 'install the module, or mend its name'
   elif isinstance(error, RecursionError | MemoryError):
@@ -72,15 +74,16 @@ def _binding(bindings: Mapping[str, str], line: int) -> str | None:
   return None
 
 
-def _unclosed(texts: Mapping[str, str]) -> str | None:
+def _untokenized(texts: Mapping[str, str]) -> str | None:
+  """File and line of the first that Python's tokenizer cannot read."""
   for path, text in texts.items():
     try:
       for _ in tokenize.generate_tokens(io.StringIO(text).readline):
         pass
     except tokenize.TokenError as e:
       return f'{path}: line {e.args[1][0]}'
-    except SyntaxError:
-      continue
+    except SyntaxError as e:
+      return f'{path}: line {e.lineno}'
   return None
 
 

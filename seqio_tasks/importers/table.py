@@ -35,9 +35,13 @@ def read(path: pathlib.Path, collection: str, task: str | None = None, role: str
     columns, rows = tables.read_csv(path, required=('template',))
   except tables.TableError as e:
     raise SourceError(str(e)) from e
-  problems = [
-    f'unknown column {shorten(c)!r}; the columns are {", ".join(_COLUMNS)}' for c in columns if c not in _COLUMNS
-  ]
+  problems = []
+  unknown = [repr(shorten(c, 40)) for c in columns if c not in _COLUMNS]
+  if unknown:
+    more = f' and {len(unknown) - 5} more' if len(unknown) > 5 else ''
+    problems.append(
+      f'unknown column{"s" if len(unknown) > 1 else ""} {", ".join(unknown[:5])}{more}; the columns are {", ".join(_COLUMNS)}'
+    )
   if task is None and 'task' not in columns:
     problems.append('there is no column "task"; add it, or give --task')
   if not NAME.fullmatch(collection):

@@ -196,7 +196,23 @@ def test_render_with_examples_and_bad_files(bank, tmp_path, capsys):
   assert run('tasks', 'render', '--bank', bank, '--requests', tmp_path / 'none', '--out', out) == 2
   assert 'cannot be read' in capsys.readouterr().err
   assert run('tasks', 'render', '--bank', tmp_path / 'none.yaml', '--requests', requests, '--out', out) == 2
-  assert 'name an existing UTF-8 YAML file' in capsys.readouterr().err
+  assert 'name an existing file' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ('changes', 'message'),
+  [
+    ({'examples': 3, 'shots': 1}, "'examples' must be a list of objects"),
+    ({'examples': [3], 'shots': 1}, "'examples' must be a list of objects"),
+    ({'shots': True}, "'shots' is True"),
+    ({'item': 'x'}, "'item' is 'x'; it must be of the type dict"),
+  ],
+)
+def test_a_request_of_other_types_is_told_by_its_line(bank, tmp_path, changes, message):
+  requests, out = tmp_path / 'requests.jsonl', tmp_path / 'out.jsonl'
+  requests.write_text(json.dumps({'dataset': 'quiz', 'instruction_id': 'Own/1', 'item': ITEM} | changes))
+  assert run('tasks', 'render', '--bank', bank, '--requests', requests, '--out', out) == 0
+  assert json.loads(out.read_text())['error'].startswith(f'line 1: {message}')
 
 
 def test_a_cached_task_reads_as_an_uncached_one(gin_flags, tmp_path, capsys):

@@ -1,5 +1,7 @@
 """Gin files as text and together: comments, precedence, conflicts, what must be set."""
 
+import re
+
 import pytest
 
 from robust_t5x.runtime import errors, gin_files, launcher
@@ -150,3 +152,55 @@ def test_what_the_files_do_not_configure_names_a_file_that_does(function, file, 
   assert file in gin_files.names()
   with pytest.raises(errors.UsageError, match=f'do not configure {function}; add one that does, such as {file}$'):
     gin_files.configured(function)
+
+
+@pytest.mark.parametrize(
+  ('text', 'message'),
+  [
+    ("A = [1,\nB = 2\n", 'mine.gin: line '),
+    ('if:\n    A = 1\n  B = 2\n', 'mine.gin: line '),
+    ('A = ' + '[' * 5000, 'mine.gin: line 1'),
+    ('A = 1\nA = 2\n', 'mine.gin: A is 1 and further down 2; leave one out'),
+    ("include 'mine.gin'\n", 'mine.gin: includes itself'),
+    ("include 'gin/recipes/eval/mini.gi'\n", 'mine.gin: includes gin/recipes/eval/mini.gi, which is not there; did you mean gin/recipes/'),
+    ("A = 1\ninclude 'other.gin'\n", 'mine.gin: includes other.gin below settings'),
+    ('import no_such_module\n', "mine.gin: line 1: No module named 'no_such_module'; install the module"),
+    ('nosuch.thing = 1\n', "mine.gin: line 1: No configurable matching 'nosuch'"),
+    ('TRAIN_STEP = 3\n', 'mine.gin: nothing uses a macro TRAIN_STEP; did you mean TRAIN_STEPS?'),
+    ('batch_size = 3\n', 'mine.gin: nothing uses a macro batch_size; did you mean BATCH_SIZE?'),
+    ('#' + 'x' * 300_000, 'mine.gin: is longer than the 262144 bytes'),
+    ('A = "\x00"\n', 'mine.gin: line 1'),
+  ],
+)  # fmt: skip
+def test_a_file_that_cannot_be_read_is_told_by_its_line(folder, text, message):
+  write(folder, mine=text, other='B = 1\n')
+  with pytest.raises(errors.UserError, match=re.escape(message)) as told:
+    parsed('--gin_file=mine.gin')
+  assert len(str(told.value)) < 500 and '\n' not in str(told.value)
+
+
+def test_a_file_that_is_no_text_is_told(folder):
+  (folder / 'mine.gin').write_bytes(b'A = 1\nB = \xff\n')
+  with pytest.raises(errors.UserError, match='mine.gin: line 2: byte 0xff is not UTF-8'):
+    parsed('--gin_file=mine.gin')
+
+
+def test_a_macro_that_nothing_uses_is_told(folder, capsys):
+  write(folder, mine='MY_OWN_NUMBER = 1\n')
+  parsed('--gin_file=mine.gin')
+  assert 'mine.gin: nothing uses the macro MY_OWN_NUMBER' in capsys.readouterr().err
+
+
+def test_a_fault_of_ours_stays_one(folder, monkeypatch):
+  def broken(config):
+    raise KeyError('x')
+
+  from robust_t5x.runtime import limits
+
+  monkeypatch.setattr(limits, '_resolved', lambda value, macros: broken(value))
+  write(
+    folder,
+    mine='from __gin__ import dynamic_registration\nfrom robust_t5x.training import optimizers\noptimizers.warmup_cosine.peak = 1.0\n',
+  )
+  with pytest.raises(KeyError):
+    parsed('--gin_file=mine.gin')
