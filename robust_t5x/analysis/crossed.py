@@ -135,7 +135,7 @@ def contrast(
   >>> scores = np.array([[[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]])  # one run, three examples, two phrasings
   >>> found = contrast([{'a': scores}], [{'a': 'xy'}], {'a': 1}, [(slice(None), 1)])
   >>> round(found.value, 3), [round(p.variance, 4) for p in found.parts]
-  (0.5, [0.0833, -0.0278, 0.0278])
+  (0.5, [-0.0278, 0.0833, 0.0278])
   """
   share = 1 / len(datasets)
   value, parts, unsure = 0.0, [], 0.0

@@ -2,9 +2,8 @@
 
 Published instruction sets are often functions that glue strings together. Here such a function's syntax tree is walked
 with symbols in place of the item's texts: what comes out is a `Text`, which tells literal text from the item's fields.
-None of the code is handed to Python. What is understood is classes, functions, loops, conditions, string formatting
-and the few functions in `Interpreter`; a file can be read only through the function that the caller gives. Whatever
-else the code does is an `Unsupported` error.
+None of it is handed to Python. What is understood is classes, functions, loops, conditions, string formatting and the
+few functions in `Interpreter`; files are read by the caller's function alone. All else is an `Unsupported` error.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from seqio_tasks.importers.symbols import AnswerIndex, Raised, SplitText, Symbol
 
 _BINARY = {ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Mod: operator.mod, ast.FloorDiv: operator.floordiv}
 _MOST_STEPS = 200_000  # of a call, of a module
-# What Python says to code that errs, or that is nested too deep to be walked.
+# What Python says to code that errs.
 ERRORS = (ArithmeticError, AssertionError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 

@@ -2,8 +2,11 @@
 
 from helpers import align
 
+from robust_t5x.runtime import limits
 
-def test_a_loss_that_is_not_finite_stops_training(tiny_checkpoint, tmp_path, capsys):
+
+def test_a_loss_that_is_not_finite_stops_training(tiny_checkpoint, tmp_path, capsys, monkeypatch):
+  monkeypatch.setitem(limits.RANGES['optimizers.adamw'], 'learning_rate', limits.Range(0, 1e39))
   huge = '--gin.optimizers.adamw.learning_rate=1e38'
   assert align(tiny_checkpoint, tmp_path, huge, '--gin.train.train.log_period=1', steps=50) == 2
   message = capsys.readouterr().err
