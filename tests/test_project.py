@@ -242,7 +242,7 @@ def test_task_files_parse_in_any_order(tasks):
   from robust_t5x.runtime import errors, gin_files, launcher
 
   required = {
-    'mmlu': ['MMLU_DIR'], 'bigbench': ['BIGBENCH_DIR'], 'bigbench_lite': ['BIGBENCH_DIR'], 'bbh': ['BBH_DIR'], 'lmentry': ['LMENTRY_DIR'], 'glue': [],
+    'mmlu': ['MMLU_DIR'], 'bigbench': ['BIGBENCH_DIR'], 'bigbench_lite': ['BIGBENCH_DIR'], 'bigbench_wording': ['BIGBENCH_DIR'], 'bbh': ['BBH_DIR'], 'lmentry': ['LMENTRY_DIR'], 'glue': [],
     'super_natural_instructions': ['TASKS'], 'table': ['DATA_FILE', 'DATASET', 'BANK_TASKS'],
   }[tasks]  # fmt: skip
   files = ['gin/runs/eval.gin', f'gin/tasks/{tasks}.gin', 'gin/models/flan_t5.gin', 'gin/topologies/cpu.gin']

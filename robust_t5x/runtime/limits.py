@@ -125,7 +125,7 @@ RANGES: dict[str, dict[str, Range]] = {
     'num_train_examples': Range(1, _MANY), 'num_eval_examples': Range(1, _MANY), 'seed': _SEED, 'tuning_rates': Range(0, _MANY),
   },
   'datasets.bbh': {'train_percent': _PERCENT},
-  'datasets.bigbench': {'train_percent': _PERCENT},
+  'datasets.bigbench': {'train_percent': _PERCENT, 'validation_percent': _PERCENT},
   'datasets.lmentry': {'train_percent': _PERCENT},
   'datasets.table': {'train_percent': _PERCENT},
   'span_corruption.register_span_corruption': {

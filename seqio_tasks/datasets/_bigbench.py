@@ -1,4 +1,4 @@
-"""BIG-bench's JSON tasks as datasets, a task's subtasks together."""
+"""BIG-bench's JSON tasks as datasets, a task's subtasks together or one by one."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import functools
 import math
 import os
 import pathlib
+import re
 from typing import Any
 
 from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Fault, Report, read_json, split_parts
@@ -16,6 +17,7 @@ def bigbench(
   directory: str | os.PathLike[str],
   tasks: Sequence[str] | None = None,
   train_percent: int = 0,
+  validation_percent: int = 0,
   strict: bool = False,
 ) -> list[Dataset]:
   """BIG-bench's JSON tasks (Srivastava et al. 2022), with their subtasks.
@@ -26,43 +28,62 @@ def bigbench(
 
   Args:
     directory: that holds <task>/task.json, or <task>/<subtask>/task.json.
-    tasks: by default all that there are.
+    tasks: <task>, or <task>/<subtask> for a subtask by itself; by default all tasks that there are.
     train_percent: how many of a hundred examples, chosen by a hash of their text, make the split "train" and are
       missing from "test".
+    validation_percent: the same for a split "validation".
     strict: see `datasets`.
 
   Returns:
-    bigbench_<task>; the examples of its subtasks have ids that start with the subtask. Fields are question and
-    task_prefix, what the task puts in front of every question.
+    bigbench_<task>; the examples of its subtasks have ids that start with the subtask. A subtask by itself is
+    bigbench_<subtask>. Fields are question and task_prefix, what the task puts in front of every question; some tasks have
+    the parts of their questions as fields besides, see `PARTS`.
 
   Raises:
     DatasetError: if the directory holds no task, or one is unknown.
   """
   root = pathlib.Path(directory)
   folders = sorted(root.iterdir()) if root.is_dir() else []
-  found = {path.name: path for path in folders if path.is_dir() and not path.name.startswith('.')}
-  paths = {name: _task_files(path) for name, path in found.items()}
+  paths = {p.name: _task_files(p) for p in folders if p.is_dir() and not p.name.startswith('.')}
   paths = {name: files for name, files in paths.items() if files}
   if not paths:
     raise DatasetError(f'{root}: holds no <task>/task.json; name the directory benchmark_tasks of BIG-bench')
-  unknown = [t for t in tasks or () if t not in paths]
+  below = {
+    f'{task}/{pathlib.Path(f).parent.name}': (f,) for task, files in paths.items() for f in files if len(files) > 1
+  }
+  unknown = [t for t in tasks or () if t not in paths and t not in below]
   if unknown:
-    raise DatasetError(f'{root}: has no tasks {unknown}; there are {", ".join(paths)}')
+    raise DatasetError(f'{root}: has no tasks {unknown}; there are {", ".join((*paths, *below))}')
   made = []
   for task in tasks or paths:
-    read = functools.partial(_read_bigbench, paths[task], str(root / task), strict)
-    names = (task, _INSTRUCTIONEVAL.get(task, task))
+    files = paths.get(task) or below[task]
+    name = task.rsplit('/', 1)[-1]
+    parts = _named_parts(name)
+    read = functools.partial(_read_bigbench, files, str(root / task), strict)
     made.append(
       Dataset(
-        f'bigbench_{task}',
+        f'bigbench_{name}',
         'bigbench',
-        names,
-        split_parts(read, train_percent),
-        parts=len(paths[task]) > 1,
-        fields=('question', 'task_prefix'),
+        (name, _INSTRUCTIONEVAL.get(name, name)),
+        split_parts(read, train_percent, validation_percent),
+        parts=len(files) > 1,
+        fields=('question', 'task_prefix', *parts),
       )
     )
   return made
+
+
+# What the questions of a task or subtask are made of: phrasings may name the parts instead of the question.
+PARTS = {
+  'step_inference': re.compile(r"The most reasonable step of '(?P<goal>.+)' is", re.DOTALL),
+  'goal_inference': re.compile(r"The most reasonable goal of '(?P<step>.+)' is", re.DOTALL),
+  'intent_recognition': re.compile(r'Utterance: (?P<utterance>.+)', re.DOTALL),
+  'similarities_abstraction': re.compile(r'Tell me how (?P<first>.+) and (?P<second>.+) are alike\.', re.DOTALL),
+}
+
+
+def _named_parts(name: str) -> tuple[str, ...]:
+  return tuple(PARTS[name].groupindex) if name in PARTS else ()
 
 
 # How the published instructions of InstructionEval name a task.
@@ -106,23 +127,30 @@ def _read_bigbench(paths: tuple[str, ...], root: str, strict: bool) -> tuple[Exa
       raise DatasetError(f"{path}: has no list 'examples'; fetch the file anew")
     part = pathlib.Path(path).parent.relative_to(root).as_posix()
     prefix = '' if part == '.' else f'{part}/'
+    # By the subtask, or the task without any; where subtasks are read together, their questions differ in form.
+    form = PARTS.get(pathlib.Path(root).name)
     # In some tasks the options are all there is, and every input is empty.
     blank = all(isinstance(r, dict) and r.get('input') == '' and r.get('target_scores') for r in rows)
     for number, row in enumerate(rows):
       try:
         if not blank and isinstance(row, dict) and isinstance(row.get('input'), str) and not row['input'].strip():
           raise Fault("'input' is blank, which it is not throughout the file", 'a blank input')
-        examples.append(_bigbench_example(f'{prefix}{number}', row, content))
+        examples.append(_bigbench_example(f'{prefix}{number}', row, content, form))
       except Fault as e:
         report(f'{path}: example {number}: {e}', e.reason)
   report.done(root, len(examples))
   return tuple(examples)
 
 
-def _bigbench_example(example_id: str, row: Any, task: Mapping[str, Any]) -> Example:
+def _bigbench_example(example_id: str, row: Any, task: Mapping[str, Any], form: re.Pattern[str] | None) -> Example:
   if not isinstance(row, dict) or not isinstance(row.get('input'), str):
     raise Fault("has no text 'input'", "no text 'input'")
   fields = {'question': row['input'], 'task_prefix': str(task.get('task_prefix') or '').strip()}
+  if form is not None:
+    found = form.fullmatch(row['input'].strip())
+    if found is None:
+      raise Fault(f"'input' is not of the form {form.pattern!r}", 'a question of another form')
+    fields |= found.groupdict()
   example: dict[str, Any] = {'example_id': example_id, 'fields': fields}
   scores = row.get('target_scores')
   if scores is None:

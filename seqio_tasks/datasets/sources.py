@@ -198,17 +198,22 @@ def instance_files(directory: str | os.PathLike[str], tasks: Sequence[str] | Non
   return {t: paths[t] for t in tasks or paths}
 
 
-def split_parts(read: Reader, train_percent: int) -> dict[str, Reader]:
-  """The splits "train" and "test" of examples that come in one piece."""
-  if not 0 <= train_percent < 100:
-    raise DatasetError(f'train_percent is {train_percent}; give 0 to 99')
-  if train_percent == 0:
+def split_parts(read: Reader, train_percent: int, validation_percent: int = 0) -> dict[str, Reader]:
+  """The splits "train", "validation" and "test" of examples that come in one piece; those without a share are not there."""
+  for name, percent in (('train_percent', train_percent), ('validation_percent', validation_percent)):
+    if not 0 <= percent < 100:
+      raise DatasetError(f'{name} is {percent}; give 0 to 99')
+  held = train_percent + validation_percent
+  if held >= 100:
+    raise DatasetError(f'train_percent and validation_percent are {held} together and leave nothing to test; lower one')
+  if not held:
     return {'test': read}
-  return {split: functools.partial(_part, read, train_percent, split == 'train') for split in ('train', 'test')}
+  ends = {'train': (0, train_percent), 'validation': (train_percent, held), 'test': (held, 100)}
+  return {split: functools.partial(_part, read, *share) for split, share in ends.items() if share[0] < share[1]}
 
 
-def _part(read: Reader, percent: int, train: bool) -> tuple[Example, ...]:
-  return tuple(e for e in read() if (_bucket(e) < percent) == train)
+def _part(read: Reader, first: int, end: int) -> tuple[Example, ...]:
+  return tuple(e for e in read() if first <= _bucket(e) < end)
 
 
 def _bucket(example: Example) -> int:

@@ -64,3 +64,45 @@ def test_a_blank_input_is_left_out_unless_all_are(tmp_path):
   _bigbench(tmp_path, 'all', rows)
   _bigbench(tmp_path, 'some', [*rows, {'input': 'q', 'target_scores': {'a': 1, 'b': 0}}])
   assert [len(d.splits['test']()) for d in datasets.bigbench(tmp_path)] == [2, 1]
+
+
+def test_a_subtask_by_itself_has_the_parts_of_its_questions_as_fields(tmp_path):
+  good = {'input': "The most reasonable step of 'Fry an 'Egg'' is ", 'target_scores': {'a': 1, 'b': 0}}
+  _bigbench(tmp_path, 'goal_step_wikihow/step_inference', [good, {**good, 'input': 'Which step?'}])
+  _bigbench(tmp_path, 'goal_step_wikihow/step_ordering', [good])
+  (steps,) = datasets.bigbench(tmp_path, ['goal_step_wikihow/step_inference'])
+  assert (steps.name, steps.bank_tasks[0], steps.parts) == ('bigbench_step_inference', 'step_inference', False)
+  assert steps.fields == ('question', 'task_prefix', 'goal')
+  (example,) = steps.splits['test']()
+  assert (example['example_id'], example['fields']['goal']) == ('0', "Fry an 'Egg'")
+  left_out = datasets.readings()[str(tmp_path / 'goal_step_wikihow' / 'step_inference')]['left_out']
+  assert {reason: r['rows'] for reason, r in left_out.items()} == {'a question of another form': 1}
+  with pytest.raises(
+    datasets.DatasetError, match='there are goal_step_wikihow, goal_step_wikihow/step_inference, goal_step'
+  ):
+    datasets.bigbench(tmp_path, ['goal_step_wikihow/no'])
+
+
+def test_the_similarity_of_things_with_an_and_is_split_at_the_last_one(tmp_path):
+  row = {'input': 'Tell me how rock and roll and rap are alike.', 'target_scores': {'a': 1, 'b': 0}}
+  _bigbench(tmp_path, 'similarities_abstraction', [row])
+  (example,) = datasets.bigbench(tmp_path)[0].splits['test']()
+  assert (example['fields']['first'], example['fields']['second']) == ('rock and roll', 'rap')
+
+
+def test_splits_to_train_and_to_choose_on_share_nothing_with_test(tmp_path):
+  rows = [{'input': f'q{i}', 'target_scores': {'a': 1, 'b': 0}} for i in range(300)]
+  _bigbench(tmp_path, 'one', rows)
+  (one,) = datasets.bigbench(tmp_path, train_percent=50, validation_percent=20)
+  found = {split: {e['example_id'] for e in read()} for split, read in one.splits.items()}
+  assert list(found) == ['train', 'validation', 'test'] and sum(map(len, found.values())) == 300
+  assert len(set.union(*found.values())) == 300
+  assert 120 < len(found['train']) < 180 and 35 < len(found['validation']) < 85
+  # The split to train on does not depend on the one to choose on.
+  (other,) = datasets.bigbench(tmp_path, train_percent=50)
+  assert {e['example_id'] for e in other.splits['train']()} == found['train'] and list(other.splits) == [
+    'train',
+    'test',
+  ]
+  with pytest.raises(datasets.DatasetError, match='100 together and leave nothing to test'):
+    datasets.bigbench(tmp_path, train_percent=60, validation_percent=40)
