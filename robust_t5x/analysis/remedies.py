@@ -1,0 +1,167 @@
+"""What can be had without training: other readings of the same scores, computed from a results table.
+
+A table of `rank_likelihood` holds the log-likelihood of every option. From these follow the accuracy by another norm, the
+ensemble over phrasings, and calibrated choices. Each function takes a table and gives one with new predictions and scores,
+which every metric then reads as any other. A table tells one right option of each cell, the first one where there are several.
+
+Shape letters: C options.
+"""
+
+from collections.abc import Callable, Mapping
+import json
+
+import numpy as np
+import pandas as pd
+
+from robust_t5x.results.schema import ResultsError
+from seqio_tasks import answers
+
+_CELL = ['dataset', 'instruction_id', 'example_id']
+ENSEMBLE = 'ensemble'  # what stands for the phrasing in a table of `ensemble`
+
+
+def per_token(table: pd.DataFrame) -> pd.DataFrame:
+  """The options ranked by mean log-likelihood per token, the end token included, instead of the sum.
+
+  Raises:
+    ResultsError: if the table does not hold the options' scores or their tokens.
+  """
+  tokens = [np.array(json.loads(text or '[]'), float) for text in table['option_tokens']]
+  scores = _scores(table)
+  if any(len(t) != len(s) for t, s in zip(tokens, scores, strict=True)):
+    raise ResultsError('option_tokens: a row does not tell how many tokens each of its options has; evaluate again')
+  return _ranked(table, [s / t for s, t in zip(scores, tokens, strict=True)])
+
+
+def ensemble(table: pd.DataFrame) -> pd.DataFrame:
+  """One answer for all phrasings of an example: the option with the highest mean of log p over a group's phrasings.
+
+  p is the softmax over the options, so that phrasings that make all answers unlikely count as much as others. It costs as many
+  passes as there are phrasings. Options go by their place, so phrasings that ask for texts and for letters go together.
+
+  Returns:
+    A row for each example of each dataset and group, whose `instruction_id` is ENSEMBLE.
+
+  Raises:
+    ResultsError: if an example has not the same number of options under all phrasings.
+  """
+  table = table.assign(_log_p=[_log_softmax(s) for s in _scores(table)])
+  rows, means = [], []
+  for _, cell in table.groupby(['dataset', 'group', 'example_id'], sort=False):
+    if len({len(x) for x in cell['_log_p']}) > 1:
+      raise ResultsError(
+        f'example {cell["example_id"].iloc[0]!r} of {cell["dataset"].iloc[0]} has other numbers of options under some phrasings '
+        '(options of the same text count once); leave these phrasings or this example out'
+      )
+    rows.append(cell.iloc[0])
+    means.append(np.mean(np.stack(list(cell['_log_p'])), axis=0))
+  made = pd.DataFrame(rows).drop(columns='_log_p').assign(instruction_id=ENSEMBLE).reset_index(drop=True)
+  return _ranked(made, means)
+
+
+def calibrated(table: pd.DataFrame, content_free: pd.DataFrame) -> pd.DataFrame:
+  """The options ranked by how much likelier the question makes them than a prompt without one.
+
+  score = log p(option | phrasing, question) - log p(option | phrasing, no question).
+
+  Args:
+    table: to rank anew.
+    content_free: the same cells, evaluated with CONTENT_FREE.
+
+  Source: contextual calibration (Zhao et al. 2021, arXiv 2102.09690), here a difference for each option's own text, which is
+  the domain-conditional PMI of Holtzman et al. 2021 (arXiv 2104.08315).
+
+  Raises:
+    ResultsError: if a cell is missing from the content-free table, or has other options there.
+  """
+  free = dict(zip(map(tuple, content_free[_CELL].to_numpy()), content_free['option_scores'], strict=True))
+  scores = []
+  for cell, text in zip(map(tuple, table[_CELL].to_numpy()), table['option_scores'], strict=True):
+    own, other = json.loads(text), json.loads(free.get(cell, '{}'))
+    if own.keys() != other.keys():
+      raise ResultsError(
+        f'the table without questions has no cell of {cell[0]}, {cell[1]}, example {cell[2]} with the same options; evaluate the '
+        'same tasks with CONTENT_FREE'
+      )
+    scores.append(np.array([own[o] - other[o] for o in own]))
+  return _ranked(table, scores)
+
+
+def batch_calibrated(table: pd.DataFrame) -> pd.DataFrame:
+  """The options ranked by log p less its mean over all examples under the phrasing; for tasks with the same options throughout.
+
+  Phrasings of tasks whose options change from example to example keep their ranking.
+
+  Source: batch calibration (Zhou et al. 2023, arXiv 2309.17249).
+  """
+  table = table.reset_index(drop=True)
+  log_p = [_log_softmax(s) for s in _scores(table)]
+  options = [tuple(json.loads(text)) for text in table['option_scores']]
+  for _, rows in table.groupby(['dataset', 'instruction_id'], sort=False):
+    if len({options[i] for i in rows.index}) == 1:
+      mean = np.mean([log_p[i] for i in rows.index], axis=0)
+      for i in rows.index:
+        log_p[i] = log_p[i] - mean
+  return _ranked(table, log_p)
+
+
+def chosen_phrasing(table: pd.DataFrame, development: pd.DataFrame) -> pd.DataFrame:
+  """Of each dataset and group the rows of one phrasing: the most accurate on other examples, the first of several.
+
+  Args:
+    table: to choose from.
+    development: the same phrasings on examples to choose by.
+
+  Raises:
+    ResultsError: if the examples to choose by are those of the table, or a phrasing of a dataset was not evaluated on them.
+  """
+  keys = ['dataset', 'group', 'instruction_id']
+  shared = set(map(tuple, table[['dataset', 'example_id']].to_numpy())) & set(
+    map(tuple, development[['dataset', 'example_id']].to_numpy())
+  )
+  if shared:
+    raise ResultsError(
+      f'example {min(shared)[1]!r} is in both tables; choose a phrasing by examples that are not reported on'
+    )
+  accuracy = development.groupby(keys, sort=False)['score'].mean()
+  parts = []
+  for place, rows in table.groupby(keys[:2], sort=False):
+    phrasings = rows['instruction_id'].unique()
+    missing = [p for p in phrasings if (*place, p) not in accuracy.index]
+    if missing:
+      raise ResultsError(f'{missing[0]} of {place[0]} was not evaluated on the examples to choose by')
+    best = max(phrasings, key=lambda p: accuracy[(*place, p)])
+    parts.append(rows[rows['instruction_id'] == best])
+  return pd.concat(parts, ignore_index=True)
+
+
+# Those that need the table alone, by name.
+READINGS: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+  'per_token': per_token,
+  'ensemble': ensemble,
+  'batch_calibrated': batch_calibrated,
+}
+
+
+def _scores(table: pd.DataFrame) -> list[np.ndarray]:
+  """The options' scores [C] of each row."""
+  if not table['option_scores'].astype(bool).all():
+    raise ResultsError("option_scores: a row has none; evaluate with SCORER='rank_likelihood'")
+  return [np.array(list(json.loads(text).values()), float) for text in table['option_scores']]
+
+
+def _ranked(table: pd.DataFrame, scores: list[np.ndarray]) -> pd.DataFrame:
+  """A table with the options of each row ranked by other scores [C]; ties as in `answers.ranking_score`."""
+  predictions, values, ties = [], [], []
+  for text, gold, row in zip(table['option_scores'], table['gold'], scores, strict=True):
+    options = list(json.loads(text))
+    best = answers.best_options(row.tolist())
+    predictions.append(options[best[0]])
+    values.append(answers.ranking_score(best, (options.index(gold),)))
+    ties.append(len(best) if len(best) > 1 else 0)
+  return table.assign(prediction=predictions, score=values, tied_options=ties)
+
+
+def _log_softmax(scores: np.ndarray) -> np.ndarray:
+  shifted = scores - scores.max()
+  return shifted - np.log(np.exp(shifted).sum())
