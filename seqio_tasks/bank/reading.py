@@ -37,7 +37,7 @@ _FILE_KEYS = ('family', 'collection', 'role', 'instructions', 'verbatim', 'block
 _REQUIRED_KEYS = ('family', 'collection', 'role', 'instructions')
 
 # Of the bank files that come with the package, those that "package" stands for; the mini suite brings its own.
-_PACKAGE_FAMILIES = ('general', 'bbl', 'bbh', 'lmentry', 'niv2')
+_PACKAGE_FAMILIES = ('general', 'bbl', 'bbh', 'bigbench', 'lmentry', 'niv2')
 _BANKS_DIRECTORY = pathlib.Path(__file__).parents[1] / 'banks'
 
 
