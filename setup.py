@@ -57,6 +57,7 @@ setuptools.setup(
     'tensorflow>=2.18',
     'tensorflow-text>=2.18',
     'tensorstore>=0.1.70',
+    'tokenizers>=0.21',
   ],
   extras_require={
     'test': [

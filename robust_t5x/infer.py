@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from robust_t5x.runtime import errors, launcher, processes
-from seqio_tasks import answers, tables
+from seqio_tasks import answers, framing, tables
 
 if TYPE_CHECKING:
   from robust_t5x.checkpoints.loading import Loaded
@@ -60,12 +60,12 @@ def infer(
   vocabulary = loaded.model.input_vocabulary
   tokens, cut = [], 0
   for number, row in numbered:
-    ids = vocabulary.encode(row['inputs'])
-    if len(ids) >= max_input:
-      row['cut_tokens'] = len(ids) - (max_input - 1)
+    encoded = framing.inputs(vocabulary, [row['inputs']], max_input)[0]
+    if encoded.cut:
+      row['cut_tokens'] = encoded.cut
       cut += 1
-    tokens.append(np.asarray([*ids[: max_input - 1], vocabulary.eos_id]))
-    together = sum(1 + len(vocabulary.encode(option)) for option in row.get('options', ()))
+    tokens.append(np.asarray(encoded.ids))
+    together = sum(len(option.ids) for option in framing.answers(vocabulary, row.get('options', ())))
     if together > max_input:
       raise errors.UsageError(
         f'{input_file}: line {number}: its options have {together} tokens together; give fewer, or raise MAX_INPUT from {max_input}'

@@ -16,7 +16,7 @@ import sys
 from typing import Any
 
 from robust_t5x.runtime import errors, gin_files, launcher, quiet
-from seqio_tasks import datasets, tables
+from seqio_tasks import datasets, framing, tables
 from seqio_tasks.errors import UserError
 
 _EXAMPLES_TO_JUDGE = 20  # fewer tell nothing about the balance of labels
@@ -138,12 +138,15 @@ def show(name: str, count: int, vocabulary: Any, split: str | None = None) -> It
     tokens = row['inputs'] if row['inputs'].ndim == 2 else row['inputs'][None]
     lines = [f'--- {row["task"]}, example {row.get("example_id", number)} {row.get("instruction_id", "")}'.rstrip()]
     for text, ids, cut in zip(texts, tokens, _as_list(row.get('truncated_tokens', 0)), strict=False):
-      lines.append(f'input ({int((ids != 0).sum())} tokens{f", {cut} more are cut off" if cut else ""}):')
-      lines += ['  ' + line for line in text.split('\n')]
+      own = ids[ids != vocabulary.pad_id].tolist()
+      lines.append(f'input ({len(own)} tokens{f", {cut} more are cut off" if cut else ""}):')
+      read = framing.visible(vocabulary, own) if isinstance(vocabulary, framing.Framing) else text
+      lines += ['  ' + line for line in read.split('\n')]
     lines.append(f'target ({len(row["targets"])} tokens): {row["targets_pretokenized"]!r}')
     if row.get('options') not in (None, '[]'):
       options = json.loads(row['options'])
-      counted = ', '.join(f'{o!r} ({len(vocabulary.encode(o)) + 1})' for o in options)
+      lengths = [len(encoded.ids) for encoded in framing.answers(vocabulary, options)]
+      counted = ', '.join(f'{o!r} ({n})' for o, n in zip(options, lengths, strict=True))
       lines.append(f'options (tokens): {counted}')
     yield '\n'.join(lines)
 
@@ -171,14 +174,14 @@ def stats(name: str, limit: int, vocabulary: Any, split: str | None = None) -> t
       break
     rows += 1
     ids = row['inputs'] if row['inputs'].ndim == 2 else row['inputs'][None]
-    lengths += [int((i != 0).sum()) for i in ids]
+    lengths += [int((i != vocabulary.pad_id).sum()) for i in ids]
     targets.append(len(row['targets']))
     cuts = sum(c > 0 for c in _as_list(row.get('truncated_tokens', 0)))
     cut += cuts
     labels[row['targets_pretokenized']] += 1
     if row.get('options', '[]') != '[]':
       options = json.loads(row['options'])
-      tied += len({tuple(vocabulary.encode(o)) for o in options}) < len(options)
+      tied += len({tuple(encoded.ids) for encoded in framing.answers(vocabulary, options)}) < len(options)
       by_options[row['options']][row['task'] + row['example_id']] = row['targets_pretokenized']
     if 'instruction_id' in row and not cuts:  # what was cut off may have been the difference
       key = row['example_id'], tuple(ids[0].tolist())
@@ -347,16 +350,21 @@ def _parser() -> argparse.ArgumentParser:
   caching.add_argument('--pipeline_options', default='', metavar='OPTIONS', help='of Beam, comma-separated')
   for sub in (listing, showing, statistics, checking, caching):
     sub.add_argument(
-      '--vocabulary', metavar='PATH', help="a SentencePiece file or a checkpoint; the bundled model's by default"
+      '--vocabulary', metavar='PATH', help="a checkpoint, or a vocabulary's file; the bundled model's by default"
     )
+    sub.add_argument('--chat_template', default='own', metavar='FILE', help='as CHAT_TEMPLATE of a run')
+    sub.add_argument('--system_message', default='own', metavar='TEXT', help='as SYSTEM_MESSAGE of a run')
   return parser
 
 
-def _vocabulary(path: str | None) -> Any:
+def _vocabulary(arguments: argparse.Namespace) -> Any:
   from robust_t5x.checkpoints import backbones, vocabularies
 
-  path = path or backbones.BUNDLED
-  return vocabularies.vocabulary(path) if path.endswith('.model') else vocabularies.vocabulary(checkpoint=path)
+  path = arguments.vocabulary or backbones.BUNDLED
+  where = {'path' if path.endswith(('.model', '.json')) else 'checkpoint': path}
+  return vocabularies.vocabulary(
+    **where, chat_template=arguments.chat_template, system_message=arguments.system_message
+  )
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -368,7 +376,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       vocabulary = None
       if arguments.vocabulary:
         quiet.import_tensorflow()
-        vocabulary = _vocabulary(arguments.vocabulary)
+        vocabulary = _vocabulary(arguments)
       print(validate(arguments.path, vocabulary))
       return 0
     if arguments.action == 'render':
@@ -383,7 +391,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     launcher.set_environment(flags)
     quiet.import_tensorflow()
     gin_files.parse_gin(flags)
-    vocabulary = _vocabulary(arguments.vocabulary)
+    vocabulary = _vocabulary(arguments)
     names = gin_files.configured('suites.register_all')(vocabulary=vocabulary)
     if arguments.action == 'list':
       for name in names:

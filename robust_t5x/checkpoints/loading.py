@@ -8,7 +8,7 @@ import jax
 import numpy as np
 
 from robust_t5x import adapters
-from robust_t5x.checkpoints import adapter_files, backbones, vocabularies
+from robust_t5x.checkpoints import adapter_files, backbones, chat_templates, vocabularies
 from robust_t5x.checkpoints.checks import cast
 from robust_t5x.models.placement import place
 from robust_t5x.models.protocol import ADAPTER
@@ -33,7 +33,12 @@ class Loaded:
 
 
 def load(
-  checkpoint: str, adapter: str | None = None, dtype: str = 'float32', vocabulary: str | None = None
+  checkpoint: str,
+  adapter: str | None = None,
+  dtype: str = 'float32',
+  vocabulary: str | None = None,
+  chat_template: str = chat_templates.OWN,
+  system_message: str = chat_templates.OWN,
 ) -> tuple[RobustModel, Any]:
   """Loads a checkpoint, with or without a trained adapter.
 
@@ -42,16 +47,21 @@ def load(
       package.
     adapter: None or 'none', 'bundled' for the aligned adapter of the package, or the path of an adapter file.
     dtype: dtype of weights and activations, 'float32' or 'bfloat16'.
-    vocabulary: a SentencePiece file, where the checkpoint holds none.
+    vocabulary: a SentencePiece file or `tokenizer.json`, where the checkpoint holds none.
+    chat_template: what decoder-only models have around texts: 'own' for the checkpoint's template if it has one, 'none'
+      for a base model, or the file of one.
+    system_message: 'own' for what the template does by itself, 'none' for no system turn, or a text.
 
   Returns:
-    (model, params), for `model.score(params, inputs, options)`, `model.generate(params, inputs)` and
-    `model.logits(params, encoder_input_tokens, decoder_input_tokens)`.
+    (model, params), for `model.score(params, inputs, options)`, `model.generate(params, inputs)`, both with the chat
+    template around texts, and `model.logits(params, encoder_input_tokens, decoder_input_tokens)`, which adds nothing.
 
   Raises:
     ValueError: naming what is missing or does not fit.
   """
-  loaded = load_with_identity(checkpoint, adapter, dtype, vocabulary)
+  loaded = load_with_identity(
+    checkpoint, adapter, dtype, vocabulary, chat_template=chat_template, system_message=system_message
+  )
   return loaded.model, loaded.params
 
 
@@ -61,6 +71,8 @@ def load_with_identity(
   dtype: str = 'float32',
   vocabulary: str | None = None,
   model_parallel: int = 1,
+  chat_template: str = chat_templates.OWN,
+  system_message: str = chat_templates.OWN,
 ) -> Loaded:
   """As `load`, with path and hash of what was loaded; the weights lie on all devices.
 
@@ -70,6 +82,8 @@ def load_with_identity(
     dtype: see `load`.
     vocabulary: see `load`.
     model_parallel: devices that share one copy of the weights.
+    chat_template: see `load`.
+    system_message: see `load`.
   """
   config = backbones.network_config(checkpoint, dtype)
   backbone_hash = backbones.backbone_hash(checkpoint)
@@ -88,7 +102,9 @@ def load_with_identity(
       )
     adapter_config = adapters.config_of(arrays)
     identity['adapter'] = {'path': adapter, 'sha256': backbones.sha256(path)}
-  pieces = vocabularies.vocabulary(vocabulary, checkpoint=checkpoint)
+  pieces = vocabularies.vocabulary(
+    vocabulary, checkpoint=checkpoint, chat_template=chat_template, system_message=system_message
+  )
   vocabularies.check_vocabulary(config, pieces)
   identity['vocabulary'] = vocabulary_hash(pieces)
   model = RobustModel(config.network(adapter_config), pieces, pieces)
@@ -104,7 +120,9 @@ def load_with_identity(
 
 
 def vocabulary_hash(vocabulary: Any) -> str:
-  """SHA-256 of a SentencePiece vocabulary with its extra ids: equal if and only if texts become the same tokens."""
+  """SHA-256 of a vocabulary: equal if and only if texts become the same tokens, with what stands around them."""
+  if hasattr(vocabulary, 'digest'):
+    return vocabulary.digest
   digest = hashlib.sha256(vocabulary.sp_model)
   digest.update(f'|{vocabulary.extra_ids}'.encode())
   return digest.hexdigest()

@@ -7,12 +7,13 @@ import re
 import shutil
 from typing import Any, TypedDict
 
-from robust_t5x.checkpoints import backbones
+from robust_t5x.checkpoints import backbones, chat_templates, gguf_tokenizer, tokenizer_files
 from robust_t5x.models.protocol import NetworkConfig
 from robust_t5x.runtime import quiet, records
 from seqio_tasks.errors import shorten
 
 _FILE = 'spiece.model'  # beside the weights, as Hugging Face has it
+_SPARE_ROWS = 255  # rows that an embedding may have beyond a SentencePiece model's ids
 
 
 class _Token(TypedDict):
@@ -44,16 +45,27 @@ class _SpecialTokens(TypedDict, total=False):
 
 @functools.lru_cache(maxsize=4)
 def vocabulary(
-  path: str | None = None, extra_ids: int = 100, checkpoint: str | None = None, pieces: bool = True
+  path: str | None = None,
+  extra_ids: int = 100,
+  checkpoint: str | None = None,
+  pieces: bool = True,
+  chat_template: str = chat_templates.OWN,
+  system_message: str = chat_templates.OWN,
 ) -> Any:
-  """The seqio vocabulary in a SentencePiece model file; imports TensorFlow.
+  """The seqio vocabulary of a checkpoint, or in a file; imports TensorFlow.
+
+  A T5 has a SentencePiece model. Decoder-only models have `tokenizer.json` or what a GGUF file carries; their vocabulary
+  also puts the chat template around texts, see seqio_tasks.framing.
 
   Args:
-    path: the file, also in a bucket (gs://...); by default the checkpoint's own `spiece.model`.
-    extra_ids: sentinel ids after the pieces.
-    checkpoint: checkpoint directory or 'bundled'.
-    pieces: whether text is going to be read. Where not, nothing is fetched: a vocabulary in a bucket is taken to
+    path: the file, a SentencePiece model (also in a bucket, gs://...), `tokenizer.json` or GGUF; by default the
+      checkpoint's own.
+    extra_ids: sentinel ids after the pieces of a SentencePiece model.
+    checkpoint: checkpoint directory, GGUF file or 'bundled'.
+    pieces: whether text is going to be read. Where not, nothing is fetched: a SentencePiece model in a bucket is taken to
       have T5's ids, padding 0 and end 1.
+    chat_template: 'own' for the checkpoint's if it has one, 'none' for a base model, or the file of a template.
+    system_message: 'own' for what the template does by itself, 'none' for no system turn, or a text.
 
   Raises:
     CheckpointError: if there is no such file, it is damaged, or other files of the checkpoint say that its texts become
@@ -61,12 +73,42 @@ def vocabulary(
   """
   if path is None and checkpoint is None:
     raise backbones.CheckpointError('not set: VOCABULARY; add --VOCABULARY=FILE.model')
+  place = path or backbones.resolve(checkpoint or '')
+  if place.endswith('.gguf') or place.endswith(f'/{tokenizer_files.FILE}') or (path is None and _is_decoder(place)):
+    quiet.import_tensorflow()
+    from robust_t5x.checkpoints import framed_vocabulary
+
+    spec = gguf_tokenizer.read(place) if place.endswith('.gguf') else tokenizer_files.read(place)
+    return framed_vocabulary.build(spec, chat_template, system_message)
+  for name, value in (('CHAT_TEMPLATE', chat_template), ('SYSTEM_MESSAGE', system_message)):
+    if value not in (chat_templates.OWN, chat_templates.NONE):
+      raise backbones.CheckpointError(f"{name} is set, but a T5 reads texts as they are; leave it at 'own'")
+  return _sentencepiece(path, extra_ids, place, pieces)
+
+
+def _is_decoder(directory: str) -> bool:
+  """Whether a checkpoint's directory holds a decoder-only model, whose texts `tokenizer.json` reads."""
+  try:
+    family = tokenizer_files.model_type(directory)
+    return not family.endswith('t5') if family else tokenizer_files.is_there(directory) and not _has_pieces(directory)
+  except backbones.CheckpointError:
+    if '://' in directory:  # a place that is not within reach; what is missing there is said by who needs it
+      return False
+    raise
+
+
+def _has_pieces(directory: str) -> bool:
+  return os.path.isfile(f'{directory}/{_FILE}')
+
+
+def _sentencepiece(path: str | None, extra_ids: int, place: str, pieces: bool) -> Any:
+  """The vocabulary of a T5, from a file or beside the weights in the directory `place`."""
   if not pieces and path is not None and '://' in path:
     quiet.import_tensorflow()
     import seqio
 
     return seqio.PassThroughVocabulary(0, eos_id=1)
-  file = path or f'{backbones.resolve(checkpoint or "")}/{_FILE}'
+  file = path or f'{place}/{_FILE}'
   if '://' not in file and not os.path.isfile(file):
     where = (
       'put the SentencePiece model there, or set VOCABULARY to where it is' if path is None else 'correct VOCABULARY'
@@ -159,13 +201,17 @@ def _added_tokens(directory: str) -> Iterator[tuple[str, str, int | None]]:
 
 def check_vocabulary(config: NetworkConfig, vocab: Any) -> None:
   """Raises CheckpointError unless every id of the vocabulary has a row in the embedding table."""
-  if vocab.vocab_size > config.vocab_size or vocab.vocab_size < config.vocab_size - 256:
+  spare = getattr(vocab, 'spare_rows', _SPARE_ROWS)
+  if not config.vocab_size - spare - 1 <= vocab.vocab_size <= config.vocab_size:
     raise backbones.CheckpointError(
       f"the vocabulary has {vocab.vocab_size} ids, the model's embedding {config.vocab_size} rows; "
-      'use the vocabulary that belongs to the checkpoint (the embedding may have up to 255 rows of padding)'
+      f'use the vocabulary that belongs to the checkpoint (the embedding may have up to {spare} rows of padding)'
     )
 
 
 def save(directory: str, vocab: Any) -> None:
-  """Puts a SentencePiece vocabulary beside the weights in a directory."""
+  """Puts a vocabulary beside the weights in a directory."""
+  if hasattr(vocab, 'save'):
+    vocab.save(directory)
+    return
   shutil.copyfile(vocab.sentencepiece_model_file, os.path.join(directory, _FILE))

@@ -102,7 +102,7 @@ def decode_greedily(
     ids: the special ids.
 
   Returns:
-    (tokens, padding after the end token; the outputs' log-likelihood, float32, in nats).
+    (tokens, padding after the one that ended the output; the outputs' log-likelihood, float32, in nats).
   """
 
   def look(scores, position, logits, ended):
@@ -156,7 +156,7 @@ def _decode(
     found = look(found, position, logits, ended)
     token = jnp.where(ended, ids.pad, logits.argmax(axis=-1).astype(jnp.int32))
     tokens = lax.dynamic_update_slice_in_dim(tokens, token[:, None], position, axis=1)
-    return position + 1, token, tokens, found, ended | (token == ids.end), cache
+    return position + 1, token, tokens, found, ended | ids.ends(token), cache
 
   start = jnp.full((rows,), ids.begin, jnp.int32)
   cache = protocol.begin(network, params, context, max_length, ids)

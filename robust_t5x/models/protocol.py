@@ -55,10 +55,24 @@ class Vocabulary(Protocol):
 
 
 class SpecialIds(NamedTuple):
-  """Ids that mean something to the machinery, as the vocabulary has them."""
+  """Ids that mean something to the machinery, as the vocabulary has them.
+
+  Attributes:
+    pad: padding, which no input and no answer holds.
+    end: what answers end with.
+    stops: what else ends an output.
+  """
 
   pad: int
   end: int
+  stops: tuple[int, ...] = ()
+
+  def ends(self, token: jax.Array) -> jax.Array:
+    """Whether a token ends an output, elementwise."""
+    ended = token == self.end
+    for stop in self.stops:
+      ended = ended | (token == stop)
+    return ended
 
   @property
   def begin(self) -> int:
@@ -68,7 +82,8 @@ class SpecialIds(NamedTuple):
 
 def special_ids(vocabulary: Vocabulary) -> SpecialIds:
   """The special ids of a vocabulary; -1 as the end, which no token has, where it has none."""
-  return SpecialIds(vocabulary.pad_id, -1 if vocabulary.eos_id is None else vocabulary.eos_id)
+  end = -1 if vocabulary.eos_id is None else vocabulary.eos_id
+  return SpecialIds(vocabulary.pad_id, end, tuple(getattr(vocabulary, 'stop_ids', ())))
 
 
 class Context(NamedTuple):

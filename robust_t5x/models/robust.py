@@ -19,6 +19,7 @@ from robust_t5x.models import decoding, protocol, runner
 from robust_t5x.models import trainable as trainable_lib
 from robust_t5x.models.protocol import ADAPTER, Network, Params, Vocabulary
 from robust_t5x.runtime import partitioning
+from seqio_tasks import framing
 from seqio_tasks.errors import UserError
 
 Batch = Mapping[str, jax.Array]
@@ -343,9 +344,12 @@ class RobustModel:
   ) -> Float[jax.Array, 'B L V']:
     """Teacher-forced logits.
 
+    Nothing is added to the tokens, no end token and no template. The answer of a decoder-only model follows right behind
+    each row's last input token.
+
     Args:
       params: all parameters.
-      encoder_input_tokens: int [B, T], padded with the vocabulary's padding id.
+      encoder_input_tokens: int [B, T], padded on the right with the vocabulary's padding id.
       decoder_input_tokens: int [B, L], the targets shifted right behind a padding id.
 
     Returns:
@@ -354,11 +358,14 @@ class RobustModel:
     return protocol.logits(self.module, params, encoder_input_tokens, decoder_input_tokens, self.ids.pad)
 
   def generate(self, params: Params, inputs: Sequence[str], max_output: int = 32) -> list[str]:
-    """Greedy outputs for texts, of at most `max_output` tokens."""
+    """Greedy outputs for texts, of at most `max_output` tokens; a chat model reads its template around each."""
     return self._runner(params, len(inputs), max_output).generate(self._encode(inputs))
 
   def score(self, params: Params, inputs: Sequence[str], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
-    """Log-likelihood, in nats, of each option of each input text; one float32 array per input."""
+    """Log-likelihood, in nats, of each option of each input text; one float32 array per input.
+
+    A chat model reads its template around each text.
+    """
     if len(options) != len(inputs) or any(isinstance(o, str) or not o for o in options):
       raise UserError('options: give a non-empty list of options for each input')
     return self._runner(params, len(inputs), 1).score(self._encode(inputs), options)
@@ -367,8 +374,7 @@ class RobustModel:
     return runner.Runner(self, params, min(rows, 64), max_output)
 
   def _encode(self, inputs: Sequence[str]) -> list[np.ndarray]:
-    vocabulary = self.input_vocabulary
-    return [np.asarray([*vocabulary.encode(text), vocabulary.eos_id]) for text in inputs]
+    return [np.asarray(encoded.ids) for encoded in framing.inputs(self.input_vocabulary, inputs)]
 
 
 def _share(value: jax.Array, whole: jax.Array, part: jax.Array) -> clu_metrics.Average:

@@ -6,12 +6,14 @@ program is compiled once per shape.
 
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
+import itertools
 from typing import Any
 
 import jax
 import numpy as np
 
 from robust_t5x.runtime import partitioning
+from seqio_tasks import framing
 from seqio_tasks.errors import UserError, shorten
 
 _BUCKET = 8  # input lengths are padded to a multiple of this, and more coarsely from 16 times it on
@@ -101,7 +103,7 @@ class Runner:
     """Greedy outputs as text.
 
     Args:
-      inputs: token ids of each input, end token included, unpadded.
+      inputs: token ids of each input, as seqio_tasks.framing makes them, unpadded.
       on_batch: called with the number of inputs done after each batch.
     """
     decode = self._model.compiled_decode(self._mesh)
@@ -125,7 +127,7 @@ class Runner:
     """Log-likelihood of every option of every input, summed over the option's tokens, in nats.
 
     Args:
-      inputs: token ids of each input, end token included, unpadded.
+      inputs: token ids of each input, as seqio_tasks.framing makes them, unpadded.
       options: the options of each input, at least one.
       on_batch: called with the number of inputs done after each batch.
 
@@ -153,7 +155,7 @@ class Runner:
     """What the model makes of inputs: mean states read [n, D], first answer states [n, D], log-probabilities [n, V].
 
     Args:
-      inputs: token ids of each input, end token included, unpadded.
+      inputs: token ids of each input, as seqio_tasks.framing makes them, unpadded.
       on_batch: called with the number of inputs done after each batch.
     """
     program = self._model.compiled_states(self._mesh)
@@ -202,30 +204,25 @@ class Runner:
     for numbers in jax.tree.leaves(found):
       wrong |= ~np.isfinite(numbers[: len(inputs)].reshape(len(inputs), -1)).all(axis=1)
     if wrong.any():
-      text = shorten(self._model.input_vocabulary.decode(inputs[int(wrong.argmax())].tolist()))
+      text = shorten(framing.visible(self._model.input_vocabulary, inputs[int(wrong.argmax())].tolist()))
       raise UserError(
         f'the model gives numbers that are not finite for the input {text!r}; a weight '
         'of the checkpoint or adapter is not finite, or overflows: check them, or set DTYPE to float32'
       )
 
   def _encode(self, text: str) -> list[int]:
-    """Tokens of an option, with the end token; the same text is encoded once."""
+    """Tokens of an option as an answer, with the end token; the same text is encoded once."""
     if text not in self._encoded:
-      vocabulary = self._model.output_vocabulary
-      self._encoded[text] = [*vocabulary.encode(text), vocabulary.eos_id]
+      self._encoded[text] = framing.answers(self._model.output_vocabulary, [text])[0].ids
     return self._encoded[text]
 
   def _place(self, rows: np.ndarray) -> Any:
     return rows if self._mesh is None else partitioning.split_rows(rows, self._mesh)
 
   def _text(self, ids: np.ndarray) -> str:
-    vocabulary = self._model.output_vocabulary
-    kept = []
-    for token in ids.tolist():
-      if token in self._ids:
-        break
-      kept.append(token)
-    return vocabulary.decode(kept)
+    special = {self._ids.pad, self._ids.end, *self._ids.stops}
+    kept = itertools.takewhile(lambda token: token not in special, ids.tolist())
+    return framing.answer_text(self._model.output_vocabulary, kept)
 
 
 def _power(n: int) -> int:

@@ -92,6 +92,6 @@ def _phrasings() -> reading.Bank:
   return reading.Bank.from_package('mini')
 
 
-def _of_all_words(train: functools.partial, words: seqio.SentencePieceVocabulary) -> dict[str, Reader]:
+def _of_all_words(train: functools.partial, words: seqio.Vocabulary) -> dict[str, Reader]:
   """The split "train", made of all words of a vocabulary."""
   return {'train': functools.partial(train, more_words=vocabulary.whole_words(words))}

@@ -110,9 +110,16 @@ def _forget_paths(path: str) -> None:
   pathlib.Path(path).write_bytes(model.SerializeToString())
 
 
-def whole_words(vocabulary: seqio.SentencePieceVocabulary) -> tuple[str, ...]:
-  """The words of two letters or more that are one piece of a vocabulary, in the order of the pieces."""
-  pieces = (vocabulary.tokenizer.id_to_piece(i) for i in range(vocabulary.tokenizer.get_piece_size()))
+def whole_words(vocabulary: seqio.Vocabulary) -> tuple[str, ...]:
+  """The words of two letters or more that are one piece of a vocabulary, in the order of the pieces.
+
+  Args:
+    vocabulary: one of SentencePiece, or one with its `pieces`, a blank written as SentencePiece does.
+  """
+  if hasattr(vocabulary, 'pieces'):
+    pieces = vocabulary.pieces
+  else:
+    pieces = [vocabulary.tokenizer.id_to_piece(i) for i in range(vocabulary.tokenizer.get_piece_size())]
   words = (piece[1:] for piece in pieces if piece.startswith('\u2581'))
   return tuple(word for word in words if len(word) > 1 and word.isascii() and word.isalpha())
 

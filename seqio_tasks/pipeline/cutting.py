@@ -9,6 +9,7 @@ from collections.abc import Mapping
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from seqio_tasks import framing
 from seqio_tasks.errors import UserError
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass(frozen=True)
 class CutToLength:
-  """Preprocessor that cuts inputs and targets to their lengths, so that EOS always stands.
+  """Preprocessor that cuts inputs and targets to their lengths, so that what ends them, and the frame of inputs, always stand.
 
-  It comes behind SeqIO's cache, which holds uncut tokens, and adds what it cuts off to truncated_tokens (of inputs) and
+  It comes behind SeqIO's cache, which holds uncut tokens and their texts, and adds what it cuts off to truncated_tokens (of inputs) and
   cut_answer_tokens (of targets).
 
   Attributes:
@@ -33,12 +34,17 @@ class CutToLength:
   output_features: Mapping[str, Any] | None = None
 
   def __call__(self, dataset: tf.data.Dataset) -> tf.data.Dataset:
-    """Maps examples with [<= T] inputs and [<= L] targets that end in EOS to such of the lengths that are set."""
+    """Maps examples with [<= T] inputs and [<= L] targets, as `framing` makes them, to such of the lengths that are set."""
     import tensorflow as tf
 
     lengths = {name: feature_length(self.sequence_length, name) for name in ('inputs', 'targets')}
-    own = zip(lengths, vocabularies(self.output_features), strict=True)
-    ends = {name: tf.constant([vocabulary.eos_id], tf.int32) for name, vocabulary in own}
+    own = dict(zip(lengths, vocabularies(self.output_features), strict=True))
+    framed = isinstance(own['inputs'], framing.Framing)
+    framing.check_room(own['inputs'], lengths['inputs'])
+
+    def shorten(text):
+      ids, more = framing.inputs_tf(own['inputs'], text[None], lengths['inputs'])
+      return ids[0], more[0]
 
     def cut(example):
       made = dict(example)
@@ -57,7 +63,13 @@ class CutToLength:
           with tf.control_dependencies([refusal]):
             made[name] = tf.identity(example[name])
           continue
-        shortened = tf.concat([example[name][: length - 1], ends[name]], axis=0)
+        if name == 'inputs' and framed:  # its end is not the text's, so the text is encoded again
+          made[name], more = tf.cond(
+            over > 0, lambda: shorten(example['inputs_pretokenized']), lambda: (example['inputs'], tf.constant(0))
+          )
+          made['truncated_tokens'] = example['truncated_tokens'] + more
+          continue
+        shortened = tf.concat([example[name][: length - 1], [own[name].eos_id]], axis=0)
         made[name] = tf.cond(over > 0, lambda s=shortened: s, lambda n=name: example[n])
         if name == 'inputs':
           made['truncated_tokens'] = example['truncated_tokens'] + over

@@ -1,7 +1,7 @@
 """Phrasings inside a tf.data pipeline: templates as tables, and preprocessors that fill them in.
 
-All of it is TensorFlow ops without Python callbacks, and all randomness comes from stateless ops
-under seeds that are elements of the dataset, so that an iterator can be saved and restored.
+All of it is TensorFlow ops, without Python callbacks but those of a vocabulary that needs them, and all randomness comes
+from stateless ops under seeds that are elements of the dataset, so that an iterator can be saved and restored.
 TensorFlow and seqio are imported when a preprocessor runs, not with this module.
 
 The preprocessors take what `examples.as_dataset` makes, whose features are strings: example_id, one
@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+from seqio_tasks import framing
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.templates import parse_template
 from seqio_tasks.errors import UserError
@@ -110,6 +111,7 @@ class StackPhrasings:
     table = compile_templates(self.flat.templates)
     values_of = _field_reader(table, dataset)
     inputs_vocabulary, targets_vocabulary = vocabularies(self.output_features)
+    framing.check_room(inputs_vocabulary, max_inputs)
     num_paraphrases = len(self.flat.templates) - self.num_canonical
 
     def stack(example, seed):
@@ -119,12 +121,12 @@ class StackPhrasings:
       rest = self.num_canonical + order[: self.num_phrasings - 1]
       indices = tf.ensure_shape(tf.concat([first, rest], axis=0), [self.num_phrasings])
       texts = table.render(values_of(example), indices)
-      ids, truncated = _encode(inputs_vocabulary, texts, max_inputs)
+      ids, truncated = framing.inputs_tf(inputs_vocabulary, texts, max_inputs)
       shape = [self.num_phrasings, max_inputs]
       gold = example['golds'][tf.gather(tf.constant(self.flat.answer_index), first[0])]
-      targets, _ = _encode(targets_vocabulary, gold[None], feature_length(self.sequence_length, 'targets'))
+      targets, _ = framing.answers_tf(targets_vocabulary, gold[None], feature_length(self.sequence_length, 'targets'))
       return {
-        'inputs': tf.ensure_shape(ids.to_tensor(0, shape=shape), shape),
+        'inputs': tf.ensure_shape(ids.to_tensor(inputs_vocabulary.pad_id, shape=shape), shape),
         'targets': targets[0],
         'inputs_pretokenized': texts,
         'targets_pretokenized': gold,
@@ -150,10 +152,11 @@ class ExpandPhrasings:
     inputs_vocabulary, targets_vocabulary = vocabularies(self.output_features)
     max_inputs = feature_length(self.sequence_length, 'inputs')
     max_targets = feature_length(self.sequence_length, 'targets')
+    framing.check_room(inputs_vocabulary, max_inputs)
 
     def tokenise(example):
-      inputs, truncated = _encode(inputs_vocabulary, example['text'], max_inputs)
-      targets, cut = _encode(targets_vocabulary, example['gold'], max_targets)
+      inputs, truncated = framing.inputs_tf(inputs_vocabulary, example['text'], max_inputs)
+      targets, cut = framing.answers_tf(targets_vocabulary, example['gold'], max_targets)
       return {
         'inputs': inputs,
         'targets': targets,
@@ -187,11 +190,12 @@ class RankOptions:
 
     inputs_vocabulary, targets_vocabulary = vocabularies(self.output_features)
     max_inputs = feature_length(self.sequence_length, 'inputs')
+    framing.check_room(inputs_vocabulary, max_inputs)
 
     def score(row, example):
       options = tf.strings.split(example['option_list'], OPTION_SEPARATOR)
-      inputs, truncated = _encode(inputs_vocabulary, example['text'][None], max_inputs)
-      targets, _ = _encode(targets_vocabulary, options, None)  # CutToLength refuses what is too long
+      inputs, truncated = framing.inputs_tf(inputs_vocabulary, example['text'][None], max_inputs)
+      targets, _ = framing.answers_tf(targets_vocabulary, options, None)  # CutToLength refuses what is too long
       count = tf.shape(options)[0]
       right = tf.strings.to_number(tf.strings.split(example['right_list'], OPTION_SEPARATOR), tf.int32)
       return {
@@ -242,9 +246,9 @@ def stack_phrasings(
   The canonical phrasing comes first and is drawn anew for each example and epoch; the paraphrases
   are drawn without replacement. K = 1 is instruction tuning on canonical phrasings alone.
 
-  It makes the features inputs [K, T] int32 (cut to T - 1 tokens, EOS, zeros up to
+  It makes the features inputs [K, T] int32 (as `framing.inputs` has them, padded up to
   sequence_length["inputs"], or up to the longest where no length is set), targets [<= L] int32
-  (cut to L - 1, EOS), inputs_pretokenized [K], targets_pretokenized [], instruction_index [K]
+  (as `framing.answers` has them), inputs_pretokenized [K], targets_pretokenized [], instruction_index [K]
   int32 (into the canonical instructions followed by the paraphrases) and truncated_tokens [K]
   int32 (how many tokens were cut off each phrasing). Declare inputs as a `seqio.Feature` of rank 2.
 
@@ -279,8 +283,8 @@ def expand_phrasings(
 ) -> ExpandPhrasings:
   """Preprocessor for evaluation: each example under every instruction, one after the other.
 
-  It makes flat examples with the features inputs [<= T] and targets [<= L] int32 (cut to one less
-  than the length, then EOS; unpadded), truncated_tokens [] int32 (how many tokens were cut off),
+  It makes flat examples with the features inputs [<= T] and targets [<= L] int32 (as `framing.inputs` and
+  `framing.answers` have them; unpadded), truncated_tokens [] int32 (how many tokens were cut off),
   and the strings inputs_pretokenized, targets_pretokenized (the gold answer), example_id,
   instruction_id, options and alternatives (JSON lists; what may be answered, and what else is right).
 
@@ -326,22 +330,3 @@ def _field_reader(table: TemplateTable, dataset: tf.data.Dataset):
   if missing:
     raise UserError(f'the templates name the fields {missing}, which the examples lack; they have {present}')
   return lambda example: {name: example[FIELD_PREFIX + name] for name in table.field_names}
-
-
-def _encode(vocabulary: Any, texts: tf.Tensor, max_length: int | None) -> tuple[tf.RaggedTensor, tf.Tensor]:
-  """Tokenises [K] texts, cuts them to max_length - 1 tokens and then appends EOS.
-
-  Like T5's, so that EOS always stands, whether or not tokens were cut.
-
-  Returns:
-    ragged [K, <= max_length] int32 ids and [K] int32 numbers of tokens cut off.
-  """
-  import tensorflow as tf
-
-  ids = tf.cast(vocabulary.encode_tf(texts), tf.int32)
-  truncated = tf.zeros_like(texts, dtype=tf.int32)
-  if max_length is not None:
-    truncated = tf.cast(tf.maximum(ids.row_lengths() - (max_length - 1), 0), tf.int32)
-    ids = ids[:, : max_length - 1]
-  eos = tf.fill([tf.shape(texts)[0], 1], tf.constant(vocabulary.eos_id, tf.int32))
-  return tf.concat([ids, eos], axis=1), truncated
