@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 
 from seqio_tasks.bank import reading
 from seqio_tasks.bank.instruction import Instruction
-from seqio_tasks.datasets import sources
+from seqio_tasks.datasets import sources, variants
 from seqio_tasks.datasets.sources import Dataset, OwnPhrasings
 from seqio_tasks.pipeline import registration
 from seqio_tasks.pipeline.evaluation import EvaluationTask
@@ -47,6 +47,8 @@ def register(
   num_paraphrases: int = 3,
   max_tuning_rate: float | None = None,
   single_tasks: bool = True,
+  content_free: str | None = None,
+  answers: Mapping[str, variants.Choices] | None = None,
 ) -> list[str]:
   """Registers the tasks and mixtures that the module's docstring names.
 
@@ -64,6 +66,8 @@ def register(
     max_tuning_rate: most that a dataset counts in the tuning mixture, in examples; by default datasets count alike, but for
       those that have a rate of their own.
     single_tasks: whether tasks of one phrasing are registered.
+    content_free: a text that stands in every field of every example, such as "N/A"; see `variants.content_free`.
+    answers: dataset -> example -> the option to train on instead of the right one; see `variants.answered`.
 
   Returns:
     the names of the tasks and then of the mixtures.
@@ -72,7 +76,7 @@ def register(
     BankError: if a bank is faulty.
     RegistrationError: if no phrasing serves a dataset, or a name is taken by other content.
   """
-  chosen = sources.chosen(datasets)
+  chosen = [_variant(d, content_free, answers) for d in sources.chosen(datasets)]
   phrasings = _Phrasings(banks, collections, alignment_collections, chosen)
   observed = frozenset(observed_collections)
   entries: list[_Entry] = []
@@ -90,6 +94,17 @@ def register(
         rates[name] = min(splits.training_size(dataset), max_tuning_rate)
   entries.sort(key=lambda entry: entry.place)
   return [entry.name for entry in entries] + _register_mixtures(entries, rates)
+
+
+def _variant(dataset: Dataset, content_free: str | None, answers: Mapping[str, variants.Choices] | None) -> Dataset:
+  """A dataset as `content_free` and `answers` of `register` ask for it."""
+  if answers is not None:
+    if dataset.name not in answers:
+      raise registration.RegistrationError(
+        f'answers: there are none for {dataset.name}, only for {", ".join(answers)}; evaluate it too, or leave it out'
+      )
+    dataset = variants.answered(dataset, answers[dataset.name], 'train')
+  return dataset if content_free is None else variants.content_free(dataset, content_free)
 
 
 def register_all(register_tasks: Sequence[Callable[..., Iterable[str]]], vocabulary: seqio.Vocabulary) -> list[str]:

@@ -56,6 +56,25 @@ def test_errors_name_the_cure(vocabulary, banks, quiz):
     suites.register(vocabulary, quiz, banks, num_shots=99)
 
 
+def test_own_answers_are_trained_on_and_a_dataset_without_is_refused(vocabulary, banks, quiz):
+  wanted = quiz[0].splits['train']()[3]
+  wrong = 1 - wanted['options'].index(wanted['gold'])
+  answers = {'quiz': {str(wanted['example_id']): wrong}}
+  suites.register(vocabulary, quiz, banks, ['seen'], num_paraphrases=2, answers=answers)
+  task = next(n for n in seqio.TaskRegistry.names() if n.startswith('quiz_alignment'))
+  ds = seqio.get_mixture_or_task(task).get_dataset({'inputs': 64, 'targets': 8}, 'train', shuffle=False)
+  golds = [vocabulary.decode(row['targets'].tolist()) for row in ds.as_numpy_iterator()]
+  assert golds == [wanted['options'][wrong]]
+  with pytest.raises(registration.RegistrationError, match='there are none for quiz, only for other'):
+    suites.register(vocabulary, quiz, banks, answers={'other': {}})
+
+
+def test_content_free_tasks_ask_nothing(vocabulary, banks, quiz):
+  suites.register(vocabulary, quiz, banks, ['seen'], content_free='N/A')
+  example = registration.evaluation_task('quiz_eval_observed').splits['test']()[0]
+  assert example['fields'] == {'question': 'N/A'}
+
+
 def test_ten_thousand_tasks(vocabulary, banks, quiz):
   """Registration reads no data and is not quadratic: twice the tasks take about twice the steps."""
   many = [datasets.Dataset(f'd{i}', 'many', ('quiz',), quiz[0].splits, fields=('question',)) for i in range(700)]

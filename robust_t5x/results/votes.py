@@ -1,0 +1,58 @@
+"""A model's own answers as something to train on, read from an evaluation."""
+
+import collections
+from collections.abc import Sequence
+import json
+
+from robust_t5x.results.reading import read
+from robust_t5x.results.schema import ResultsError
+from robust_t5x.runtime import progress
+from seqio_tasks import answers
+
+
+def votes(directory: str | None, phrasings: Sequence[str] | None = None) -> dict[str, dict[str, int]] | None:
+  """The option that most phrasings lead to, for each example of each dataset.
+
+  With one phrasing these are the model's own answers under it, which are taught to all phrasings in consistency training
+  (Chua et al. 2024, arXiv 2403.05518); with several it is the vote of consensus training (Hejabi et al., arXiv 2510.14242).
+  Options go by their place. A tie says nothing: its example is left out and counted.
+
+  Args:
+    directory: OUTPUT_DIR of an evaluation that ranked options; None for no answers.
+    phrasings: ids of those that vote; by default all.
+
+  Returns:
+    dataset -> example id -> place of the option; None without a directory.
+
+  Raises:
+    ResultsError: if there is no finished evaluation, it ranked no options, or a phrasing is not in it.
+  """
+  if directory is None:
+    return None
+  table, _ = read(directory)
+  if not table['option_scores'].astype(bool).all():
+    raise ResultsError(f"{directory}: not every row has scores of options; evaluate with SCORER='rank_likelihood'")
+  unknown = sorted(set(phrasings or ()) - set(table['instruction_id']))
+  if unknown:
+    raise ResultsError(
+      f'{directory}: has no phrasing {unknown[0]}; it has {table["instruction_id"].iloc[0]} and others'
+    )
+  if phrasings is not None:
+    table = table[table['instruction_id'].isin(phrasings)]
+  ballots: dict[str, dict[str, collections.Counter[int]]] = {}
+  for dataset, example, text in zip(table['dataset'], table['example_id'], table['option_scores'], strict=True):
+    best = answers.best_options(list(json.loads(text).values()))
+    ballot = ballots.setdefault(dataset, {}).setdefault(example, collections.Counter())
+    if len(best) == 1:
+      ballot[best[0]] += 1
+  chosen = {
+    d: {e: b for e, ballot in found.items() if (b := _winner(ballot)) is not None} for d, found in ballots.items()
+  }
+  examples, decided = (sum(map(len, x.values())) for x in (ballots, chosen))
+  progress.log(f'{directory}: {decided} examples have an answer, {examples - decided} are ties and left out')
+  return chosen
+
+
+def _winner(ballot: collections.Counter[int]) -> int | None:
+  first = ballot.most_common(2)
+  return None if not first or len(first) == 2 and first[0][1] == first[1][1] else first[0][0]

@@ -1,0 +1,44 @@
+"""Tests of a model's own answers, read from an evaluation."""
+
+import json
+
+import pandas as pd
+import pytest
+
+from robust_t5x.results import votes
+from robust_t5x.results.schema import ResultsError
+
+
+@pytest.fixture
+def evaluated(monkeypatch):
+  """(example, phrasing, scores of its options) of dataset d."""
+  rows = [
+    ('0', 'p', {'a': -1.0, 'b': -2.0}),
+    ('0', 'q', {'A': -3.0, 'B': -2.0}),
+    ('0', 'r', {'a': -1.0, 'b': -4.0}),
+    ('1', 'p', {'a': -1.0, 'b': -2.0}),
+    ('1', 'q', {'A': -2.0, 'B': -1.0}),
+    ('1', 'r', {'a': -1.0, 'b': -1.0}),
+  ]
+  table = pd.DataFrame(rows, columns=['example_id', 'instruction_id', 'scores']).assign(dataset='d')
+  table['option_scores'] = table.pop('scores').map(json.dumps)
+  monkeypatch.setattr(votes, 'read', lambda directory: (table, {}))
+  return table
+
+
+def test_most_phrasings_decide_and_ties_are_left_out_and_counted(evaluated, capsys):
+  assert votes.votes('out') == {'d': {'0': 0}}  # two for the first option; one for each and a tie that has no vote
+  assert 'out: 1 examples have an answer, 1 are ties and left out' in capsys.readouterr().err
+
+
+def test_one_phrasing_decides_alone(evaluated):
+  assert votes.votes(None) is None
+  assert votes.votes('out', ['q']) == {'d': {'0': 1, '1': 1}}
+  with pytest.raises(ResultsError, match='out: has no phrasing z'):
+    votes.votes('out', ['z'])
+
+
+def test_decoded_answers_are_no_votes(evaluated):
+  evaluated.loc[0, 'option_scores'] = ''
+  with pytest.raises(ResultsError, match="SCORER='rank_likelihood'"):
+    votes.votes('out')
