@@ -31,6 +31,7 @@ _FAMILIES = {
   'general': 'multiple choice (any subject), yes/no, classification',
   'bbl': 'BIG-bench Lite, and the tasks of "A closer look at instruction robustness" in Sun et al. 2024',
   'bbh': 'BIG-Bench Hard',
+  'bigbench': 'six tasks of BIG-bench whose accuracy hangs on the wording',
   'lmentry': 'LMentry',
   'niv2': 'Super-NaturalInstructions',
 }
@@ -134,7 +135,7 @@ def _bank_counts() -> dict[str, float]:
     n for name, n in counts.items() if name in ('mini_paraphrases', 'mini_paraphrases_more')
   )
   by_task = collections.Counter((i.task, i.collection) for i in _everything())
-  for family in ('mini_tuning', 'mini_heldout', 'mini_alignment', 'mini_development'):
+  for family in ('mini_tuning', 'mini_heldout', 'mini_reported', 'mini_alignment', 'mini_development'):
     counts[f'{family}.a_task'] = max(n for (_, collection), n in by_task.items() if collection == family)
   role_of_task = collections.Counter((i.task, i.role) for i in _package())
   least = [n for (_, role), n in role_of_task.items() if role == 'alignment']

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 # Roles tell the suite's other phrasings apart: those of another collection with the role "evaluation" are unobserved.
 OBSERVED = ('mini_tuning',)
+# The unobserved ones have been looked at while methods were designed. These have not: they are for what is reported last.
+_GROUPS = {'mini_reported': 'reported'}
 
 
 def mini(
@@ -59,7 +61,7 @@ def mini(
       'alignment_tasks, without those to hold'
     )
   sizes = {'train': num_train_examples, 'validation': num_eval_examples, 'test': num_eval_examples}
-  own = OwnPhrasings(_phrasings, OBSERVED)
+  own = OwnPhrasings(_phrasings, OBSERVED, _GROUPS)
   made = []
   for task in tasks:
     splits = {split: functools.partial(suite.generate, task, split, n, seed) for split, n in sizes.items()}

@@ -44,7 +44,7 @@ class OwnPhrasings:
     read: reads them.
     observed: collections that names of tasks call observed, whatever the model was tuned on; results count them as
       unobserved where it was tuned on none of them.
-    groups: role -> group that its phrasings are evaluated in, where that is not as for all others.
+    groups: collection or role -> group that its phrasings are evaluated in, where that is not as for all others.
     unnamed: the group that names of tasks leave out: <dataset>_eval.
   """
 

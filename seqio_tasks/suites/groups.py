@@ -94,10 +94,10 @@ def serve(
   members = _members(dataset, phrasings)
   own = dataset.own
   named_observed = observed_collections if own is None else own.observed
-  roles = {} if own is None else own.groups
+  named = {} if own is None else own.groups
   groups: dict[str, list[Instruction]] = {}
   for instruction in members:
-    group = roles.get(instruction.role) or group_of(instruction, named_observed)
+    group = named.get(instruction.collection) or named.get(instruction.role) or group_of(instruction, named_observed)
     if group is not None:
       groups.setdefault(group, []).append(instruction)
   made = []
