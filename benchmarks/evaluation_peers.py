@@ -120,11 +120,11 @@ def t5x(directory, items, batches, rows=32):
   from t5x import models
   from t5x.examples.t5 import network
 
-  from robust_t5x.checkpoints import huggingface
+  from robust_t5x.checkpoints import hf_config, huggingface
   from robust_t5x.models import runner as runner_lib
   from robust_t5x.models import trainable
 
-  config = huggingface.load_config(f'{directory}/model')
+  config = hf_config.load_config(f'{directory}/model')
   module = network.Transformer(
     network.T5Config(
       vocab_size=config.vocab_size, dtype='float32', emb_dim=config.emb_dim, num_heads=config.num_heads,

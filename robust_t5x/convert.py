@@ -49,18 +49,15 @@ def convert_backbone(
   import ml_dtypes
 
   from robust_t5x.adapters import config
-  from robust_t5x.checkpoints import adapter_files, backbones, checks, huggingface, t5_names, t5x_format
+  from robust_t5x.checkpoints import adapter_files, backbones, checks, hf_config, huggingface, t5x_format
+  from robust_t5x.checkpoints.layouts import layout
 
   target = target.rstrip('/')
   if os.path.isfile(target) or os.path.exists(target) and os.listdir(target):
     raise ConversionError(f'{target} exists and is not empty; choose another directory')
   backbone = backbones.open_backbone(source)
-  shapes: dict[str, tuple[int, ...]] = t5_names.shapes(backbone.config)
-  if to == 't5x' and t5x_format.config_of(shapes, target) != backbone.config:
-    raise ConversionError(
-      f"{source}: T5X's layout has no place for its settings (activations {', '.join(backbone.config.mlp_activations)}, "
-      f'relative positions to {backbone.config.relpos_max_distance}); convert it --to huggingface'
-    )
+  network = layout(backbone.config)
+  shapes = network.shapes()
   pieces = vocabulary or f'{backbones.resolve(source)}/spiece.model'
   if vocabulary and not os.path.isfile(vocabulary):
     raise ConversionError(f'--vocabulary: no file {vocabulary}; name a SentencePiece model')
@@ -80,10 +77,11 @@ def convert_backbone(
         return arrays[name] if name in arrays else checks.cast(backbone.read(name), kind, source, name)
 
       if to == 'huggingface':
-        huggingface.write(temporary, backbone.config, read, shapes, dtype)
+        huggingface.write(temporary, backbone.config, read, shapes, dtype, notes=backbone.notes)
       else:
         shapes |= {name: array.shape for name, array in arrays.items()}
-        t5x_format.write(temporary, read, shapes, dtype)
+        told = hf_config.fields(backbone.config, dtype, backbone.notes) if network.settings() else None
+        t5x_format.write(temporary, read, shapes, dtype, network=told)
     written = (
       huggingface.HuggingFaceBackbone(temporary) if to == 'huggingface' else t5x_format.T5XBackbone(temporary, to)
     )

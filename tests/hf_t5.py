@@ -4,7 +4,7 @@ import pathlib
 
 import numpy as np
 
-from robust_t5x.checkpoints import huggingface
+from robust_t5x.checkpoints import hf_config, huggingface
 from robust_t5x.models import t5, trainable
 
 HF = pathlib.Path(__file__).parent / 'data' / 'hf_t5'
@@ -20,6 +20,6 @@ def read(directory):
 def reference(kind):
   """(network, parameters, what Hugging Face computed) of a kind."""
   directory = HF / kind
-  config = huggingface.load_config(directory)
+  config = hf_config.load_config(directory)
   params = read(directory)
   return t5.Transformer(config), params, np.load(directory / 'reference.npz')

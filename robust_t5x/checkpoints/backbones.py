@@ -10,20 +10,22 @@ import functools
 import hashlib
 import os
 import re
-from typing import Any
+from typing import Any, Protocol
 
 import fsspec
 import jax
 import numpy as np
 
-from robust_t5x.checkpoints import huggingface, t5_names, t5x_format
+from robust_t5x.checkpoints import gguf_backbone, huggingface, packaged, t5x_format
 from robust_t5x.checkpoints.checks import CheckpointError, cast
-from robust_t5x.models import t5, trainable
+from robust_t5x.checkpoints.layouts import layout
+from robust_t5x.models import trainable
 from robust_t5x.models.protocol import ADAPTER, NetworkConfig, Params
 from robust_t5x.runtime import progress
 from seqio_tasks.errors import shorten
 
 BUNDLED = 'bundled'
+_GGUF = '.gguf'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,23 +56,58 @@ def bundled_path() -> str:
 
 
 def resolve(path: str) -> str:
-  """A checkpoint's path; 'bundled' is the mini model of the package."""
+  """A checkpoint's path; 'bundled' is the mini model of this package, other names are those of `packaged`."""
+  if path in packaged.NAMES:
+    return packaged.path(path)
   return bundled_path() if path == BUNDLED else os.path.expanduser(path).rstrip('/')
 
 
+class Backbone(Protocol):
+  """An open checkpoint."""
+
+  @property
+  def path(self) -> str:
+    """Where it is."""
+    ...
+
+  @property
+  def format(self) -> str:
+    """'huggingface', 't5x', 'orbax' or 'gguf'."""
+    ...
+
+  @property
+  def config(self) -> NetworkConfig:
+    """The network."""
+    ...
+
+  @property
+  def notes(self) -> Mapping[str, Any]:
+    """What other programs need of it beside the network; see hf_config.notes_of."""
+    ...
+
+  @property
+  def shapes(self) -> Mapping[str, tuple[tuple[int, ...], np.dtype]]:
+    """Our name -> (shape, dtype)."""
+    ...
+
+  def read(self, name: str) -> np.ndarray:
+    """One tensor, by our name; a value that is not finite is an error."""
+    ...
+
+
 @functools.lru_cache(maxsize=4)
-def open_backbone(path: str) -> Any:
+def open_backbone(path: str) -> Backbone:
   """Opens a checkpoint in whatever format it is.
 
-  Formats: Hugging Face's T5 layout (`config.json`, `model.safetensors`, sharded or not), T5X's published layout, and
+  Formats: Hugging Face's layout (`config.json`, `model.safetensors`, sharded or not), T5X's published layout, and
   T5X's newer one written by orbax; on disk, or in a bucket (gs://...; Hugging Face's layout in any place that fsspec
-  knows).
+  knows). And GGUF, a file on disk.
 
   Args:
-    path: the checkpoint's directory, or 'bundled'.
+    path: the checkpoint's directory or GGUF file, 'bundled', or a name of `packaged`.
 
   Returns:
-    An object with `path`, `format`, `config`, `shapes` (T5X's name -> (shape, dtype)) and `read(name)`.
+    The open checkpoint; weights are read when they are asked for.
 
   Raises:
     ValueError: naming what is missing, and what to do.
@@ -80,6 +117,8 @@ def open_backbone(path: str) -> Any:
     raise CheckpointError(
       f'INITIAL_CHECKPOINT_PATH: {directory} is what an interrupted `robust-t5x convert` left; delete it and convert again'
     )
+  if directory.lower().endswith(_GGUF):
+    return gguf_backbone.GGUFBackbone(directory)
   present = _present(directory)
   if 'config.json' in present:
     return huggingface.HuggingFaceBackbone(directory)
@@ -101,6 +140,11 @@ def open_backbone(path: str) -> Any:
     raise CheckpointError(
       f"INITIAL_CHECKPOINT_PATH: {directory} is a TensorFlow checkpoint, which is not read; T5X's own are in "
       'gs://t5-data/pretrained_models/t5x'
+    )
+  files = sorted(name for name in present if name.lower().endswith(_GGUF))
+  if files:
+    raise CheckpointError(
+      f'INITIAL_CHECKPOINT_PATH: {directory} holds {shorten(", ".join(files))}; give {directory}/{files[0]}'
     )
   raise CheckpointError(
     f"INITIAL_CHECKPOINT_PATH: {directory} is no checkpoint; Hugging Face's layout has config.json, T5X's has "
@@ -126,8 +170,8 @@ def _present(directory: str) -> set[str]:
     raise CheckpointError(f'INITIAL_CHECKPOINT_PATH: {directory} cannot be read ({shorten(e)})') from e
   except (FileNotFoundError, NotADirectoryError) as e:
     raise CheckpointError(
-      f'INITIAL_CHECKPOINT_PATH: no directory {directory}; give the directory of a checkpoint, '
-      "or 'bundled' for the mini model"
+      f'INITIAL_CHECKPOINT_PATH: no directory {directory}; give the directory of a checkpoint, a GGUF file, '
+      f"or '{BUNDLED}' for the mini model"
     ) from e
 
 
@@ -150,7 +194,7 @@ def network_config(path: str, dtype: str = 'float32', dropout_rate: float = 0.0,
     dropout_rate: dropout, which a checkpoint does not decide.
     remat: recompute activations in the backward pass.
   """
-  config = open_backbone(path).config
+  config: Any = open_backbone(path).config  # a dataclass, which its Protocol does not say
   return dataclasses.replace(config, dtype=dtype, dropout_rate=dropout_rate, remat=remat)
 
 
@@ -195,15 +239,19 @@ def load_backbone(path: str, like: Mapping[str, Any]) -> tuple[dict[str, Any], R
   return trainable.unflatten(out), RestoreReport(tuple(target), fresh, unused)
 
 
-def save(directory: str, config: NetworkConfig, params: Params) -> None:
+def save(directory: str, config: NetworkConfig, params: Params, notes: Mapping[str, Any] | None = None) -> None:
   """Writes a backbone in Hugging Face's layout; the adapter's parameters are left out.
 
+  Args:
+    directory: where to.
+    config: the network.
+    params: its parameters.
+    notes: those of the backbone that it was made from; see hf_config.notes_of.
+
   Raises:
-    CheckpointError: for a family that has no such layout here.
+    CheckpointError: for a network that has no such layout.
   """
-  if not isinstance(config, t5.T5Config):
-    raise CheckpointError(f'{directory}: networks of {type(config).__name__} are not written in this layout')
-  huggingface.save(directory, config, dict(params))
+  huggingface.save(directory, config, dict(params), notes=notes)
 
 
 @functools.lru_cache(maxsize=8)
@@ -212,16 +260,17 @@ def backbone_hash(path: str) -> str:
   return hash_of(open_backbone(path))
 
 
-def hash_of(source: Any) -> str:
+def hash_of(source: Backbone) -> str:
   """SHA-256 over what the network uses of a backbone; the same for the same network in any format.
 
-  That is names, shapes and values of its parameters, the values as float32, in the order of T5X's names, and such
-  settings as the shapes do not tell, where they are not T5's usual ones.
+  That is names, shapes and values of its parameters, the values as float32, in the order of our names, and such
+  settings as the shapes do not tell, where they are not the family's usual ones.
 
   Args:
     source: what open_backbone gives.
   """
-  shapes = t5_names.shapes(source.config)
+  network = layout(source.config)
+  shapes = network.shapes()
   names = sorted(shapes)
   digest = hashlib.sha256()
   with progress.Progress(f'hashing {source.path}', len(names)) as bar:
@@ -230,9 +279,6 @@ def hash_of(source: Any) -> str:
       values = cast(source.read(name), np.float32, source.path, name)
       digest.update(np.ascontiguousarray(values.astype('<f4', copy=False)).data)
       bar.advance(1)
-  usual = t5x_format.config_of(shapes, source.path)
-  for field in dataclasses.fields(usual):
-    value = getattr(source.config, field.name)
-    if value != getattr(usual, field.name):
-      digest.update(f'{field.name} {value}\n'.encode())
+  for name, value in network.settings().items():
+    digest.update(f'{name} {value}\n'.encode())
   return digest.hexdigest()

@@ -52,7 +52,7 @@ def cast(array: np.ndarray, dtype: Any, path: str, name: str) -> np.ndarray:
 
 
 def check_parameters(
-  path: str, found: Mapping[str, tuple[tuple[int, ...], np.dtype]], needed: Mapping[str, tuple[int, ...]]
+  path: str, found: Mapping[str, tuple[tuple[int, ...], np.dtype]], needed: Mapping[str, tuple[int, ...]], noun: str
 ) -> None:
   """Raises CheckpointError unless a checkpoint holds every parameter of a network, in its shape, as floating-point numbers.
 
@@ -60,6 +60,7 @@ def check_parameters(
     path: of the checkpoint.
     found: name -> (shape, dtype).
     needed: name -> shape.
+    noun: what the network is, for people.
   """
   wrong = []
   for name, shape in needed.items():
@@ -71,4 +72,6 @@ def check_parameters(
       wrong.append(f'{name}: of dtype {found[name][1]}, not of floating-point numbers')
   if wrong:
     more = f' and {len(wrong) - 4} more' if len(wrong) > 4 else ''
-    raise CheckpointError(f'{path}: is not a whole T5: {"; ".join(wrong[:4])}{more}; fetch the whole checkpoint')
+    raise CheckpointError(
+      f'{path}: does not hold the whole of {noun}: {"; ".join(wrong[:4])}{more}; fetch the whole checkpoint'
+    )

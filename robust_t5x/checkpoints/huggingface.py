@@ -1,4 +1,4 @@
-"""Hugging Face's T5 checkpoint layout: `config.json` and `model.safetensors`, to and from T5X's parameter tree.
+"""Hugging Face's checkpoint layout: `config.json` and `model.safetensors`, to and from our parameter tree, which is T5X's.
 
 Needs neither transformers nor torch. Shapes differ by a transposition: Hugging Face stores linear maps as [out, in].
 """
@@ -14,30 +14,31 @@ import fsspec
 import ml_dtypes
 import numpy as np
 
-from robust_t5x.checkpoints import hf_config, t5_names, tensorfile
+from robust_t5x.checkpoints import hf_config, tensorfile
 from robust_t5x.checkpoints.checks import check_finite, check_parameters
-from robust_t5x.checkpoints.hf_config import HuggingFaceError, load_config
-from robust_t5x.models import t5, trainable
+from robust_t5x.checkpoints.config_checks import HuggingFaceError, read_json
+from robust_t5x.checkpoints.layouts import layout
+from robust_t5x.models import trainable
+from robust_t5x.models.protocol import EMBEDDING, NetworkConfig
 from robust_t5x.runtime import progress, records
 from robust_t5x.runtime.files import write_atomically
 from seqio_tasks.errors import shorten
 from seqio_tasks.tables import parse_json
 
 _INDEX, _WHOLE = 'model.safetensors.index.json', 'model.safetensors'
-# Of T5's first release; transformers does not use it either.
-_UNUSED = 'decoder.block.0.layer.1.EncDecAttention.relative_attention_bias.weight'
 
 
 class HuggingFaceBackbone:
-  """An open checkpoint directory, sharded or not; its tensors go by T5X's names and in T5X's orientation.
+  """An open checkpoint directory, sharded or not; its tensors go by our names and in our orientation.
 
-  A tensor that a T5 of this configuration does not have keeps its name, so that a restore reports it as not used.
+  A tensor that a network of this configuration does not have keeps its name, so that a restore reports it as not used.
 
   Attributes:
     path: the directory.
     format: 'huggingface'.
     config: the network.
-    shapes: T5X's name -> (shape, dtype).
+    notes: see hf_config.notes_of.
+    shapes: our name -> (shape, dtype).
   """
 
   format = 'huggingface'
@@ -49,54 +50,55 @@ class HuggingFaceBackbone:
       CheckpointError: if one is missing, cannot be read, or does not belong to the others.
     """
     self.path = path
-    self.config = load_config(path)
+    content = read_json(f'{path}/config.json')
+    self.config = hf_config.config_of(content, f'{path}/config.json')
+    self.notes = hf_config.notes_of(content)
+    self._layout = network = layout(self.config)
     self._files = _weight_files(path)
-    if max(self.config.num_encoder_layers, self.config.num_decoder_layers) > len(self._files):
+    if network.layers > len(self._files):
       raise HuggingFaceError(f'{path}: config.json has more layers than there are weights; fetch the whole checkpoint')
-    names = {name.theirs: name for name in t5_names.names(self.config)}
-    theirs = set(self._files)
-    copies = [*t5_names.COPIES, *([t5_names.OUTPUT_THEIRS] if self.config.logits_via_embedding else [])]
-    self._copies = [name for name in copies if name in theirs]
-    if t5_names.EMBEDDING_THEIRS not in theirs and self._copies:  # some files keep a copy alone
-      names[self._copies[0]] = names[t5_names.EMBEDDING_THEIRS]
+    names = {name.theirs: name for name in network.names()}
+    copies = [*network.copies, *([] if network.output in names else [network.output])]
+    self._copies = [name for name in copies if name in self._files]
+    if network.embedding not in self._files and self._copies:  # some files keep a copy alone
+      names[self._copies[0]] = names[network.embedding]
       self._copies = self._copies[1:]
     self._places: dict[str, tuple[tensorfile.TensorFile, str, bool]] = {}
     self.shapes: dict[str, tuple[tuple[int, ...], np.dtype]] = {}
     unused = []
     for name, file in self._files.items():
-      shape, dtype = file.shapes[name]
       if name in names:
-        ours, transpose = names[name].ours, names[name].transpose
-        self._places[ours] = (file, name, transpose)
-        self.shapes[ours] = (shape[::-1] if transpose else shape, dtype)
-      elif name not in (*self._copies, _UNUSED):
+        self._put(names[name].ours, file, name, names[name].transpose)
+      elif name not in self._copies and not re.fullmatch(network.unused, name):
         unused.append(name)
-    if (
-      t5_names.OUTPUT_THEIRS not in theirs
-      and not self.config.logits_via_embedding
-      and t5_names.EMBEDDING in self.shapes
-    ):
+    if network.output_may_be_embedding and network.output in names and network.output not in self._files:
       # A separate output layer that shares the embedding's weights, without T5 1.0's scale.
-      file, name, _ = self._places[t5_names.EMBEDDING]
-      self._places[t5_names.OUTPUT] = (file, name, True)
-      shape, dtype = self.shapes[t5_names.EMBEDDING]
-      self.shapes[t5_names.OUTPUT] = (shape[::-1], dtype)
-    more = [name for name in unused if re.match(r'(encoder|decoder)\.block\.', name)]
+      if EMBEDDING in self.shapes:
+        file, name, _ = self._places[EMBEDDING]
+        self._put(names[network.output].ours, file, name, True)
+    more = [name for name in unused if re.match(network.layer, name)]
     if more:
       raise HuggingFaceError(
         f'{self._files[more[0]].path}: holds {more[0]}, which a network by config.json has not; fetch both files of one model'
       )
-    check_parameters(path, self.shapes, t5_names.shapes(self.config))
+    check_parameters(path, self.shapes, network.shapes(), network.noun)
     for name in unused:
-      self._places.setdefault(name, (self._files[name], name, False))
-      self.shapes.setdefault(name, self._files[name].shapes[name])
+      self._put(name, self._files[name], name, False)
     if unused:
       progress.log(
-        f'warning: {path}: {len(unused)} tensors are no part of a T5 and not used: {shorten(", ".join(sorted(unused)), 200)}'
+        f'warning: {path}: {len(unused)} tensors are no part of {network.noun} and not used: '
+        f'{shorten(", ".join(sorted(unused)), 200)}'
       )
 
+  def _put(self, ours: str, file: tensorfile.TensorFile, theirs: str, transpose: bool) -> None:
+    """Notes where a tensor is; what goes by a name already keeps it."""
+    if ours not in self._places:
+      shape, dtype = file.shapes[theirs]
+      self._places[ours] = (file, theirs, transpose)
+      self.shapes[ours] = (shape[::-1] if transpose else shape, dtype)
+
   def read(self, name: str) -> np.ndarray:
-    """One tensor, by T5X's name.
+    """One tensor, by our name.
 
     Raises:
       CheckpointError: if a value is not finite, or a copy of the embedding differs from it.
@@ -104,7 +106,7 @@ class HuggingFaceBackbone:
     file, theirs, transpose = self._places[name]
     array = file.read(theirs)
     check_finite(array, file.path, theirs)
-    if name == t5_names.EMBEDDING:
+    if name == EMBEDDING:
       for copy in self._copies:
         self._check_copy(array, theirs, copy)
     return np.ascontiguousarray(array.T) if transpose else array
@@ -116,47 +118,62 @@ class HuggingFaceBackbone:
       same = same and np.array_equal(block, flat[at : at + block.size])
       at += block.size
     if not same:
-      cure = 'correct scale_decoder_outputs or tie_word_embeddings there, or ' if copy == t5_names.OUTPUT_THEIRS else ''
+      cure = 'correct scale_decoder_outputs or tie_word_embeddings there, or ' if copy == self._layout.output else ''
       raise HuggingFaceError(
         f'{file.path}: {copy} differs from {name}, and the network by config.json has one for both; {cure}fetch the '
         'checkpoint again'
       )
 
 
-def save(directory: str, config: t5.T5Config, params: Mapping[str, Any], dtype: str = 'float32') -> None:
+def save(
+  directory: str,
+  config: NetworkConfig,
+  params: Mapping[str, Any],
+  dtype: str = 'float32',
+  notes: Mapping[str, Any] | None = None,
+) -> None:
   """Writes `config.json` and `model.safetensors`; parameters under `adapter` are left out.
 
   Args:
     directory: where to; created if need be.
     config: the network.
-    params: nested tree in T5X's names.
+    params: nested tree in our names.
     dtype: storage dtype, 'float32', 'float16' or 'bfloat16'.
+    notes: see hf_config.notes_of.
   """
   flat = trainable.flatten(params)
-  write(directory, config, lambda name: np.asarray(flat[name]), {k: v.shape for k, v in flat.items()}, dtype)
+  write(
+    directory, config, lambda name: np.asarray(flat[name]), {k: v.shape for k, v in flat.items()}, dtype, notes=notes
+  )
 
 
 def write(
   directory: str,
-  config: t5.T5Config,
+  config: NetworkConfig,
   read: Callable[[str], np.ndarray],
   shapes: Mapping[str, tuple[int, ...]],
   dtype: str,
   shard_bytes: int = 5_000_000_000,
+  notes: Mapping[str, Any] | None = None,
 ) -> None:
   """Writes a checkpoint, reading one tensor at a time.
 
   Args:
     directory: where to; created if need be.
     config: the network.
-    read: T5X's name -> array.
-    shapes: T5X's name -> shape; parameters under `adapter` are left out.
+    read: our name -> array.
+    shapes: our name -> shape; parameters under `adapter` are left out.
     dtype: storage dtype, 'float32', 'float16' or 'bfloat16'.
     shard_bytes: largest size of a weight file; a model that needs more is split, with an index.
+    notes: see hf_config.notes_of.
+
+  Raises:
+    CheckpointError: for a network that this layout has no place for.
   """
+  fields = hf_config.fields(config, dtype, notes)
   os.makedirs(directory, exist_ok=True)
   kind = np.dtype(ml_dtypes.bfloat16) if dtype == 'bfloat16' else np.dtype(dtype)
-  places = {name.theirs: (name.ours, name.transpose) for name in t5_names.names(config)}
+  places = {name.theirs: (name.ours, name.transpose) for name in layout(config).names()}
   shards: list[dict[str, tuple[tuple[int, ...], np.dtype]]] = [{}]
   used = total = 0
   for name, (path, transpose) in places.items():
@@ -182,8 +199,8 @@ def write(
   if len(shards) > 1:
     index = {'metadata': {'total_size': total}, 'weight_map': files}
     write_atomically(os.path.join(directory, _INDEX), json.dumps(index, indent=2) + '\n')
-  fields = json.dumps(hf_config.fields(config, dtype), indent=2) + '\n'
-  write_atomically(os.path.join(directory, 'config.json'), fields)  # last, since it makes the directory a checkpoint
+  text = json.dumps(fields, indent=2) + '\n'
+  write_atomically(os.path.join(directory, 'config.json'), text)  # last, since it makes the directory a checkpoint
 
 
 class _Index(TypedDict):

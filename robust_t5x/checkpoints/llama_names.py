@@ -1,8 +1,10 @@
 """The parameters of a decoder-only network: their names and shapes here, and their names in Hugging Face's layout."""
 
 from collections.abc import Iterator
+import dataclasses
+import functools
 
-from robust_t5x.checkpoints.t5_names import Name
+from robust_t5x.checkpoints.naming import Layout, Name
 from robust_t5x.models.llama import LlamaConfig
 from robust_t5x.models.protocol import EMBEDDING
 
@@ -10,10 +12,45 @@ _ATTENTION = {'query': 'q', 'key': 'k', 'value': 'v', 'out': 'o'}
 _MLP = {'wi_0': 'gate', 'wi_1': 'up', 'wo': 'down'}
 
 
+# What shapes tell, and what a checkpoint does not decide.
+_TOLD = frozenset(
+  ('vocab_size', 'emb_dim', 'num_layers', 'mlp_dim', 'logits_via_embedding', 'attention_bias', 'mlp_bias', 'qk_norm')
+)
+_FREE = frozenset(('dropout_rate', 'dtype', 'remat'))
+_EMBEDDING, _OUTPUT = 'model.embed_tokens.weight', 'lm_head.weight'
+
+
+def layout(config: LlamaConfig) -> Layout:
+  """The tensors of a decoder-only network."""
+  return Layout(
+    noun='a decoder-only network',
+    layers=config.num_layers,
+    names=functools.partial(names, config),
+    embedding=_EMBEDDING,
+    output=_OUTPUT,
+    copies=(),
+    # Frequencies of rotary positions, of the first releases; config.json tells them.
+    unused=r'model\.(layers\.\d+\.self_attn\.)?rotary_emb\.inv_freq',
+    layer=r'model\.layers\.',
+    output_may_be_embedding=False,
+    settings=functools.partial(_settings, config),
+  )
+
+
+def _settings(config: LlamaConfig) -> dict[str, object]:
+  """Fields by name, those of the rotary positions as rotary.NAME; without those at their defaults."""
+  found: dict[str, object] = {}
+  for prefix, value in (('', config), ('rotary.', config.rotary)):
+    for field in dataclasses.fields(value):
+      if field.name not in _TOLD | _FREE | {'rotary'} and getattr(value, field.name) != field.default:
+        found[prefix + field.name] = getattr(value, field.name)
+  return found
+
+
 def names(config: LlamaConfig) -> Iterator[Name]:
   """Every parameter of a network."""
   width, inner = config.emb_dim, config.mlp_dim
-  yield Name('model.embed_tokens.weight', EMBEDDING, False, (config.vocab_size, width))
+  yield Name(_EMBEDDING, EMBEDDING, False, (config.vocab_size, width))
   yield Name('model.norm.weight', 'decoder/decoder_norm/scale', False, (width,))
   for i in range(config.num_layers):
     theirs, ours = f'model.layers.{i}', f'decoder/layers_{i}'
@@ -35,7 +72,7 @@ def names(config: LlamaConfig) -> Iterator[Name]:
       shape = (inner, width) if long == 'wo' else (width, inner)
       yield from _linear(f'{theirs}.mlp.{short}_proj', f'{ours}/mlp/{long}', shape, config.mlp_bias)
   if not config.logits_via_embedding:
-    yield Name('lm_head.weight', 'logits_dense/kernel', True, (width, config.vocab_size))
+    yield Name(_OUTPUT, 'logits_dense/kernel', True, (width, config.vocab_size))
 
 
 def _linear(theirs: str, ours: str, shape: tuple[int, int], bias: bool) -> Iterator[Name]:

@@ -6,6 +6,7 @@ Needs T5X neither to read nor to write. Parameters stand under `target`, optimis
 
 from collections.abc import Callable, Mapping
 import functools
+import json
 import os
 import re
 from typing import Any
@@ -13,13 +14,17 @@ from typing import Any
 from flax import serialization, traverse_util
 import numpy as np
 
-from robust_t5x.checkpoints import t5_names
+from robust_t5x.checkpoints import hf_config, t5_names
 from robust_t5x.checkpoints.checks import CheckpointError, cast, check_finite, check_parameters
-from robust_t5x.models import t5
-from robust_t5x.models.protocol import ADAPTER
+from robust_t5x.checkpoints.layouts import layout
+from robust_t5x.models.protocol import ADAPTER, NetworkConfig
 from robust_t5x.runtime import progress
 from robust_t5x.runtime.files import write_atomically
 from seqio_tasks.errors import shorten
+from seqio_tasks.tables import parse_json
+
+# A file of ours beside T5X's: `config.json` of the network, where shapes do not tell all that it says.
+_NETWORK = 'network.json'
 
 
 class T5XCheckpointError(CheckpointError):
@@ -32,7 +37,9 @@ class T5XBackbone:
   Attributes:
     path: the directory `checkpoint_N`, local or in a bucket (gs://...).
     format: 't5x' for the published layout, 'orbax' for the newer one.
-    config: the network, as the shapes tell; the widest distance of relative positions is T5's 128.
+    config: the network, as `network.json` tells or, where there is none, as the shapes do of a T5; the widest distance of
+      relative positions is then T5's 128.
+    notes: see hf_config.notes_of.
     shapes: name -> (shape, dtype), adapter included where there is one.
   """
 
@@ -44,7 +51,7 @@ class T5XBackbone:
       format: 't5x' or 'orbax'.
 
     Raises:
-      CheckpointError: if parameters cannot be found or opened, or are not those of a T5.
+      CheckpointError: if parameters cannot be found or opened, or are not those of the network.
     """
     self.path, self.format = path, format
     self._inline: dict[str, np.ndarray] = {}
@@ -58,13 +65,17 @@ class T5XBackbone:
     self.shapes |= {name: (a.shape, a.dtype) for name, a in self._inline.items()}
     if not self.shapes:
       raise T5XCheckpointError(f'{path}: holds no parameters under `target`; it is no T5X checkpoint of a model')
-    self.config = config_of({name: shape for name, (shape, _) in self.shapes.items()}, path)
-    needed = t5_names.shapes(self.config)
-    check_parameters(path, self.shapes, needed)
+    self.config, self.notes = _network(path, {name: shape for name, (shape, _) in self.shapes.items()})
+    network = layout(self.config)
+    if network.layers > len(self.shapes):
+      raise T5XCheckpointError(f'{path}/{_NETWORK}: has more layers than there are weights; fetch the whole checkpoint')
+    needed = network.shapes()
+    check_parameters(path, self.shapes, needed, network.noun)
     unused = [name for name in self.shapes if name not in needed and not name.startswith(f'{ADAPTER}/')]
     if unused:
       progress.log(
-        f'warning: {path}: {len(unused)} arrays are no part of a T5 and not used: {shorten(", ".join(sorted(unused)), 200)}'
+        f'warning: {path}: {len(unused)} arrays are no part of {network.noun} and not used: '
+        f'{shorten(", ".join(sorted(unused)), 200)}'
       )
 
   def read(self, name: str) -> np.ndarray:
@@ -91,52 +102,31 @@ class T5XBackbone:
       ) from e
 
 
-def config_of(shapes: Mapping[str, tuple[int, ...]], path: str) -> t5.T5Config:
-  """The network that has parameters of these shapes.
-
-  Raises:
-    T5XCheckpointError: naming the parameter that a T5 has and this checkpoint lacks.
-  """
-
-  stacked = next((name for name in shapes if re.match(r'(encoder|decoder)/(encoder|decoder|layers)/', name)), None)
-  if stacked is not None:
-    raise T5XCheckpointError(
-      f"{path}: {stacked} stacks the layers of a network, as T5X's scalable_t5 does, which is not read; save it unstacked"
-    )
-
-  def shape(name, rank=2):
-    if name not in shapes:
-      raise T5XCheckpointError(f'{path}: has no parameter {name}; only T5 encoder-decoders are supported')
-    if len(shapes[name]) != rank or 0 in shapes[name]:
-      raise T5XCheckpointError(f'{path}: {name} has the shape {list(shapes[name])}, which is not that of a T5')
-    return shapes[name]
-
-  def layers(stack):
-    numbers = {int(m[1]) for name in shapes if (m := re.match(rf'{stack}/layers_(\d{{1,4}})/', name))}
-    for i in range(max(numbers, default=0) + 1):
-      if i not in numbers:
-        raise T5XCheckpointError(f'{path}: has no parameter {stack}/layers_{i}; fetch the whole checkpoint')
-    return len(numbers)
-
-  gated = 'encoder/layers_0/mlp/wi_0/kernel' in shapes
-  heads, buckets = shape('encoder/relpos_bias/rel_embedding')
-  vocab_size, emb_dim = shape('token_embedder/embedding')
-  return t5.T5Config(
-    vocab_size=vocab_size,
-    emb_dim=emb_dim,
-    num_heads=heads,
-    head_dim=shape('encoder/layers_0/attention/query/kernel')[1] // heads,
-    num_encoder_layers=layers('encoder'),
-    num_decoder_layers=layers('decoder'),
-    mlp_dim=shape(f'encoder/layers_0/mlp/{"wi_0" if gated else "wi"}/kernel')[1],
-    mlp_activations=('gelu', 'linear') if gated else ('relu',),
-    logits_via_embedding='decoder/logits_dense/kernel' not in shapes,
-    relpos_buckets=buckets,
-  )
+def _network(path: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[NetworkConfig, dict[str, Any]]:
+  """(configuration, notes) of the network whose parameters have these shapes."""
+  told = read_file(path, _NETWORK)
+  if told is None:
+    if any(name.startswith('decoder/layers_0/attention/') for name in shapes):
+      raise T5XCheckpointError(
+        f'{path}: holds a decoder-only network, whose heads and positions the shapes of its arrays do not tell; put the '
+        f"model's config.json there as {_NETWORK}"
+      )
+    return t5_names.config_of(shapes, path), {}
+  place = f'{path}/{_NETWORK}'
+  try:
+    content = parse_json(told.decode())
+  except ValueError as e:
+    raise T5XCheckpointError(f'{place}: cannot be read as JSON ({shorten(e)}); fetch it again') from e
+  return hf_config.config_of(content, place), hf_config.notes_of(content)
 
 
 def write(
-  directory: str, read: Callable[[str], np.ndarray], shapes: Mapping[str, tuple[int, ...]], dtype: str, step: int = 0
+  directory: str,
+  read: Callable[[str], np.ndarray],
+  shapes: Mapping[str, tuple[int, ...]],
+  dtype: str,
+  step: int = 0,
+  network: Mapping[str, Any] | None = None,
 ) -> None:
   """Writes the published layout, one tensor at a time; T5X restores it, as it does Google's own.
 
@@ -146,6 +136,7 @@ def write(
     shapes: name -> shape of all parameters.
     dtype: storage dtype, 'float32' or 'bfloat16'.
     step: the step that T5X goes on from where it is told to restore the state too.
+    network: what hf_config.fields gives of the network, where the shapes do not tell all of it.
   """
   os.makedirs(directory, exist_ok=True)
   specs: dict[str, Any] = {}
@@ -165,6 +156,8 @@ def write(
     spec = {**specs[name], 'kvstore': place, 'store_data_equal_to_fill_value': True}  # a chunk that is missing is lost
     store = _tensorstore().open(spec, create=True, delete_existing=True).result()
     store.write(cast(np.asarray(read(name)), store.dtype.numpy_dtype, directory, name)).result()
+  if network is not None:
+    write_atomically(os.path.join(directory, _NETWORK), json.dumps(network, indent=2) + '\n')
   state = {'step': np.asarray(step, np.int32), 'param_states': {}}
   content = {'version': 3, 'optimizer': {'target': traverse_util.unflatten_dict(specs, sep='/'), 'state': state}}
   # Last, since it makes the directory a checkpoint.

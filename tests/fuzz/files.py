@@ -229,7 +229,7 @@ def _represent(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[]
 @functools.cache
 def _parameters() -> dict[str, np.ndarray]:
   rng = np.random.default_rng(0)
-  return {name: rng.normal(size=shape).astype(np.float32) for name, shape in t5_names.shapes(_CONFIG).items()}
+  return {name: rng.normal(size=shape).astype(np.float32) for name, shape in t5_names.layout(_CONFIG).shapes().items()}
 
 
 @functools.cache

@@ -58,7 +58,7 @@ def test_a_file_that_exists_is_left_alone(tmp_path, capsys):
 
 
 def test_what_cannot_be_written_leaves_nothing(tiny_checkpoint, tmp_path, monkeypatch, capsys):
-  def full(path, *_):
+  def full(path, *_, **__):
     pathlib.Path(path).mkdir()
     (pathlib.Path(path) / 'config.json').write_text('{}')
     raise OSError(28, 'No space left on device', path)
@@ -91,7 +91,12 @@ def test_a_dtype_that_is_too_small_is_refused(tmp_path, capsys):
   assert report['sha256'] == backbones.backbone_hash(str(tmp_path / 'b')) != backbones.backbone_hash(path)
 
 
-def test_settings_without_a_place_in_t5x_are_refused(tmp_path, capsys):
+def test_settings_that_shapes_do_not_tell_stand_in_a_file_beside_t5xs(tmp_path):
   path = write(tmp_path / 'a', params_of(CONFIG), dataclasses.replace(CONFIG, relpos_max_distance=64))
-  assert command.main(['convert', path, str(tmp_path / 'b'), '--to', 't5x']) == 2
-  assert "T5X's layout has no place for its settings" in capsys.readouterr().err
+  convert.convert_backbone(path, str(tmp_path / 'b'), 't5x')
+  assert backbones.open_backbone(str(tmp_path / 'b')).config.relpos_max_distance == 64
+  assert backbones.backbone_hash(str(tmp_path / 'b')) == backbones.backbone_hash(path)
+  (tmp_path / 'b' / 'network.json').write_text('{')
+  backbones.open_backbone.cache_clear()
+  with pytest.raises(backbones.CheckpointError, match='b/network.json: cannot be read as JSON'):
+    backbones.open_backbone(str(tmp_path / 'b'))

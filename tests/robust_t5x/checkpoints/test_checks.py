@@ -31,8 +31,9 @@ def test_a_value_too_large_for_a_dtype_is_refused():
 
 def test_parameters_that_are_missing_or_of_another_kind_are_named():
   found = {'a': ((2,), np.dtype(np.float32)), 'b': ((3,), np.dtype(np.int32))}
-  checks.check_parameters('p', found, {'a': (2,)})
+  checks.check_parameters('p', found, {'a': (2,)}, 'a T5')
   with pytest.raises(
-    checks.CheckpointError, match=r'p: .*a: \[2\] in the checkpoint, \[4\] in its network; b: of dtype int32.*; c: not'
+    checks.CheckpointError,
+    match=r'p: does not hold the whole of a T5: a: \[2\] in the checkpoint, \[4\] in its network; b: of dtype int32.*; c: not',
   ):
-    checks.check_parameters('p', found, {'a': (4,), 'b': (3,), 'c': ()})
+    checks.check_parameters('p', found, {'a': (4,), 'b': (3,), 'c': ()}, 'a T5')

@@ -6,6 +6,7 @@ import pytest
 from tiny_backbones import CONFIG, FAMILIES
 
 from robust_t5x.checkpoints import hf_config
+from robust_t5x.checkpoints.config_checks import HuggingFaceError
 
 
 def _read(directory, change, config=CONFIG):
@@ -27,7 +28,7 @@ def test_what_is_written_is_read(tmp_path, config):
     ({'decoder_start_token_id': False}, 'decoder_start_token_id is False'),
     ({'pad_token_id': 3}, 'pad_token_id is 3; only 0'),
     ({'eos_token_id': [1, 2]}, r'eos_token_id is \[1, 2\]; only 1'),
-    ({'model_type': 'umt5'}, "model_type is 'umt5'; only 't5' is supported"),
+    ({'model_type': 'umt5'}, "model_type is 'umt5', which is not supported; supported are t5, llama"),
     ({'is_encoder_decoder': False}, 'is_encoder_decoder is False'),
     ({'tie_encoder_decoder': True}, 'tie_encoder_decoder is True'),
     ({'quantization_config': {'bits': 4}}, 'quantization_config is .*; only a checkpoint without it is supported'),
@@ -48,7 +49,7 @@ def test_what_is_written_is_read(tmp_path, config):
   ],
 )
 def test_a_field_that_changes_numbers_is_refused_by_its_name(tmp_path, change, message):
-  with pytest.raises(hf_config.HuggingFaceError, match=f'config.json: {message}'):
+  with pytest.raises(HuggingFaceError, match=f'config.json: {message}'):
     _read(tmp_path, change)
 
 
@@ -64,5 +65,5 @@ def test_harmless_fields_pass_and_unknown_ones_are_said(tmp_path, capsys):
 @pytest.mark.parametrize('content', [b'', b'[]', b'{"a": 1', b'\xff', b'[' * 100_000])
 def test_a_file_that_is_no_configuration_is_named(tmp_path, content):
   (tmp_path / 'config.json').write_bytes(content)
-  with pytest.raises(hf_config.HuggingFaceError, match='config.json: .*; fetch it again'):
+  with pytest.raises(HuggingFaceError, match='config.json: .*; fetch it again'):
     hf_config.load_config(str(tmp_path))

@@ -10,7 +10,7 @@ from letters import Letters
 import numpy as np
 import pytest
 
-from robust_t5x.checkpoints import huggingface
+from robust_t5x.checkpoints import hf_config, huggingface
 from robust_t5x.models import robust, t5, trainable
 
 DATA = pathlib.Path(__file__).parents[2] / 'data'
@@ -49,7 +49,7 @@ def test_free_running_scores_are_those_of_generate(kind):
   weights = trainable.unflatten({name: source.read(name) for name in source.shapes})
   expected = np.load(DATA / 'hf_generate' / f'{kind}.npz')
   vocabulary = Letters(int(expected['end']))
-  reader = robust.RobustModel(t5.Transformer(huggingface.load_config(DATA / 'hf_t5' / kind)), vocabulary, vocabulary)
+  reader = robust.RobustModel(t5.Transformer(hf_config.load_config(DATA / 'hf_t5' / kind)), vocabulary, vocabulary)
   found = reader.compiled_score_free_running()(weights, expected['inputs'], expected['options'])
   np.testing.assert_allclose(found, np.log(expected['products']), rtol=2e-4, atol=2e-4)
   # Options beyond those of an input, and longer padding, change nothing.

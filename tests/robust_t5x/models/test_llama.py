@@ -1,69 +1,34 @@
 """The decoder-only network against Hugging Face's, and against itself where ways of computing must agree."""
 
-import functools
-import pathlib
-
-from flax import traverse_util
+import hf_llama
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from robust_t5x.adapters import AdapterConfig
-from robust_t5x.checkpoints import llama_names, tensorfile
 from robust_t5x.models import decoding, protocol
-from robust_t5x.models.llama import LlamaConfig
 from robust_t5x.models.protocol import SpecialIds
 from robust_t5x.models.rotary import Rotary
 from seqio_tasks.errors import UserError
 
-DATA = pathlib.Path(__file__).parents[2] / 'data' / 'hf_llama'
 IDS = SpecialIds(pad=0, end=-1)
-# As data/hf_llama/make.py configures them.
-KINDS = {
-  'llama': {},
-  'llama_linear': {'rotary': Rotary('linear', factor=4.0)},
-  'llama_llama3': {'rotary': Rotary('llama3', factor=8.0, original_length=32)},
-  'llama_yarn': {'rotary': Rotary('yarn', factor=4.0, original_length=32, beta_fast=4.0)},
-  'llama_biases': {'attention_bias': ('query', 'key', 'value', 'out'), 'mlp_bias': True},
-  'smollm2': {'logits_via_embedding': True, 'rotary': Rotary(theta=100000.0)},
-  'mistral': {'windows': (5, 5)},
-  'qwen2': {'attention_bias': ('query', 'key', 'value')},
-  'qwen3': {'qk_norm': True, 'head_dim': 12},
-}
-
-
-@functools.cache
-def _network(kind, **more):
-  """(network, its parameters as Hugging Face wrote them, reference)."""
-  fields = {'head_dim': 8, 'norm_epsilon': 1e-6, **KINDS[kind], **more}
-  config = LlamaConfig(vocab_size=96, emb_dim=32, num_heads=4, num_kv_heads=2, num_layers=2, mlp_dim=40, **fields)
-  file = tensorfile.TensorFile(str(DATA / kind / 'model.safetensors'))
-  names = list(llama_names.names(config))
-  assert {name.theirs for name in names} == set(file.shapes)
-  flat = {}
-  for name in names:
-    array = file.read(name.theirs)
-    flat[name.ours] = jnp.asarray(array.T if name.transpose else array)
-    assert flat[name.ours].shape == name.shape
-  with np.load(DATA / kind / 'reference.npz') as reference:
-    return config.network(), traverse_util.unflatten_dict(flat, sep='/'), dict(reference)
 
 
 def _shifted(answers):
   return np.concatenate([np.zeros((len(answers), 1), np.int32), answers[:, :-1]], axis=1)
 
 
-@pytest.mark.parametrize('kind', KINDS)
+@pytest.mark.parametrize('kind', hf_llama.KINDS)
 def test_logits_behind_padded_inputs_are_hugging_faces(kind):
-  network, params, reference = _network(kind)
+  network, params, reference = hf_llama.read(kind)
   logits = protocol.logits(network, params, reference['inputs'], _shifted(reference['answers']), IDS.pad)
   np.testing.assert_allclose(logits, reference['logits'], atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize('kind', ['llama', 'mistral'])
 def test_cached_decoding_gives_hugging_faces_outputs_and_logits(kind):
-  network, params, reference = _network(kind)
+  network, params, reference = hf_llama.read(kind)
   inputs, outputs = reference['inputs'], reference['outputs']
   steps = outputs.shape[1]
   found, _ = jax.jit(lambda p, x: decoding.decode_greedily(network, p, x, steps, IDS))(params, inputs)
@@ -78,7 +43,7 @@ def test_cached_decoding_gives_hugging_faces_outputs_and_logits(kind):
 
 def _adapted(kind):
   """A network with every kind of adapter, none of them neutral."""
-  plain, params, reference = _network(kind)
+  plain, params, reference = hf_llama.read(kind)
   adapter = AdapterConfig(
     3, {'decoder': 2}, lora_rank=2, lora_projections=('query', 'key', 'value', 'out', 'wi', 'wo'), generator_dim=2
   )
@@ -105,7 +70,7 @@ def test_options_side_by_side_score_as_they_do_alone_also_with_an_adapter():
 
 
 def test_an_untrained_prefix_or_lora_changes_nothing():
-  plain, params, reference = _network('llama')
+  plain, params, reference = hf_llama.read('llama')
   network = plain.clone(adapter=AdapterConfig(prefix_lengths={'all': 2}, lora_rank=2))
   tokens = jnp.ones((1, 4), jnp.int32)
   adapter = jax.jit(network.init)(jax.random.key(0), tokens, tokens, tokens)['params']['adapter']
@@ -115,9 +80,9 @@ def test_an_untrained_prefix_or_lora_changes_nothing():
 
 
 def test_recomputed_activations_and_bfloat16_keep_their_numbers():
-  network, params, reference = _network('smollm2')
+  network, params, reference = hf_llama.read('smollm2')
   given = reference['inputs'], _shifted(reference['answers']), IDS.pad
-  again = _network('smollm2', remat=True)[0]
+  again = hf_llama.read('smollm2', remat=True)[0]
 
   def loss(network, params):
     return jnp.square(protocol.logits(network, params, *given)).mean()
@@ -128,7 +93,7 @@ def test_recomputed_activations_and_bfloat16_keep_their_numbers():
     strict=True,
   ):
     np.testing.assert_allclose(one, other, atol=1e-5)
-  narrow = protocol.logits(_network('smollm2', dtype='bfloat16')[0], params, *given)
+  narrow = protocol.logits(hf_llama.read('smollm2', dtype='bfloat16')[0], params, *given)
   assert narrow.dtype == jnp.float32
   np.testing.assert_allclose(narrow, reference['logits'], atol=0.2)
 
