@@ -35,6 +35,7 @@ setuptools.setup(
     'etils[epath]>=1.9',
     'flax>=0.12',
     'fsspec>=2024.6',
+    'gguf>=0.17',
     'gin-config>=0.5',
     'importlib-resources>=5',  # tensorflow-datasets imports it and does not require it
     'jax>=0.7',

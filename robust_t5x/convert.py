@@ -1,7 +1,7 @@
-"""Converts checkpoints between Hugging Face's layout and T5X's, and adapters between our file, .npy and PEFT's layout.
+"""Converts checkpoints to Hugging Face's layout and T5X's, and adapters between our file, .npy and PEFT's layout.
 
   robust-t5x convert CHECKPOINT DIR --to t5x [--adapter FILE]   a backbone, with an adapter if given
-  robust-t5x convert CHECKPOINT DIR --to huggingface
+  robust-t5x convert CHECKPOINT DIR --to huggingface             CHECKPOINT may be a GGUF file
   robust-t5x convert ADAPTER OUT --to adapter|npy|peft           an adapter; ADAPTER may be a T5X checkpoint that holds one
 
 The source's format is found out. A backbone is written tensor by tensor and needs little more memory than its largest one.
@@ -20,6 +20,12 @@ from seqio_tasks.errors import UserError
 
 BACKBONES = ('huggingface', 't5x')
 ADAPTERS = ('adapter', 'npy', 'peft')
+_PIECES = 'spiece.model'
+# What else Hugging Face keeps beside the weights: how text becomes tokens, how a chat is written, where an output ends.
+_BESIDE = (
+  'tokenizer.json', 'tokenizer_config.json', 'special_tokens_map.json', 'added_tokens.json', 'chat_template.jinja',
+  'generation_config.json', 'tokenizer.model', 'vocab.json', 'merges.txt',
+)  # fmt: skip
 
 
 class ConversionError(UserError):
@@ -37,7 +43,7 @@ def convert_backbone(
     to: 'huggingface' or 't5x'.
     adapter: an adapter file to put into a T5X checkpoint.
     dtype: storage dtype.
-    vocabulary: a SentencePiece file to put beside it; by default the source's own `spiece.model`.
+    vocabulary: a SentencePiece file to put beside it; by default the source's own, with all that it has of a tokenizer.
 
   Returns:
     The report, which is also written to `conversion.json` there: every parameter with its shape, and the hash of what
@@ -58,7 +64,6 @@ def convert_backbone(
   backbone = backbones.open_backbone(source)
   network = layout(backbone.config)
   shapes = network.shapes()
-  pieces = vocabulary or f'{backbones.resolve(source)}/spiece.model'
   if vocabulary and not os.path.isfile(vocabulary):
     raise ConversionError(f'--vocabulary: no file {vocabulary}; name a SentencePiece model')
   arrays: dict[str, Any] = {}
@@ -85,8 +90,10 @@ def convert_backbone(
     written = (
       huggingface.HuggingFaceBackbone(temporary) if to == 'huggingface' else t5x_format.T5XBackbone(temporary, to)
     )
-    if os.path.isfile(pieces):
-      shutil.copyfile(pieces, os.path.join(temporary, 'spiece.model'))
+    beside = {name: f'{backbones.resolve(source)}/{name}' for name in (_PIECES, *_BESIDE)}
+    for name, file in ({_PIECES: vocabulary} if vocabulary else beside).items():
+      if os.path.isfile(file):
+        shutil.copyfile(file, os.path.join(temporary, name))
     report = {
       'source': {'path': source, 'format': backbone.format},
       'format': to,
@@ -177,7 +184,9 @@ def main(argv: Sequence[str] | None = None) -> int:
   parser.add_argument('--adapter', help='an adapter file to put into a T5X checkpoint')
   parser.add_argument('--backbone', help='the checkpoint that an adapter belongs to')
   parser.add_argument('--dtype', default='float32', choices=('float32', 'bfloat16', 'float16'), help='of a backbone')
-  parser.add_argument('--vocabulary', help="a SentencePiece file to put beside a backbone; the source's by default")
+  parser.add_argument(
+    '--vocabulary', help="a SentencePiece file to put beside a backbone; the source's tokenizer by default"
+  )
   arguments = parser.parse_args(argv)
   try:
     if arguments.to in BACKBONES:

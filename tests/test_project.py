@@ -134,7 +134,7 @@ def test_a_model_brings_what_it_observed_and_takes_it_given_too():
 
 
 @pytest.mark.parametrize('topology', names('topologies'))
-@pytest.mark.parametrize('model', [*FAMILIES, 'bundled', 'from_checkpoint', 'mini'])
+@pytest.mark.parametrize('model', [*FAMILIES, 'bundled', 'from_checkpoint', 'llama', 'mini', 'smollm2'])
 def test_every_model_on_every_topology_in_any_order(model, topology):
   files = [
     'runs/align',
@@ -143,11 +143,11 @@ def test_every_model_on_every_topology_in_any_order(model, topology):
     'tasks/mini',
     'adapters/prefix',
     'objectives/kl',
-    *(['observed/none'] if model in ('from_checkpoint', 'mini') else []),
+    *(['observed/none'] if model in ('from_checkpoint', 'llama', 'mini') else []),
   ]
   values = [f"--gin.SIZE='{size}'" for size in ('small', 'xxl')] if model in FAMILIES else ['--gin.SEED=1']
   required = ['--INITIAL_CHECKPOINT_PATH=x'] if model in ('t0', 'from_checkpoint') else []
-  required += ['--VOCABULARY=x'] if model == 'mini' else []
+  required += {'mini': ['--VOCABULARY=x'], 'llama': ["--FAMILY='qwen3'", '--SIZE=8b']}.get(model, [])
   for value in values:
     # Every file first once, and the whole backwards.
     orders = [files[i:] + files[:i] for i in range(len(files))] + [files[::-1]]

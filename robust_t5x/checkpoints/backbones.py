@@ -17,7 +17,7 @@ import jax
 import numpy as np
 
 from robust_t5x.checkpoints import gguf_backbone, huggingface, packaged, t5x_format
-from robust_t5x.checkpoints.checks import CheckpointError, cast
+from robust_t5x.checkpoints.checks import CheckpointError, cast, row_blocks
 from robust_t5x.checkpoints.layouts import layout
 from robust_t5x.models import trainable
 from robust_t5x.models.protocol import ADAPTER, NetworkConfig, Params
@@ -276,8 +276,9 @@ def hash_of(source: Backbone) -> str:
   with progress.Progress(f'hashing {source.path}', len(names)) as bar:
     for name in names:
       digest.update(f'{name} {list(shapes[name])}\n'.encode())
-      values = cast(source.read(name), np.float32, source.path, name)
-      digest.update(np.ascontiguousarray(values.astype('<f4', copy=False)).data)
+      for block in row_blocks(source.read(name)):
+        values = cast(block, np.float32, source.path, name)
+        digest.update(np.ascontiguousarray(values.astype('<f4', copy=False)).data)
       bar.advance(1)
   for name, value in network.settings().items():
     digest.update(f'{name} {value}\n'.encode())

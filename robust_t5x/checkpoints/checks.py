@@ -1,6 +1,7 @@
 """What every array of a checkpoint must be: there, of the right shape, and finite."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+import math
 from typing import Any
 
 import ml_dtypes
@@ -28,6 +29,16 @@ def check_finite(array: np.ndarray, path: str, name: str) -> None:
         f'{path}: {name} holds {float(flat[at])} at {place}, no finite number; the file is damaged or the training that wrote '
         'it diverged: fetch it again, or take an earlier checkpoint'
       )
+
+
+def row_blocks(array: np.ndarray) -> Iterator[np.ndarray]:
+  """Parts of an array along its first dimension, in order, of about a million values each, so that a copy needs little memory."""
+  if array.ndim == 0:
+    yield array
+    return
+  step = max(_BLOCK // max(math.prod(array.shape[1:]), 1), 1)
+  for at in range(0, len(array), step):
+    yield array[at : at + step]
 
 
 def cast(array: np.ndarray, dtype: Any, path: str, name: str) -> np.ndarray:

@@ -103,7 +103,7 @@ class GGUFBackbone:
     part = re.fullmatch(r'decoder/layers_\d+/attention/(query|key)/(kernel|bias)', name)
     if part and self._architecture in _REORDERED:
       array = _put_back(array, self.config.num_heads if part[1] == 'query' else self.config.num_kv_heads)
-    return np.ascontiguousarray(array.T) if transpose else array
+    return array.T if transpose else array
 
 
 def _put_back(array: np.ndarray, heads: int) -> np.ndarray:

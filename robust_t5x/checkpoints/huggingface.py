@@ -109,7 +109,7 @@ class HuggingFaceBackbone:
     if name == EMBEDDING:
       for copy in self._copies:
         self._check_copy(array, theirs, copy)
-    return np.ascontiguousarray(array.T) if transpose else array
+    return array.T if transpose else array
 
   def _check_copy(self, array: np.ndarray, name: str, copy: str) -> None:
     file = self._files[copy]

@@ -43,3 +43,15 @@ def path(name: str) -> str:
       f'INITIAL_CHECKPOINT_PATH: the package {packaged.distribution} is installed and lacks {packaged.file}; {cure} --force-reinstall'
     )
   return found[0]
+
+
+def installed() -> tuple[str, ...]:
+  """The names whose packages are here."""
+  found = []
+  for name in NAMES:
+    try:
+      path(name)
+    except CheckpointError:
+      continue
+    found.append(name)
+  return tuple(found)

@@ -4,9 +4,10 @@ Needs T5X neither to read nor to write. Parameters stand under `target`, optimis
 `state`.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import functools
 import json
+import math
 import os
 import re
 from typing import Any
@@ -25,6 +26,7 @@ from seqio_tasks.tables import parse_json
 
 # A file of ours beside T5X's: `config.json` of the network, where shapes do not tell all that it says.
 _NETWORK = 'network.json'
+_CHUNK = 1 << 24  # values in a chunk
 
 
 class T5XCheckpointError(CheckpointError):
@@ -148,20 +150,40 @@ def write(
       'kvstore': kvstore,
       'metadata': {
         'shape': list(shape),
-        'chunks': [max(n, 1) for n in shape],
+        'chunks': _chunk(shape),
         'compressor': {'id': 'gzip', 'level': 1},
       },
     }
     place = {**kvstore, 'path': os.path.join(os.path.abspath(directory), kvstore['path']) + '/'}
     spec = {**specs[name], 'kvstore': place, 'store_data_equal_to_fill_value': True}  # a chunk that is missing is lost
     store = _tensorstore().open(spec, create=True, delete_existing=True).result()
-    store.write(cast(np.asarray(read(name)), store.dtype.numpy_dtype, directory, name)).result()
+    array = np.asarray(read(name))
+    if array.shape != tuple(shape):
+      raise AssertionError(f'{name} {array.shape} where {tuple(shape)} was announced')
+    for part in _parts(shape):
+      store[part].write(cast(array[part], store.dtype.numpy_dtype, directory, name)).result()
   if network is not None:
     write_atomically(os.path.join(directory, _NETWORK), json.dumps(network, indent=2) + '\n')
   state = {'step': np.asarray(step, np.int32), 'param_states': {}}
   content = {'version': 3, 'optimizer': {'target': traverse_util.unflatten_dict(specs, sep='/'), 'state': state}}
   # Last, since it makes the directory a checkpoint.
   write_atomically(os.path.join(directory, 'checkpoint'), serialization.msgpack_serialize(content))
+
+
+def _chunk(shape: Sequence[int]) -> list[int]:
+  """The chunk of an array: all of it or, of a large one, rows that are written and compressed together."""
+  whole = [max(n, 1) for n in shape]
+  if math.prod(whole) > _CHUNK:
+    whole[0] = max(_CHUNK // math.prod(whole[1:]), 1)
+  return whole
+
+
+def _parts(shape: Sequence[int]) -> list[Any]:
+  """The chunks of an array, as indices of it."""
+  if not shape:
+    return [np.s_[...]]
+  rows = _chunk(shape)[0]
+  return [np.s_[at : min(at + rows, shape[0])] for at in range(0, shape[0], rows)]
 
 
 def _tensorstore() -> Any:

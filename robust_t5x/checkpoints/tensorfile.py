@@ -14,7 +14,7 @@ import fsspec
 import ml_dtypes
 import numpy as np
 
-from robust_t5x.checkpoints.checks import CheckpointError, cast
+from robust_t5x.checkpoints.checks import CheckpointError, cast, row_blocks
 from robust_t5x.runtime import files, records
 from seqio_tasks.errors import shorten
 
@@ -185,4 +185,5 @@ def write(
     for (name, array), (expected, (shape, dtype)) in zip(tensors, shapes.items(), strict=True):
       if name != expected or array.shape != tuple(shape):
         raise AssertionError(f'tensor {name} {array.shape} where {expected} {tuple(shape)} was announced')
-      f.write(np.ascontiguousarray(cast(array, dtype, path, name)).tobytes())
+      for block in row_blocks(array):
+        f.write(cast(block, dtype, path, name).tobytes())

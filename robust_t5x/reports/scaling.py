@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import re
 
-from robust_t5x.models.families import config
+from robust_t5x.models.families import t5_config
 from robust_t5x.reports.inputs import GAP_GROUPS, Inputs
 from robust_t5x.reports.tables import Cell, Column, Table, difference
 
@@ -56,7 +56,7 @@ def family_and_size(name: str) -> tuple[str, float] | None:
 
 def parameters(family: str, size: str) -> float:
   """Weights of a published T5: embedding, output layer where it is not tied, attention and MLP."""
-  network = config(family, size)
+  network = t5_config(family, size)
   attention = 4 * network.emb_dim * network.num_heads * network.head_dim
   mlp = (len(network.mlp_activations) + 1) * network.emb_dim * network.mlp_dim
   stacks = network.num_encoder_layers * (attention + mlp) + network.num_decoder_layers * (2 * attention + mlp)

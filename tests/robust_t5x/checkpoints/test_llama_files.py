@@ -141,3 +141,15 @@ def test_a_backbone_is_loaded_for_a_model():
   assert (len(report.loaded), report.fresh, report.unused) == (len(flat), (), ())
   config = backbones.network_config(str(hf_llama.HF / 'qwen2'), 'bfloat16', remat=True)
   assert (config.dtype, config.remat, config.mlp_dim) == ('bfloat16', True, network.config.mlp_dim)
+
+
+def test_what_makes_tokens_goes_along(tmp_path):
+  source = shutil.copytree(hf_llama.HF / 'llama', tmp_path / 'a')
+  beside = ('tokenizer.json', 'tokenizer_config.json', 'chat_template.jinja', 'generation_config.json')
+  for name in (*beside, 'README.md', 'pytorch_model.bin'):
+    (source / name).write_text(name)
+  for to in ('t5x', 'huggingface'):
+    convert.convert_backbone(str(source), str(tmp_path / to), to)
+    source = tmp_path / to
+    assert [(source / name).read_text() for name in beside] == list(beside)
+    assert not (source / 'README.md').exists() and not (source / 'pytorch_model.bin').exists()

@@ -79,6 +79,20 @@ def test_zeros_are_written_so_that_a_missing_chunk_is_told_from_them(published):
   assert not backbones.open_backbone(str(published)).read('adapter/encoder_gate').any()
 
 
+def test_a_large_array_lies_in_chunks_of_rows(published, monkeypatch):
+  monkeypatch.setattr(t5x_format, '_CHUNK', 300)
+  flat = params_of(CONFIG) | {'adapter/scalar': np.float32(3)}
+  where = published.parent / 'chunks'
+  t5x_format.write(str(where), flat.__getitem__, {name: x.shape for name, x in flat.items()}, 'float32')
+  assert_holds(where, flat, 't5x')
+  chunks = [p.name for p in (where / 'target.token_embedder.embedding').iterdir() if not p.name.startswith('.')]
+  assert sorted(chunks) == ['0.0', '1.0', '2.0']  # 50 rows of 16 values, 18 rows each
+  (where / 'target.token_embedder.embedding' / '1.0').unlink()
+  backbones.open_backbone.cache_clear()
+  with pytest.raises(backbones.CheckpointError, match='token_embedder/embedding cannot be read'):
+    backbones.backbone_hash(str(where))
+
+
 def test_a_damaged_chunk_and_numbers_that_are_not_finite_are_named(published):
   chunk = published / 'target.encoder.encoder_norm.scale' / '0'
   whole = chunk.read_bytes()
