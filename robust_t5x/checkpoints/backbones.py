@@ -260,6 +260,13 @@ def backbone_hash(path: str) -> str:
   return hash_of(open_backbone(path))
 
 
+def _add(digest: 'hashlib._Hash', array: np.ndarray, path: str, name: str) -> None:
+  """Adds the values of a tensor, as float32, to a digest."""
+  for block in row_blocks(array):
+    values = cast(block, np.float32, path, name)
+    digest.update(np.ascontiguousarray(values.astype('<f4', copy=False)).data)
+
+
 def hash_of(source: Backbone) -> str:
   """SHA-256 over what the network uses of a backbone; the same for the same network in any format.
 
@@ -276,9 +283,7 @@ def hash_of(source: Backbone) -> str:
   with progress.Progress(f'hashing {source.path}', len(names)) as bar:
     for name in names:
       digest.update(f'{name} {list(shapes[name])}\n'.encode())
-      for block in row_blocks(source.read(name)):
-        values = cast(block, np.float32, source.path, name)
-        digest.update(np.ascontiguousarray(values.astype('<f4', copy=False)).data)
+      _add(digest, source.read(name), source.path, name)
       bar.advance(1)
   for name, value in network.settings().items():
     digest.update(f'{name} {value}\n'.encode())

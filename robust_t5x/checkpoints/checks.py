@@ -53,11 +53,10 @@ def cast(array: np.ndarray, dtype: Any, path: str, name: str) -> np.ndarray:
   with np.errstate(over='ignore'):
     made = array.astype(dtype)
   if dtype in FLOATS and dtype.itemsize <= array.dtype.itemsize:
-    flat = made.reshape(-1)
-    for start in range(0, flat.size, _BLOCK):
-      finite = np.isfinite(flat[start : start + _BLOCK])
-      if not finite.all():
-        value = float(array.reshape(-1)[start + int(np.argmin(finite))])
+    for before, after in zip(row_blocks(array), row_blocks(made), strict=True):
+      lost = ~np.isfinite(after)
+      if lost.any():
+        value = float(before[lost][0])
         raise CheckpointError(f'{path}: {name} holds {value:g}, too large for {dtype.name}; choose float32')
   return made
 

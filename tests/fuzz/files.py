@@ -17,7 +17,10 @@ from safetensors import numpy as safetensors
 
 from robust_t5x import adapters
 from robust_t5x.checkpoints import adapter_files, backbones, huggingface, t5_names, t5x_format, tensorfile
+from robust_t5x.checkpoints.layouts import layout
 from robust_t5x.models import t5
+from robust_t5x.models.llama import LlamaConfig
+from robust_t5x.models.rotary import Rotary
 from robust_t5x.reports import representation
 from robust_t5x.results import reading
 from robust_t5x.results.runs import Run
@@ -256,6 +259,65 @@ def _huggingface_directory(rng: np.random.Generator, directory: pathlib.Path) ->
   return read
 
 
+_DECODER = LlamaConfig(
+  12, 8, 2, 1, 4, 2, 6, Rotary('llama3', 1e4, 8.0, 32), attention_bias=('query', 'key', 'value', 'out')
+)
+
+
+@functools.cache
+def _decoder() -> tuple[Files, str]:
+  """The files of a decoder's checkpoint, and its hash."""
+  rng = np.random.default_rng(0)
+  network = layout(_DECODER)
+  flat = {name: rng.normal(size=shape).astype(np.float32) for name, shape in network.shapes().items()}
+  with tempfile.TemporaryDirectory() as directory:
+    huggingface.write(directory, _DECODER, flat.__getitem__, network.shapes(), 'float32', 600)
+    digest = backbones.hash_of(huggingface.HuggingFaceBackbone(directory))
+    return {f'model/{name}': content for name, content in _files(pathlib.Path(directory)).items()}, digest
+
+
+def _decoder_directory(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], object]:
+  whole, digest = _decoder()
+  name = damage.pick(rng, ('model/config.json', 'model/config.json', *whole))
+  files = {**whole, name: _damaged(rng, name, whole[name] or b'')}
+  _write(directory, files)
+
+  def read() -> None:
+    source = backbones.open_backbone(str(directory / 'model'))
+    found = backbones.hash_of(source)
+    source.config.sites  # noqa: B018
+    if isinstance(source.config, LlamaConfig):
+      frequencies = source.config.rotary.frequencies(source.config.head_dim)
+      _check(bool(np.isfinite(frequencies).all()), 'positions turn by what is no number')
+    if name.endswith('index.json'):
+      _check(found == digest, 'the index gives other weights')
+
+  return read
+
+
+@functools.cache
+def _gguf() -> bytes:
+  import tiny_gguf
+
+  with tempfile.TemporaryDirectory() as directory:
+    return pathlib.Path(tiny_gguf.write(f'{directory}/x.gguf', 'llama_biases')).read_bytes()
+
+
+def _gguf_file(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], object]:
+  whole = _gguf()
+  head = 3000  # metadata and the list of tensors, where damage tells most
+  made = damage.binary(rng, whole[:head]) + whole[head:] if rng.random() < 0.7 else damage.binary(rng, whole)
+  _write(directory, {'x.gguf': made})
+
+  def read() -> None:
+    source = backbones.open_backbone(str(directory / 'x.gguf'))
+    for name, (shape, _) in source.shapes.items():
+      array = source.read(name)
+      _check(array.shape == shape and bool(np.isfinite(array).all()), f'{name} is another tensor')
+
+  return read
+
+
 @functools.cache
 def _t5x() -> tuple[Files, str]:
   flat = _parameters() | {'adapter/encoder_gate': np.zeros((2, 2), np.float32)}
@@ -402,6 +464,8 @@ READERS: dict[str, Writer] = {
   'trial': _trial,
   'representation': _represent,
   'Hugging Face checkpoint': _huggingface_directory,
+  'Hugging Face decoder': _decoder_directory,
+  'GGUF': _gguf_file,
   'T5X checkpoint': _t5x_directory,
   'orbax checkpoint': _orbax_directory,
   'safetensors': _tensor_file,
