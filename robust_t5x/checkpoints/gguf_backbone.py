@@ -66,6 +66,9 @@ class GGUFBackbone:
     """
     self.path = path
     self._file = GGUFFile(path)
+    parts = self._file.metadata.get('split.count', 0)
+    if parts not in (0, 1):
+      raise GGUFError(f'{path}: is one of {parts} parts of a model; join them with `llama-gguf-split --merge`')
     self._architecture = str(self._file.metadata.get('general.architecture'))
     if self._architecture not in ARCHITECTURES:
       raise GGUFError(

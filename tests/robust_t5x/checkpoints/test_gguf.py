@@ -140,6 +140,16 @@ def test_another_architecture_is_refused_by_name(tmp_path):
     backbones.open_backbone(tiny_gguf.write(tmp_path / 'a.gguf', name='gemma2'))
 
 
+def test_a_part_of_a_model_is_refused(tmp_path):
+  writer = gguf.GGUFWriter(str(tmp_path / 'a.gguf'), 'llama')
+  writer.add_uint16('split.count', 3)
+  writer.write_header_to_file()
+  writer.write_kv_data_to_file()
+  writer.close()
+  with pytest.raises(backbones.CheckpointError, match='a.gguf: is one of 3 parts of a model; join them with'):
+    backbones.open_backbone(str(tmp_path / 'a.gguf'))
+
+
 def test_a_file_that_is_cut_or_is_none_is_one_error(tmp_path):
   whole = open(tiny_gguf.write(tmp_path / 'a.gguf'), 'rb').read()  # noqa: SIM115
   place = tmp_path / 'b.gguf'

@@ -130,6 +130,18 @@ def test_t5xs_layout_without_settings_says_what_it_needs(tmp_path):
   assert backbones.open_backbone(str(tmp_path / 'b')).config == hf_llama.read('llama')[0].config
 
 
+def test_what_orbax_writes_for_t5x_is_read_with_settings_beside_it(tmp_path):
+  import jax
+  import orbax.checkpoint as ocp
+
+  flat, path = _flat('llama_llama3'), tmp_path / 'checkpoint_7'
+  state = {'target': trainable.unflatten(flat), 'state': {'step': np.asarray(7)}}
+  ocp.PyTreeCheckpointer().save(path / 'state', jax.tree.map(jax.numpy.asarray, state))
+  shutil.copyfile(hf_llama.HF / 'llama_llama3' / 'config.json', path / 'network.json')
+  assert assert_holds(path, flat, 'orbax').config == hf_llama.read('llama_llama3')[0].config
+  assert backbones.backbone_hash(str(path)) == backbones.backbone_hash(str(hf_llama.HF / 'llama_llama3'))
+
+
 def test_a_backbone_is_loaded_for_a_model():
   network, params, _ = hf_llama.read('qwen2')
   flat = trainable.flatten(params)
