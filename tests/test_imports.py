@@ -8,6 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Imports of our own modules inside functions, each of what is heavy there and not always needed.
 LATE = {
+  ('robust_t5x/checkpoints/vocabularies.py', 'robust_t5x.checkpoints.framed_vocabulary'),
   ('robust_t5x/models/robust.py', 'robust_t5x.models.features'),  # TensorFlow, which T5X alone asks for
   ('robust_t5x/reports/effects.py', 'robust_t5x.reports.plots'),  # matplotlib
   ('robust_t5x/reports/page.py', 'robust_t5x.reports.plots'),
