@@ -1,9 +1,10 @@
-"""Compiles the steps of Flan-T5, small to XXL, for every TPU topology, and prints the settings that fit as a table.
+"""Compiles the steps of published models for every TPU topology, and prints the settings that fit as a table.
 
-  python benchmarks/plan_table.py --out out/plan.jsonl
+  python benchmarks/plan_table.py --out out/plan.jsonl                              # Flan-T5, small to XXL
+  python benchmarks/plan_table.py --out out/decoders.jsonl --models llama_3_1:8b,qwen3:0.6b --topologies v4-8,v5e-4
 
 Hours on two cores. Each cell is written when it is done and not compiled again; --print makes the table from what is
-there. Batch 64, 4 phrasings of 512 input and 16 target tokens, a prefix of 16 in every encoder layer, bfloat16,
+there. Batch 64, 4 phrasings of 512 input and 16 target tokens, a prefix of 16 in every layer that reads the input, bfloat16,
 rematerialised. Where a step does not fit, the number of microbatches is doubled, then the number of devices that share
 the weights.
 """
@@ -17,14 +18,14 @@ import os
 os.environ['JAX_PLATFORMS'] = 'cpu'
 
 from robust_t5x import adapters, objectives, plan
-from robust_t5x.models import families, robust, t5, trainable
+from robust_t5x.models import families, robust, trainable
 from robust_t5x.runtime import quiet, topologies
 from robust_t5x.training import optimizers
 
 BATCH, EVAL_BATCH = 64, 128
-# Examples that a replica takes at once to begin with, by size.
-AT_ONCE = {'small': 8, 'base': 8, 'large': 4, 'xl': 2, 'xxl': 1}
-WEIGHTS = {'small': 0.15, 'base': 0.5, 'large': 1.5, 'xl': 5.3, 'xxl': 20.8}  # GiB in bfloat16
+FLAN_T5 = ('flan_t5:xl', 'flan_t5:xxl', 'flan_t5:large', 'flan_t5:base', 'flan_t5:small')
+# Examples that a replica takes at once to begin with, by the weights' GiB in bfloat16 up to which it does.
+AT_ONCE = {8: 1.0, 4: 2.0, 2: 10.0, 1: float('inf')}
 
 
 class Vocabulary:
@@ -33,37 +34,44 @@ class Vocabulary:
   pad_id, eos_id = 0, 1
 
 
-def settings(size, model_parallel, microbatches):
-  """The run in question."""
-  config = families.config('flan_t5', size, 'bfloat16', remat=True)
-  module = t5.Transformer(config, adapters.AdapterConfig(prefix_lengths={'encoder': 16}))
+def settings(name, model_parallel, microbatches):
+  """The run in question; a model's name is its family and size."""
+  config = families.config(*name.split(':'), 'bfloat16', remat=True)
+  (site,) = (site.name for site in config.sites if site.reads)
   model = robust.RobustModel(
-    module, Vocabulary, Vocabulary, optimizers.adamw(optimizers.warmup_cosine(0.1, 400)), objectives.kl_to_canonical
+    config.network(adapters.AdapterConfig(prefix_lengths={site: 16})),
+    Vocabulary,
+    Vocabulary,
+    optimizers.adamw(optimizers.warmup_cosine(0.1, 400)),
+    objectives.kl_to_canonical,
   )
   return plan.Settings(
     model, trainable.Trainable(), BATCH, 4, 512, 16, microbatches, model_parallel, 'bfloat16', EVAL_BATCH
   )
 
 
-def first_guess(size, topology):
+def first_guess(model, topology):
   """(devices that share the weights, microbatches) to begin with."""
   gib = topology.device.memory / (1 << 30)
+  shapes = settings(model, 1, 1).model.variable_shapes()[0]
+  weights = 2 * sum(x.size for x in trainable.flatten(shapes).values()) / (1 << 30)
+  at_once = next(n for n, limit in AT_ONCE.items() if weights <= limit)
   model_parallel = 1
-  while WEIGHTS[size] / model_parallel > 0.45 * gib:
+  while weights / model_parallel > 0.45 * gib:
     model_parallel *= 2
   replicas = topology.devices // model_parallel
-  return model_parallel, max(1, BATCH // replicas // (AT_ONCE[size] * model_parallel))
+  return model_parallel, max(1, BATCH // max(replicas, 1) // (at_once * model_parallel))
 
 
-def fit(size, name, steps):
+def fit(model, name, steps):
   """Compiles with more and more frugal settings until everything fits; None if nothing does."""
   topology = topologies.TPUS[name]
-  model_parallel, microbatches = first_guess(size, topology)
+  model_parallel, microbatches = first_guess(model, topology)
   while model_parallel <= topology.devices:
     replicas = topology.devices // model_parallel
     while BATCH % (microbatches * replicas) == 0:
       try:
-        compiled = plan.plan(settings(size, model_parallel, microbatches), name, steps)
+        compiled = plan.plan(settings(model, model_parallel, microbatches), name, steps)
         if all(s.fits for s in compiled):
           return model_parallel, microbatches, compiled
       except plan.OutOfMemory:
@@ -86,7 +94,7 @@ def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('--out', required=True)
   parser.add_argument('--print', action='store_true')
-  parser.add_argument('--sizes', default='xl,xxl,large,base,small')
+  parser.add_argument('--models', default=','.join(FLAN_T5), help='FAMILY:SIZE, comma-separated; see models.families')
   parser.add_argument('--topologies', default='v4-8,v5e-4,v5p-8,v3-8,v6e-8,v4-32,v5e-16,v3-32,v2-8')
   parser.add_argument('--steps', default='train')
   arguments = parser.parse_args()
@@ -96,13 +104,13 @@ def main():
   if os.path.exists(arguments.out):
     with open(arguments.out, encoding='utf-8') as f:
       rows = [json.loads(line) for line in f]
-  done = {(r['size'], r['topology'], r['steps']) for r in rows}
-  for size in arguments.sizes.split(','):
+  done = {(r['model'], r['topology'], r['steps']) for r in rows}
+  for model in arguments.models.split(','):
     for name in arguments.topologies.split(','):
-      if arguments.print or (size, name, arguments.steps) in done:
+      if arguments.print or (model, name, arguments.steps) in done:
         continue
-      found = in_a_process_of_its_own(fit, size, name, arguments.steps.split(','))
-      row = {'size': size, 'topology': name, 'steps': arguments.steps, 'fits': found is not None}
+      found = in_a_process_of_its_own(fit, model, name, arguments.steps.split(','))
+      row = {'model': model, 'topology': name, 'steps': arguments.steps, 'fits': found is not None}
       if found:
         row |= {'model_parallel': found[0], 'microbatches': found[1]}
         row['figures'] = [{**vars(s), 'total_bytes': s.total_bytes} for s in found[2]]
@@ -114,21 +122,21 @@ def main():
 
 
 def table(rows):
-  """One line for each topology and size, from the rows of both steps."""
-  head = ('topology', 'size', 'model parallel', 'microbatches', 'train: memory', 'TFLOP', 'time', 'examples/s',
+  """One line for each topology and model, from the rows of both steps."""
+  head = ('topology', 'model', 'model parallel', 'microbatches', 'train: memory', 'TFLOP', 'time', 'examples/s',
           'eval: memory', 'rows/s')  # fmt: skip
   lines = [head, ('---',) * len(head)]
-  cells = {(r['topology'], r['size'], step): r for r in rows for step in r['steps'].split(',')}
+  cells = {(r['topology'], r['model'], step): r for r in rows for step in r['steps'].split(',')}
   for name, topology in topologies.TPUS.items():
     gib = f'of {topology.device.memory / 2**30:.0f} GiB'
-    for size in families.SIZES:
-      train, score = (_figures(cells.get((name, size, step)), step) for step in ('train', 'eval'))
+    for model in dict.fromkeys(r['model'] for r in rows):
+      train, score = (_figures(cells.get((name, model, step)), step) for step in ('train', 'eval'))
       if train is None:
         continue
       row, f = train
       lines.append(
         (
-          name, size, row['model_parallel'], row['microbatches'], f'{f["total_bytes"] / 2**30:.1f} {gib}',
+          name, model, row['model_parallel'], row['microbatches'], f'{f["total_bytes"] / 2**30:.1f} {gib}',
           f'{f["flops"] / 1e12:.1f}', f'{f["seconds"] * 1e3:.0f} ms ({f["bound"]})',
           f'{f["examples"] / f["seconds"]:.0f}',
           f'{score[1]["total_bytes"] / 2**30:.1f}' if score else '',

@@ -2,9 +2,9 @@
 
 `robust-t5x represent mini --OUTPUT_DIR=out/represent`
 
-Three places are looked at, without the adapter and, where there is one, with it: the encoder's states, averaged over the
-positions that can be attended to (those of the adapter among them, as in objectives.encoder_cosine); the decoder's state at
-the first step; and the distribution over the first output token. The canonical place of an example is the mean over its
+Three places are looked at, without the adapter and, where there is one, with it: the states that the input was read to,
+averaged over positions as in objectives.encoder_cosine; the state at the answer's first step; and the distribution over the
+first output token. Of the first one distances are given behind each layer, too. The canonical place of an example is the mean over its
 observed phrasings, for an observed phrasing that of the others; where no phrasing is observed, over all others.
 
 Shape letters: M models (without and with adapter), N examples, k phrasings, D model width, V vocabulary, R resamples.
@@ -83,7 +83,7 @@ def represent(
       for label, runner in runners.items():
         read = runner.states(inputs)
         shape = (frame['example_id'].nunique(), -1)
-        states[label] = States(*(x.reshape(*shape, x.shape[-1]) for x in read))
+        states[label] = States(*(x.reshape(*shape, *x.shape[1:]) for x in read))
       phrasings = frame.drop_duplicates('instruction_id')[['group', 'instruction_id', 'template']]
       collected.add(dataset, phrasings.reset_index(drop=True), states)
       bar.advance(1, dataset)

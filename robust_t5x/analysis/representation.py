@@ -1,7 +1,7 @@
 """How far phrasings lie apart inside a model, and whether those that lie further away lose accuracy.
 
-Three places are looked at: the encoder's states, the decoder's at the first step, and the distribution over the first
-output token. `Collector` takes the states of one dataset after another; what comes out is a `Representation`.
+Three places are looked at: the states that the input was read to, the state at the answer's first step, and the
+distribution over the first output token; and the first of them behind each layer. `Collector` takes the states of one dataset after another; what comes out is a `Representation`.
 
 Shape letters: M models (without and with adapter), N examples, k phrasings, D model width, V vocabulary, R resamples.
 """
@@ -19,10 +19,11 @@ from robust_t5x.results.reading import read
 from robust_t5x.results.schema import OBSERVED
 from seqio_tasks.errors import UserError
 
-ENCODER, DECODER, OUTPUT = 'encoder', 'first decoder step', 'first output token'
+INPUT, ANSWER, OUTPUT = 'input', 'first answer step', 'first output token'
+LAYER = 'layer '  # then its number, from 1
 COSINE, EUCLIDEAN, JENSEN_SHANNON = 'cosine', 'euclidean', 'Jensen-Shannon'
 MEASURES = (
-  (ENCODER, COSINE), (ENCODER, EUCLIDEAN), (DECODER, COSINE), (DECODER, EUCLIDEAN), (OUTPUT, JENSEN_SHANNON),
+  (INPUT, COSINE), (INPUT, EUCLIDEAN), (ANSWER, COSINE), (ANSWER, EUCLIDEAN), (OUTPUT, JENSEN_SHANNON),
 )  # fmt: skip
 WITHOUT, WITH = 'without adapter', 'with adapter'
 _ONE = 'one'  # the group of what is not by group
@@ -38,18 +39,22 @@ class States:
   """What a model makes of one dataset's inputs.
 
   Attributes:
-    encoder: mean encoder state [N, k, D].
-    decoder: decoder state at the first step, before the output layer [N, k, D].
+    input: mean of the states that the input was read to [N, k, D].
+    answer: state at the answer's first step, before the output layer [N, k, D].
     output: log-probabilities of the first output token [N, k, V].
+    layers: as `input`, behind each layer and before the last norm [N, k, layers, D].
   """
 
-  encoder: np.ndarray
-  decoder: np.ndarray
+  input: np.ndarray
+  answer: np.ndarray
   output: np.ndarray
+  layers: np.ndarray
 
   def place(self, name: str) -> np.ndarray:
-    """The array of ENCODER, DECODER or OUTPUT."""
-    return {ENCODER: self.encoder, DECODER: self.decoder, OUTPUT: self.output}[name]
+    """The array of INPUT, ANSWER, OUTPUT or a layer."""
+    if name.startswith(LAYER):
+      return self.layers[:, :, int(name.removeprefix(LAYER)) - 1]
+    return {INPUT: self.input, ANSWER: self.answer, OUTPUT: self.output}[name]
 
 
 def distance(a: np.ndarray, b: np.ndarray, measure: str) -> np.ndarray:
@@ -199,8 +204,8 @@ class Representation:
       canonical'; also 'change of ...' of the model with adapter, paired): estimate, low, high.
     correlations: a row per model, place, measure and group of phrasings: rho, low, high, number of phrasings.
     phrasings: a row per model, dataset and phrasing: group, instruction_id, template, accuracy, lost (accuracy), a column
-      per place and measure with the mean distance to the canonical place, and x, y and u, v on the maps of the decoder and
-      of the encoder.
+      per place and measure with the mean distance to the canonical place, and x, y and u, v on the maps of the answer's
+      first step and of the input.
     shares: place -> share of variance of the two axes of its map.
   """
 
@@ -226,7 +231,7 @@ class Collector:
     self._between: dict[tuple[str, str], list[np.ndarray]] = {}
     self._examples: dict[tuple[str, str], list[np.ndarray]] = {}
     self._rows: list[pd.DataFrame] = []
-    self._means: dict[str, list[np.ndarray]] = {DECODER: [], ENCODER: []}
+    self._means: dict[str, list[np.ndarray]] = {ANSWER: [], INPUT: []}
 
   def add(self, dataset: str, phrasings: pd.DataFrame, states: Mapping[str, States]) -> None:
     """Measures a dataset.
@@ -245,8 +250,10 @@ class Collector:
         rows[model][column(place, measure)] = one.mean(0)
       groups = {group: found[:, :, (phrasings['group'] == group).to_numpy()] for group in phrasings['group'].unique()}
       self._canonical.setdefault((place, measure), []).append(groups)
-      self._between.setdefault((place, measure), []).append(np.stack([between_phrasings(a, measure) for a in arrays]))
-      self._examples.setdefault((place, measure), []).append(np.array([between_examples(a, measure) for a in arrays]))
+      self._add_between(place, measure, arrays)
+    for number in range(1, 1 + states[self._models[0]].layers.shape[2]):
+      place = f'{LAYER}{number}'
+      self._add_between(place, COSINE, [states[model].place(place) for model in self._models])
     self._names.append(phrasings.groupby('group', sort=False)['instruction_id'].agg(tuple).to_dict())
     for place, kept in self._means.items():
       kept.append(np.stack([states[model].place(place).mean(0) for model in self._models]))  # [M, k, D]
@@ -254,6 +261,11 @@ class Collector:
       rows[model]['accuracy'] = self._accuracy(model, dataset, phrasings)
       rows[model]['lost'] = _lost(rows[model]['accuracy'].to_numpy(), observed)
       self._rows.append(rows[model])
+
+  def _add_between(self, place: str, measure: str, arrays: Sequence[np.ndarray]) -> None:
+    """Distances between phrasings and between examples in one place; arrays [N, k, D] of each model."""
+    self._between.setdefault((place, measure), []).append(np.stack([between_phrasings(a, measure) for a in arrays]))
+    self._examples.setdefault((place, measure), []).append(np.array([between_examples(a, measure) for a in arrays]))
 
   def _accuracy(self, model: str, dataset: str, phrasings: pd.DataFrame) -> np.ndarray:
     if model not in self._accuracies:
@@ -271,7 +283,7 @@ class Collector:
     """All that was found."""
     phrasings = pd.concat(self._rows, ignore_index=True)
     shares = {}
-    for place, names in ((DECODER, ('x', 'y')), (ENCODER, ('u', 'v'))):
+    for place, names in ((ANSWER, ('x', 'y')), (INPUT, ('u', 'v'))):
       means = self._means[place]
       # Axes are those of the model without adapter, so that both maps are the same.
       points, share = principal_components(np.concatenate(means, axis=1), np.concatenate([m[0] for m in means]))
@@ -282,11 +294,11 @@ class Collector:
 
   def _distances(self) -> pd.DataFrame:
     rows = []
-    for place, measure in MEASURES:
+    for place, measure in self._between:
       between = [{_ONE: b[:, :, None]} for b in self._between[place, measure]]
       kinds: dict[str, tuple[Sequence[crossed.Scores], Sequence[crossed.Names], str]] = {}
       kinds['between phrasings'] = (between, [{_ONE: (str(d),)} for d in range(len(between))], _ONE)
-      datasets = self._canonical[place, measure]
+      datasets = self._canonical.get((place, measure), [])
       for group in dict.fromkeys(g for groups in datasets for g in groups):
         chosen = [d for d, groups in enumerate(datasets) if group in groups]
         kinds[f'{group} to canonical'] = [datasets[d] for d in chosen], [self._names[d] for d in chosen], group

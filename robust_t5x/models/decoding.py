@@ -115,17 +115,20 @@ def decode_greedily(
 
 def read_states(
   network: Network, params: Params, inputs: Int[jax.Array, 'B T'], ids: SpecialIds
-) -> tuple[Float[jax.Array, 'B D'], Float[jax.Array, 'B D'], Float[jax.Array, 'B V']]:
+) -> tuple[Float[jax.Array, 'B D'], Float[jax.Array, 'B D'], Float[jax.Array, 'B V'], Float[jax.Array, 'B layers D']]:
   """What a network makes of inputs, float32.
 
   Returns:
-    (mean over the context's states; the state of the answer's first position; log-probabilities of its first token).
+    (mean over the states that were read; the state of the answer's first position; log-probabilities of its first token; the
+    mean behind each layer).
   """
-  context = protocol.read(network, params, inputs, ids.pad)
-  weights = context.mask[..., None].astype(jnp.float32)
-  mean = (context.states.astype(jnp.float32) * weights).sum(1) / jnp.maximum(weights.sum(1), 1.0)
+  context, layers = protocol.read_layers(network, params, inputs, ids.pad)
+  weights = context.pooled.astype(jnp.float32)
+  weights = weights / jnp.maximum(weights.sum(axis=1, keepdims=True), 1.0)
+  mean = jnp.einsum('ns,nsd->nd', weights, context.states.astype(jnp.float32))
+  by_layer = jnp.einsum('ns,nlsd->nld', weights, layers.astype(jnp.float32))
   first = protocol.answer(network, params, context, jnp.full((len(inputs), 1), ids.begin, jnp.int32))
-  return mean, first.states[:, 0].astype(jnp.float32), jax.nn.log_softmax(first.logits[:, 0], axis=-1)
+  return mean, first.states[:, 0].astype(jnp.float32), jax.nn.log_softmax(first.logits[:, 0], axis=-1), by_layer
 
 
 def _decode(

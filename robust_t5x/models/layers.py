@@ -15,6 +15,14 @@ from robust_t5x.adapters import LowRank, add_low_rank
 
 # Added to the attention logits of masked positions; finite, so that a row without any token stays finite too.
 MASKED = -1e10
+# Flax's collection of the states behind each layer that reads the input.
+LAYER_STATES = 'layer_states'
+
+
+def keep_states(module: nn.Module, states: Float[jax.Array, 'N S D']) -> None:
+  """Gives the states behind a layer to a caller that asks for the collection LAYER_STATES, and to no other."""
+  if not module.is_initializing():
+    module.sow(LAYER_STATES, 'states', states)
 
 
 def branch_layout(branches: int, length: int) -> tuple[np.ndarray, np.ndarray]:

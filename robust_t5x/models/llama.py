@@ -25,7 +25,7 @@ from jaxtyping import Float, Int
 
 from robust_t5x import adapters
 from robust_t5x.adapters import AdapterConfig, LayerAdapter, Projection, Side, Site
-from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout
+from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout, keep_states
 from robust_t5x.models.protocol import ADAPTER, Answer, Context, Params, Work
 from robust_t5x.models.rotary import Rotary, rotate
 
@@ -147,9 +147,9 @@ class Attention(nn.Module):
     cfg = self.config
 
     def project(name, heads):
-      out = Dense(heads * cfg.head_dim, ('embed', 'joined_kv'), cfg.dtype, bias=name in cfg.attention_bias, name=name)(
-        x
-      )
+      # Where queries share them, keys and values may have fewer heads than there are devices to split them over.
+      axes = ('embed', 'joined_kv' if heads == cfg.num_heads else 'joined_pairs')
+      out = Dense(heads * cfg.head_dim, axes, cfg.dtype, bias=name in cfg.attention_bias, name=name)(x)
       out = out.reshape(*out.shape[:-1], heads, cfg.head_dim)
       out = adapters.add_low_rank(out, x, adapter.low_rank.get(name))
       if cfg.qk_norm and name != 'value':
@@ -243,6 +243,7 @@ class Stack(nn.Module):
       x, own = layer(cfg, cache_length, name=f'layers_{i}')(
         x, positions, biases[window], pairs[i] if pairs else None, adapters.layer(added, i), deterministic
       )
+      keep_states(self, x)
       made.append(own)
     return LayerNorm(cfg.dtype, cfg.norm_epsilon, name='decoder_norm')(x), tuple(made)
 
@@ -272,16 +273,18 @@ class Decoder(nn.Module):
 
   def read(self, tokens: Int[jax.Array, 'N T'], mask: Int[jax.Array, 'N T'], *, deterministic: bool = True) -> Context:
     """Reads causally; a soft prompt takes the first P of the context's S positions."""
-    x = self.token_embedder(tokens)
+    x, own = self.token_embedder(tokens), mask
     added = adapters.NO_ADDITION
     if self.adapter_module is not None:
       added = self.adapter_module.layers(SITE, x, mask)
       x, mask = self.adapter_module.prepend(x, mask)
+      # What stands before a causal network's input has states that no phrasing changes.
+      own = jnp.pad(own, [(0, 0), (mask.shape[1] - own.shape[1], 0)])
     positions = jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)
     places = jnp.arange(mask.shape[1])
     visible = (places[None, :] <= places[:, None])[None] & (mask > 0)[:, None, :]
     states, pairs = self.decoder(x, positions, positions, visible, (), added, deterministic)
-    return Context(states, mask, Kept(pairs, positions, added))
+    return Context(states, mask, own, Kept(pairs, positions, added))
 
   def answer(
     self, context: Context, tokens: Int[jax.Array, 'N L'], *, deterministic: bool = True, branches: int = 1

@@ -19,15 +19,17 @@ class Placement:
     mesh: the (data, model) mesh.
     shapes: shapes of all parameters, nested.
     axes: their logical axes, flax's collection 'params_axes'.
+    num_kv_heads: heads of keys and values, which are split between heads or not at all.
   """
 
   mesh: Mesh
   shapes: Params
   axes: Params
+  num_kv_heads: int
 
   def shardings(self, params: Params) -> Params:
     """The sharding of each of some of the parameters."""
-    return partitioning.param_shardings(self.axes, params, self.mesh)
+    return partitioning.param_shardings(self.axes, params, self.mesh, self.num_kv_heads)
 
   def placed(self, params: Params, dtype: str | None = None) -> Params:
     """Shapes of some of the parameters with their shardings and, if given, another dtype."""
@@ -46,5 +48,6 @@ def place(model: RobustModel, model_parallel: int = 1, devices: Sequence[jax.Dev
     UserError: if the devices or the model's heads cannot be split so.
   """
   mesh = partitioning.make_mesh(model_parallel, devices)
-  partitioning.check_heads(model.module.config.num_heads, mesh)
-  return Placement(mesh, *model.variable_shapes())
+  config = model.module.config
+  partitioning.check_heads(config.num_heads, config.num_kv_heads, mesh)
+  return Placement(mesh, *model.variable_shapes(), config.num_kv_heads)

@@ -25,6 +25,7 @@ from jaxtyping import Float, Int
 import numpy as np
 
 from robust_t5x.adapters import AdapterConfig, Site
+from robust_t5x.models.layers import LAYER_STATES
 
 Params = Mapping[str, Any]  # nested parameters; the adapter's stand under ADAPTER
 Cache = Mapping[str, Any]  # flax's collection of that name
@@ -92,11 +93,13 @@ class Context(NamedTuple):
   Attributes:
     states: of the input's positions, after the last norm.
     mask: 1 for what may be attended to.
+    pooled: 1 for what a mean over the input is taken of.
     kept: what else the family keeps of the input, such as keys and values.
   """
 
   states: Float[jax.Array, 'N S D']
   mask: Int[jax.Array, 'N S']
+  pooled: Int[jax.Array, 'N S']
   kept: Any = ()
 
 
@@ -137,6 +140,11 @@ class NetworkConfig(Protocol):
 
   @property
   def num_heads(self) -> int: ...
+
+  @property
+  def num_kv_heads(self) -> int:
+    """Heads of keys and values; `num_heads` unless several queries share one."""
+    ...
 
   @property
   def dropout_rate(self) -> float: ...
@@ -222,6 +230,19 @@ def read(
     rngs={} if dropout_rng is None else {'dropout': dropout_rng},
     method='read',
   )
+
+
+def read_layers(
+  network: Network, params: Params, tokens: jax.Array, pad: int
+) -> tuple[Context, Float[jax.Array, 'N layers S D']]:
+  """Reads inputs [N, T], and gives besides the states behind each layer, before the last norm.
+
+  None for a family whose layers do not call layers.keep_states.
+  """
+  variables = {'params': params}
+  context, kept = network.apply(variables, tokens, mask_of(tokens, pad), mutable=[LAYER_STATES], method='read')
+  states = jax.tree.leaves(kept)
+  return context, jax.numpy.stack(states, axis=1) if states else context.states[:, None][:, :0]
 
 
 def answer(

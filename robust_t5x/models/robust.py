@@ -176,7 +176,7 @@ class RobustModel:
     context = protocol.read(module, params, tokens.reshape(examples * phrasings, length), self.ids.pad, read_rng)
     repeated = jnp.repeat(targets, phrasings, axis=0)
     answer = protocol.answer(module, params, context, repeated, dropout_rng=answer_rng)
-    parts = (answer.logits, context.states, context.mask, answer.states)
+    parts = (answer.logits, context.states, context.pooled, answer.states)
     return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in parts)
 
   def _reference(self, params, tokens, targets):

@@ -151,8 +151,8 @@ class Runner:
 
   def states(
     self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None
-  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What the model makes of inputs: mean states read [n, D], first answer states [n, D], log-probabilities [n, V].
+  ) -> tuple[np.ndarray, ...]:
+    """What the model makes of inputs, as decoding.read_states has it: [n, D], [n, D], [n, V], [n, layers, D].
 
     Args:
       inputs: token ids of each input, as seqio_tasks.framing makes them, unpadded.
@@ -163,8 +163,7 @@ class Runner:
     for members, found in self._run(inputs, lambda tokens, _: program(self._params, tokens), on_batch):
       for row, member in enumerate(members):
         out[member] = tuple(x[row] for x in found)
-    mean, state, log_probabilities = (np.stack(x) for x in zip(*out, strict=True))
-    return mean, state, log_probabilities
+    return tuple(np.stack(x) for x in zip(*out, strict=True))
 
   def _score_options(self, program, inputs, options, on_batch):
     encoded = [[self._encode(o) for o in row] for row in options]

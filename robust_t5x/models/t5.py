@@ -22,7 +22,7 @@ import numpy as np
 
 from robust_t5x import adapters
 from robust_t5x.adapters import AdapterConfig, LayerAdapter, Projection, Side, Site
-from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout, mask_bias
+from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout, keep_states, mask_bias
 from robust_t5x.models.protocol import ADAPTER, Answer, Context, Params, Work
 
 
@@ -77,6 +77,11 @@ class T5Config:
       self.dropout_rate,
       name='mlp',
     )
+
+  @property
+  def num_kv_heads(self) -> int:
+    """See protocol.NetworkConfig."""
+    return self.num_heads
 
   @property
   def sites(self) -> tuple[Site, ...]:
@@ -336,6 +341,7 @@ class Encoder(nn.Module):
     layer = nn.remat(EncoderLayer, static_argnums=(4,)) if cfg.remat else EncoderLayer
     for i in range(cfg.num_encoder_layers):
       x = layer(cfg, name=f'layers_{i}')(x, bias, adapters.layer(adapter, i), deterministic)
+      keep_states(self, x)
     x = LayerNorm(cfg.dtype, name='encoder_norm')(x)
     return drop(x, deterministic=deterministic)
 
@@ -396,7 +402,7 @@ class Transformer(nn.Module):
     added = self._added('encoder', x, mask)
     if self.adapter_module is not None:
       x, mask = self.adapter_module.prepend(x, mask)
-    return Context(self.encoder(x, mask, added, deterministic), mask)
+    return Context(self.encoder(x, mask, added, deterministic), mask, mask)
 
   def answer(
     self,

@@ -9,7 +9,7 @@ from markupsafe import Markup
 import numpy as np
 import pandas as pd
 
-from robust_t5x.analysis.representation import DECODER, ENCODER, Representation
+from robust_t5x.analysis.representation import ANSWER, INPUT, Representation
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports import svg
 from robust_t5x.reports.inputs import words_of
@@ -245,7 +245,7 @@ def representation_map(found: Representation) -> Markup:
   frame = found.phrasings
   datasets = list(frame['dataset'].unique())
   figures = []
-  for place, x, y in ((DECODER, 'x', 'y'), (ENCODER, 'u', 'v')):
+  for place, x, y in ((ANSWER, 'x', 'y'), (INPUT, 'u', 'v')):
     ends = (*_padded(frame[x]), *_padded(frame[y]))
     for model, part in frame.groupby('model', sort=False):
       marks = [

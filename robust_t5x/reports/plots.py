@@ -11,7 +11,7 @@ from matplotlib.ticker import EngFormatter, NullFormatter
 import numpy as np
 import pandas as pd
 
-from robust_t5x.analysis.representation import DECODER, ENCODER, Representation
+from robust_t5x.analysis.representation import ANSWER, INPUT, Representation
 from robust_t5x.reports.escaping import picture
 from robust_t5x.reports.inputs import Inputs, focus_of
 from robust_t5x.reports.scaling import Family
@@ -211,7 +211,7 @@ def representation_map(found: Representation) -> Figure:
     sharey='row',
     constrained_layout=True,
   )
-  for row, (place, x, y) in zip(panels, ((DECODER, 'x', 'y'), (ENCODER, 'u', 'v')), strict=True):
+  for row, (place, x, y) in zip(panels, ((ANSWER, 'x', 'y'), (INPUT, 'u', 'v')), strict=True):
     for axes, model in zip(row, models, strict=True):
       for d, dataset in enumerate(datasets):
         part = frame[(frame['model'] == model) & (frame['dataset'] == dataset)]

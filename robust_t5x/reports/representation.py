@@ -11,7 +11,7 @@ from typing import TypedDict
 
 import pandas as pd
 
-from robust_t5x.analysis.representation import ALL, COSINE, DECODER, ENCODER, Representation
+from robust_t5x.analysis.representation import ALL, ANSWER, COSINE, INPUT, LAYER, Representation
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports import escaping
 from robust_t5x.reports.charts import representation_map
@@ -39,7 +39,8 @@ class _Record(TypedDict):
 def tables(found: Representation) -> list[Table]:
   """The distances and the correlations as tables."""
   shown = []
-  frame = found.distances
+  by_layer = found.distances['place'].str.startswith(LAYER)
+  frame = found.distances[~by_layer]
   changes = [q for q in frame['quantity'].unique() if q.startswith('change of ')]
   plain = [q for q in frame['quantity'].unique() if q not in changes]
   rows = [
@@ -63,6 +64,20 @@ def tables(found: Representation) -> list[Table]:
     ]
     columns = (Column('place'), Column('measure'), *(Column(q, 'number') for q in changes))
     shown.append(Table('distance_change', 'Change of the distances by the adapter, paired', columns, rows))
+  if by_layer.any():
+    frame = found.distances[by_layer]
+    quantities = frame['quantity'].unique()
+    rows = [
+      (int(place.removeprefix(LAYER)), model, *(_cell(part, q) for q in quantities))
+      for (place, model), part in frame.groupby(['place', 'model'], sort=False)
+    ]
+    columns = (Column('layer', 'count'), Column('model'), *(Column(q, 'number') for q in quantities))
+    shown.append(
+      Table(
+        'distances_by_layer', 'Cosine distances of what the input is read to, behind each layer', columns, rows,
+        'Quantities as above, of the mean over the input before the last norm.',
+      )
+    )  # fmt: skip
   if len(found.correlations):
     rows = [
       (r.place, r.measure, r.model, r.group, r.phrasings, Interval(r.rho, r.low, r.high))
@@ -87,16 +102,18 @@ def finding(found: Representation) -> str:
   parts = []
   for model in found.distances['model'].unique():
     cell = found.distances.query('model == @model and quantity == "ratio"').set_index(['place', 'measure'])
-    values = [cell.loc[(place, COSINE)] for place in (ENCODER, DECODER)]
+    values = [cell.loc[(place, COSINE)] for place in (INPUT, ANSWER)]
     words = [text(Interval(v.estimate, v.low, v.high), 'number') for v in values]
-    parts.append(f'{model} {words[0]} times as far in the encoder and {words[1]} times at the first decoder step')
+    parts.append(
+      f'{model} {words[0]} times as far where the input is read and {words[1]} times at the first answer step'
+    )
   sentence = f'As against two examples, two phrasings of one example lie apart (cosine): {"; ".join(parts)}.'
-  rows = found.correlations.query('place == @DECODER and measure == @COSINE')
+  rows = found.correlations.query('place == @ANSWER and measure == @COSINE')
   for r in rows[rows['group'] != ALL].itertuples():
     rho = Interval(r.rho, r.low, r.high)
     told = '' if rho.excludes_zero else ' (which cannot be told from none)'
     sentence += (
-      f' {r.model[0].upper()}{r.model[1:]}, the rank correlation over {r.group} phrasings of distance at the first decoder step '
+      f' {r.model[0].upper()}{r.model[1:]}, the rank correlation over {r.group} phrasings of distance at the first answer step '
       f'and lost accuracy is {text(rho, "number")}{told}.'
     )
   return sentence
@@ -141,8 +158,8 @@ def read(directory: str) -> Representation:
     )
   except (records.RecordError, TableError) as e:
     raise ResultsError(str(e) if cure in str(e) else f'{e}; {cure}') from e
-  if not all(len(shares.get(place, ())) >= 2 for place in (ENCODER, DECODER)):
-    raise ResultsError(f'{path}: shares has not two numbers for each of {ENCODER} and {DECODER}; {cure}')
+  if not all(len(shares.get(place, ())) >= 2 for place in (INPUT, ANSWER)):
+    raise ResultsError(f'{path}: shares has not two numbers for each of {INPUT} and {ANSWER}; {cure}')
   return Representation(distances, correlations, phrasings, shares)
 
 
@@ -164,8 +181,8 @@ def map_note(found: Representation) -> str:
   shares = {place: sum(values[:2]) for place, values in found.shares.items()}
   return (
     'Every point is a phrasing, the mean of its examples on the first two principal components of the model without '
-    f'adapter; they hold {100 * shares[DECODER]:.0f}% of the variance at the first decoder step and '
-    f'{100 * shares[ENCODER]:.0f}% in the encoder. Outline: observed phrasings; filled: the others.'
+    f'adapter; they hold {100 * shares[ANSWER]:.0f}% of the variance at the first answer step and '
+    f'{100 * shares[INPUT]:.0f}% where the input is read. Outline: observed phrasings; filled: the others.'
   )
 
 

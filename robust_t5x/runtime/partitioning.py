@@ -18,6 +18,7 @@ RULES: tuple[tuple[str, str | None], ...] = (
   ('mlp', 'model'),
   ('heads', 'model'),
   ('joined_kv', 'model'),
+  ('joined_pairs', 'model'),
   ('embed', None),
   ('kv', None),
   ('layers', None),
@@ -41,21 +42,29 @@ def make_mesh(model_parallel: int = 1, devices: Sequence[jax.Device] | None = No
   return Mesh(grid, ('data', 'model'))
 
 
-def check_heads(num_heads: int, mesh: Mesh) -> None:
-  """Raises UserError unless a network's attention heads can be split over the axis 'model'."""
-  if num_heads % mesh.shape['model']:
+def check_heads(num_heads: int, num_kv_heads: int, mesh: Mesh) -> None:
+  """Raises UserError unless a network's attention heads can be split over the axis 'model'.
+
+  Heads of keys and values are split with those of the queries that share them, or every device holds all of them.
+  """
+  parts = mesh.shape['model']
+  if num_heads % parts:
+    raise UserError(f'MODEL_PARALLEL is {parts}; it must divide the {num_heads} attention heads of the model')
+  if num_kv_heads % parts and parts % num_kv_heads:
     raise UserError(
-      f'MODEL_PARALLEL is {mesh.shape["model"]}; it must divide the {num_heads} attention heads of the model'
+      f'MODEL_PARALLEL is {parts}; it must divide the {num_kv_heads} heads of keys and values of the model, or be a multiple '
+      'of them'
     )
 
 
-def param_shardings(params_axes: Any, params: Any, mesh: Mesh) -> Any:
+def param_shardings(params_axes: Any, params: Any, mesh: Mesh, num_kv_heads: int | None = None) -> Any:
   """Sharding of every parameter by its logical axes.
 
   Args:
     params_axes: the 'params_axes' collection of the model's initial variables.
     params: parameters (or their shapes) to give a sharding to, a subset of those.
     mesh: the mesh.
+    num_kv_heads: heads that an axis 'joined_pairs' joins; it is split between heads only. None where there is no such axis.
   """
   names = partitioning.get_axis_names(params_axes)
   flat = jax.tree_util.tree_flatten_with_path(names, is_leaf=lambda x: isinstance(x, PartitionSpec))[0]
@@ -65,9 +74,10 @@ def param_shardings(params_axes: Any, params: Any, mesh: Mesh) -> Any:
     spec = by_path[_path(path)]
     axes = partitioning.logical_to_mesh_axes(tuple(spec), RULES)
     # A mesh axis of size 1 shards nothing; an axis that does not divide stays whole.
+    units = [num_kv_heads if name == 'joined_pairs' else size for name, size in zip(spec, leaf.shape, strict=True)]
     fitted = [
-      axis if axis is not None and size % mesh.shape[axis] == 0 else None
-      for axis, size in zip(axes, leaf.shape, strict=True)
+      axis if axis is not None and unit % mesh.shape[axis] == 0 else None
+      for axis, unit in zip(axes, units, strict=True)
     ]
     return NamedSharding(mesh, PartitionSpec(*fitted))
 

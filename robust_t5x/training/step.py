@@ -126,6 +126,10 @@ def compiled_step(model: robust.RobustModel, mesh: Any, microbatches: int = 1, s
     microbatches: parts that each replica's share of a batch is processed in.
     seed: of dropout.
   """
+  options = compiler_options(mesh)
+  if mesh.shape['data'] == 1 < mesh.shape['model']:
+    # XLA does not compile a sum over one replica whose devices share the weights, and there is nothing to add up.
+    return jax.jit(make_train_step(model, microbatches, seed), donate_argnums=0, compiler_options=options)
   step = jax.shard_map(
     make_train_step(model, microbatches, seed, axis_name='data'),
     mesh=mesh,
@@ -134,7 +138,7 @@ def compiled_step(model: robust.RobustModel, mesh: Any, microbatches: int = 1, s
     axis_names={'data'},
     check_vma=False,
   )
-  return jax.jit(step, donate_argnums=0, compiler_options=compiler_options(mesh))
+  return jax.jit(step, donate_argnums=0, compiler_options=options)
 
 
 def compiler_options(mesh: Any) -> dict[str, bool]:

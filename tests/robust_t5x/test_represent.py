@@ -41,8 +41,8 @@ def test_files_and_report(written, tmp_path):
   np.testing.assert_allclose(rows['accuracy'], accuracy[rows.index])
   observed = rows['group'] == 'observed'
   np.testing.assert_allclose(rows['lost'], rows.loc[observed, 'accuracy'].mean() - rows['accuracy'])
-  mean = found.distances.query('quantity == "unobserved to canonical" and place == "encoder" and measure == "cosine"')
-  assert mean['estimate'].iloc[0] == pytest.approx(rows.loc[~observed, 'encoder, cosine'].mean())
+  mean = found.distances.query('quantity == "unobserved to canonical" and place == "input" and measure == "cosine"')
+  assert mean['estimate'].iloc[0] == pytest.approx(rows.loc[~observed, 'input, cosine'].mean())
   assert mean['low'].iloc[0] <= mean['estimate'].iloc[0] <= mean['high'].iloc[0]
   record = json.loads((out / 'represent.json').read_text())
   assert record['model']['vocabulary']

@@ -1,5 +1,7 @@
 """The decoder-only network against Hugging Face's, and against itself where ways of computing must agree."""
 
+import dataclasses
+
 import hf_llama
 import jax
 import jax.numpy as jnp
@@ -96,6 +98,38 @@ def test_recomputed_activations_and_bfloat16_keep_their_numbers():
   narrow = protocol.logits(hf_llama.read('smollm2', dtype='bfloat16')[0], params, *given)
   assert narrow.dtype == jnp.float32
   np.testing.assert_allclose(narrow, reference['logits'], atol=0.2)
+
+
+def test_states_behind_a_layer_are_those_of_a_network_that_ends_there():
+  network, params, reference = hf_llama.read('llama')
+  context, layers = protocol.read_layers(network, params, reference['inputs'], IDS.pad)
+  short = dataclasses.replace(network.config, num_layers=1).network()
+  ends = protocol.read(short, params, reference['inputs'], IDS.pad), context
+  assert layers.shape[1] == len(ends)
+  for i, end in enumerate(ends):
+    x = layers[:, i]
+    normed = (
+      x
+      / jnp.sqrt(jnp.square(x).mean(-1, keepdims=True) + network.config.norm_epsilon)
+      * params['decoder']['decoder_norm']['scale']
+    )
+    np.testing.assert_allclose(normed, end.states, atol=1e-5)
+
+
+def test_options_cost_one_reading():
+  """Arithmetic of the compiled program against what is needed: one pass over the input, whatever the number of options."""
+  config = LlamaConfig(vocab_size=300, emb_dim=32, num_heads=4, num_kv_heads=2, head_dim=8, num_layers=2, mlp_dim=64)
+  examples, length, choices = 8, 64, 4
+  params = jax.eval_shape(config.network().init, jax.random.key(0), *[jnp.ones((1, 4), jnp.int32)] * 3)['params']
+  shapes = [jax.ShapeDtypeStruct(shape, jnp.int32) for shape in ((examples, length), (examples, choices, 3))]
+  program = jax.jit(lambda p, x, o: decoding.score_options(config.network(), p, x, o, IDS))
+  flops = program.lower(params, *shapes).compile().cost_analysis()['flops']
+  fed = 2 * choices  # of three tokens of an option, the first is read off the input's last state
+  attended = length * length + fed * (length + fed)
+  weights = 2 * 32 * 32 + 2 * 32 * 16 + 3 * 32 * 64
+  needed = 2 * examples * (2 * ((length + fed) * weights + 2 * attended * 32) + (1 + fed) * 32 * 300)
+  # XLA also counts softmax, norms and the like, which weigh much at this size.
+  assert needed < flops < 1.3 * needed
 
 
 def test_an_unknown_kind_of_rotary_positions_is_refused_by_name():

@@ -43,6 +43,7 @@ class BagConfig:
   vocab_size: int = 24
   emb_dim: int = 6
   num_heads: int = 1
+  num_kv_heads: int = 1
   dropout_rate: float = 0.0
   dtype: str = 'float32'
   remat: bool = False
@@ -76,7 +77,7 @@ class Bag(nn.Module):
       x, mask = self.added.prepend(x, mask)
       low_rank = adapters.layer(self.added.layers('bag', x, mask), 0).low_rank
       x = adapters.add_low_rank(x, x, low_rank.get('out'))
-    return Context(x, mask, kept=(x * mask[..., None]).sum(1))
+    return Context(x, mask, mask, kept=(x * mask[..., None]).sum(1))
 
   def _states(self, context, sums, counts):
     return (context.kept[:, None] + sums) / (context.mask.sum(1)[:, None, None] + counts[:, :, None])
@@ -185,11 +186,12 @@ def test_states_and_the_plain_backbone(bag):
   model, params = bag
   plain, bare = model.without_adapter(params)
   assert set(bare) == {'embedding'}
-  mean, state, log_probabilities = Runner(plain, bare, 4).states([np.array([11, 12, END])])
+  mean, state, log_probabilities, layers = Runner(plain, bare, 4).states([np.array([11, 12, END])])
   expected = np.asarray(params['embedding'])[[11, 12, END]].mean(0)
   np.testing.assert_allclose(mean[0], expected, rtol=1e-5)
   np.testing.assert_allclose(state[0], expected, rtol=1e-5)
   assert np.exp(log_probabilities[0]).sum() == pytest.approx(1, rel=1e-5)
+  assert layers.shape == (1, 0, 6)  # it has none
 
 
 def test_an_adapter_for_another_family_is_refused(bag):

@@ -146,7 +146,7 @@ def test_states_are_those_of_the_model(tiny_checkpoint):
 
   model, params = loading.load(str(tiny_checkpoint))
   inputs = [np.array([5, 9, 1]), np.array([7, 8, 6, 4, 1])]
-  encoder, decoder, output = runner_lib.Runner(model, params, 4).states(inputs)
+  read, answer, output, layers = runner_lib.Runner(model, params, 4).states(inputs)
   tokens = np.zeros((1, 2, 5), np.int32)
   for row, ids in zip(tokens[0], inputs, strict=True):
     row[: len(ids)] = ids
@@ -157,12 +157,13 @@ def test_states_are_those_of_the_model(tiny_checkpoint):
   }
   branches = model.branches(params, batch)
   expected = float(objectives.encoder_cosine(branches))
-  assert representation.distance(encoder[0], encoder[1], 'cosine') == pytest.approx(expected, abs=1e-5)
+  assert representation.distance(read[0], read[1], 'cosine') == pytest.approx(expected, abs=1e-5)
   logits = np.asarray(branches.logits[0, :, 0])
   np.testing.assert_allclose(output, logits - scipy.special.logsumexp(logits, axis=-1, keepdims=True), atol=1e-4)
   # The output layer is tied: logits are the states by the embedding, divided by the root of the width.
   embedding = np.asarray(params['token_embedder']['embedding'])
-  np.testing.assert_allclose(decoder @ embedding.T / math.sqrt(decoder.shape[1]), logits, atol=1e-4)
+  np.testing.assert_allclose(answer @ embedding.T / math.sqrt(answer.shape[1]), logits, atol=1e-4)
+  assert layers.shape == (2, model.module.config.num_encoder_layers, read.shape[1])
 
 
 def test_the_backbone_without_its_adapter(tiny_checkpoint):

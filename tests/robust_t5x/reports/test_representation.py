@@ -27,7 +27,12 @@ def found():
   states = {}
   for model, width in ((WITHOUT, 1.0), (WITH, 0.1)):
     hidden = examples + width * rng.normal(size=(5, 7, 6))
-    states[model] = States(hidden, hidden, hidden - np.log(np.exp(hidden).sum(-1, keepdims=True)))
+    states[model] = States(
+      hidden,
+      hidden,
+      hidden - np.log(np.exp(hidden).sum(-1, keepdims=True)),
+      np.stack([examples + 0 * hidden, hidden], axis=2),
+    )
   collected.add('d', phrasings, states)
   return collected.finish()
 
@@ -48,9 +53,19 @@ def test_what_is_written_is_read_again(found, tmp_path):
 
 def test_the_section_has_distances_changes_and_correlations(found):
   section = representation.section(found)
-  assert [table.name for table in section.tables] == ['distances', 'distance_change', 'distance_correlations']
+  assert [table.name for table in section.tables] == [
+    'distances',
+    'distance_change',
+    'distances_by_layer',
+    'distance_correlations',
+  ]
   change = section.tables[1].frame()
   assert (change['change of between phrasings'] < 0).all()
+  layers = section.tables[2].frame()
+  assert layers['layer'].tolist() == [1, 1, 2, 2]
+  # Before the second layer the phrasings are not told apart; behind it they are, less so with the adapter.
+  assert (layers['between phrasings'][:2].abs() < 1e-9).all() and (layers['between phrasings'][2:] > 1e-3).all()
+  assert layers['between phrasings'][3] < layers['between phrasings'][2]
   (chart,) = section.charts
   assert chart.count('map of the phrasings, with adapter') == 2
   assert chart.count('<use class="pt ') == 2 * 2 * 7

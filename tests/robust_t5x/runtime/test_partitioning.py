@@ -1,32 +1,55 @@
 """Weights and batch over eight devices against one: values, gradients, and what the compiled program sends."""
 
+import dataclasses
+import functools
+
 import jax
 import jax.numpy as jnp
+from jax.sharding import PartitionSpec
 import numpy as np
 import optax
 import pytest
 
 from robust_t5x import adapters, objectives, plan
-from robust_t5x.models import robust, t5, trainable
+from robust_t5x.models import llama, robust, runner, t5, trainable
 from robust_t5x.models.placement import Placement, place
 from robust_t5x.runtime import hlo, partitioning
 from robust_t5x.training import step as step_lib
+from seqio_tasks.errors import UserError
 
 CONFIG = t5.T5Config(
   vocab_size=64, emb_dim=16, num_heads=4, head_dim=4, num_encoder_layers=2, num_decoder_layers=2, mlp_dim=32
 )
+# Fewer heads of keys and values than devices; how the tests split either family's weights.
+CONFIGS = {
+  't5': CONFIG,
+  'llama': llama.LlamaConfig(
+    vocab_size=64, emb_dim=16, num_heads=8, num_kv_heads=2, head_dim=4, num_layers=2, mlp_dim=32
+  ),
+}
+SPLITS = {
+  't5': [(1, 1), (1, 2), (2, 1), (2, 4), (4, 1), (4, 8)],
+  'llama': [(1, 1), (2, 4), (4, 1), (4, 2), (8, 1), (8, 4)],
+}
 INPUTS, TARGETS, PHRASINGS = 12, 4, 3
+
+
+families = pytest.mark.parametrize('config', CONFIGS.values(), ids=CONFIGS)
 
 
 class Vocabulary:
   pad_id, eos_id = 0, 1
 
 
-def _model(config=CONFIG, adapter=None, optimizer=None):
-  adapter = adapter or adapters.AdapterConfig(length=3, prefix_lengths={'encoder': 3})
+def _reading_site(config):
+  return next(site.name for site in config.sites if site.reads)
+
+
+def _model(config=CONFIG, optimizer=None):
+  adapter = adapters.AdapterConfig(length=3, prefix_lengths={_reading_site(config): 3})
   # Plain descent, so that parameters tell gradients apart, which Adam's first steps do not.
   return robust.RobustModel(
-    t5.Transformer(config, adapter), Vocabulary, Vocabulary, optimizer or optax.sgd(0.5), objectives.kl_to_canonical
+    config.network(adapter), Vocabulary, Vocabulary, optimizer or optax.sgd(0.5), objectives.kl_to_canonical
   )
 
 
@@ -48,8 +71,8 @@ def _batch(examples=16):
 
 def _place(model, mesh):
   params = jax.jit(model.initial_variables)(jax.random.key(0))['params']
-  params['adapter']['encoder_gate'] += 0.3  # a closed gate has no gradient behind it
-  placement = Placement(mesh, *model.variable_shapes())
+  params['adapter'][f'{_reading_site(model.module.config)}_gate'] += 0.3  # a closed gate has no gradient behind it
+  placement = Placement(mesh, *model.variable_shapes(), model.module.config.num_kv_heads)
   shardings = placement.shardings(placement.shapes)
   moving, frozen = trainable.Trainable().split(jax.tree.map(jax.device_put, params, shardings))
   state = step_lib.initial_state(moving, model.optimizer_def)
@@ -57,8 +80,8 @@ def _place(model, mesh):
   return state, frozen
 
 
-def _step(devices, model_parallel, microbatches=1):
-  model = _model()
+def _step(config, devices, model_parallel, microbatches=1):
+  model = _model(config)
   mesh = partitioning.make_mesh(model_parallel, jax.devices()[:devices])
   state, frozen = _place(model, mesh)
   step = step_lib.compiled_step(model, mesh, microbatches)
@@ -67,27 +90,31 @@ def _step(devices, model_parallel, microbatches=1):
   return partitioning.whole_on_host(state.params), {k: float(v.compute()) for k, v in metrics.items()}
 
 
-@pytest.fixture(scope='module')
-def on_one_device():
-  return _step(1, 1)
+@functools.cache
+def _on_one_device(config):
+  """(what trains before the step, after it, metrics)."""
+  before = partitioning.whole_on_host(_place(_model(config), partitioning.make_mesh(1, jax.devices()[:1]))[0].params)
+  return (before, *_step(config, 1, 1))
 
 
-@pytest.mark.parametrize(('model_parallel', 'microbatches'), [(1, 1), (1, 2), (2, 1), (2, 4), (4, 1), (4, 8)])
-def test_a_step_is_the_same_however_it_is_split(on_one_device, model_parallel, microbatches):
-  params, metrics = _step(8, model_parallel, microbatches)
-  before = partitioning.whole_on_host(_place(_model(), partitioning.make_mesh(1, jax.devices()[:1]))[0].params)
-  for name, value in trainable.flatten(on_one_device[0]).items():
+@pytest.mark.parametrize(
+  ('family', 'split'), [(family, split) for family, splits in SPLITS.items() for split in splits]
+)
+def test_a_step_is_the_same_however_it_is_split(family, split):
+  params, metrics = _step(CONFIGS[family], 8, *split)
+  before, after, expected = _on_one_device(CONFIGS[family])
+  for name, value in trainable.flatten(after).items():
     moved = np.abs(value - trainable.flatten(before)[name]).max()
     difference = np.abs(trainable.flatten(params)[name] - value).max()
     assert moved > 0 and difference <= 1e-4 * moved + 1e-7, name
-  assert metrics == pytest.approx(on_one_device[1], rel=1e-5)
+  assert metrics == pytest.approx(expected, rel=1e-5)
 
 
-@pytest.mark.parametrize('model_parallel', [1, 2, 4])
-def test_scores_and_outputs_are_the_same(model_parallel):
-  from robust_t5x.models import runner
-
-  model = _model()
+@pytest.mark.parametrize(
+  ('family', 'model_parallel'), [('t5', 1), ('t5', 2), ('t5', 4), ('llama', 2), ('llama', 4), ('llama', 8)]
+)
+def test_scores_and_outputs_are_the_same(family, model_parallel):
+  model = _model(CONFIGS[family])
   rng = np.random.default_rng(1)
   inputs = [rng.integers(3, 60, n) for n in (3, 9, 5, 12, 7)]
   expected = None
@@ -108,9 +135,26 @@ def test_scores_and_outputs_are_the_same(model_parallel):
   assert runner.Runner(model, params, batch_size=5, max_output=4)._batch_size % (8 // model_parallel) == 0
 
 
+@pytest.mark.parametrize(('heads', 'kv_heads'), [(8, 8), (8, 1), (8, 2), (8, 4), (32, 8), (16, 16)])
+def test_heads_are_split_whole_or_not_at_all(heads, kv_heads):
+  partitioning.check_heads(heads, kv_heads, partitioning.make_mesh(8))
+
+
 def test_heads_are_not_split():
-  with pytest.raises(ValueError, match='MODEL_PARALLEL is 8; it must divide the 4 attention heads'):
-    partitioning.check_heads(CONFIG.num_heads, partitioning.make_mesh(8))
+  with pytest.raises(UserError, match='MODEL_PARALLEL is 8; it must divide the 4 attention heads'):
+    partitioning.check_heads(4, 4, partitioning.make_mesh(8))
+  message = 'MODEL_PARALLEL is 8; it must divide the 3 heads of keys and values of the model, or be a multiple of them'
+  with pytest.raises(UserError, match=message):
+    partitioning.check_heads(24, 3, partitioning.make_mesh(8))
+
+
+@pytest.mark.parametrize(('model_parallel', 'split'), [(2, True), (4, False), (8, False)])
+def test_keys_and_values_are_split_between_their_heads_alone(model_parallel, split):
+  placement = place(_model(CONFIGS['llama']), model_parallel)
+  attention = placement.shardings(placement.shapes)['decoder']['layers_0']['attention']
+  assert attention['query']['kernel'].spec == PartitionSpec(None, 'model')
+  for name in ('key', 'value'):
+    assert attention[name]['kernel'].spec == PartitionSpec(None, 'model' if split else None)
 
 
 def _settings(config=CONFIG, model_parallel=1, microbatches=1):
@@ -139,24 +183,24 @@ def _sent(config=CONFIG, model_parallel=1, microbatches=1):
 
 
 @pytest.mark.parametrize('microbatches', [1, 2])
-def test_replicas_exchange_the_adapters_gradient_and_scalars_only(microbatches):
-  found, _, adapter = _sent(microbatches=microbatches)
+@families
+def test_replicas_exchange_the_adapters_gradient_and_scalars_only(config, microbatches):
+  found, _, adapter = _sent(config, microbatches=microbatches)
   assert {c.kind for c in found} == {'all-reduce'}
   moved = sum(c.result_bytes * c.times for c in found) / 4
   assert adapter <= moved <= adapter + 32
 
 
-def test_the_exchange_does_not_grow_with_the_backbone():
-  import dataclasses
-
-  larger = dataclasses.replace(CONFIG, mlp_dim=256, vocab_size=640)
-  small, large = (sum(c.result_bytes * c.times for c in _sent(config)[0]) for config in (CONFIG, larger))
+@families
+def test_the_exchange_does_not_grow_with_the_backbone(config):
+  larger = dataclasses.replace(config, mlp_dim=256, vocab_size=640)
+  small, large = (sum(c.result_bytes * c.times for c in _sent(one)[0]) for one in (config, larger))
   assert small == large
 
 
-@pytest.mark.parametrize('model_parallel', [2, 4])
-def test_no_weight_is_gathered_whole(model_parallel):
-  found, frozen, _ = _sent(model_parallel=model_parallel)
+@pytest.mark.parametrize(('family', 'model_parallel'), [('t5', 2), ('t5', 4), ('llama', 2), ('llama', 4), ('llama', 8)])
+def test_no_weight_is_gathered_whole(family, model_parallel):
+  found, frozen, _ = _sent(CONFIGS[family], model_parallel)
   split = {x.shape for x in jax.tree.leaves(frozen) if x.sharding.shard_shape(x.shape) != x.shape}
   assert len(split) >= 4  # embedding, attention, and both ways of the MLP
   gathered = {shape for c in found if c.kind in ('all-gather', 'all-to-all') for _, shape in c.shapes}

@@ -9,9 +9,10 @@ import pytest
 import small_training
 
 from robust_t5x import adapters, objectives
-from robust_t5x.models import robust, t5, trainable
+from robust_t5x.models import robust, trainable
 from robust_t5x.training import step as step_lib
 
+families = pytest.mark.parametrize('config', small_training.CONFIGS.values(), ids=small_training.CONFIGS)
 OBJECTIVES = ['kl_to_canonical', 'encoder_cosine', 'decoder_distance', 'distil_reference', 'distil_states', 'group_dro']
 
 
@@ -28,8 +29,9 @@ def _assert_same(step_a, step_b):
   assert values_a == pytest.approx(values_b, rel=1e-4)
 
 
-def test_only_the_adapter_is_differentiated():
-  model, state, frozen = small_training.start()
+@families
+def test_only_the_adapter_is_differentiated(config):
+  model, state, frozen = small_training.start(config=config)
   assert set(trainable.flatten(state.params)) == {'adapter/embedding'}
   slots = [x.shape for x in jax.tree.leaves(state.opt_state) if x.ndim]
   assert set(slots) == {(3, 8)}
@@ -40,17 +42,22 @@ def test_only_the_adapter_is_differentiated():
   assert values['loss'] == pytest.approx(0.5 * values['cross_entropy'] + 0.5 * values['alignment'], rel=1e-5)
 
 
-@pytest.mark.parametrize('objective', OBJECTIVES)
-def test_microbatches_change_nothing(objective):
-  model, state, frozen = small_training.start(objective)
+@pytest.mark.parametrize(
+  ('family', 'objective'), [*(('t5', name) for name in OBJECTIVES), ('llama', 'encoder_distance')]
+)
+def test_microbatches_change_nothing(family, objective):
+  model, state, frozen = small_training.start(objective, small_training.CONFIGS[family])
   whole = jax.jit(step_lib.make_train_step(model))(state, frozen, small_training.batch())
   parts = jax.jit(step_lib.make_train_step(model, microbatches=4))(state, frozen, small_training.batch())
   _assert_same(whole, parts)
 
 
-@pytest.mark.parametrize('objective', [*OBJECTIVES, 'info_nce'])
-def test_pmap_over_eight_devices_equals_one(objective):
-  model, state, frozen = small_training.start(objective)
+@pytest.mark.parametrize(
+  ('family', 'objective'),
+  [*(('t5', name) for name in (*OBJECTIVES, 'info_nce')), ('llama', 'distil_states'), ('llama', 'info_nce')],
+)
+def test_pmap_over_eight_devices_equals_one(family, objective):
+  model, state, frozen = small_training.start(objective, small_training.CONFIGS[family])
   one = jax.jit(step_lib.make_train_step(model))(state, frozen, small_training.batch())
   step = jax.pmap(step_lib.make_train_step(model, axis_name='devices'), axis_name='devices', in_axes=(None, None, 0))
   states, metrics = step(state, frozen, jax.tree.map(lambda x: x.reshape(8, 2, *x.shape[1:]), small_training.batch()))
@@ -76,9 +83,10 @@ def test_a_step_that_is_not_finite_keeps_the_last_good_state():
   assert not after.finite  # stays off until somebody looks
 
 
-def test_t5x_protocol():
+@families
+def test_t5x_protocol(config):
   """What T5X's trainer, evaluator and inferer call, on features as its own models take them."""
-  model, state, frozen = small_training.start()
+  model, state, frozen = small_training.start(config=config)
   params = trainable.merge(state.params, frozen)
   batch = small_training.batch(phrasings=1)
   flat = {**batch, 'encoder_input_tokens': batch['encoder_input_tokens'][:, 0]}
@@ -98,9 +106,10 @@ def test_t5x_protocol():
   assert {name.removesuffix('_axes') for name in axes} == set(trainable.flatten(variables['params']))
 
 
-def test_options_are_scored_as_targets():
-  """Scores of options over one shared encoding are those of each option as a target."""
-  model, state, frozen = small_training.start()
+@families
+def test_options_are_scored_as_targets(config):
+  """Scores of options behind one shared reading are those of each option as a target."""
+  model, state, frozen = small_training.start(config=config)
   params = trainable.merge(state.params, frozen)
   batch = small_training.batch(examples=4, phrasings=1)
   options = np.random.default_rng(1).integers(3, 40, (4, 3, 4)).astype(np.int32)
@@ -117,34 +126,34 @@ def test_options_are_scored_as_targets():
     np.testing.assert_allclose(together[:, c], model.score_batch(params, one), rtol=1e-5)
 
 
-def test_the_reference_is_the_model_without_adapter_under_the_canonical_phrasing():
-  model, state, frozen = small_training.start('distil_reference')
+@families
+def test_the_reference_is_the_model_without_adapter_under_the_canonical_phrasing(config):
+  model, state, frozen = small_training.start('distil_reference', config)
   params = trainable.merge(state.params, frozen)
   batch = small_training.batch()
   made = model.branches(params, batch)
-  plain = robust.RobustModel(
-    t5.Transformer(small_training.CONFIG), small_training.Vocabulary, small_training.Vocabulary
-  )
+  plain = robust.RobustModel(config.network(), small_training.Vocabulary, small_training.Vocabulary)
   canonical = batch['encoder_input_tokens'][:, 0]
   alone = plain.branches(frozen, {**batch, 'encoder_input_tokens': canonical})
   np.testing.assert_allclose(made.reference, alone.logits[:, 0], rtol=1e-6, atol=1e-6)
   np.testing.assert_allclose(made.reference_decoded, alone.decoded[:, 0], rtol=1e-6, atol=1e-6)
-  assert small_training.start()[0].branches(params, batch).reference is None
+  assert small_training.start(config=config)[0].branches(params, batch).reference is None
   # A prefix starts without effect, so the anchor starts at nothing.
   prefixed = robust.RobustModel(
-    t5.Transformer(small_training.CONFIG, adapters.AdapterConfig(prefix_lengths={'encoder': 2})), small_training.Vocabulary, small_training.Vocabulary,
+    config.network(adapters.AdapterConfig(prefix_lengths={'all': 2})), small_training.Vocabulary, small_training.Vocabulary,
     alignment_objective=objectives.anchor_to_reference, alignment_weight=1.0,
   )  # fmt: skip
   params = jax.jit(prefixed.initial_variables)(jax.random.key(0))['params']
   assert float(prefixed.loss_fn(params, batch, None)[0]) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_a_fixed_canonical_phrasing_is_only_what_the_others_are_drawn_to():
+@families
+def test_a_fixed_canonical_phrasing_is_only_what_the_others_are_drawn_to(config):
   """Value and gradient are those of the likelihood of the others plus the divergence from a constant."""
-  model, state, frozen = small_training.start(canonical_trains=False)
+  model, state, frozen = small_training.start(config=config, canonical_trains=False)
   batch = small_training.batch()
   others = {**batch, 'encoder_input_tokens': batch['encoder_input_tokens'][:, 1:]}
-  likelihood, divergence = small_training.start(alignment_weight=0.0)[0], small_training.start(alignment_weight=1.0)[0]
+  likelihood, divergence = (small_training.start(config=config, alignment_weight=w)[0] for w in (0.0, 1.0))
 
   def loss(which, data):
     return jax.value_and_grad(lambda p: which.loss_fn(trainable.merge(p, frozen), data, None)[0])(state.params)
@@ -159,8 +168,9 @@ def test_a_fixed_canonical_phrasing_is_only_what_the_others_are_drawn_to():
   assert _values(metrics)['alignment'] == pytest.approx(float(parts[1][0]), rel=1e-5)
 
 
-def test_a_step_holds_no_gradient_or_slot_of_the_backbone():
-  compiled, _, frozen = small_training.compile_step(2)
+@pytest.mark.parametrize('family', small_training.CONFIGS)
+def test_a_step_holds_no_gradient_or_slot_of_the_backbone(family):
+  compiled, _, frozen = small_training.compile_step(2, family=family)
   kernels = {x.shape for path, x in trainable.flatten(frozen).items() if path.endswith('kernel')}
   kernels |= {shape[::-1] for shape in kernels}
   products = re.findall(r' = \w+\[([\d,]+)\]\S* (?:dot|convolution|custom-call)\(', compiled.as_text())
