@@ -37,9 +37,8 @@ class Vocabulary:
 def settings(name, model_parallel, microbatches):
   """The run in question; a model's name is its family and size."""
   config = families.config(*name.split(':'), 'bfloat16', remat=True)
-  (site,) = (site.name for site in config.sites if site.reads)
   model = robust.RobustModel(
-    config.network(adapters.AdapterConfig(prefix_lengths={site: 16})),
+    config.network(adapters.AdapterConfig(prefix_lengths={'reading': 16})),
     Vocabulary,
     Vocabulary,
     optimizers.adamw(optimizers.warmup_cosine(0.1, 400)),

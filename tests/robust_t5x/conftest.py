@@ -30,6 +30,26 @@ def tiny_checkpoint(tiny_vocabulary_path, tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope='session')
+def tiny_decoder_checkpoint(tiny_vocabulary_path, tmp_path_factory) -> pathlib.Path:
+  """Directory of a Llama with random weights, two layers, and the tiny vocabulary."""
+  import jax
+
+  from robust_t5x.checkpoints import backbones, vocabularies
+  from robust_t5x.models import llama
+
+  vocabulary = vocabularies.vocabulary(tiny_vocabulary_path)
+  config = llama.LlamaConfig(
+    vocab_size=vocabulary.vocab_size, emb_dim=16, num_heads=2, num_kv_heads=1, head_dim=8, num_layers=2, mlp_dim=32
+  )
+  tokens = np.ones((1, 4), np.int32)
+  params = jax.jit(config.network().init)(jax.random.key(0), *[tokens] * 3)['params']
+  path = tmp_path_factory.mktemp('checkpoint') / 'tiny_decoder'
+  backbones.save(str(path), config, params)
+  shutil.copyfile(tiny_vocabulary_path, path / 'spiece.model')
+  return path
+
+
+@pytest.fixture(scope='session')
 def evaluations(tmp_path_factory):
   """Evaluations with known scores: one without an adapter, and two seeds of one that gains under unobserved phrasings."""
   base = tmp_path_factory.mktemp('evaluations')

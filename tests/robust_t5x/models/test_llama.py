@@ -10,6 +10,7 @@ import pytest
 
 from robust_t5x.adapters import AdapterConfig
 from robust_t5x.models import decoding, protocol
+from robust_t5x.models.llama import LlamaConfig
 from robust_t5x.models.protocol import SpecialIds
 from robust_t5x.models.rotary import Rotary
 from seqio_tasks.errors import UserError

@@ -46,7 +46,7 @@ def _reading_site(config):
 
 
 def _model(config=CONFIG, optimizer=None):
-  adapter = adapters.AdapterConfig(length=3, prefix_lengths={_reading_site(config): 3})
+  adapter = adapters.AdapterConfig(length=3, prefix_lengths={'reading': 3})
   # Plain descent, so that parameters tell gradients apart, which Adam's first steps do not.
   return robust.RobustModel(
     config.network(adapter), Vocabulary, Vocabulary, optimizer or optax.sgd(0.5), objectives.kl_to_canonical

@@ -41,11 +41,13 @@ def _evaluate(checkpoint, where, adapter):
           "--gin.MIXTURES=['mini_first_word_eval_unobserved', 'mini_odd_one_out_eval_observed']"]  # fmt: skip
 
 
-def test_two_processes_train_and_evaluate_as_one_does(tiny_checkpoint, tmp_path):
+@pytest.mark.parametrize('family', ['tiny_checkpoint', 'tiny_decoder_checkpoint'])
+def test_two_processes_train_and_evaluate_as_one_does(family, request, tmp_path):
+  checkpoint = request.getfixturevalue(family)
   one, two = tmp_path / 'one', tmp_path / 'two'
-  _alone(*_align(tiny_checkpoint, one))
-  together(*_align(tiny_checkpoint, two, steps=2))  # and goes on from there
-  (_, first_errors), (second_out, second_errors) = together(*_align(tiny_checkpoint, two))
+  _alone(*_align(checkpoint, one))
+  together(*_align(checkpoint, two, steps=2))  # and goes on from there
+  (_, first_errors), (second_out, second_errors) = together(*_align(checkpoint, two))
   assert 'going on from step 2' in first_errors and 'wrote' in first_errors
   assert 'wrote' not in second_errors
   assert all(line.startswith('[Gloo]') for line in second_out.splitlines())  # CPU collectives report
@@ -55,8 +57,8 @@ def test_two_processes_train_and_evaluate_as_one_does(tiny_checkpoint, tmp_path)
     np.testing.assert_allclose(theirs[name], value, atol=2e-6, err_msg=name)
   assert metadata['backbone']
 
-  _alone(*_evaluate(tiny_checkpoint, tmp_path / 'results_one', one / 'adapter.safetensors'))
-  together(*_evaluate(tiny_checkpoint, tmp_path / 'results_two', one / 'adapter.safetensors'))
+  _alone(*_evaluate(checkpoint, tmp_path / 'results_one', one / 'adapter.safetensors'))
+  together(*_evaluate(checkpoint, tmp_path / 'results_two', one / 'adapter.safetensors'))
   table, again = (reading.read(str(tmp_path / f'results_{n}'))[0] for n in ('one', 'two'))
   assert len(table) == 60
   assert table.equals(again)

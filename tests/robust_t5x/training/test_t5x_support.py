@@ -36,11 +36,11 @@ def _needs_t5x():
     pytest.skip('T5X is not installed')
 
 
-@pytest.fixture(scope='module')
-def checkpoint(tiny_checkpoint, tmp_path_factory):
-  """The tiny model in T5X's published layout."""
+@pytest.fixture(scope='module', params=['tiny_checkpoint', 'tiny_decoder_checkpoint'], ids=['t5', 'llama'])
+def checkpoint(request, tmp_path_factory):
+  """The tiny model of a family in T5X's published layout."""
   path = tmp_path_factory.mktemp('t5x') / 'checkpoint_0'
-  convert.convert_backbone(str(tiny_checkpoint), str(path), 't5x')
+  convert.convert_backbone(str(request.getfixturevalue(request.param)), str(path), 't5x')
   return path
 
 
@@ -91,11 +91,11 @@ def test_the_loss_curves_are_the_same(trained):
 def test_only_the_adapter_moved_and_it_is_our_adapter(trained, checkpoint):
   before = t5x_format.T5XBackbone(str(checkpoint), 't5x')
   after = t5x_format.T5XBackbone(str(trained[0] / 'checkpoint_4'), 'orbax')
-  fresh = set(after.shapes) - set(before.shapes)
-  assert fresh == {f'adapter/{name}' for name in ('embedding', 'encoder_key', 'encoder_value', 'encoder_gate')}
   for name in before.shapes:
     assert after.read(name).tobytes() == before.read(name).astype(np.float32).tobytes(), name
   ours, _ = adapter_files.load(str(trained[1] / 'adapter.safetensors'))
+  assert set(after.shapes) - set(before.shapes) == {f'adapter/{name}' for name in ours}
+  assert len(ours) == 4  # the soft prompt; keys, values and gates of the prefix
   theirs, _ = adapter_files.read_any(str(trained[0] / 'checkpoint_4'))
   first, _ = adapter_files.read_any(str(trained[0] / 'checkpoint_2'))
   for name, value in ours.items():
