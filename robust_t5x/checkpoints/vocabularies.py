@@ -62,8 +62,8 @@ def vocabulary(
       checkpoint's own.
     extra_ids: sentinel ids after the pieces of a SentencePiece model.
     checkpoint: checkpoint directory, GGUF file or 'bundled'.
-    pieces: whether text is going to be read. Where not, nothing is fetched: a SentencePiece model in a bucket is taken to
-      have T5's ids, padding 0 and end 1.
+    pieces: whether text is going to be read. Where not, nothing is fetched: a SentencePiece model in a bucket, or of no
+      model, is taken to have T5's ids, padding 0 and end 1.
     chat_template: 'own' for the checkpoint's if it has one, 'none' for a base model, or the file of a template.
     system_message: 'own' for what the template does by itself, 'none' for no system turn, or a text.
 
@@ -72,7 +72,9 @@ def vocabulary(
       other tokens.
   """
   if path is None and checkpoint is None:
-    raise backbones.CheckpointError('not set: VOCABULARY; add --VOCABULARY=FILE.model')
+    if pieces:
+      raise backbones.CheckpointError('not set: VOCABULARY; add --VOCABULARY=FILE.model')
+    return _unread()
   place = path or backbones.resolve(checkpoint or '')
   if place.endswith('.gguf') or place.endswith(f'/{tokenizer_files.FILE}') or (path is None and _is_decoder(place)):
     quiet.import_tensorflow()
@@ -101,13 +103,18 @@ def _has_pieces(directory: str) -> bool:
   return os.path.isfile(f'{directory}/{_FILE}')
 
 
+def _unread() -> Any:
+  """T5's ids without its pieces."""
+  quiet.import_tensorflow()
+  import seqio
+
+  return seqio.PassThroughVocabulary(0, eos_id=1)
+
+
 def _sentencepiece(path: str | None, extra_ids: int, place: str, pieces: bool) -> Any:
   """The vocabulary of a T5, from a file or beside the weights in the directory `place`."""
   if not pieces and path is not None and '://' in path:
-    quiet.import_tensorflow()
-    import seqio
-
-    return seqio.PassThroughVocabulary(0, eos_id=1)
+    return _unread()
   file = path or f'{place}/{_FILE}'
   if '://' not in file and not os.path.isfile(file):
     where = (

@@ -8,10 +8,11 @@ import pytest
 
 from robust_t5x import __main__ as command
 from robust_t5x import adapters, objectives, plan
-from robust_t5x.models import families, robust, t5, trainable
+from robust_t5x.models import families, llama, robust, t5, trainable
 from robust_t5x.runtime import topologies
 
 CONFIG = t5.T5Config(512, 128, 4, 32, 2, 2, 256, dtype='bfloat16', remat=True)
+DECODER = llama.LlamaConfig(512, 128, 4, 2, 32, 2, 256, dtype='bfloat16', remat=True)
 ARGUMENTS = [
   '--gin_file=gin/recipes/train/align_mini.gin', '--gin_file=gin/adapters/prefix.gin', '--gin_file=gin/objectives/kl.gin',
 ]  # fmt: skip
@@ -31,7 +32,7 @@ def libtpu():
 
 def settings(config=CONFIG, batch=32, microbatches=1, model_parallel=1, phrasings=4):
   model = robust.RobustModel(
-    t5.Transformer(config, adapters.AdapterConfig(prefix_lengths={'encoder': 8})), Vocabulary, Vocabulary,
+    config.network(adapters.AdapterConfig(prefix_lengths={'reading': 8})), Vocabulary, Vocabulary,
     optax.adamw(0.1), objectives.kl_to_canonical,
   )  # fmt: skip
   return plan.Settings(
@@ -66,9 +67,10 @@ def test_the_compiler_has_the_devices_we_say(libtpu, name):
   assert len({d.process_index for d in devices}) in (topologies.TPUS[name].hosts, 2)  # v6e-8 counts as two halves
 
 
-def test_all_steps_and_model_parallel(libtpu):
-  whole = {s.name: s for s in plan.plan(settings(), 'v5e-4')}
-  shared = {s.name: s for s in plan.plan(settings(model_parallel=2), 'v5e-4')}
+@pytest.mark.parametrize(('config', 'model_parallel'), [(CONFIG, 2), (DECODER, 4)], ids=['t5', 'decoder'])
+def test_all_steps_and_model_parallel(libtpu, config, model_parallel):
+  whole = {s.name: s for s in plan.plan(settings(config), 'v5e-4')}
+  shared = {s.name: s for s in plan.plan(settings(config, model_parallel=model_parallel), 'v5e-4')}
   assert set(whole) == {'train', 'eval', 'infer'}
   for name, step in shared.items():
     assert step.parameter_bytes < 0.7 * whole[name].parameter_bytes
@@ -155,7 +157,15 @@ def test_a_batch_that_does_not_divide(libtpu):
     plan.plan(settings(batch=30), 'v4-8', ['train'])
 
 
-def test_a_vocabulary_out_of_reach_is_not_needed(monkeypatch):
+@pytest.mark.parametrize(
+  'model',
+  [
+    ['--gin_file=gin/models/flan_t5.gin', '--SIZE=small'],
+    ['--gin_file=gin/models/llama.gin', '--gin_file=gin/observed/none.gin', '--FAMILY=llama_3_1', '--SIZE=8b'],
+  ],
+  ids=['t5', 'decoder'],
+)
+def test_a_vocabulary_out_of_reach_is_not_needed(monkeypatch, model):
   """Which ids pad and end is all that a step's cost depends on."""
   from robust_t5x.checkpoints import vocabularies
   from robust_t5x.runtime import gin_files, launcher
@@ -167,8 +177,8 @@ def test_a_vocabulary_out_of_reach_is_not_needed(monkeypatch):
 
   monkeypatch.setattr(tf.io.gfile, 'exists', reached)
   arguments = [
-    '--gin_file=gin/runs/align.gin', '--gin_file=gin/models/flan_t5.gin', '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/adapters/prefix.gin',
-    '--gin_file=gin/objectives/kl.gin', '--gin_file=gin/topologies/v4-8.gin', '--SIZE=small',
+    '--gin_file=gin/runs/align.gin', *model, '--gin_file=gin/tasks/mini.gin', '--gin_file=gin/adapters/prefix.gin',
+    '--gin_file=gin/objectives/kl.gin', '--gin_file=gin/topologies/v4-8.gin',
   ]  # fmt: skip
   gin_files.parse_gin(launcher.parse_flags(arguments, ''), all_set=False)
   found, topology = plan.configured_settings()
