@@ -19,6 +19,7 @@ KINDS = {
   'prefix': adapters.AdapterConfig(prefix_lengths={'encoder': 3, 'decoder': 2}),
   'both': adapters.AdapterConfig(length=3, prefix_lengths={'encoder': 2}),
   'cross': adapters.AdapterConfig(prefix_lengths={'cross': 2}),
+  'joined': adapters.AdapterConfig(prefix_lengths={'encoder': 3, 'decoder': 2, 'cross': 1}, prefix_gated=False),
   'lora': adapters.AdapterConfig(lora_rank=2),
   'lora_all': adapters.AdapterConfig(lora_rank=2, lora_projections=adapters.PROJECTIONS),
   'generated': adapters.AdapterConfig(prefix_lengths={'encoder': 3}, generator_dim=2),

@@ -5,11 +5,11 @@ network makes, a file holds and a model must fit; `initialise` gives a soft prom
 that a network holds. A family of models needs no more of this room than these.
 """
 
-from robust_t5x.adapters.adapter import NO_ADDITION, Adapter, LayerAdapter, layer
+from robust_t5x.adapters.adapter import NO_ADDITION, Adapter, LayerAdapter, joined_length, layer
 from robust_t5x.adapters.config import AdapterConfig, AdapterError, check_fits, config_of, parameters
 from robust_t5x.adapters.initial import initialise, read_vectors
 from robust_t5x.adapters.low_rank import LowRank, add_low_rank
-from robust_t5x.adapters.prefix import attend_to_prefix
+from robust_t5x.adapters.prefix import attend_to_prefix, join_prefix
 from robust_t5x.adapters.sites import PROJECTIONS, Projection, Side, Site
 
 __all__ = [
@@ -28,6 +28,8 @@ __all__ = [
   'check_fits',
   'config_of',
   'initialise',
+  'join_prefix',
+  'joined_length',
   'layer',
   'parameters',
   'read_vectors',

@@ -1,9 +1,10 @@
 """The adapter in the network: the module that holds all that is trained while the backbone is frozen.
 
 Places for trainable values, usable together:
-- a soft prompt, P vectors of the model's width before the embedded input (Lester et al. 2021);
-- a per-layer prefix, P key-value pairs per attention layer (Li & Liang 2021), attended to in a softmax of its own and
-  added through a gate that starts at zero (Zhang et al. 2023), so that an untrained prefix changes nothing;
+- a soft prompt, P vectors of the model's width among the embedded input (Lester et al. 2021);
+- a per-layer prefix, P key-value pairs per attention layer (Li & Liang 2021): either attended to in a softmax of its own and
+  added through a gate that starts at zero (Zhang et al. 2023), so that an untrained prefix changes nothing, or joined to the
+  attention's own pairs;
 - values of the reading site's prefix that are made from the input itself, by a small network from its pooled embeddings (Wu
   et al. 2022, arXiv 2204.04497), whose last matrix starts at zero;
 - low-rank additions to projections of the attentions and the MLPs (LoRA, Hu et al. 2021), whose second factor starts at
@@ -25,7 +26,7 @@ from jaxtyping import Float, Int
 from robust_t5x.adapters.config import AdapterConfig, Network, parameters
 from robust_t5x.adapters.low_rank import LowRank
 from robust_t5x.adapters.prefix import Prefix
-from robust_t5x.adapters.soft_prompt import prepend
+from robust_t5x.adapters.soft_prompt import insert
 
 
 class LayerAdapter(NamedTuple):
@@ -55,11 +56,18 @@ class Adapter(nn.Module):
       for name, p in parameters(self.config, self.network).items()
     }
 
-  def prepend(
+  def insert(
     self, embedded: Float[jax.Array, 'N T D'], mask: Int[jax.Array, 'N T']
   ) -> tuple[Float[jax.Array, 'N S D'], Int[jax.Array, 'N S']]:
-    """Puts the soft prompt before the embedded tokens: S = P + T. Every row may attend to it, whatever its padding."""
-    return prepend(self.arrays['embedding'], embedded, mask) if self.config.length else (embedded, mask)
+    """Puts the soft prompt into the embedded tokens: S = P + T. Every row may attend to it, whatever its padding."""
+    if not self.config.length:
+      return embedded, mask
+    return insert(self.arrays['embedding'], embedded, mask, self.config.prompt_position or 0)
+
+  def around_prompt(self, mask: Int[jax.Array, 'N T']) -> Int[jax.Array, 'N S']:
+    """The mask of tokens where `insert` puts them: 0 in the soft prompt's places."""
+    nothing = jnp.zeros((self.config.length, 1), mask.dtype)
+    return insert(nothing, mask[..., None], mask, self.config.prompt_position or 0)[0][..., 0]
 
   def layers(
     self,
@@ -78,7 +86,7 @@ class Adapter(nn.Module):
     site = next(site for site in self.network.sites if site.name == name)
     prefix = None
     if self.config.prefix_length(site):
-      prefix = Prefix(*(self.arrays[f'{name}_{part}'] for part in Prefix._fields))
+      prefix = Prefix(*(self.arrays.get(f'{name}_{part}') for part in Prefix._fields))
     if prefix is not None and embedded is not None and mask is not None and self.config.generator_dim:
       added = jnp.einsum('nr,lrphf->lnphf', self._pooled(embedded, mask), self.arrays['generator_up'])
       prefix = prefix._replace(value=prefix.value[:, None] + added)
@@ -95,6 +103,12 @@ class Adapter(nn.Module):
     match = jnp.where(mask > 0, x @ self.arrays['generator_pool'], -1e10)
     context = jnp.einsum('nt,ntd->nd', jax.nn.softmax(match, axis=-1), x)
     return jax.nn.gelu(context @ self.arrays['generator_down'])
+
+
+def joined_length(stacked: LayerAdapter) -> int:
+  """Places P that a joined prefix takes before a site's first one; 0 where there is none, or a gated one."""
+  prefix = stacked.prefix
+  return 0 if prefix is None or prefix.gate is not None else prefix.key.shape[1]
 
 
 def layer(stacked: LayerAdapter, index: int) -> LayerAdapter:

@@ -26,7 +26,7 @@ class AdapterConfig:
   """Where trainable values sit.
 
   Attributes:
-    length: vectors P of the soft prompt before the input; 0 for none.
+    length: vectors P of the soft prompt; 0 for none.
     prefix_lengths: key-value pairs per layer for each site: a mapping from a site's name, READING (where the network
       reads its input) or ALL, to a length; kept as sorted pairs.
     lora_rank: rank R of the additions to projections; 0 for none. They are not scaled: α of the source is R.
@@ -34,6 +34,10 @@ class AdapterConfig:
     generator_dim: width R of the network that makes additions to the values of the reading site's prefix from each
       input; 0 for none.
     init_range: the random initialisation of vectors, keys and values is uniform in [-init_range, init_range].
+    prompt_position: tokens of the input that stand before the soft prompt; None for the vocabulary's place, which is behind
+      the system turn of a chat, and before the first token where there is none.
+    prefix_gated: whether prefixes have a softmax of their own and a gate that starts at zero, or are joined to the
+      attention's own keys and values; see adapters.prefix.
   """
 
   length: int = 0
@@ -42,6 +46,8 @@ class AdapterConfig:
   lora_projections: Sequence[str] = ('query', 'value')
   generator_dim: int = 0
   init_range: float = 0.5
+  prompt_position: int | None = None
+  prefix_gated: bool = True
 
   def __post_init__(self):
     # A network that holds this must be hashable, and gin gives lists for tuples.
@@ -53,6 +59,8 @@ class AdapterConfig:
         'AdapterConfig.generator_dim is set without a prefix where the input is read; add '
         f'prefix_lengths={{{READING!r}: LENGTH}}'
       )
+    if self.generator_dim and not self.prefix_gated:
+      raise AdapterError('AdapterConfig.generator_dim is set with a joined prefix; it needs prefix_gated=True')
     unknown = [name for name in self.lora_projections if name not in PROJECTIONS]
     if unknown or not self.lora_projections:
       raise AdapterError(
@@ -96,7 +104,8 @@ class Network(Protocol):
 def parameters(config: AdapterConfig, network: Network) -> dict[str, Parameter]:
   """All arrays of an adapter by name: what the network makes, a file holds and a model must fit.
 
-  They are `embedding`, `SITE_{key,value,gate}`, `generator_{pool,down,up}` and `SITE_lora_PROJECTION_{down,up}`.
+  They are `embedding`, `SITE_{key,value,gate}` (no gate where prefixes are joined), `generator_{pool,down,up}` and
+  `SITE_lora_PROJECTION_{down,up}`.
 
   Args:
     config: where trainable values sit.
@@ -116,11 +125,14 @@ def parameters(config: AdapterConfig, network: Network) -> dict[str, Parameter]:
   for site in network.sites:
     length = config.prefix_length(site)
     if length:
+      # Heads of keys and values may be fewer than the devices that share a copy, so they are not split.
+      few = None if config.prefix_gated else site.kv_heads
+      axes = ('layers', 'adapter', 'heads' if few is None else 'kv', 'kv')
       for name in ('key', 'value'):
-        axes = ('layers', 'adapter', 'heads', 'kv')
-        made[f'{site.name}_{name}'] = Parameter((site.layers, length, site.heads, site.head_dim), axes, random)
-      gate = Parameter((site.layers, site.heads), ('layers', 'heads'), nn.initializers.zeros)
-      made[f'{site.name}_gate'] = gate
+        made[f'{site.name}_{name}'] = Parameter((site.layers, length, few or site.heads, site.head_dim), axes, random)
+      if config.prefix_gated:
+        gate = Parameter((site.layers, site.heads), ('layers', 'heads'), nn.initializers.zeros)
+        made[f'{site.name}_gate'] = gate
   if config.generator_dim:
     made |= _generator(config, network)
   for site in network.sites:
@@ -161,7 +173,7 @@ _LOW_RANK = re.compile(f'.+_lora_({"|".join(PROJECTIONS)})(_[0-9])?_down')
 
 
 def config_of(adapter: Mapping[str, np.ndarray]) -> AdapterConfig:
-  """The configuration that an adapter's arrays imply.
+  """The configuration that an adapter's arrays imply; they do not tell where a soft prompt stands.
 
   Raises:
     AdapterError: if an array has fewer axes than it should.
@@ -182,6 +194,7 @@ def config_of(adapter: Mapping[str, np.ndarray]) -> AdapterConfig:
     lora_rank=max(ranks.values(), default=0),
     lora_projections=tuple(p for p in PROJECTIONS if p in ranks) or AdapterConfig.lora_projections,
     generator_dim=size('generator_down', 1) if 'generator_down' in adapter else 0,
+    prefix_gated=not prefixes or any(f'{name}_gate' in adapter for name in prefixes),
   )
 
 

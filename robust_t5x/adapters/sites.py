@@ -37,6 +37,7 @@ class Site:
     heads: attention heads H.
     head_dim: width F of a head.
     projections: what low-rank additions can be made to.
+    kv_heads: heads of keys and values where they are fewer, or None.
     reads: whether it is where the network reads its input, so that what is generated from the input belongs here.
   """
 
@@ -45,4 +46,5 @@ class Site:
   heads: int
   head_dim: int
   projections: tuple[Projection, ...]
+  kv_heads: int | None = None
   reads: bool = False

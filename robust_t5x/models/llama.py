@@ -90,7 +90,8 @@ class LlamaConfig:
       Projection('wi_1', width, inner),
       Projection('wo', inner, width),
     )
-    return (Site(SITE, self.num_layers, self.num_heads, self.head_dim, projections, reads=True),)
+    few = self.num_kv_heads if self.num_kv_heads < self.num_heads else None
+    return (Site(SITE, self.num_layers, self.num_heads, self.head_dim, projections, few, reads=True),)
 
   def network(self, adapter: AdapterConfig | None = None) -> 'Decoder':
     """See protocol.NetworkConfig."""
@@ -165,12 +166,15 @@ class Attention(nn.Module):
       key, value = self._append_to_cache(key, value)
     if kept is not None:
       key, value = (jnp.concatenate(both, axis=1) for both in zip(kept, (key, value), strict=True))
+    key, value = adapters.join_prefix(adapter.prefix, key, value)
     scale = cfg.head_dim**-0.5
     grouped = query.reshape(*query.shape[:2], cfg.num_kv_heads, -1, cfg.head_dim)
     logits = jnp.einsum('nqghf,nkgf->nghqk', grouped, key).astype(jnp.float32) * scale + bias[:, None, None]
     weights = jax.nn.softmax(logits, axis=-1).astype(cfg.dtype)
     out = jnp.einsum('nghqk,nkgf->nqghf', weights, value).reshape(query.shape)
-    if adapter.prefix is not None:  # stands at no position, so the query is not rotated
+    if (
+      adapter.prefix is not None and adapter.prefix.gate is not None
+    ):  # stands at no position: the query is not rotated
       out = out + adapters.attend_to_prefix(plain * scale, adapter.prefix)
     joined = out.reshape(*out.shape[:2], -1)
     axes = ('joined_kv', 'embed')
@@ -223,8 +227,9 @@ class Stack(nn.Module):
     Args:
       x: [N, Q, D].
       positions: of the queries, [N, Q].
-      key_positions: of what was kept, then of these or the cache's places, [N, K].
-      visible: whether a query may attend to a key, windows aside, bool [N, Q, K].
+      key_positions: of what was kept, then of these or the cache's places, [N, K]; those of a joined prefix, the first ones of
+        all, are added here.
+      visible: whether a query may attend to a key, windows aside, bool [N, Q, K]; likewise.
       pairs: what was kept, of each layer; empty where nothing was.
       added: the adapter's additions, stacked.
       deterministic: no dropout.
@@ -234,6 +239,10 @@ class Stack(nn.Module):
       (states after the last norm [N, Q, D], each layer's keys and values of these positions).
     """
     cfg = self.config
+    before = adapters.joined_length(added)
+    visible = jnp.pad(visible, [(0, 0), (0, 0), (before, 0)], constant_values=True)
+    first = jnp.broadcast_to(jnp.arange(before), (len(key_positions), before))
+    key_positions = jnp.concatenate([first, key_positions], axis=1)
     distance = positions[:, :, None] - key_positions[:, None, :]
     windows = cfg.windows or (0,) * cfg.num_layers
     biases = {w: jnp.where(visible & (distance < w) if w else visible, 0.0, MASKED) for w in dict.fromkeys(windows)}
@@ -272,15 +281,15 @@ class Decoder(nn.Module):
       self.adapter_module = None
 
   def read(self, tokens: Int[jax.Array, 'N T'], mask: Int[jax.Array, 'N T'], *, deterministic: bool = True) -> Context:
-    """Reads causally; a soft prompt takes the first P of the context's S positions."""
+    """Reads causally; a soft prompt takes P of the context's S positions, a joined prefix those before them."""
     x, own = self.token_embedder(tokens), mask
     added = adapters.NO_ADDITION
     if self.adapter_module is not None:
       added = self.adapter_module.layers(SITE, x, mask)
-      x, mask = self.adapter_module.prepend(x, mask)
-      # What stands before a causal network's input has states that no phrasing changes.
-      own = jnp.pad(own, [(0, 0), (mask.shape[1] - own.shape[1], 0)])
-    positions = jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)
+      # The prompt's states are no part of what a phrasing is read to.
+      own = self.adapter_module.around_prompt(mask)
+      x, mask = self.adapter_module.insert(x, mask)
+    positions = adapters.joined_length(added) + jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)
     places = jnp.arange(mask.shape[1])
     visible = (places[None, :] <= places[:, None])[None] & (mask > 0)[:, None, :]
     states, pairs = self.decoder(x, positions, positions, visible, (), added, deterministic)
@@ -294,7 +303,7 @@ class Decoder(nn.Module):
     rows, fed = len(tokens), tokens.shape[1] - 1
     if fed:
       places, seen = branch_layout(branches, 1 + fed // branches)
-      positions = context.mask.sum(axis=1)[:, None] + (places[None, 1:] - 1)
+      positions = _end(context) + (places[None, 1:] - 1)
       own = jnp.broadcast_to(jnp.asarray(seen[1:, 1:]), (rows, fed, fed))
       more, _ = self._continue(context, tokens[:, 1:], positions, positions, own, deterministic)
       states = jnp.concatenate([states, more], axis=1)
@@ -309,7 +318,7 @@ class Decoder(nn.Module):
       self.put_variable('cache', 'index', position + 1)
     else:
       self.put_variable('cache', 'index', position)
-    start = context.mask.sum(axis=1)[:, None] - 1
+    start = _end(context) - 1
     places = jnp.arange(cache_length)
     own = jnp.broadcast_to((places > 0) & (places <= position), (rows, 1, cache_length))
     states, _ = self._continue(context, token, start + position, start + places, own, True, cache_length)
@@ -334,7 +343,12 @@ class Decoder(nn.Module):
     return self.answer(self.read(tokens, mask), answer_tokens)
 
 
+def _end(context: Context) -> Int[jax.Array, 'N 1']:
+  """The position behind each row's last token."""
+  return adapters.joined_length(context.kept.added) + context.mask.sum(axis=1)[:, None]
+
+
 def _last(context: Context) -> Float[jax.Array, 'N 1 D']:
-  """The state of each row's last token."""
-  last = jnp.maximum(context.mask.sum(axis=1) - 1, 0)
+  """The state of each row's last place that is no padding; a soft prompt may stand behind the padding of a shorter row."""
+  last = jnp.argmax(context.mask * jnp.arange(1, context.mask.shape[1] + 1), axis=1)
   return jnp.take_along_axis(context.states, last[:, None, None], axis=1)

@@ -6,6 +6,7 @@ Shape letters: B batch, K phrasings, T input tokens, L target tokens, C options,
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import dataclasses
 from typing import Any
 
 from clu import metrics as clu_metrics
@@ -50,7 +51,8 @@ class RobustModel:
     """Builds the model.
 
     Args:
-      module: the network, of any family that keeps to models.protocol.
+      module: the network, of any family that keeps to models.protocol; a soft prompt of its adapter goes where the
+        vocabulary has a place for it, unless the adapter says where.
       input_vocabulary: seqio vocabulary of the inputs.
       output_vocabulary: seqio vocabulary of the targets.
       optimizer_def: an optax transformation (own runtime) or a T5X optimizer definition (T5X).
@@ -68,7 +70,7 @@ class RobustModel:
     """
     if not 0.0 <= alignment_weight <= 1.0:
       raise UserError(f'ALIGNMENT_WEIGHT is {alignment_weight}; it must lie between 0 and 1')
-    self.module = module
+    self.module = _placed(module, input_vocabulary)
     self.input_vocabulary = input_vocabulary
     self.output_vocabulary = output_vocabulary
     self.optimizer_def = optimizer_def
@@ -375,6 +377,20 @@ class RobustModel:
 
   def _encode(self, inputs: Sequence[str]) -> list[np.ndarray]:
     return [np.asarray(encoded.ids) for encoded in framing.inputs(self.input_vocabulary, inputs)]
+
+
+def _placed(module: Network, vocabulary: Vocabulary) -> Network:
+  """The network with its soft prompt behind as many ids as the vocabulary says."""
+  adapter, own = module.adapter, getattr(vocabulary, 'prompt_position', 0)
+  if adapter is None or not adapter.length:
+    return module
+  position = own if adapter.prompt_position is None else adapter.prompt_position
+  if position not in (0, own):
+    raise UserError(
+      f'ADAPTER: its soft prompt stands behind {position} tokens of the input, and this model has {own} in front of its place, by '
+      'chat template and system message; use those that it was trained with, or 0 for the very start'
+    )
+  return module.clone(adapter=dataclasses.replace(adapter, prompt_position=position))
 
 
 def _share(value: jax.Array, whole: jax.Array, part: jax.Array) -> clu_metrics.Average:

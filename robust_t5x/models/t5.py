@@ -163,8 +163,8 @@ class RelativePositionBias(nn.Module):
   bidirectional: bool
 
   @nn.compact
-  def __call__(self, query_length: int, key_length: int, positions: np.ndarray | None = None) -> jax.Array:
-    """Returns the bias, [1, H, query_length, key_length]; at `positions` [Q], if given, instead: [1, H, Q, Q]."""
+  def __call__(self, positions: np.ndarray, before: int = 0) -> jax.Array:
+    """Returns the bias between `positions` [Q], [1, H, Q, before + Q]; the first keys stand before position 0."""
     cfg = self.config
     table = partitioning.param_with_axes(
       'rel_embedding',
@@ -173,11 +173,10 @@ class RelativePositionBias(nn.Module):
       jnp.float32,
       axes=('heads', 'relpos_buckets'),
     )
-    buckets = relative_position_buckets(
-      query_length, key_length, self.bidirectional, cfg.relpos_buckets, cfg.relpos_max_distance
-    )
-    if positions is not None:
-      buckets = buckets[np.ix_(positions, positions)]
+    places = before + positions
+    length = int(places.max()) + 1
+    buckets = relative_position_buckets(length, length, self.bidirectional, cfg.relpos_buckets, cfg.relpos_max_distance)
+    buckets = buckets[np.ix_(places, np.concatenate([np.arange(before), places]))]
     return jnp.asarray(table, cfg.dtype)[:, buckets][None]
 
 
@@ -237,6 +236,7 @@ class Attention(nn.Module):
       elif cache == 'self':
         key, value, bias = self._append_to_cache(key, value, bias, cache_length)
 
+    key, value = adapters.join_prefix(adapter.prefix, key, value)
     logits = jnp.einsum('nqhf,nkhf->nhqk', query, key)
     if bias is not None:
       logits = logits + bias
@@ -247,7 +247,7 @@ class Attention(nn.Module):
     total = raised.sum(axis=-1).swapaxes(1, 2)[..., None]  # [N, Q, H, 1]
     raised = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))(raised.astype(cfg.dtype), deterministic=deterministic)
     out = (jnp.einsum('nhqk,nkhf->nqhf', raised, value) / total).astype(cfg.dtype)
-    if adapter.prefix is not None:
+    if adapter.prefix is not None and adapter.prefix.gate is not None:
       out = out + adapters.attend_to_prefix(query, adapter.prefix)
     joined = out.reshape(*out.shape[:-2], cfg.num_heads * cfg.head_dim)
     projected = Dense(queries.shape[-1], ('joined_kv', 'embed'), cfg.dtype, name='out')(joined)
@@ -268,6 +268,11 @@ class Attention(nn.Module):
     index.value = position + 1
     row = lax.dynamic_slice_in_dim(bias, position, 1, axis=2)
     return cached_key.value, cached_value.value, row
+
+
+def _prefixed_bias(mask: jax.Array, before: int, dtype: str) -> jax.Array:
+  """The additive bias [N, 1, 1, before + S] of a mask [N, S] behind `before` places that everything may attend to."""
+  return mask_bias(jnp.pad(mask, [(0, 0), (before, 0)], constant_values=1), dtype)
 
 
 class EncoderLayer(nn.Module):
@@ -334,9 +339,9 @@ class Encoder(nn.Module):
     """x [N, S, D], mask [N, S] (1 = attend) -> [N, S, D]."""
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
-    length = x.shape[1]
-    bias = RelativePositionBias(cfg, True, name='relpos_bias')(length, length)
-    bias = bias + mask_bias(mask, cfg.dtype)
+    before = adapters.joined_length(adapter)
+    bias = RelativePositionBias(cfg, True, name='relpos_bias')(np.arange(x.shape[1]), before)
+    bias = bias + _prefixed_bias(mask, before, cfg.dtype)
     x = drop(x, deterministic=deterministic)
     layer = nn.remat(EncoderLayer, static_argnums=(4,)) if cfg.remat else EncoderLayer
     for i in range(cfg.num_encoder_layers):
@@ -358,9 +363,11 @@ class Decoder(nn.Module):
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     length = cache_length if cached else 1 + (x.shape[1] - 1) // branches
     positions, visible = branch_layout(branches, length)
-    bias = RelativePositionBias(cfg, False, name='relpos_bias')(length, length, positions)
+    before = adapters.joined_length(adapter)
+    bias = RelativePositionBias(cfg, False, name='relpos_bias')(positions, before)
+    visible = np.pad(visible, [(0, 0), (before, 0)], constant_values=True)
     bias = bias + jnp.where(visible, 0.0, MASKED).astype(cfg.dtype)
-    cross_bias = mask_bias(encoded_mask, cfg.dtype)
+    cross_bias = _prefixed_bias(encoded_mask, adapters.joined_length(cross_adapter), cfg.dtype)
     x = drop(x, deterministic=deterministic)
     layer = nn.remat(DecoderLayer, static_argnums=(7,)) if cfg.remat and not cached else DecoderLayer
     for i in range(cfg.num_decoder_layers):
@@ -397,11 +404,11 @@ class Transformer(nn.Module):
       self.adapter_module = None
 
   def read(self, tokens: Int[jax.Array, 'N T'], mask: Int[jax.Array, 'N T'], *, deterministic: bool = True) -> Context:
-    """Encodes; a soft prompt takes the first P of the context's S positions."""
+    """Encodes; a soft prompt takes P of the context's S positions."""
     x = self.token_embedder(tokens)
     added = self._added('encoder', x, mask)
     if self.adapter_module is not None:
-      x, mask = self.adapter_module.prepend(x, mask)
+      x, mask = self.adapter_module.insert(x, mask)
     return Context(self.encoder(x, mask, added, deterministic), mask, mask)
 
   def answer(

@@ -103,7 +103,7 @@ RANGES: dict[str, dict[str, Range]] = {
     'alignment_weight': _SHARE, 'summed_parts': _ROWS, 'label_smoothing': Range(0, 1, below=True), 'z_loss': _WEIGHT,
   },
   'adapters.AdapterConfig': {
-    'length': _LENGTH, 'prefix_lengths': _LENGTH, 'lora_rank': _LENGTH, 'generator_dim': _LENGTH, 'init_range': _WEIGHT,
+    'length': _LENGTH, 'prompt_position': _LENGTH, 'prefix_lengths': _LENGTH, 'lora_rank': _LENGTH, 'generator_dim': _LENGTH, 'init_range': _WEIGHT,
   },
   'objectives.cvar': {'alpha': Range(0, 1, above=True)},
   'objectives.group_dro': {'step_size': _WEIGHT},

@@ -27,6 +27,9 @@ def write(model: RobustModel, model_dir: str, moving: Params, frozen: Params, re
   path = processes.join(model_dir, 'adapter.safetensors')
   if ADAPTER in moving and processes.is_main():
     metadata = {k: record[k] for k in ('gin_config', 'seed', 'versions', 'backbone')}
+    adapter = model.module.adapter
+    if adapter is not None and adapter.length:
+      metadata['prompt_position'] = adapter.prompt_position or 0
     adapter_files.save(path, moving[ADAPTER], metadata)
     progress.log(f'wrote {path}')
   if set(moving) - {ADAPTER}:

@@ -23,7 +23,7 @@ def test_an_adapter_of_another_model_is_named(tmp_path):
       adapters.check_fits(params['adapter'], dataclasses.replace(CONFIG, **change), 'p')
   for arrays, message in (
     ({**params['adapter'], 'decoder_gate': np.zeros((2, 2))}, 'holds decoder_gate, which no adapter has'),
-    ({'encoder_key': params['adapter']['encoder_key']}, 'lacks encoder_gate'),
+    ({'encoder_key': params['adapter']['encoder_key']}, 'lacks encoder_value'),
   ):
     with pytest.raises(adapters.AdapterError, match=message):
       adapters.check_fits(arrays, CONFIG, 'p')

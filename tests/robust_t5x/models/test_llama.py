@@ -1,6 +1,7 @@
 """The decoder-only network against Hugging Face's, and against itself where ways of computing must agree."""
 
 import dataclasses
+import functools
 
 import hf_llama
 import jax
@@ -70,6 +71,26 @@ def test_options_side_by_side_score_as_they_do_alone_also_with_an_adapter():
       logits = protocol.logits(network, params, text[None], _shifted(kept[None]), IDS.pad)[0]
       alone = np.take_along_axis(np.asarray(jax.nn.log_softmax(logits)), kept[:, None], axis=1).sum()
       np.testing.assert_allclose(together[i, j], alone, atol=1e-4)
+
+
+@pytest.mark.parametrize('kind', ['qwen3', 'llama_yarn'])
+def test_a_joined_prefix_of_what_tokens_are_read_to_is_those_tokens(kind):
+  plain, params, reference = hf_llama.read(kind)
+  inputs, options = reference['inputs'], np.random.default_rng(1).integers(2, 96, (4, 2, 3)).astype(np.int32)
+  first = np.array([[7, 8, 9]])
+  pairs = protocol.read(plain, params, first, IDS.pad).kept.pairs
+  prefix = {f'decoder_{part}': np.stack([layer[i][0] for layer in pairs]) for i, part in enumerate(('key', 'value'))}
+  network = plain.clone(adapter=AdapterConfig(prefix_lengths={'decoder': 3}, prefix_gated=False))
+  params = {**params, 'adapter': prefix}
+  longer = np.concatenate([np.repeat(first, len(inputs), axis=0), inputs], axis=1)
+
+  @functools.partial(jax.jit, static_argnums=0)
+  def scores(network, params, inputs):
+    ranked = decoding.score_options(network, params, inputs, options, IDS)
+    return ranked, decoding.decode_greedily(network, params, inputs, 4, IDS)[1]
+
+  for found, expected in zip(scores(network, params, inputs), scores(plain, params, longer), strict=True):
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_an_untrained_prefix_or_lora_changes_nothing():

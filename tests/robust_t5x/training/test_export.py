@@ -1,8 +1,16 @@
-"""What a finished run leaves: a whole model, where the backbone trained, that loads as any other."""
+"""What a finished run leaves: an adapter's file, and a whole model where the backbone trained, that loads as any other."""
 
 from helpers import evaluate, run
+import jax.numpy as jnp
 import numpy as np
+import pytest
 from safetensors import numpy as safetensors
+from tiny_adapters import CONFIG
+
+from robust_t5x import adapters
+from robust_t5x.checkpoints import adapter_files
+from robust_t5x.models import robust
+from robust_t5x.training import export
 
 
 def test_a_whole_model_trains_and_loads(tiny_checkpoint, tmp_path):
@@ -16,3 +24,16 @@ def test_a_whole_model_trains_and_loads(tiny_checkpoint, tmp_path):
   assert before.keys() == after.keys()
   assert all(np.abs(after[name] - value).max() > 0 for name, value in before.items())
   assert evaluate(tmp_path / 'model', tmp_path / 'eval') == 0
+
+
+class _Vocabulary:
+  pad_id, eos_id, prompt_position = 0, 1, 2
+
+
+@pytest.mark.parametrize(('asked', 'kept'), [(None, 2), (0, 0)])
+def test_an_adapters_file_says_where_its_soft_prompt_stands(asked, kept, tmp_path):
+  module = CONFIG.network(adapters.AdapterConfig(length=3, prompt_position=asked))
+  model = robust.RobustModel(module, _Vocabulary(), _Vocabulary())
+  moving = {'adapter': {'embedding': jnp.ones((3, CONFIG.emb_dim))}}
+  path = export.write(model, str(tmp_path), moving, {}, dict.fromkeys(('gin_config', 'seed', 'versions', 'backbone')))
+  assert adapter_files.load(path)[1]['prompt_position'] == kept
