@@ -1,7 +1,7 @@
 """Converts checkpoints to Hugging Face's layout and T5X's, and adapters between our file, .npy and PEFT's layout.
 
   robust-t5x convert CHECKPOINT DIR --to t5x [--adapter FILE]   a backbone, with an adapter if given
-  robust-t5x convert CHECKPOINT DIR --to huggingface             CHECKPOINT may be a GGUF file
+  robust-t5x convert CHECKPOINT DIR --to huggingface [--adapter FILE]   LoRA merged into the weights; CHECKPOINT may be a GGUF file
   robust-t5x convert ADAPTER OUT --to adapter|npy|peft           an adapter; ADAPTER may be a T5X checkpoint that holds one
 
 The source's format is found out. A backbone is written tensor by tensor and needs little more memory than its largest one.
@@ -41,13 +41,13 @@ def convert_backbone(
     source: any checkpoint that checkpoints.open_backbone reads.
     target: a directory that does not exist yet.
     to: 'huggingface' or 't5x'.
-    adapter: an adapter file to put into a T5X checkpoint.
+    adapter: an adapter file to put into a T5X checkpoint, or whose LoRA is merged into Hugging Face's weights.
     dtype: storage dtype.
     vocabulary: a SentencePiece file to put beside it; by default the source's own, with all that it has of a tokenizer.
 
   Returns:
-    The report, which is also written to `conversion.json` there: every parameter with its shape, and the hash of what
-    was written.
+    The report, which is also written to `conversion.json` there: every parameter with its shape, the hash of what was
+    written, and path and hash of an adapter.
 
   Raises:
     ValueError: if the source cannot be read, or the target exists.
@@ -55,7 +55,7 @@ def convert_backbone(
   import ml_dtypes
 
   from robust_t5x.adapters import config
-  from robust_t5x.checkpoints import adapter_files, backbones, checks, hf_config, huggingface, t5x_format
+  from robust_t5x.checkpoints import adapter_files, backbones, checks, hf_config, huggingface, lora_weights, t5x_format
   from robust_t5x.checkpoints.layouts import layout
 
   target = target.rstrip('/')
@@ -67,19 +67,24 @@ def convert_backbone(
   if vocabulary and not os.path.isfile(vocabulary):
     raise ConversionError(f'--vocabulary: no file {vocabulary}; name a SentencePiece model')
   arrays: dict[str, Any] = {}
+  lora: dict[str, Any] = {}
   if adapter is not None:
-    if to != 't5x':
-      raise ConversionError(f'--adapter: {to} has no place for an adapter; convert it by itself')
-    loaded, _ = adapter_files.load(adapter)
+    loaded, metadata = adapter_files.load(adapter)
     config.check_fits(loaded, backbone.config, adapter)
-    arrays = {f'adapter/{name}': array for name, array in loaded.items()}
+    if to == 't5x':
+      arrays = {f'adapter/{name}': array for name, array in loaded.items()}
+    else:
+      lora_weights.check_mergeable(loaded, adapter)
+      adapter_files.check_backbone(metadata, adapter, backbones.backbone_hash(source))
+      lora = loaded
+  weight = lora_weights.merged(backbone.read, lora)
   kind = ml_dtypes.bfloat16 if dtype == 'bfloat16' else dtype
   with _made_beside(target) as temporary:
     with progress.Progress(f'writing {target}', len(shapes)) as bar:
 
       def read(name):
         bar.advance(1)
-        return arrays[name] if name in arrays else checks.cast(backbone.read(name), kind, source, name)
+        return arrays[name] if name in arrays else checks.cast(weight(name), kind, source, name)
 
       if to == 'huggingface':
         huggingface.write(temporary, backbone.config, read, shapes, dtype, notes=backbone.notes)
@@ -96,6 +101,7 @@ def convert_backbone(
         shutil.copyfile(file, os.path.join(temporary, name))
     report = {
       'source': {'path': source, 'format': backbone.format},
+      'adapter': None if adapter is None else {'path': adapter, 'sha256': backbones.sha256(adapter)},
       'format': to,
       'dtype': dtype,
       'sha256': backbones.hash_of(written),
@@ -124,14 +130,18 @@ def _made_beside(target: str) -> Iterator[str]:
     shutil.rmtree(temporary, ignore_errors=True)
 
 
-def convert_adapter(source: str, target: str, to: str, backbone: str | None = None) -> dict[str, Any]:
+def convert_adapter(
+  source: str, target: str, to: str, backbone: str | None = None, prompt_position: int | None = None
+) -> dict[str, Any]:
   """Writes an adapter in another format.
 
   Args:
-    source: an adapter file, a .npy array [P, D], PEFT's directory of a prompt tuning, or a T5X checkpoint with an adapter.
+    source: an adapter file, a .npy array [P, D], PEFT's directory, or a T5X checkpoint with an adapter.
     target: the file or, for 'peft', the directory.
-    to: 'adapter', 'npy' or 'peft'; the last two hold a soft prompt and nothing else.
+    to: 'adapter'; 'npy', which holds a soft prompt and nothing else; 'peft', which holds LoRA, a joined prefix of the decoder, or a
+      soft prompt.
     backbone: the checkpoint that the adapter belongs to, which an adapter file must name; found out where the source says.
+    prompt_position: tokens of the input that stand before a soft prompt, where the source does not say and it is not 0.
 
   Returns:
     The report: name -> shape of what was written.
@@ -142,30 +152,47 @@ def convert_adapter(source: str, target: str, to: str, backbone: str | None = No
   import numpy as np
 
   from robust_t5x.adapters import config
-  from robust_t5x.checkpoints import adapter_files, backbones
+  from robust_t5x.checkpoints import adapter_files, backbones, checks, peft
+  from robust_t5x.models import llama
 
   if os.path.exists(target):
     raise ConversionError(f'{target} exists; choose another place')
   for left in files.remove_leftovers(target.rstrip('/')):
     progress.log(f'removed {left}, which an interrupted conversion left')
-  arrays, metadata = adapter_files.read_any(source)
-  if to == 'adapter':
-    if backbone is not None:
-      metadata['backbone'] = {'path': backbone, 'sha256': backbones.backbone_hash(backbone)}
-      config.check_fits(arrays, backbones.open_backbone(backbone).config, source)
-    if not metadata.get('backbone'):
-      raise ConversionError(f'{source} does not say which backbone it belongs to; add --backbone CHECKPOINT')
-    adapter_files.save(target, arrays, metadata)
-  else:
+  network = None if backbone is None else backbones.open_backbone(backbone).config
+  arrays, metadata = adapter_files.read_any(source, network)
+  if network is not None:
+    config.check_fits(arrays, network, source)
+  if prompt_position is not None:
+    if metadata.setdefault('prompt_position', prompt_position) != prompt_position:
+      raise ConversionError(f'--prompt_position: {source} says that it is {metadata["prompt_position"]}; leave it out')
+  if to == 'npy':
     if set(arrays) != {'embedding'}:
       raise ConversionError(
-        f'{source} holds {", ".join(sorted(arrays))}; {to} has a place for a soft prompt (embedding) only'
+        f'{source} holds {", ".join(sorted(arrays))}; npy has a place for a soft prompt (embedding) only'
       )
-    if to == 'npy':
-      with files.written_whole(target) as f:
-        np.save(f, arrays['embedding'])
-    else:
-      adapter_files.save_peft(target, arrays['embedding'], metadata)
+    with files.written_whole(target) as f:
+      np.save(f, arrays['embedding'])
+    return {name: list(array.shape) for name, array in arrays.items()}
+  if to == 'adapter' and backbone is not None:
+    metadata['backbone'] = {'path': backbone, 'sha256': backbones.backbone_hash(backbone)}
+  place = backbone or (metadata.get('backbone') or {}).get('path')
+  if not metadata.get('backbone') and backbone is None or not place and to == 'peft':
+    raise ConversionError(f'{source} does not say which backbone it belongs to; add --backbone CHECKPOINT')
+  if to == 'adapter':
+    if isinstance(network, llama.LlamaConfig) and 'embedding' in arrays and 'prompt_position' not in metadata:
+      raise ConversionError(
+        f'{source} does not say where its soft prompt stands; add --prompt_position, the tokens of the input before it: 0 for the '
+        'very start, else those up to the end of the system turn'
+      )
+    adapter_files.save(target, arrays, metadata)
+  else:
+    try:
+      network = backbones.open_backbone(place).config
+    except checks.CheckpointError as e:
+      raise ConversionError(f'{source}: its backbone cannot be read ({e}); add --backbone CHECKPOINT') from e
+    config.check_fits(arrays, network, source)
+    peft.write(target, arrays, network, place, metadata.get('prompt_position', 0))
   return {name: list(array.shape) for name, array in arrays.items()}
 
 
@@ -181,8 +208,13 @@ def main(argv: Sequence[str] | None = None) -> int:
   parser.add_argument('source', help='what to convert')
   parser.add_argument('target', help='where to')
   parser.add_argument('--to', required=True, choices=(*BACKBONES, *ADAPTERS))
-  parser.add_argument('--adapter', help='an adapter file to put into a T5X checkpoint')
+  parser.add_argument(
+    '--adapter', help="an adapter file to put into a T5X checkpoint, or to merge into Hugging Face's weights"
+  )
   parser.add_argument('--backbone', help='the checkpoint that an adapter belongs to')
+  parser.add_argument(
+    '--prompt_position', type=int, help='tokens of the input before a soft prompt, where the source does not say'
+  )
   parser.add_argument('--dtype', default='float32', choices=('float32', 'bfloat16', 'float16'), help='of a backbone')
   parser.add_argument(
     '--vocabulary', help="a SentencePiece file to put beside a backbone; the source's tokenizer by default"
@@ -197,7 +229,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f'{name}  {"x".join(map(str, shape))}')
       print(f'wrote {len(report["parameters"])} parameters to {arguments.target}')
     else:
-      report = convert_adapter(arguments.source, arguments.target, arguments.to, arguments.backbone)
+      report = convert_adapter(
+        arguments.source, arguments.target, arguments.to, arguments.backbone, arguments.prompt_position
+      )
       for name, shape in report.items():
         print(f'{name}  {"x".join(map(str, shape))}')
       print(f'wrote {arguments.target}')

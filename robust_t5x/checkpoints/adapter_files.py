@@ -3,17 +3,18 @@
 What they are is in robust_t5x.adapters.
 """
 
+from collections.abc import Mapping
 import hashlib
 import json
 import os
-import shutil
 from typing import Any, Required, TypedDict
 
 import numpy as np
 
 from robust_t5x.adapters import AdapterError, read_vectors
-from robust_t5x.checkpoints import backbones, tensorfile
+from robust_t5x.checkpoints import backbones, peft, tensorfile
 from robust_t5x.checkpoints.checks import FLOATS, CheckpointError, cast, check_finite
+from robust_t5x.models.protocol import NetworkConfig
 from robust_t5x.runtime import records
 from robust_t5x.runtime.files import write_atomically
 from seqio_tasks.errors import shorten
@@ -27,11 +28,7 @@ class _Backbone(TypedDict, total=False):
 
 class _Metadata(TypedDict, total=False):
   backbone: _Backbone | None
-
-
-class _Peft(TypedDict, total=False):
-  peft_type: Required[str]
-  num_virtual_tokens: Required[int]
+  prompt_position: int
 
 
 def save(path: str, adapter: dict[str, Any], metadata: dict[str, Any]) -> str:
@@ -40,7 +37,8 @@ def save(path: str, adapter: dict[str, Any], metadata: dict[str, Any]) -> str:
   Args:
     path: the file to write; '.safetensors' is the usual ending.
     adapter: the parameters under `adapter`, name -> array.
-    metadata: JSON values kept in the file's header; `backbone` should hold the hash of the backbone's weights.
+    metadata: JSON values kept in the file's header; `backbone` should hold the hash of the backbone's weights, and
+      `prompt_position` the tokens of the input that stand before a soft prompt, if not 0.
 
   Returns:
     The SHA-256 of the file, hexadecimal.
@@ -81,6 +79,16 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
   return arrays, metadata
 
 
+def check_backbone(metadata: Mapping[str, Any], path: str, sha256: str) -> None:
+  """Raises AdapterError unless an adapter was trained on the backbone of this hash."""
+  trained_on = (metadata.get('backbone') or {}).get('sha256')
+  if trained_on != sha256:
+    raise AdapterError(
+      f'ADAPTER: {path} was trained on another backbone (hash {str(trained_on)[:12]}, not {sha256[:12]}); '
+      'use the checkpoint that it was trained on'
+    )
+
+
 def _arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
   """The arrays of a safetensors file, finite and in float32, and the texts of its header."""
   try:
@@ -99,8 +107,12 @@ def _arrays(path: str) -> tuple[dict[str, np.ndarray], dict[str, str]]:
   return arrays, file.metadata
 
 
-def read_any(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-  """Reads an adapter in any format: our file, .npy, PEFT's directory of a prompt tuning, a T5X checkpoint with an adapter.
+def read_any(path: str, network: NetworkConfig | None = None) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+  """Reads an adapter in any format: our file, .npy, PEFT's directory, a T5X checkpoint with an adapter.
+
+  Args:
+    path: the file or directory.
+    network: that of the model, which LoRA and prefixes of PEFT cannot be read without.
 
   Returns:
     (parameters name -> array, metadata; empty where the format has none).
@@ -112,8 +124,11 @@ def read_any(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     if not os.path.isfile(path):
       raise AdapterError(f'no file {path}')
     return {'embedding': read_vectors(path)}, {}
-  if any(os.path.isfile(os.path.join(path, name)) for name in (_PEFT_CONFIG, _PEFT_WEIGHTS)):
-    return {'embedding': _read_peft(path)}, {}
+  if peft.is_peft(path):
+    config, weights = peft.read_config(path), os.path.join(path, peft.WEIGHTS)
+    if not os.path.isfile(weights):
+      raise AdapterError(f'{path}: no {peft.WEIGHTS}; save it with safe_serialization=True')
+    return peft.read(path, config, _arrays(weights)[0], network), {'prompt_position': 0}
   if os.path.isdir(path):
     source = backbones.open_backbone(path)
     names = [name for name in source.shapes if name.startswith('adapter/')]
@@ -122,71 +137,3 @@ def read_any(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
     arrays = {name.removeprefix('adapter/'): cast(source.read(name), np.float32, path, name) for name in names}
     return arrays, {'backbone': {'path': path, 'sha256': backbones.backbone_hash(path)}}
   return load(path)
-
-
-_PEFT_CONFIG = 'adapter_config.json'
-_PEFT_WEIGHTS = 'adapter_model.safetensors'
-_PEFT_TENSOR = 'prompt_embeddings'
-
-
-def _read_peft(directory: str) -> np.ndarray:
-  """The soft prompt [P, D] of PEFT's prompt tuning, for the encoder."""
-  place, weights = os.path.join(directory, _PEFT_CONFIG), os.path.join(directory, _PEFT_WEIGHTS)
-  if not os.path.isfile(place):
-    raise AdapterError(f'{directory}: no {_PEFT_CONFIG}; save the adapter with save_pretrained')
-  try:
-    config = records.read(place, dict[str, Any], 'save the adapter with save_pretrained')
-  except records.RecordError as e:
-    raise AdapterError(str(e)) from e
-  if config.get('peft_type', 'PROMPT_TUNING') != 'PROMPT_TUNING':
-    raise AdapterError(f'{place}: peft_type is {shorten(repr(config["peft_type"]))}; only PROMPT_TUNING is supported')
-  fault = records.fault(config, _Peft)
-  if fault:
-    raise AdapterError(f'{place}: {fault}; save the adapter with save_pretrained')
-  if not os.path.isfile(weights):
-    raise AdapterError(f'{directory}: no {_PEFT_WEIGHTS}; save it with safe_serialization=True')
-  arrays, _ = _arrays(weights)
-  if set(arrays) != {_PEFT_TENSOR}:
-    raise AdapterError(
-      f'{weights}: holds {shorten(", ".join(sorted(arrays)) or "nothing")}, where there should be {_PEFT_TENSOR} alone; save the '
-      'adapter with save_pretrained of PEFT, which gives it that name'
-    )
-  array = arrays[_PEFT_TENSOR]
-  if array.ndim != 2 or 0 in array.shape or config.get('token_dim', array.shape[1]) != array.shape[1]:
-    raise AdapterError(
-      f'{weights}: {_PEFT_TENSOR} has the shape {list(array.shape)}, by {_PEFT_CONFIG} it should be '
-      f'{shorten([config["num_virtual_tokens"], config.get("token_dim", "D")])}; save the adapter anew'
-    )
-  if len(array) != config['num_virtual_tokens']:
-    raise AdapterError(
-      f'{directory}: holds {len(array)} vectors for {shorten(config["num_virtual_tokens"])} virtual tokens, an adapter for the '
-      'decoder besides; train it with num_transformer_submodules=1'
-    )
-  return array
-
-
-def save_peft(directory: str, embedding: np.ndarray, metadata: dict[str, Any]) -> None:
-  """Writes a soft prompt [P, D] as PEFT's prompt tuning of an encoder-decoder, before the encoder's input alone."""
-  from safetensors import numpy as safetensors
-
-  length, width = embedding.shape
-  config = {
-    'peft_type': 'PROMPT_TUNING',
-    'task_type': 'SEQ_2_SEQ_LM',
-    'base_model_name_or_path': (metadata.get('backbone') or {}).get('path'),
-    'inference_mode': True,
-    'num_virtual_tokens': length,
-    'token_dim': width,
-    'num_transformer_submodules': 1,
-    'prompt_tuning_init': 'RANDOM',
-  }
-  # Made beside it and then put in place, so that no part of it is ever taken for the whole.
-  temporary = f'{directory.rstrip("/")}.{os.getpid()}.tmp'
-  os.makedirs(temporary)
-  weights = safetensors.save({'prompt_embeddings': np.ascontiguousarray(embedding, np.float32)}, {'format': 'pt'})
-  try:
-    for name, data in ((_PEFT_WEIGHTS, weights), (_PEFT_CONFIG, (json.dumps(config, indent=2) + '\n').encode())):
-      write_atomically(os.path.join(temporary, name), data)
-    os.replace(temporary, directory)
-  finally:
-    shutil.rmtree(temporary, ignore_errors=True)

@@ -94,13 +94,8 @@ def load_with_identity(
     path = f'{backbones.bundled_path()}/{BUNDLED_ADAPTER}' if adapter == backbones.BUNDLED else adapter
     arrays, metadata = adapter_files.load(path)
     adapters.check_fits(arrays, config, path)
-    trained_on = (metadata.get('backbone') or {}).get('sha256')
-    if trained_on != backbone_hash:
-      raise adapters.AdapterError(
-        f'ADAPTER: {path} was trained on another backbone (hash {str(trained_on)[:12]}, not {backbone_hash[:12]}); '
-        'use the checkpoint that it was trained on'
-      )
-    adapter_config = adapters.config_of(arrays)
+    adapter_files.check_backbone(metadata, path, backbone_hash)
+    adapter_config = dataclasses.replace(adapters.config_of(arrays), prompt_position=metadata.get('prompt_position', 0))
     identity['adapter'] = {'path': adapter, 'sha256': backbones.sha256(path)}
   pieces = vocabularies.vocabulary(
     vocabulary, checkpoint=checkpoint, chat_template=chat_template, system_message=system_message

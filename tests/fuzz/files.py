@@ -6,6 +6,7 @@ import functools
 import io
 import json
 import pathlib
+import shutil
 import struct
 import tempfile
 from typing import Any
@@ -16,7 +17,7 @@ import pandas as pd
 from safetensors import numpy as safetensors
 
 from robust_t5x import adapters
-from robust_t5x.checkpoints import adapter_files, backbones, huggingface, t5_names, t5x_format, tensorfile
+from robust_t5x.checkpoints import adapter_files, backbones, huggingface, peft, t5_names, t5x_format, tensorfile
 from robust_t5x.checkpoints.layouts import layout
 from robust_t5x.models import t5
 from robust_t5x.models.llama import LlamaConfig
@@ -454,6 +455,21 @@ def _peft(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], obj
   return lambda: adapter_files.read_any(str(directory / 'peft'))
 
 
+def _peft_lora(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], object]:
+  made = adapters.parameters(adapters.AdapterConfig(lora_rank=2), _CONFIG)
+  peft.write(str(directory / 'peft'), {name: np.ones(p.shape, np.float32) for name, p in made.items()}, _CONFIG)
+  whole = {f'peft/{path.name}': path.read_bytes() for path in (directory / 'peft').iterdir()}
+  files, _ = _one_damaged(rng, whole)
+  shutil.rmtree(directory / 'peft')
+  _write(directory, files)
+
+  def read() -> None:
+    found, _ = adapter_files.read_any(str(directory / 'peft'), _CONFIG)
+    _check(all(np.isfinite(array).all() for array in found.values()), 'holds numbers that are not finite')
+
+  return read
+
+
 READERS: dict[str, Writer] = {
   'results of phrasings': _results_csv(_generic, 'table.csv'),
   'results of examples': _results_csv(_by_example, 'table.csv'),
@@ -472,4 +488,5 @@ READERS: dict[str, Writer] = {
   'adapter': _adapter,
   'npy': _npy,
   'PEFT directory': _peft,
+  'PEFT directory of LoRA': _peft_lora,
 }

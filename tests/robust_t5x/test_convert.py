@@ -1,18 +1,22 @@
 """The verb `convert`: mistakes on its command line, of which nothing is written."""
 
 import dataclasses
+import json
 import pathlib
 import shutil
 
+import jax
 import numpy as np
 import pytest
 from tiny_backbones import CONFIG, params_of, write
 
 from robust_t5x import __main__ as command
-from robust_t5x import convert
-from robust_t5x.checkpoints import backbones, huggingface
+from robust_t5x import adapters, convert
+from robust_t5x.checkpoints import adapter_files, backbones, huggingface
+from robust_t5x.models import protocol, trainable
 
-BACKBONE = str(pathlib.Path(__file__).parents[1] / 'data/hf_t5/v1_1')
+DATA = pathlib.Path(__file__).parents[1] / 'data'
+BACKBONE = str(DATA / 'hf_t5/v1_1')
 
 
 @pytest.mark.parametrize(
@@ -37,7 +41,7 @@ def test_arguments_that_cannot_be_understood(arguments, message, capsys):
   [
     ('nowhere', 't5x', [], 'nowhere'),
     ('nowhere', 'npy', [], 'nowhere'),
-    (BACKBONE, 'huggingface', ['--adapter', 'x'], '--adapter: huggingface has no place for an adapter'),
+    (BACKBONE, 'huggingface', ['--adapter', 'x'], 'ADAPTER: no file x'),
   ],
 )
 def test_what_cannot_be_converted_is_one_line(source, to, more, message, tmp_path, monkeypatch, capsys):
@@ -100,3 +104,81 @@ def test_settings_that_shapes_do_not_tell_stand_in_a_file_beside_t5xs(tmp_path):
   backbones.open_backbone.cache_clear()
   with pytest.raises(backbones.CheckpointError, match='b/network.json: cannot be read as JSON'):
     backbones.open_backbone(str(tmp_path / 'b'))
+
+
+def _adapter(path, backbone, **settings):
+  """Writes an adapter with random values for a backbone; its arrays."""
+  network = backbones.open_backbone(backbone).config
+  made = adapters.parameters(adapters.AdapterConfig(**settings), network)
+  rng = np.random.default_rng(0)
+  arrays = {name: 0.3 * rng.normal(size=p.shape).astype(np.float32) for name, p in made.items()}
+  adapter_files.save(path, arrays, {'backbone': {'path': backbone, 'sha256': backbones.backbone_hash(backbone)}})
+  return arrays
+
+
+@pytest.mark.parametrize('kind', ['hf_t5/v1_1', 'hf_llama/qwen3'])
+def test_lora_merged_into_the_weights_gives_the_same_logits(kind, tmp_path, capsys):
+  backbone, path = str(DATA / kind), str(tmp_path / 'adapter.safetensors')
+  arrays = _adapter(path, backbone, lora_rank=2, lora_projections=adapters.PROJECTIONS)
+  assert command.main(['convert', backbone, str(tmp_path / 'm'), '--to', 'huggingface', '--adapter', path]) == 0
+  source, written = (huggingface.HuggingFaceBackbone(p) for p in (backbone, str(tmp_path / 'm')))
+  assert written.config == source.config
+  read = [trainable.unflatten({name: s.read(name) for name in s.shapes}) for s in (source, written)]
+  inputs, answers = np.array([[3, 4, 5, 6], [7, 8, 0, 0]]), np.array([[0, 9, 10], [0, 11, 12]])
+  config = adapters.config_of(arrays)
+
+  def logits(network, params):
+    return jax.jit(lambda p: protocol.logits(network, p, inputs, answers, 0))(params)
+
+  beside = logits(source.config.network(config), {**read[0], 'adapter': arrays})
+  plain, within = (logits(source.config.network(), params) for params in read)
+  np.testing.assert_allclose(within, beside, atol=1e-4, rtol=0)
+  assert np.abs(beside - plain).max() > 0.1
+  report = json.loads((tmp_path / 'm' / 'conversion.json').read_text())
+  assert report['adapter'] == {'path': path, 'sha256': backbones.sha256(path)}
+
+
+@pytest.mark.parametrize('settings', [{'length': 2}, {'prefix_lengths': {'encoder': 2}, 'lora_rank': 1}])
+def test_only_lora_is_merged(settings, tmp_path, capsys):
+  path = str(tmp_path / 'adapter.safetensors')
+  _adapter(path, BACKBONE, **settings)
+  assert command.main(['convert', BACKBONE, str(tmp_path / 'm'), '--to', 'huggingface', '--adapter', path]) == 2
+  said = capsys.readouterr().err
+  assert 'weights have a place for LoRA alone' in said and 'convert ADAPTER DIR --to peft' in said
+  assert not (tmp_path / 'm').exists()
+
+
+def test_lora_of_another_backbone_is_not_merged(tmp_path, capsys):
+  path, other = str(tmp_path / 'adapter.safetensors'), write(tmp_path / 'other', params_of(CONFIG))
+  _adapter(path, other, lora_rank=1)
+  again = write(tmp_path / 'again', params_of(CONFIG, seed=1))
+  assert command.main(['convert', again, str(tmp_path / 'm'), '--to', 'huggingface', '--adapter', path]) == 2
+  assert 'was trained on another backbone' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(('kind', 'name'), [('hf_t5/v1_1', 't5_lora'), ('hf_llama/llama', 'llama_prefix')])
+def test_adapters_of_peft_come_in_and_go_out(kind, name, tmp_path, capsys):
+  theirs, ours, again = str(DATA / 'peft' / name), str(tmp_path / 'a.safetensors'), str(tmp_path / 'peft')
+  assert command.main(['convert', theirs, ours, '--to', 'adapter']) == 2
+  assert 'add --backbone CHECKPOINT' in capsys.readouterr().err
+  assert command.main(['convert', theirs, ours, '--to', 'adapter', '--backbone', str(DATA / kind)]) == 0
+  assert adapter_files.load(ours)[1]['backbone']['sha256'] == backbones.backbone_hash(str(DATA / kind))
+  assert command.main(['convert', ours, again, '--to', 'peft']) == 0
+  expected, _ = adapter_files.read_any(theirs, backbones.open_backbone(str(DATA / kind)).config)
+  found, _ = adapter_files.read_any(again, backbones.open_backbone(str(DATA / kind)).config)
+  for key, value in expected.items():
+    np.testing.assert_array_equal(found[key], value)
+
+
+def test_where_a_soft_prompt_of_a_decoder_stands_must_be_said(tmp_path, capsys):
+  decoder, vectors, target = str(DATA / 'hf_llama/llama'), str(tmp_path / 'v.npy'), str(tmp_path / 'a.safetensors')
+  np.save(vectors, np.ones((3, 32), np.float32))
+  arguments = ['convert', vectors, target, '--to', 'adapter', '--backbone', decoder]
+  assert command.main(arguments) == 2
+  assert 'does not say where its soft prompt stands; add --prompt_position' in capsys.readouterr().err
+  assert command.main([*arguments, '--prompt_position', '4']) == 0
+  assert adapter_files.load(target)[1]['prompt_position'] == 4
+  assert command.main(['convert', target, str(tmp_path / 'peft'), '--to', 'peft']) == 2
+  assert 'stands behind the first 4 tokens of the input' in capsys.readouterr().err
+  assert command.main(['convert', target, str(tmp_path / 'b'), '--to', 'adapter', '--prompt_position', '5']) == 2
+  assert 'says that it is 4; leave it out' in capsys.readouterr().err

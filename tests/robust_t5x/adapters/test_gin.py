@@ -19,29 +19,30 @@ FILES = sorted(
 )
 
 
-def _arrays(name, family, *bindings):
+def _arrays(folder, family, *names):
+  """(configuration, arrays for a family) by files of gin/."""
+  path = folder / 'own.gin'
+  path.write_text(''.join(f"include 'gin/{name}.gin'\n" for name in names) + '\nADAPTER_LENGTH = 3\n')
   gin.clear_config(clear_constants=True)
-  files = [f'gin/adapters/{name}.gin', *(b for b in bindings if b.endswith('.gin'))]
-  flags = [*(f'--gin_file={f}' for f in files), '--ADAPTER_LENGTH=3']
-  gin_files.parse_gin(launcher.parse_flags(flags, ''), all_set=False)
-  config = gin.query_parameter('ADAPTER/gin.macro').scoped_configurable_fn()
+  gin_files.parse_gin(launcher.parse_flags([f'--gin_file={path}'], ''), all_set=False)
+  config = gin.query_parameter('ADAPTER/macro.value').scoped_configurable_fn()
   return config, adapters.parameters(config, FAMILIES[family])
 
 
 @pytest.mark.parametrize('family', FAMILIES)
 @pytest.mark.parametrize('name', FILES)
-def test_each_file_makes_an_adapter_or_says_what_the_model_lacks(name, family):
+def test_each_file_makes_an_adapter_or_says_what_the_model_lacks(name, family, tmp_path):
   if (name, family) == ('decoder_prefix', 'decoder'):
     with pytest.raises(adapters.AdapterError, match="this model has no site 'cross'; it has decoder"):
-      _arrays(name, family)
+      _arrays(tmp_path, family, f'adapters/{name}')
     return
-  config, made = _arrays(name, family)
+  config, made = _arrays(tmp_path, family, f'adapters/{name}')
   assert made
   assert config.prefix_gated == (name != 'joined_prefix')
   if name == 'joined_prefix':
     assert made['decoder_key'].shape == ((1, 3, 1, 4) if family == 'decoder' else (1, 3, 2, 4))
 
 
-def test_a_soft_prompt_can_stand_first():
-  config, _ = _arrays('soft_prompt', 'decoder', 'gin/ablations/prompt_first.gin')
+def test_a_soft_prompt_can_stand_first(tmp_path):
+  config, _ = _arrays(tmp_path, 'decoder', 'adapters/soft_prompt', 'ablations/prompt_first')
   assert config.prompt_position == 0
