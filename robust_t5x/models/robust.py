@@ -381,7 +381,7 @@ class RobustModel:
 
 def _placed(module: Network, vocabulary: Vocabulary) -> Network:
   """The network with its soft prompt behind as many ids as the vocabulary says."""
-  adapter, own = module.adapter, getattr(vocabulary, 'prompt_position', 0)
+  adapter, own = module.adapter, framing.prompt_position(vocabulary)
   if adapter is None or not adapter.length:
     return module
   position = own if adapter.prompt_position is None else adapter.prompt_position
