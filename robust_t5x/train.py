@@ -85,7 +85,7 @@ def train(
   trains_backbone = trainable.trains_backbone(placement.shapes)
   if '://' in model_dir and trains_backbone:
     raise errors.UsageError('MODEL_DIR: a run that trains the backbone writes a checkpoint; give a local directory')
-  if 'reference' in objectives.needed(model.alignment_objective) and trains_backbone:
+  if objectives.needed(model.alignment_objective) and trains_backbone:
     raise errors.UsageError(
       'ALIGNMENT_OBJECTIVE: this objective compares with the frozen backbone, but Trainable.train lets the backbone move'
     )

@@ -24,6 +24,7 @@ ALL = {
   'cvar': functools.partial(objectives.cvar, alpha=0.5),  # 1.5 of 3 phrasings
   'worst_phrasing': objectives.worst_phrasing,
   'distil_reference': objectives.distil_reference,
+  'distil_ensemble': objectives.distil_ensemble,
   'distil_states': objectives.distil_states,
   'anchor_to_reference': objectives.anchor_to_reference,
   'kl_anchored': objectives.weighted_sum(
@@ -55,6 +56,7 @@ def random_branches(seed=0, batch=8, phrasings=3, length=4, classes=5):
     decoded=jnp.asarray(rng.normal(size=(batch, phrasings, length, 7)), jnp.float32),
     reference=jnp.asarray(rng.normal(size=(batch, length, classes)), jnp.float32),
     reference_decoded=jnp.asarray(rng.normal(size=(batch, length, 7)), jnp.float32),
+    references=jnp.asarray(rng.normal(size=(batch, phrasings, length, classes)), jnp.float32),
   )
 
 
@@ -73,6 +75,7 @@ def two_phrasings(p, q, target=0):
     objectives.normalizers(weights),
     jnp.log(jnp.asarray([[REFERENCE]])),
     jnp.asarray([[[1.0, 2.0]]]),
+    jnp.log(jnp.asarray([[[REFERENCE], [Q]]])),
   )
 
 

@@ -149,11 +149,14 @@ class RobustModel:
       logits, encoded, mask, decoded = (jnp.concatenate(pair, axis=1) for pair in zip(canonical, others, strict=True))
     else:
       logits, encoded, mask, decoded = self._run(params, tokens, targets, dropout_rng)
-    needed = objectives.needed(self.alignment_objective) if tokens.shape[1] > 1 else ()
+    needed = objectives.needed(self.alignment_objective) if tokens.shape[1] > 1 else frozenset()
     weights = self._weights(batch)
-    reference, reference_decoded = (
-      self._reference(params, tokens[:, :1], targets) if 'reference' in needed else (None, None)
-    )
+    reference = reference_decoded = references = None
+    if needed:
+      every = 'references' in needed
+      frozen, frozen_decoded = self._reference(params, tokens if every else tokens[:, :1], targets)
+      reference, reference_decoded = frozen[:, 0], frozen_decoded[:, 0]
+      references = frozen if every else None
     return objectives.Branches(
       logits=logits,
       targets=batch['decoder_target_tokens'],
@@ -164,6 +167,7 @@ class RobustModel:
       decoded=decoded,
       reference=reference,
       reference_decoded=reference_decoded,
+      references=references,
     )
 
   def canonical_is_fixed(self, phrasings: int) -> bool:
@@ -182,13 +186,13 @@ class RobustModel:
     return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in parts)
 
   def _reference(self, params, tokens, targets):
-    """Of the backbone without adapter and dropout, as constants: logits [B, L, V], the decoder's states [B, L, D].
+    """Of the backbone without adapter and dropout, as constants: logits [B, K, L, V], the answer's states [B, K, L, D].
 
-    Tokens [B, 1, T] are the canonical phrasing's.
+    Tokens [B, K, T] are of as many phrasings as are asked for.
     """
     backbone = {name: value for name, value in params.items() if name != ADAPTER}
     logits, _, _, decoded = self._run(backbone, tokens, targets, None, self.module.clone(adapter=None))
-    return jax.lax.stop_gradient((logits[:, 0], decoded[:, 0]))
+    return jax.lax.stop_gradient((logits, decoded))
 
   def normalizers(self, batch: Batch, axis_name: str | None = None) -> objectives.Normalizers:
     """Totals of a whole batch, for losses computed on its parts (microbatches, devices of `axis_name`)."""

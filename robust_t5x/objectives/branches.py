@@ -37,7 +37,7 @@ class Normalizers:
 class Branches(NamedTuple):
   """What the network gave for K phrasings of B examples, teacher-forced on the shared target.
 
-  The last two are there only for an objective that `needs` the 'reference'.
+  The next to last two are there only for an objective that `needs` the 'reference', the last for one that needs 'references'.
   """
 
   logits: Float[jax.Array, 'B K L V']
@@ -50,13 +50,15 @@ class Branches(NamedTuple):
   # The backbone's logits under the canonical phrasing, without adapter, and its states likewise.
   reference: Float[jax.Array, 'B L V'] | None = None
   reference_decoded: Float[jax.Array, 'B L D'] | None = None
+  # The backbone's logits under every phrasing.
+  references: Float[jax.Array, 'B K L V'] | None = None
 
 
 Objective = Callable[[Branches], Float[jax.Array, '']]
 
 
 def needs(*fields: str) -> Callable[[Objective], Objective]:
-  """Decorator: what an objective reads of Branches that is computed for those that ask only; there is 'reference'.
+  """Decorator: what an objective reads of Branches that is computed for those that ask only: 'reference', 'references'.
 
   Examples:
     >>> from robust_t5x import objectives

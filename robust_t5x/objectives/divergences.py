@@ -219,6 +219,41 @@ def distil_reference(branches: Branches) -> Float[jax.Array, '']:
   return token_mean(_kl(_log_reference(branches)[:, None], log_p).mean(axis=1), branches)
 
 
+@needs('references')
+def distil_ensemble(branches: Branches) -> Float[jax.Array, '']:
+  """Mean KL(m_0 ‖ p_i) from the frozen model's mean distribution over the phrasings, in nats per target token.
+
+  m_0 = 1/K Σ p_0i is what the frozen model says under all K phrasings taken together, without the adapter; each phrasing is taught
+  to say it alone. So the student has for one pass what the ensemble has for K, its baseline (analysis.remedies.ensemble). Over the
+  whole vocabulary at each target token, as `consensus`, whose teacher moves with the student.
+
+  Args:
+    branches: the batch, with `references`; K of at least 2.
+
+  Returns:
+    Scalar share, averaged over the K phrasings and the target tokens.
+
+  Source: ensemble distillation (Hinton, Vinyals & Dean 2015, arXiv 1503.02531), over phrasings instead of models.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> logits = jnp.log(jnp.array([[[[0.5, 0.5]], [[0.25, 0.75]]]]))  # 1 example, K = 2, 1 token, 2 words
+    >>> branches = objectives.Branches(
+    ...   logits, targets=jnp.array([[0]]), weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights),
+    ...   references=jnp.log(jnp.array([[[[0.75, 0.25]], [[0.25, 0.75]]]])),
+    ... )
+    >>> print(round(float(objectives.distil_ensemble(branches)), 4))  # the mean is even: (0 + (log 2 + log 2/3) / 2) / 2
+    0.0719
+  """
+  assert branches.references is not None  # as it says that it needs
+  log_mean = lax.stop_gradient(_log_mean(jax.nn.log_softmax(branches.references, axis=-1)))
+  log_p = jax.nn.log_softmax(branches.logits, axis=-1)
+  return token_mean(_kl(log_mean, log_p).mean(axis=1), branches)
+
+
 @needs('reference')
 def anchor_to_reference(branches: Branches) -> Float[jax.Array, '']:
   """Mean KL(p_0 ‖ p_r) on the canonical phrasing alone, in nats per target token: what the adapter changes there.

@@ -17,6 +17,11 @@ JS = sum(0.5 * x * math.log(x / m) for d in (P, Q) for x, m in zip(d, MEAN, stri
   ('name', 'expected'),
   [
     ('distil_reference', sum(KL_REFERENCE) / 2),
+    # The frozen model's mean of REFERENCE and Q.
+    (
+      'distil_ensemble',
+      sum(m * math.log(m / x) for d in (P, Q) for x, m in zip(d, (0.375, 0.3125, 0.3125), strict=True)) / 2,
+    ),
     ('anchor_to_reference', KL_REFERENCE[0]),
     ('cross_entropy', -(math.log(0.5) + math.log(0.25)) / 2),
     ('kl_from_canonical', KL_PQ),

@@ -137,7 +137,11 @@ def test_the_reference_is_the_model_without_adapter_under_the_canonical_phrasing
   alone = plain.branches(frozen, {**batch, 'encoder_input_tokens': canonical})
   np.testing.assert_allclose(made.reference, alone.logits[:, 0], rtol=1e-6, atol=1e-6)
   np.testing.assert_allclose(made.reference_decoded, alone.decoded[:, 0], rtol=1e-6, atol=1e-6)
-  assert small_training.start(config=config)[0].branches(params, batch).reference is None
+  assert made.references is None and small_training.start(config=config)[0].branches(params, batch).reference is None
+  every = small_training.start('distil_ensemble', config)[0].branches(params, batch).references
+  paraphrase = plain.branches(frozen, {**batch, 'encoder_input_tokens': batch['encoder_input_tokens'][:, 1]})
+  np.testing.assert_allclose(every[:, 0], alone.logits[:, 0], rtol=1e-5, atol=1e-5)
+  np.testing.assert_allclose(every[:, 1], paraphrase.logits[:, 0], rtol=1e-5, atol=1e-5)
   # A prefix starts without effect, so the anchor starts at nothing.
   prefixed = robust.RobustModel(
     config.network(adapters.AdapterConfig(prefix_lengths={'all': 2})), small_training.Vocabulary, small_training.Vocabulary,
