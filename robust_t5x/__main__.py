@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 import importlib
+import os
 import sys
 
 # Verb -> (module with a `main(argv)`, what it does). Modules are imported when their verb is used.
@@ -33,17 +34,22 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs a verb; returns the exit status."""
-  argv = list(sys.argv[1:] if argv is None else argv)
-  if not argv or argv[0] in ('-h', '--help'):
+  arguments = list(sys.argv[1:] if argv is None else argv)
+  if not arguments or arguments[0] in ('-h', '--help'):
     print(usage())
-    return 0 if argv else 2
-  verb = argv.pop(0)
+    return 0 if arguments else 2
+  verb = arguments.pop(0)
   if verb not in VERBS:
     from robust_t5x.runtime import errors
 
     print(f'error: no verb {verb!r}{errors.nearest(verb, VERBS)}\n\n{usage()}', file=sys.stderr)
     return 2
-  return importlib.import_module(VERBS[verb][0]).main(argv) or 0
+  from robust_t5x.runtime import processes, signals
+
+  status = processes.left(lambda: signals.guarded(lambda: importlib.import_module(VERBS[verb][0]).main(arguments) or 0))
+  if argv is None and status > 128:  # at once: threads of TensorFlow and JAX may be at work
+    os._exit(status)
+  return status
 
 
 if __name__ == '__main__':

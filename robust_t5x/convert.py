@@ -8,8 +8,7 @@ The source's format is found out. A backbone is written tensor by tensor and nee
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
-import contextlib
+from collections.abc import Sequence
 import json
 import os
 import shutil
@@ -79,7 +78,7 @@ def convert_backbone(
       lora = loaded
   weight = lora_weights.merged(backbone.read, lora)
   kind = ml_dtypes.bfloat16 if dtype == 'bfloat16' else dtype
-  with _made_beside(target) as temporary:
+  with files.made_beside(target, progress.log) as temporary:
     with progress.Progress(f'writing {target}', len(shapes)) as bar:
 
       def read(name):
@@ -111,25 +110,6 @@ def convert_backbone(
   return report
 
 
-@contextlib.contextmanager
-def _made_beside(target: str) -> Iterator[str]:
-  """A directory to fill, which takes the target's place when all is done; nothing is left of it after an error.
-
-  What processes that were killed left beside the target is removed first.
-  """
-  os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
-  for left in files.remove_leftovers(target):
-    progress.log(f'removed {left}, which an interrupted conversion left')
-  temporary = f'{target}.{os.getpid()}.tmp'
-  try:
-    yield temporary
-    if os.path.isdir(target):
-      os.rmdir(target)
-    os.replace(temporary, target)
-  finally:
-    shutil.rmtree(temporary, ignore_errors=True)
-
-
 def convert_adapter(
   source: str, target: str, to: str, backbone: str | None = None, prompt_position: int | None = None
 ) -> dict[str, Any]:
@@ -158,7 +138,7 @@ def convert_adapter(
   if os.path.exists(target):
     raise ConversionError(f'{target} exists; choose another place')
   for left in files.remove_leftovers(target.rstrip('/')):
-    progress.log(f'removed {left}, which an interrupted conversion left')
+    progress.log(f'removed {left}, which an interrupted command left')
   network = None if backbone is None else backbones.open_backbone(backbone).config
   arrays, metadata = adapter_files.read_any(source, network)
   if network is not None:

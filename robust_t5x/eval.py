@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from robust_t5x.runtime import errors, launcher, locks, processes
+from robust_t5x.runtime import errors, launcher, locks, processes, signals
 from seqio_tasks import suites
 from seqio_tasks.datasets import readings
 
@@ -106,6 +106,7 @@ def evaluate(
       loaded.model, loaded.params, batch_size, task_feature_lengths['targets'], task_feature_lengths['inputs']
     )
     done = len(tasks) - len(todo)
+    signals.keeps(_kept(done, len(tasks), output_dir))
     with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
       for task in todo:
         rows = read_task(task.name, task_feature_lengths, split)
@@ -113,6 +114,8 @@ def evaluate(
         table = score_task(runner, sampled, task, SCORERS[scorer], label)
         if run is not None:
           run.add_shard(task.name, table)
+        done += 1
+        signals.keeps(_kept(done, len(tasks), output_dir))
         bar.advance(1, task.name)
     if run is None:
       return None
@@ -128,6 +131,10 @@ def evaluate(
     print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
     _write_products(run.record, output_dir, task_feature_lengths, cell_budget)
     return table
+
+
+def _kept(done: int, tasks: int, output_dir: str) -> str:
+  return f'{done} of {tasks} tasks are kept in {output_dir}; the same command goes on with the others'
 
 
 def _products(cell_budget: int | float | None) -> list[str]:

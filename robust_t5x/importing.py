@@ -64,19 +64,23 @@ def _parts(arguments: argparse.Namespace) -> tuple[Iterator[Any], int | None]:
 def main(argv: Sequence[str] | None = None) -> int:
   """Command line; returns the exit status."""
   arguments = _parser().parse_args(sys.argv[1:] if argv is None else argv)
-  from robust_t5x.runtime import progress
+  from robust_t5x.runtime import files, progress
   from seqio_tasks import importers
 
   try:
+    importers.check_free(pathlib.Path(arguments.out))
     parts, total = _parts(arguments)
-    with progress.Progress(f'importing {arguments.source}', total) as bar:
+    with (
+      progress.Progress(f'importing {arguments.source}', total) as bar,
+      files.made_beside(arguments.out, progress.log) as out,
+    ):
 
       def counted():
         for part in parts:
           bar.advance(1, part.name)
           yield part
 
-      counts = importers.write(arguments.source, counted(), pathlib.Path(arguments.out))
+      counts = importers.write(arguments.source, counted(), pathlib.Path(out))
   except Exception as e:
     return errors.report_error(e)
   print(

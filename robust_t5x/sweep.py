@@ -21,7 +21,5 @@ def main(argv: Sequence[str] | None = None) -> int:
     from robust_t5x.sweeps.running import sweep
 
     return sweep(flags)
-  except KeyboardInterrupt:  # during the check, before anything was written
-    return 130
   except Exception as e:
     return errors.report_error(e)

@@ -62,6 +62,7 @@ def train(
     launcher.UsageError: for missing settings, or a directory that another process works in or that holds another run.
     runs.DamagedRunError: if there are checkpoints and none can be read.
     NonFiniteLossError: when the loss or a gradient is not finite; the last good state has been saved.
+    Stopped: when the process is asked to end; the state has been saved.
   """
   from robust_t5x import objectives
   from robust_t5x.checkpoints import runs, vocabularies
@@ -70,6 +71,7 @@ def train(
   from robust_t5x.training import export, loop, records, start
   from robust_t5x.training.data import data_iterator, register
   from robust_t5x.training.step import check_batch, compiled_step
+  from seqio_tasks.pipeline import registration
 
   errors.check_required(
     {
@@ -98,7 +100,9 @@ def train(
   state, frozen = start.initial_state(
     model, placement, initial_checkpoint_path, prompt_init, seed, trainable, backbone_dtype
   )
-  record = records.run_record(seed, initial_checkpoint_path)
+  # What a cache holds is not known.
+  hashes = {} if use_cached_tasks else registration.content_hashes(mixture_or_task_name, 'train')
+  record = records.run_record(seed, initial_checkpoint_path, hashes)
   with locks.held(model_dir, 'MODEL_DIR'):
     processes.make_shared(model_dir)
     saved = runs.RunCheckpoints(model_dir)

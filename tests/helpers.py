@@ -90,7 +90,8 @@ def change_record(directory, **changes):
   path.write_text(json.dumps(record))
 
 
-def _free_port():
+def free_port():
+  """A port that nothing listens at."""
   with socket.socket() as s:
     s.bind(('localhost', 0))
     return s.getsockname()[1]
@@ -99,7 +100,7 @@ def _free_port():
 def together(*arguments, count=2, expect=0):
   """Runs the command in several processes of two devices each; returns their outputs."""
   environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
-  join = [f'--coordinator_address=localhost:{_free_port()}', f'--process_count={count}']
+  join = [f'--coordinator_address=localhost:{free_port()}', f'--process_count={count}']
   running = [
     subprocess.Popen(
       [sys.executable, '-m', 'robust_t5x', *map(str, arguments), *join, f'--process_index={i}'],

@@ -1,6 +1,6 @@
 """Files that are written whole or not at all."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 import contextlib
 import glob
 import os
@@ -34,6 +34,30 @@ def written_whole(path: str) -> Iterator[IO[bytes]]:
     with contextlib.suppress(OSError):
       os.remove(temporary)
     raise
+
+
+@contextlib.contextmanager
+def made_beside(target: str, log: Callable[[str], object]) -> Iterator[str]:
+  """A directory to fill, whose content takes the target's place when all is done; nothing is left of it after an error.
+
+  Args:
+    target: a directory, which need not be there; what it holds under other names stays.
+    log: is told what processes that were killed left beside the target, which is removed.
+  """
+  target = target.rstrip('/')
+  os.makedirs(os.path.dirname(os.path.abspath(target)), exist_ok=True)
+  for left in remove_leftovers(target):
+    log(f'removed {left}, which an interrupted command left')
+  temporary = f'{target}.{os.getpid()}.tmp'
+  try:
+    yield temporary
+    if os.path.isdir(target) and os.listdir(target):
+      for name in os.listdir(temporary):
+        os.replace(os.path.join(temporary, name), os.path.join(target, name))
+    else:
+      os.replace(temporary, target)
+  finally:
+    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def remove_leftovers(path: str) -> list[str]:

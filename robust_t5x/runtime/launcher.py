@@ -168,10 +168,10 @@ def add_process_flags(parser: argparse.ArgumentParser) -> None:
   parser.add_argument('--process_index', type=int, metavar='I')
 
 
-def start_processes(flags: argparse.Namespace) -> None:
-  """Joins this process to the others, where the flags say that there are any."""
+def start_processes(flags: argparse.Namespace, stops_together: bool = False) -> None:
+  """Joins this process to the others, where the flags say that there are any; see `processes.start`."""
   if flags.multiprocess or flags.coordinator_address:
-    processes.start(flags.coordinator_address, flags.process_count, flags.process_index)
+    processes.start(flags.coordinator_address, flags.process_count, flags.process_index, stops_together)
 
 
 def command_line() -> str:
@@ -199,13 +199,13 @@ def run_configured(name: str, argv: Sequence[str] | None, description: str) -> i
   try:
     flags = parse_flags(sys.argv[1:] if argv is None else argv, description, recipes=name.split('.')[0])
     set_environment(flags)
-    start_processes(flags)
+    start_processes(flags, stops_together=name == 'train.train')
     quiet.import_tensorflow()
     gin_files.parse_gin(flags)
     processes.check(gin_files.macro('TOPOLOGY'))
     gin_files.configured(name)()
   except Exception as e:
-    return errors.report_error(e)
+    return errors.report_error(processes.explained(e))
   return 0
 
 

@@ -7,7 +7,7 @@ import time
 
 # Names the process that a run belongs to.
 PARENT = 'ROBUST_T5X_PARENT'
-_GRACE = 10.0  # seconds that a run has to end by itself
+_GRACE = 30.0  # seconds that a run has to save and end by itself
 
 
 def environment() -> dict[str, str]:

@@ -1,8 +1,15 @@
 """Several processes as one run: a pod's workers, or processes of one machine."""
 
+from collections.abc import Callable
+import ctypes
 import os
+import re
 import secrets
+import signal
 import sys
+import tempfile
+import time
+import traceback
 from typing import Any
 
 import numpy as np
@@ -15,10 +22,28 @@ class ProcessError(UserError):
   """Workers or devices that are not what the run expects."""
 
 
-def start(coordinator_address: str | None, process_count: int | None, process_index: int | None) -> None:
+_HEARTBEAT = (
+  30  # seconds until the others know of a process that does not answer; of one that ended they may know at once
+)
+_OWN_ERROR = 3.0  # seconds that a process has to say itself why it fails, when the others fail too
+# What JAX and its collectives say where another process is gone.
+_LOST = re.compile('JAX distributed service|oordination|Gloo|gloo|by peer|heartbeat|Socket closed')
+_LOSS = (
+  'another process of this run has ended or does not answer, what it said last tells why; start all of them again, a run '
+  'goes on from what it has saved'
+)
+
+
+def start(
+  coordinator_address: str | None, process_count: int | None, process_index: int | None, stops_together: bool = False
+) -> None:
   """Joins this process to the others; before anything uses a device.
 
-  On Cloud TPU the arguments may be None: JAX finds the other workers by itself.
+  Args:
+    coordinator_address: HOST:PORT of process 0; None on Cloud TPU, where JAX finds the other workers by itself.
+    process_count: of the run, or None as above.
+    process_index: of this process, or None as above.
+    stops_together: whether SIGTERM to one makes all stop after the same step, see `signals.Stop`; it ends a process otherwise.
 
   Raises:
     ProcessError: if some arguments are given and others not, or the others do not answer.
@@ -28,17 +53,90 @@ def start(coordinator_address: str | None, process_count: int | None, process_in
   given = [x is not None for x in (coordinator_address, process_count, process_index)]
   if any(given) and not all(given):
     raise ProcessError('give all of --coordinator_address, --process_count and --process_index, or on Cloud TPU none')
+  jax.config.update('jax_enable_preemption_service', stops_together)
   try:
     if all(given):
       jax.config.update('jax_cpu_collectives_implementation', 'gloo')
-      jax.distributed.initialize(coordinator_address, process_count, process_index)
+      jax.distributed.initialize(
+        coordinator_address, process_count, process_index, heartbeat_timeout_seconds=_HEARTBEAT
+      )
     else:
-      jax.distributed.initialize()
+      jax.distributed.initialize(heartbeat_timeout_seconds=_HEARTBEAT)
   except (RuntimeError, ValueError) as e:
     raise ProcessError(
       f'the processes did not find each other ({shorten(e, 200)}); outside Cloud TPU give '
       '--coordinator_address=HOST:PORT, --process_count and --process_index to each'
     ) from e
+  _tell_losses()
+
+
+def _tell_losses() -> None:
+  """Says in one line that another process is lost, where JAX would abort this one with a trace of its own.
+
+  What native code says from here on goes to a file, which is shown if it aborts for another reason.
+  """
+  native = tempfile.TemporaryFile()
+  sys.stderr.flush()
+  ours = os.dup(2)
+  sys.stderr = os.fdopen(ours, 'w', buffering=1)
+  os.dup2(native.fileno(), 2)
+
+  # Python's own handlers run too late: abort() ends the process when this returns.
+  @ctypes.CFUNCTYPE(None, ctypes.c_int)
+  def aborted(number: int) -> None:
+    del number
+    native.seek(0)
+    said = native.read()
+    if not _LOST.search(said.decode(errors='replace')):
+      os.write(ours, said)
+      return
+    time.sleep(_OWN_ERROR)
+    os.write(ours, f'error: {_LOSS}\n'.encode())
+    os._exit(2)
+
+  _handlers.append(aborted)  # ctypes does not keep it
+  ctypes.CDLL(None).signal(int(signal.SIGABRT), aborted)
+
+
+_handlers: list[object] = []
+
+
+def several() -> bool:
+  """Whether this process was joined to others."""
+  if 'jax' not in sys.modules:
+    return False
+  import jax
+
+  return jax.distributed.is_initialized()
+
+
+def explained(error: Exception) -> Exception:
+  """The error, or one that says that another process is lost, if that is what it comes of."""
+  if not several():
+    return error
+  import jax
+
+  return ProcessError(_LOSS) if isinstance(error, jax.errors.JaxRuntimeError) and _LOST.search(str(error)) else error
+
+
+def left(verb: Callable[[], int]) -> int:
+  """Runs a verb; one of several processes that fails ends at once, where JAX would let it wait for the others.
+
+  Returns:
+    its exit status.
+  """
+  try:
+    status = verb()
+  except Exception:
+    if not several():
+      raise
+    traceback.print_exc()
+    status = 1
+  if status and several():
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
+  return status
 
 
 def is_main() -> bool:

@@ -1,23 +1,21 @@
 """Runs the trials of a sweep that are not finished, together or one after another, and keeps its table and page up to date."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent import futures
-import contextlib
 import math
 import os
 import shlex
-import signal
 import sys
 import threading
 
 from robust_t5x.reports import escaping
-from robust_t5x.runtime import locks, progress
+from robust_t5x.runtime import locks, progress, signals
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.runtime.files import write_atomically
 from robust_t5x.sweeps import check, grid, page
 from robust_t5x.sweeps.flags import Flags
 from robust_t5x.sweeps.table import Summary, build, caution
-from robust_t5x.sweeps.trial import Interrupted, Processes, TrialRun, failure, is_evaluated, tail
+from robust_t5x.sweeps.trial import Processes, TrialRun, failure, is_evaluated, tail
 from seqio_tasks.errors import UserError
 
 
@@ -47,7 +45,7 @@ def plan(flags: Flags) -> tuple[list[TrialRun], dict[str, tuple[str, list[str]]]
 
 
 def sweep(flags: Flags) -> int:
-  """Runs what is not finished, and writes the results; returns the exit status: 0, 1 if a trial failed, 130 if interrupted."""
+  """Runs what is not finished, and writes the results, also when it is interrupted; returns the exit status: 0, 1 if a trial failed."""
   runs, baselines = plan(flags)
   if flags.dry_run:
     for _, command in baselines.values():
@@ -60,17 +58,18 @@ def sweep(flags: Flags) -> int:
   _warn_of_drift(runs)
   os.makedirs(flags.out, exist_ok=True)
   summaries: dict[str, Summary] = {}
-  with locks.held(flags.out, '--out'), _terminable():
+  signals.keeps('the same command goes on')
+  interruption: KeyboardInterrupt | None = None
+  with locks.held(flags.out, '--out'):
     processes = Processes()
     try:
       for directory, command in baselines.values():
         _run_baseline(directory, command, processes)
       places = {checkpoint: directory for checkpoint, (directory, _) in baselines.items()}
       _run_trials(runs, flags, processes, lambda: write(flags, runs, places, summaries))
-      interrupted = False
-    except (KeyboardInterrupt, Interrupted):
+    except KeyboardInterrupt as e:
       processes.stop()
-      interrupted = True
+      interruption = e
     places = {c: d for c, (d, _) in baselines.items() if is_evaluated(d)}
     warning = write(flags, runs, places, summaries)
   if warning:
@@ -78,9 +77,8 @@ def sweep(flags: Flags) -> int:
   failed = [run for run in runs if run.status == 'failed']
   finished = sum(run.status == 'finished' for run in runs)
   print(f'{finished} of {len(runs)} trials finished, {len(failed)} failed: {os.path.join(flags.out, "sweep.csv")}')
-  if interrupted:
-    print('interrupted; the same command goes on', file=sys.stderr)
-    return 130
+  if interruption is not None:
+    raise interruption
   if failed:
     print('the same command tries the failed trials again', file=sys.stderr)
   return 1 if failed else 0
@@ -180,17 +178,3 @@ def _show_failure(run: TrialRun) -> None:
 def _show_tail(log: str) -> None:
   lines = '\n'.join(f'  | {line}' for line in tail(log))
   print(f'the end of {log}:\n{lines}', file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _terminable() -> Iterator[None]:
-  """Treats SIGTERM as Ctrl-C, so that the runs under way end too."""
-
-  def interrupt(*unused: object) -> None:
-    raise KeyboardInterrupt
-
-  before = signal.signal(signal.SIGTERM, interrupt)
-  try:
-    yield
-  finally:
-    signal.signal(signal.SIGTERM, before)

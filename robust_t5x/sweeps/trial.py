@@ -14,13 +14,13 @@ import time
 from typing import Required, TypedDict
 
 from robust_t5x.results.schema import ResultsError, read_record
-from robust_t5x.runtime import orphans, records, settings
+from robust_t5x.runtime import orphans, records, settings, signals
 from robust_t5x.runtime.files import write_atomically
 from robust_t5x.sweeps import grid
 
 PROGRAM = (sys.executable, '-m', 'robust_t5x')
 _TAIL = 15  # lines of a log that are shown when a run fails
-_GRACE = 10.0  # seconds that an interrupted run has to end
+_GRACE = 30.0  # seconds that an interrupted run has to end
 
 
 class Description(TypedDict):
@@ -99,7 +99,8 @@ class Processes:
     return status
 
   def stop(self) -> None:
-    """Ends what runs, and lets nothing start."""
+    """Ends what runs, and lets nothing start; a run that trains saves first."""
+    signals.answered()
     with self._lock:
       self._stopped = True
       live = list(self._live)

@@ -10,7 +10,7 @@ import jax
 
 from robust_t5x.checkpoints.runs import RunCheckpoints
 from robust_t5x.models.protocol import Params
-from robust_t5x.runtime import partitioning, processes, progress
+from robust_t5x.runtime import partitioning, processes, progress, signals
 from robust_t5x.training.step import TrainState
 from seqio_tasks.errors import UserError
 
@@ -54,6 +54,7 @@ def run(
 
   Raises:
     NonFiniteLossError: when the loss or a gradient is not finite; the last good state has been saved.
+    Stopped: when the process is asked to end; the state has been saved.
   """
   from clu import metric_writers  # imports TensorFlow
 
@@ -63,7 +64,8 @@ def run(
   totals, since, began = None, step, time.monotonic()
   cut = 0  # inputs, since this process started
   merge = jax.jit(lambda a, b: {k: v.merge(b[k]) for k, v in a.items()})
-  with progress.Progress('training', train_steps, step) as bar:
+  signals.keeps(_kept(step, train_steps, model_dir))
+  with progress.Progress('training', train_steps, step) as bar, signals.deferrable() as stop:
     note = ''
     while step < train_steps:
       batch = dict(next(data))
@@ -72,9 +74,11 @@ def run(
       batch = {name: partitioning.split_rows(rows, mesh) for name, rows in batch.items()}
       state, metrics = step_fn(state, frozen, batch)
       totals = metrics if totals is None else merge(totals, metrics)
+      stop.defer()
       step += 1
+      stop_now = stop.asked(step)
       log_now = step % periods.log_period == 0 or step == train_steps
-      save_now = step % periods.save_period == 0 or step == train_steps
+      save_now = step % periods.save_period == 0 or step == train_steps or stop_now
       if log_now or save_now:
         if not bool(state.finite):
           last = int(state.step)
@@ -94,6 +98,11 @@ def run(
         totals, since, began = None, step, time.monotonic()
       if save_now:
         saved.save(step, state, data)
+        signals.keeps(_kept(step, train_steps, model_dir))
+      if stop_now:
+        if writer is not None:
+          writer.flush()
+        raise signals.Stopped(stop.number)
       bar.advance(1, note)
   if writer is not None:
     writer.flush()
@@ -102,3 +111,10 @@ def run(
     progress.log(f'warning: {cut} inputs were longer than TASK_FEATURE_LENGTHS allows and were cut; raise it')
   if saved.latest_step() != train_steps:
     saved.save(train_steps, state, data)
+
+
+def _kept(step: int, train_steps: int, model_dir: str) -> str:
+  """What is on disk after a step that was saved."""
+  if not step:
+    return 'no step is saved; the same command starts again'
+  return f'step {step} of {train_steps} is saved in {model_dir}; the same command goes on from there'

@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 import json
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from etils import epath
 
 import gin
 from robust_t5x.checkpoints import backbones
 from robust_t5x.runtime import errors, files, launcher, processes, progress, records, settings, versions
+from seqio_tasks.datasets import readings
 from seqio_tasks.errors import shorten
 
 # What a result does not depend on, beyond rounding: places, how often something is written, how the work is cut up, and
@@ -26,16 +27,25 @@ class RunRecord(TypedDict):
   gin_config: str
   seed: int
   backbone: dict[str, str] | None
+  tasks: NotRequired[dict[str, str]]  # name -> hash of what it is trained on
 
 
-def run_record(seed: int, initial_checkpoint_path: str | None) -> dict[str, Any]:
-  """What a run must be told by: configuration, seed, backbone, versions."""
+def run_record(seed: int, initial_checkpoint_path: str | None, tasks: Mapping[str, str]) -> dict[str, Any]:
+  """What a run must be told by: configuration, seed, backbone, data, versions.
+
+  Args:
+    seed: of the run.
+    initial_checkpoint_path: backbone; None for random weights.
+    tasks: that are trained on -> hash of what they hold, see `registration.content_hashes`.
+  """
   record = {
     'gin_config': gin.config_str(),
     'seed': seed,
     'versions': versions.versions(),
     'command': launcher.command_line(),
     'backbone': None,
+    'tasks': dict(tasks),
+    'data': readings(),
   }
   if initial_checkpoint_path is not None:
     record['backbone'] = {
@@ -75,6 +85,10 @@ def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
     changed.append(f'the seed was {before.get("seed")}, is {record["seed"]}')
   if not same_backbone:
     changed.append(f'the backbone was {_named(before)}, is {_named(record)}')
+  for name, digest in before.get('tasks', {}).items():
+    found = record.get('tasks', {}).get(name, digest)
+    if found != digest:
+      changed.append(f'the data or phrasings of {name} changed, their hash was {digest[:12]}, is {found[:12]}')
   if changed:
     raise errors.UsageError(
       f'MODEL_DIR: {model_dir} holds a run with other settings: {"; ".join(changed)}. Give another MODEL_DIR, or set what '

@@ -121,6 +121,29 @@ def read_layout(entry: Mapping[str, Any], shared: SharedParts, report: Report) -
   return None if faults else layout
 
 
+def faults(layout: Layout) -> list[str]:
+  """Why a bank file could not hold a layout; empty for one that is read again as it was written."""
+  found: list[str] = []
+  read_layout(_entry(layout, {}), SharedParts(layout.blocks, layout.derived), found.append)
+  return found
+
+
+def _entry(layout: Layout, names: Mapping[str, str]) -> dict[str, Any]:
+  """A layout as an entry of a file, its blocks under other names."""
+  entry: dict[str, Any] = {}
+  if layout.template is not None:
+    entry['template'] = _rename(layout.template, names)
+  if layout.answer is not None:
+    entry['answer'] = _plain_answer(layout.answer)
+  if layout.few_shot is not None:
+    form = layout.few_shot
+    entry['few_shot'] = {key: _rename(getattr(form, key), names) for key in ('prefix', 'example', 'input')}
+    for key in ('example_answer', 'answer'):
+      if getattr(form, key) is not None:
+        entry['few_shot'][key] = _plain_answer(getattr(form, key))
+  return entry
+
+
 def file_text(family: str, instructions: Iterable[Any], verbatim: bool = False, **defaults: str) -> str:
   """The text of a bank file that holds instructions.
 
@@ -148,16 +171,7 @@ def file_text(family: str, instructions: Iterable[Any], verbatim: bool = False, 
     for key in ('collection', 'role'):
       if key not in defaults:
         entry[key] = getattr(instruction, key)
-    if layout.template is not None:
-      entry['template'] = _rename(layout.template, names)
-    if layout.answer is not None:
-      entry['answer'] = _plain_answer(layout.answer)
-    if layout.few_shot is not None:
-      form = layout.few_shot
-      entry['few_shot'] = {key: _rename(getattr(form, key), names) for key in ('prefix', 'example', 'input')}
-      for key in ('example_answer', 'answer'):
-        if getattr(form, key) is not None:
-          entry['few_shot'][key] = _plain_answer(getattr(form, key))
+    entry |= _entry(layout, names)
     tasks.setdefault(instruction.task, {})[instruction.key] = entry
   content: dict[str, Any] = {'family': family, **defaults}
   if verbatim:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 import functools
-import math
 import os
 import re
 
 from seqio_tasks.datasets import sources
-from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report, read_json, split_parts
+from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report, has_text, read_json, split_parts
 
 _LETTERED = re.compile(r'\(([A-Z])\) ?(.*)', re.DOTALL)
 
@@ -65,14 +64,14 @@ def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
   names = [n for n in names if isinstance(n, str)] if isinstance(names, list) else []
   free = content.get('format') == 'seq2seq'
   plain = [r for r in rows.values() if isinstance(r, dict) and 'options' not in r]
-  choices = [] if free else sorted({str(r['gold']) for r in plain if _is_text(r.get('gold'))}, reverse=True)
+  choices = [] if free else sorted({str(r['gold']) for r in plain if has_text(r.get('gold'))}, reverse=True)
   examples = []
   for key, row in rows.items():
-    if not isinstance(row, dict) or not _is_text(row.get('gold')):
+    if not isinstance(row, dict) or not has_text(row.get('gold')):
       report(f'{path}: example {key}: has no answer', 'no right answer')
       continue
     values = {n: v for n, v in row.items() if n not in ('gold', 'options', 'more_info')}
-    empty = [n for n, v in values.items() if not _is_text(v)]
+    empty = [n for n, v in values.items() if not has_text(v)]
     # In hyperbaton and snarks, the options are all there is.
     if empty or not (values or 'options' in row):
       report(f'{path}: example {key}: the fields {empty or "of an example"} hold no text', 'a field without a text')
@@ -100,10 +99,3 @@ def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
     examples.append(example)
   report.done(path, len(examples))
   return tuple(examples)
-
-
-def _is_text(value: object) -> bool:
-  """Whether it is a text with something in it, or a number, which reads as one."""
-  if isinstance(value, bool) or not isinstance(value, str | int | float):
-    return False
-  return bool(value.strip()) if isinstance(value, str) else math.isfinite(value)

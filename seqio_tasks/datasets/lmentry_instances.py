@@ -7,13 +7,12 @@ this package.
 from __future__ import annotations
 
 from collections.abc import Mapping
-import math
 import os
 import pathlib
 from typing import Any
 
 from seqio_tasks import answers
-from seqio_tasks.datasets.sources import DatasetError, Example, read_json
+from seqio_tasks.datasets.sources import DatasetError, Example, has_text, read_json
 from seqio_tasks.errors import shorten
 
 # The tasks with one right answer: a word, letter, number, yes or no.
@@ -133,9 +132,7 @@ def _usable(value: Any, is_list: bool) -> bool:
   """Whether a field's value is a text or number with something in it, or where the field is a list, two such or more."""
   if is_list:
     return isinstance(value, list) and len(value) > 1 and all(_usable(v, False) for v in value)
-  if isinstance(value, bool) or not isinstance(value, str | int | float):
-    return False
-  return bool(value.strip()) if isinstance(value, str) else math.isfinite(value)
+  return has_text(value)
 
 
 def field_names(content: Mapping[str, Any], path: pathlib.Path) -> tuple[str, ...]:

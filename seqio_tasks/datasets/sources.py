@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import logging
+import math
 import os
 import pathlib
 from typing import TYPE_CHECKING, Any, Literal, TypedDict
@@ -166,6 +167,13 @@ def item_of(example: Example) -> Item:
     if key in example:
       item[name] = example[key]
   return item
+
+
+def has_text(value: object) -> bool:
+  """Whether a value from JSON is a text with something in it, or a number, which reads as one."""
+  if isinstance(value, str):
+    return bool(value.strip())
+  return isinstance(value, int) and not isinstance(value, bool) or isinstance(value, float) and math.isfinite(value)
 
 
 def read_json(path: str) -> Any:

@@ -78,8 +78,7 @@ def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mappin
     SourceError: if the directory holds YAML files.
   """
   directory = pathlib.Path(directory)
-  if directory.is_dir() and next(directory.glob('*.yaml'), None) is not None:
-    raise SourceError(f'{directory}: already holds YAML files; give --out another directory, or empty that one')
+  check_free(directory)
   ids: set[str] = set()
   parts = [_with_names(_without_leaks(part), ids) for part in parts]
   directory.mkdir(parents=True, exist_ok=True)
@@ -105,6 +104,12 @@ def write(family: str, parts: Iterable[Part], directory: pathlib.Path) -> Mappin
   return counts
 
 
+def check_free(directory: pathlib.Path) -> None:
+  """SourceError if a directory holds YAML files."""
+  if directory.is_dir() and next(directory.glob('*.yaml'), None) is not None:
+    raise SourceError(f'{directory}: already holds YAML files; give --out another directory, or empty that one')
+
+
 def _without_leaks(part: Part) -> Part:
   """A part without the instructions that tell the right answer in the question, as their source has them."""
   leaks = [i for i in part.instructions if i.layout.shows_the_answer]
@@ -120,7 +125,7 @@ def word(name: object) -> str:
 
 
 def _with_names(part: Part, ids: set[str]) -> Part:
-  """A part without what a bank has no name for, and without ids that other parts have; `ids` receives its own.
+  """A part without what a bank has no name or place for, and without ids that other parts have; `ids` receives its own.
 
   Names are the source's, and become those of files: only words of bearable length are taken.
   """
@@ -135,6 +140,8 @@ def _with_names(part: Part, ids: set[str]) -> Part:
       reason = f'the name {shorten(repr(bad[0]))} is not one word of at most {_MOST_LETTERS} letters, digits and _'
     elif instruction.id in ids:
       reason = f'another one has become {instruction.id}, too'
+    elif faults := schema.faults(instruction.layout):
+      reason = f'a bank file cannot hold it: {shorten(faults[0], 200)}'
     else:
       kept.append(instruction)
       ids.add(instruction.id)

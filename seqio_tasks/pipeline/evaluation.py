@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import dataclasses
 import hashlib
 import json
@@ -13,6 +13,16 @@ from seqio_tasks.datasets.sources import DatasetError, Example, item_of
 from seqio_tasks.pipeline.flattening import flatten
 
 Examples = Sequence[Example] | Callable[[], Sequence[Example]]
+
+
+def content_hash(instructions: Iterable[Instruction], shown: Iterable[Item], examples: Iterable[Example]) -> str:
+  """SHA-256 over phrasings, examples that are shown with them, and the examples that they are for."""
+  content = {
+    'instructions': [[i.id, repr(i.layout)] for i in instructions],
+    'shown': list(shown),
+    'examples': list(examples),
+  }
+  return hashlib.sha256(json.dumps(content, sort_keys=True).encode('utf-8')).hexdigest()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,12 +53,7 @@ class EvaluationTask:
     """
     if split not in self.splits:
       raise DatasetError(f'task {self.name} has no split {split!r}; choose among {", ".join(self.splits)}')
-    content = {
-      'instructions': [[i.id, repr(i.layout)] for i in self.instructions],
-      'shown': list(self.examples),
-      'examples': list(self._examples(split)),
-    }
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode('utf-8')).hexdigest()
+    return content_hash(self.instructions, self.examples, self._examples(split))
 
   def unrankable(self, split: str) -> str | None:
     """What keeps the options of a split's examples from being ranked: an example and its fault; None if nothing does."""

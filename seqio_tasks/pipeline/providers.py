@@ -5,12 +5,13 @@ Imports seqio, and so is itself imported only where a task is made or looked up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import seqio
 
-from seqio_tasks.pipeline.evaluation import EvaluationTask
+from seqio_tasks.pipeline.evaluation import EvaluationTask, Examples, content_hash
+from seqio_tasks.pipeline.flattening import FlatPhrasings
 
 
 class ExamplesTask(seqio.Task):
@@ -21,10 +22,26 @@ class ExamplesTask(seqio.Task):
     evaluation: what it holds, if it is a flat evaluation task.
   """
 
-  def __init__(self, *args: Any, content: Any, evaluation: EvaluationTask | None, **kwargs: Any):
+  def __init__(
+    self,
+    *args: Any,
+    content: Any,
+    evaluation: EvaluationTask | None,
+    examples: Mapping[str, Examples],
+    phrasings: FlatPhrasings,
+    **kwargs: Any,
+  ):
     super().__init__(*args, **kwargs)
     self.content = content
     self.evaluation = evaluation
+    self._examples, self._phrasings = examples, phrasings
+
+  def content_hash(self, split: str) -> str:
+    """SHA-256 over the examples of a split and the phrasings."""
+    examples = self._examples[split]
+    return content_hash(
+      self._phrasings.instructions, self._phrasings.examples, examples() if callable(examples) else examples
+    )
 
 
 class ExamplesMixture(seqio.Mixture):

@@ -9,6 +9,7 @@ TensorFlow and seqio are imported by the functions, not with this module.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+import hashlib
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +110,8 @@ def register_examples_task(
     task_cls=providers.ExamplesTask,
     content=content,
     evaluation=evaluation,
+    examples=examples_by_split,
+    phrasings=preprocessor.flat,
   )
   return name
 
@@ -215,6 +218,29 @@ def evaluation_tasks(name: str) -> list[str]:
     f'no mixture or evaluation task {name!r} is registered; register it first, the '
     f'mixtures are {sorted(seqio.MixtureRegistry.names())}'
   )
+
+
+def content_hashes(name: str, split: str) -> dict[str, str]:
+  """What a registered task, or each task of a mixture, reads of a split.
+
+  Returns:
+    name of the task -> SHA-256 over its examples and phrasings, or over its file of lines; other tasks are left out.
+  """
+  import seqio
+
+  from seqio_tasks.pipeline import providers
+
+  found = {}
+  for task in seqio.get_subtasks(seqio.get_mixture_or_task(name)):
+    if isinstance(task, providers.ExamplesTask):
+      found[task.name] = task.content_hash(split)
+    elif isinstance(task.source, seqio.TextLineDataSource):
+      digest = hashlib.sha256()
+      for path in task.source.list_shards(split):
+        with open(path, 'rb') as f:
+          digest.update(hashlib.file_digest(f, 'sha256').digest())
+      found[task.name] = digest.hexdigest()
+  return found
 
 
 def evaluation_task(name: str) -> EvaluationTask:

@@ -57,7 +57,7 @@ _LINES = {
   ],
   'eval': [
     'mini', '--OUTPUT_DIR=out', '--EVAL_BATCH_SIZE=32', "--MIXTURES=['mini_eval_observed']", '--SCORER=exact_match', '--CELL_BUDGET=0.5',
-    '--NUM_EXAMPLES=10', '--LABEL=mine', '--SPLIT=test', '--gin.NUM_SHOTS=0',
+    '--NUM_EXAMPLES=10', '--LABEL=mine', '--SPLIT=test',
   ],
 }  # fmt: skip
 

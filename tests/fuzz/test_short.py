@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fuzz import damage, running
+from fuzz import banks, damage, data, files, running
 
 TRIES = 300
 
@@ -15,6 +15,20 @@ def test_damaged_inputs_are_read_or_refused_in_a_line():
   assert not faults, '\n\n'.join(
     f'{r.outcome}: python -m tests.fuzz --reader {r.reader} --seed {r.seed}\n{r.detail[-600:]}' for r in faults
   )
+
+
+def test_what_is_not_damaged_is_read(tmp_path, monkeypatch):
+  """Otherwise a reader that refuses everything would pass."""
+  monkeypatch.setattr(damage, 'text', lambda rng, content: content.encode())
+  monkeypatch.setattr(damage, 'binary', lambda rng, data: data)
+  monkeypatch.setattr(damage, 'tree', lambda rng, value: value)
+  monkeypatch.setattr(files, '_one_damaged', lambda rng, whole: (dict(whole), min(whole)))
+  known = running.readers()
+  for module in (banks, data, files):
+    for number, name in enumerate(module.READERS):
+      directory = tmp_path / f'{module.__name__}-{number}'
+      directory.mkdir()
+      running.made(name, 1, directory, known)()
 
 
 @pytest.mark.parametrize('seed', range(20))

@@ -79,7 +79,7 @@ def test_what_a_killed_conversion_left_is_no_checkpoint_and_is_removed(tiny_chec
   with pytest.raises(backbones.CheckpointError, match='is what an interrupted `robust-t5x convert` left; delete it'):
     backbones.open_backbone(str(left))
   assert command.main(['convert', str(tiny_checkpoint), f'{tmp_path}/x/', '--to', 'huggingface']) == 0
-  assert f'removed {left}, which an interrupted conversion left' in capsys.readouterr().err
+  assert f'removed {left}, which an interrupted command left' in capsys.readouterr().err
   assert [path.name for path in tmp_path.iterdir()] == ['x']
 
 

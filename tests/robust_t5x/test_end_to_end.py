@@ -2,13 +2,15 @@
 
 import json
 import os
+import signal
 
-from helpers import align, evaluate, run
+from helpers import SMALL, align, evaluate, run
 import numpy as np
 import pandas as pd
-import pytest
 
+from robust_t5x.checkpoints import adapter_files
 from robust_t5x.results import reading, schema
+from seqio_tasks.datasets import _table
 
 
 def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
@@ -59,7 +61,7 @@ def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
   assert ranked['prediction'] == ranked['options'][int(np.argmax(ranked['option_scores']))]
 
 
-def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatch):
+def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatch, capsys):
   from robust_t5x.evaluation import scorers
 
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
@@ -69,13 +71,14 @@ def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatc
 
   def interrupted(runner, rows, task, *rest):
     if scored:
-      raise KeyboardInterrupt
+      os.kill(os.getpid(), signal.SIGTERM)
     scored.append(task.name)
     return original(runner, rows, task, *rest)
 
   monkeypatch.setattr(scorers, 'score_task', interrupted)
-  with pytest.raises(KeyboardInterrupt):
-    evaluate(tiny_checkpoint, parts)
+  assert evaluate(tiny_checkpoint, parts) == 143
+  said = f'interrupted: 1 of 2 tasks are kept in {parts}; the same command goes on with the others\n'
+  assert capsys.readouterr().err.endswith(said)
 
   def rest_only(runner, rows, task, *rest):
     assert task.name not in scored
@@ -84,6 +87,47 @@ def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatc
   monkeypatch.setattr(scorers, 'score_task', rest_only)
   assert evaluate(tiny_checkpoint, parts) == 0
   pd.testing.assert_frame_equal(schema.read_table(str(whole)), schema.read_table(str(parts)))
+
+
+def test_a_training_that_is_told_to_end_saves_and_goes_on(tiny_checkpoint, tmp_path, monkeypatch, capsys):
+  from robust_t5x.runtime import signals
+
+  whole, parts = tmp_path / 'whole', tmp_path / 'parts'
+  assert align(tiny_checkpoint, whole) == 0
+  asked = signals.Stop.asked
+
+  def sent(stop, step):
+    if step == 3:
+      os.kill(os.getpid(), signal.SIGINT)
+    return asked(stop, step)
+
+  monkeypatch.setattr(signals.Stop, 'asked', sent)
+  assert align(tiny_checkpoint, parts) == 130
+  said = f'interrupted: step 3 of 4 is saved in {parts}; the same command goes on from there\n'
+  assert capsys.readouterr().err.endswith(said)
+  assert [path.name for path in (parts / 'checkpoints').iterdir()] == ['3']
+  assert align(tiny_checkpoint, parts) == 0
+  ours, theirs = (adapter_files.load(str(d / 'adapter.safetensors'))[0] for d in (parts, whole))
+  for name, value in theirs.items():
+    np.testing.assert_array_equal(ours[name], value, err_msg=name)
+
+
+def test_training_on_other_data_is_not_the_same_run(tiny_checkpoint, tmp_path, capsys):
+  data, out = tmp_path / 'own.csv', tmp_path / 'out'
+  rows = [f'Is thing {i} an animal?,yes|no,{"yes" if i % 3 else "no"}' for i in range(20)]
+  data.write_text('\n'.join(['question,choices,answer', *rows, 'Is it?,yes|no,maybe', '']))
+  settings = [
+    'train', 'own_data', f'--INITIAL_CHECKPOINT_PATH={tiny_checkpoint}', f'--DATA_FILE={data}', f'--MODEL_DIR={out}', *SMALL
+  ]  # fmt: skip
+  assert run(*settings, '--TRAIN_STEPS=1') == 0
+  record = json.loads((out / 'run.json').read_text())
+  assert record['data'][str(data)]['used'] == 20
+  assert record['data'][str(data)]['left_out']['the answer is no option']['rows'] == 1
+  data.write_text(data.read_text().replace('thing', 'body'))
+  _table._read_table.cache_clear()  # as in a process of its own
+  assert run(*settings, '--TRAIN_STEPS=2') == 2
+  said = capsys.readouterr().err
+  assert 'holds a run with other settings: the data or phrasings of own_data_alignment changed, their hash was' in said
 
 
 def test_a_budget_of_cells(tiny_checkpoint, tmp_path, capsys):

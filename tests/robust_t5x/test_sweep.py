@@ -243,10 +243,11 @@ def test_interrupted_it_ends_its_runs_and_can_go_on(program, tmp_path):
     'signal.signal(signal.SIGINT, signal.default_int_handler)\n'
     f'sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tests/robust_t5x")!r}]\n'
     'import test_sweep\n'
+    'from robust_t5x.runtime import signals\n'
     'from robust_t5x.sweeps import trial, check\n'
     f'trial.PROGRAM = (sys.executable, {str(program / "program.py")!r})\n'
     'check.check = test_sweep.described\n'
-    f'sys.exit(test_sweep.run({str(tmp_path / "out")!r}))\n'
+    f'sys.exit(signals.guarded(lambda: test_sweep.run({str(tmp_path / "out")!r})))\n'
   )
   process = subprocess.Popen([sys.executable, str(driver)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
   until = time.monotonic() + 60
@@ -257,7 +258,7 @@ def test_interrupted_it_ends_its_runs_and_can_go_on(program, tmp_path):
   process.send_signal(signal.SIGINT)
   out, err = process.communicate(timeout=30)
   assert process.returncode == 130
-  assert 'interrupted; the same command goes on' in err and '0 of 2 trials finished, 0 failed' in out
+  assert 'interrupted: the same command goes on' in err and '0 of 2 trials finished, 0 failed' in out
   (record,) = (json.loads(p.read_text()) for p in (tmp_path / 'out').glob('trials/*/trial.json'))
   assert record['seconds'] > 0 and not record['trained'] and record['error'] is None
   assert calls(program) == ['eval - -', 'train 0.1 -']

@@ -2,10 +2,11 @@
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
-from helpers import together
+from helpers import free_port, together
 import numpy as np
 import pytest
 
@@ -62,6 +63,38 @@ def test_two_processes_train_and_evaluate_as_one_does(family, request, tmp_path)
   table, again = (reading.read(str(tmp_path / f'results_{n}'))[0] for n in ('one', 'two'))
   assert len(table) == 60
   assert table.equals(again)
+
+
+def test_the_others_end_in_a_line_when_one_is_lost(tmp_path):
+  code = (
+    'import os, signal, sys\n'
+    'from robust_t5x.runtime import processes, quiet\n'
+    'import numpy as np\n'
+    'def verb():\n'
+    '  try:\n'
+    '    for i in range(1000):\n'
+    '      processes.from_main(np.int32(i))\n'
+    '      if i == 3 and sys.argv[2] == sys.argv[3]: os.kill(os.getpid(), signal.SIGKILL)\n'
+    '  except Exception as e:\n'
+    '    from robust_t5x.runtime import errors\n'
+    '    return errors.report_error(processes.explained(e))\n'
+    'quiet.set_up()\n'
+    'processes.start(sys.argv[1], 2, int(sys.argv[2]))\n'
+    'processes.left(verb)\n'
+  )
+  for lost in (0, 1):
+    address = f'localhost:{free_port()}'
+    both = [
+      subprocess.Popen(
+        [sys.executable, '-c', code, address, str(i), str(lost)], cwd=ROOT, stderr=subprocess.PIPE, text=True
+      )
+      for i in (0, 1)
+    ]
+    said = [process.communicate(timeout=100)[1] for process in both]
+    assert both[lost].returncode == -signal.SIGKILL
+    assert both[1 - lost].returncode == 2, said
+    (line,) = said[1 - lost].splitlines()
+    assert line.startswith('error: another process of this run has ended or does not answer')
 
 
 def test_a_process_that_stays_alone_says_so(capsys):

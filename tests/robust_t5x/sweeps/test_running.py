@@ -1,8 +1,5 @@
 """What a sweep does around its trials; test_sweep.py has whole sweeps."""
 
-import os
-import signal
-
 import pytest
 
 from robust_t5x.runtime.errors import UsageError
@@ -29,11 +26,3 @@ def test_a_plan_has_every_trial_and_each_backbone_once(monkeypatch, tmp_path):
   monkeypatch.setattr(check, 'check', lambda trials, *rest: [DESCRIPTION | {'checkpoint': None}] * len(trials))
   with pytest.raises(UsageError, match='INITIAL_CHECKPOINT_PATH is None'):
     running.plan(parse([*ARGUMENTS, '--out', str(tmp_path)], ''))
-
-
-def test_a_request_to_end_is_an_interruption():
-  before = signal.getsignal(signal.SIGTERM)
-  with pytest.raises(KeyboardInterrupt), running._terminable():
-    os.kill(os.getpid(), signal.SIGTERM)
-    signal.pause()
-  assert signal.getsignal(signal.SIGTERM) is before

@@ -7,18 +7,25 @@ import pytest
 
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.training import records
+from seqio_tasks.datasets import readings
 
 BACKBONE = str(pathlib.Path(__file__).parents[2] / 'data/hf_t5/v1_1')
-RECORD = {'gin_config': 'SEED = 3\n', 'seed': 3, 'backbone': {'path': 'a', 'sha256': 'f' * 64}}
+RECORD = {
+  'gin_config': 'SEED = 3\n',
+  'seed': 3,
+  'backbone': {'path': 'a', 'sha256': 'f' * 64},
+  'tasks': {'t': 'd' * 64},
+}
 
 
 def test_a_record_names_seed_command_and_backbone(monkeypatch):
   monkeypatch.setattr('sys.argv', ['/somewhere/robust-t5x', 'train', 'quickstart'])
-  record = records.run_record(3, BACKBONE)
+  record = records.run_record(3, BACKBONE, {'task': 'a' * 64})
   assert (record['seed'], record['command']) == (3, 'robust-t5x train quickstart')
   assert record['backbone']['path'] == BACKBONE and len(record['backbone']['sha256']) == 64
   assert 'jax' in record['versions']
-  assert records.run_record(3, None)['backbone'] is None
+  assert record['tasks'] == {'task': 'a' * 64} and record['data'] == readings()
+  assert records.run_record(3, None, {})['backbone'] is None
 
 
 def test_it_is_written_beside_the_results(tmp_path):
@@ -33,6 +40,7 @@ def test_it_is_written_beside_the_results(tmp_path):
   [
     ({'seed': 4}, 'the seed was 3, is 4. Give another MODEL_DIR, or set what it was'),
     ({'backbone': {'path': 'b', 'sha256': '0' * 64}}, r'the backbone was a \(ffffffffffff\), is b \(000000000000\)'),
+    ({'tasks': {'t': '1' * 64}}, 'the data or phrasings of t changed, their hash was dddddddddddd, is 111111111111'),
     ({'backbone': None}, 'the backbone was .*, is random weights'),
     ({'gin_config': 'SEED = 4\n', 'seed': 4}, r'SEED was 3, is 4\. Give'),
     ({'gin_config': 'SEED = 3\nLEARNING_RATE = 0.3\n'}, 'LEARNING_RATE was not set, is 0.3'),

@@ -1,0 +1,92 @@
+"""What is asked to end says in a line how to go on, with the status that shells expect."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from robust_t5x.runtime import signals
+
+
+def _sent(number):
+  os.kill(os.getpid(), number)
+  signal.pause()
+
+
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_a_verb_with_its_status_and_a_line(number, status, capsys):
+  before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+
+  def verb():
+    signals.keeps('half of it is kept; the same command goes on')
+    try:
+      _sent(number)
+    finally:
+      print('cleaned up')
+
+  assert signals.guarded(verb) == status
+  assert capsys.readouterr() == ('cleaned up\n', 'interrupted: half of it is kept; the same command goes on\n')
+  assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+
+
+def test_what_a_verb_said_is_not_said_of_the_next(capsys):
+  signals.guarded(lambda: signals.keeps('of the first') or 0)
+  assert signals.guarded(lambda: _sent(signal.SIGTERM)) == 143
+  assert 'of the first' not in capsys.readouterr().err
+
+
+def test_a_verb_that_ends_by_itself_keeps_its_status():
+  assert signals.guarded(lambda: 7) == 7
+
+
+def test_work_that_would_be_lost_is_saved_first(capsys):
+  saved = []
+
+  def verb():
+    with signals.deferrable() as stop:
+      stop.defer()
+      for step in range(1, 5):
+        if step == 2:
+          os.kill(os.getpid(), signal.SIGTERM)
+        if stop.asked(step):
+          saved.append(step)
+          raise signals.Stopped(stop.number)
+    return 0
+
+  assert signals.guarded(verb) == 143
+  assert saved == [2]
+
+
+def test_a_second_control_c_does_not_wait():
+  def verb():
+    with signals.deferrable() as stop:
+      stop.defer()
+      os.kill(os.getpid(), signal.SIGINT)
+      assert stop.number == signal.SIGINT
+      os.kill(os.getpid(), signal.SIGINT)
+      signal.pause()
+    return 0
+
+  assert signals.guarded(verb) == 130
+
+
+def test_ignored_signals_stay_ignored():
+  before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+  try:
+    assert signals.guarded(lambda: os.kill(os.getpid(), signal.SIGINT) or 0) == 0
+  finally:
+    signal.signal(signal.SIGINT, before)
+
+
+def test_a_process_that_cannot_be_reached_ends_all_the_same():
+  # Native code that does not return, as a compiler's: Python runs no handler meanwhile.
+  code = (
+    'import hashlib, os, sys, threading; from robust_t5x.runtime import signals; signals.GRACE = 0.2\n'
+    'threading.Timer(1, os.kill, (os.getpid(), 15)).start()\n'
+    'sys.exit(signals.guarded(lambda: hashlib.pbkdf2_hmac("sha256", b"x", b"x", 2**31 - 1)))'
+  )
+  done = subprocess.run([sys.executable, '-c', code], stderr=subprocess.PIPE, check=False, timeout=60)
+  assert done.returncode == 143
+  assert done.stderr.startswith(b'interrupted: ')
