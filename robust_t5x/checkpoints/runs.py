@@ -13,6 +13,10 @@ class DamagedRunError(UserError):
   """No checkpoint of a run can be read."""
 
 
+class SavingError(UserError):
+  """A checkpoint of a run cannot be written."""
+
+
 class RunCheckpoints:
   """The checkpoints of a run's trainable state, in `MODEL_DIR/checkpoints`, written atomically by orbax."""
 
@@ -34,15 +38,21 @@ class RunCheckpoints:
     return self._manager.latest_step()
 
   def save(self, step: int, state: Any, data_iterator: Any = None) -> None:
-    """Writes the state after `step` steps, and the position in the data, before returning."""
+    """Writes the state after `step` steps, and the position in the data, before returning; SavingError if it cannot."""
     if self._manager.latest_step() == step:
       return
-    if data_iterator is not None:
-      epath.Path(self._data_dir).mkdir(parents=True, exist_ok=True)
-      data_iterator.save(self._data_file(step))
-    self._manager.save(step, args=self._ocp.args.StandardSave(state))
-    self._manager.wait_until_finished()
-    self._remove_old_data()
+    try:
+      if data_iterator is not None:
+        epath.Path(self._data_dir).mkdir(parents=True, exist_ok=True)
+        data_iterator.save(self._data_file(step))
+      self._manager.save(step, args=self._ocp.args.StandardSave(state))
+      self._manager.wait_until_finished()
+      self._remove_old_data()
+    except Exception as e:  # orbax, tensorstore and TensorFlow raise what they like
+      raise SavingError(
+        f'{self._place(step)} cannot be written ({_reason(e)}); make room there, or mend what it says: the same command then '
+        'goes on from the checkpoint before'
+      ) from e
 
   def restore(self, step: int, like: Any, data_iterator: Any = None) -> Any:
     """Reads the state of a step into the structure and shardings of `like`, and puts the data where it was."""

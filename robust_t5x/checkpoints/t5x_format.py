@@ -21,7 +21,7 @@ from robust_t5x.checkpoints.layouts import layout
 from robust_t5x.models.protocol import ADAPTER, NetworkConfig
 from robust_t5x.runtime import progress
 from robust_t5x.runtime.files import write_atomically
-from seqio_tasks.errors import shorten
+from seqio_tasks.errors import UserError, shorten
 from seqio_tasks.tables import parse_json
 
 # A file of ours beside T5X's: `config.json` of the network, where shapes do not tell all that it says.
@@ -156,12 +156,17 @@ def write(
     }
     place = {**kvstore, 'path': os.path.join(os.path.abspath(directory), kvstore['path']) + '/'}
     spec = {**specs[name], 'kvstore': place, 'store_data_equal_to_fill_value': True}  # a chunk that is missing is lost
-    store = _tensorstore().open(spec, create=True, delete_existing=True).result()
     array = np.asarray(read(name))
     if array.shape != tuple(shape):
       raise AssertionError(f'{name} {array.shape} where {tuple(shape)} was announced')
-    for part in _parts(shape):
-      store[part].write(cast(array[part], store.dtype.numpy_dtype, directory, name)).result()
+    try:
+      store = _tensorstore().open(spec, create=True, delete_existing=True).result()
+      for part in _parts(shape):
+        store[part].write(cast(array[part], store.dtype.numpy_dtype, directory, name)).result()
+    except UserError:
+      raise
+    except ValueError as e:  # tensorstore's, of a full disk too
+      raise T5XCheckpointError(f'{directory}: cannot be written ({shorten(e, 200)}); mend that, and start again') from e
   if network is not None:
     write_atomically(os.path.join(directory, _NETWORK), json.dumps(network, indent=2) + '\n')
   state = {'step': np.asarray(step, np.int32), 'param_states': {}}

@@ -1,6 +1,7 @@
 """The pictures of a report as files, PNG and PDF; the one module that draws with matplotlib."""
 
 from collections.abc import Sequence
+import io
 import os
 
 import matplotlib
@@ -17,6 +18,7 @@ from robust_t5x.reports.inputs import Inputs, focus_of
 from robust_t5x.reports.scaling import Family
 from robust_t5x.reports.summary import Summary
 from robust_t5x.results.schema import OBSERVED
+from robust_t5x.runtime.files import write_atomically
 
 matplotlib.use('Agg')
 
@@ -41,7 +43,9 @@ def marker(model: int) -> str:
 def save(figure: Figure, stem: str) -> None:
   """Writes a figure as PNG and PDF, and closes it."""
   for ending in ('png', 'pdf'):
-    figure.savefig(f'{stem}.{ending}', dpi=150)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format=ending, dpi=150)
+    write_atomically(f'{stem}.{ending}', buffer.getvalue())
   plt.close(figure)
 
 

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Iterable
 import difflib
+import errno
 import os
 import re
 import sys
@@ -16,6 +17,15 @@ _LACKING = re.compile(
   r'Required bindings for `(?P<of>[\w.]+)` not provided in config: \[(?P<required>.*?)\]'
   r"|No values supplied by Gin or caller for arguments: \[(?P<caller>.*?)\][\s\S]*?In call to configurable '(?P<by>\w+)'"
 )
+# What to do about an error of the system.
+_FULL = 'make room there; the same command then goes on'
+_CLOSED = 'give a place that this user can write to'
+_IN_THE_WAY = 'name another place, or move what is there'
+_CURES = {
+  errno.ENOSPC: _FULL, errno.EDQUOT: _FULL, errno.EFBIG: _FULL, errno.EACCES: _CLOSED, errno.EPERM: _CLOSED, errno.EROFS: _CLOSED,
+  errno.EEXIST: _IN_THE_WAY, errno.ENOTDIR: _IN_THE_WAY, errno.EISDIR: _IN_THE_WAY, errno.ENOTEMPTY: _IN_THE_WAY,
+  errno.ENOENT: 'name one that exists',
+}  # fmt: skip
 
 
 class UsageError(UserError):
@@ -58,6 +68,8 @@ def report_error(error: Exception) -> int:
     )
   if not isinstance(error, UserError | OSError):
     raise error
+  if isinstance(error, OSError) and error.filename and error.errno:
+    error = UsageError(f'{error.filename}: {error.strerror}; {_CURES.get(error.errno, "mend that, and start again")}')
   # gin appends where in the configuration the call was made.
   text = re.split(r'\s*In call to configurable', str(error))[0]
   print(f'error: {shorten(text, _LONGEST)}', file=sys.stderr)

@@ -30,9 +30,11 @@ def written_whole(path: str) -> Iterator[IO[bytes]]:
       f.flush()
       os.fsync(f.fileno())  # a crash of the machine must not leave an empty file under the name
     os.replace(temporary, path)
-  except BaseException:
+  except BaseException as e:
     with contextlib.suppress(OSError):
       os.remove(temporary)
+    if isinstance(e, OSError):
+      e.filename, e.filename2 = path, None  # a full disk names none
     raise
 
 
@@ -56,6 +58,9 @@ def made_beside(target: str, log: Callable[[str], object]) -> Iterator[str]:
         os.replace(os.path.join(temporary, name), os.path.join(target, name))
     else:
       os.replace(temporary, target)
+  except OSError as e:
+    e.filename, e.filename2 = e.filename or target, None
+    raise
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
 

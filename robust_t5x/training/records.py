@@ -1,6 +1,7 @@
 """What a run must be told by, kept beside its results."""
 
 from collections.abc import Mapping
+import contextlib
 import json
 from typing import Any, NotRequired, TypedDict
 
@@ -73,7 +74,7 @@ def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
   Raises:
     UsageError: if the directory holds a run with other settings, seed or backbone; names each.
   """
-  before = _read_record(model_dir)
+  before = _read_record(model_dir, record)
   if before is None:
     return
   now = settings.read(record['gin_config'])
@@ -105,11 +106,11 @@ def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
     progress.log(f'warning: {line}; the steps before were taken with the old version')
 
 
-def _read_record(model_dir: str) -> Mapping[str, Any] | None:
-  """What `run.json` holds, None where there is none.
+def _read_record(model_dir: str, now: Mapping[str, Any]) -> Mapping[str, Any] | None:
+  """What `run.json` holds, None where there is none; where it is damaged, what `config.gin` says, and for the rest `now`.
 
   Raises:
-    UsageError: if it is damaged.
+    UsageError: if both are damaged.
   """
   path = epath.Path(processes.join(model_dir, 'run.json'))
   if not path.exists():
@@ -121,6 +122,14 @@ def _read_record(model_dir: str) -> Mapping[str, Any] | None:
     found = str(e)
   if not found:
     return record
+  config = epath.Path(processes.join(model_dir, 'config.gin'))
+  with contextlib.suppress(OSError, ValueError):
+    text = config.read_text()
+    if settings.read(text):
+      progress.log(
+        f'warning: {path} is damaged ({shorten(found)}); the settings are compared with {config}, data and weights are not'
+      )
+      return {**now, 'gin_config': text}
   raise errors.UsageError(
     f'{path}: is damaged ({shorten(found)}), so that it cannot be seen whether this is the same run; give another MODEL_DIR, '
     'or delete the file to go on with the settings of today'

@@ -1,5 +1,7 @@
 """The checkpoints of a run: the newest stay, with the position in the data."""
 
+import errno
+import os
 import pathlib
 
 import numpy as np
@@ -106,3 +108,22 @@ def test_what_a_killed_process_left_of_a_position_is_removed(tmp_path):
   other.write_text('of another process')
   _saved(tmp_path, 2)
   assert {path.name for path in (tmp_path / 'data_iterator').iterdir()} == {'2-0-of-1', other.name}
+
+
+def test_a_checkpoint_that_cannot_be_written_is_an_error_that_names_it(tmp_path, monkeypatch):
+  _saved(tmp_path, 2)
+  checkpoints = runs.RunCheckpoints(str(tmp_path), keep=3)
+
+  def full(path):
+    pathlib.Path(path + '_temp').touch()
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+  position = Position()
+  monkeypatch.setattr(position, 'save', full)
+  with pytest.raises(runs.SavingError, match=f'{tmp_path}/checkpoints/3 cannot be written .*No space left.* make room'):
+    checkpoints.save(3, _state(3), position)
+  assert checkpoints.latest_step() == 2
+  checkpoints.save(3, _state(3), Position(30))
+  assert checkpoints.latest_step() == 3
+  checkpoints.close()
+  assert {path.name for path in (tmp_path / 'data_iterator').iterdir()} == {'2-0-of-1', '3-0-of-1'}

@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
     (errors.UsageError('SEED: is x'), 'error: SEED: is x\n'),
     (
       FileNotFoundError(2, 'No such file or directory', 'x.csv'),
-      "error: [Errno 2] No such file or directory: 'x.csv'\n",
+      'error: x.csv: No such file or directory; name one that exists\n',
     ),
     (UserError("SEED: is x\n  In call to configurable 'train' (<function f>)"), 'error: SEED: is x\n'),
   ],

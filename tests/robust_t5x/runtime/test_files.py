@@ -1,11 +1,12 @@
 """Files are written whole or not at all."""
 
+import errno
 import os
 import subprocess
 
 import pytest
 
-from robust_t5x.runtime import files
+from robust_t5x.runtime import errors, files
 
 
 @pytest.mark.parametrize(
@@ -53,3 +54,33 @@ def test_what_killed_processes_left_is_removed(tmp_path):
   (tmp_path / names[2]).write_text('')
   assert files.remove_leftovers(str(tmp_path / 'x')) == sorted(str(tmp_path / name) for name in (names[0], names[2]))
   assert {p.name for p in tmp_path.iterdir()} == {names[1], *names[3:]}
+
+
+def test_an_error_of_the_system_names_the_file(tmp_path, capsys):
+  path = str(tmp_path / 'x')
+  with pytest.raises(OSError, match='No space left') as full, files.written_whole(path):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))  # a disk that is full names none
+  assert errors.report_error(full.value) == 2
+  assert capsys.readouterr().err == (
+    f'error: {path}: No space left on device; make room there; the same command then goes on\n'
+  )
+  (tmp_path / 'file').touch()
+  with pytest.raises(NotADirectoryError) as in_the_way:
+    files.write_atomically(str(tmp_path / 'file' / 'x'), '')
+  assert errors.report_error(in_the_way.value) == 2
+  assert f'error: {tmp_path}/file/x: Not a directory; name another place' in capsys.readouterr().err
+
+
+def test_a_directory_is_made_whole_or_not_at_all(tmp_path):
+  target, said = tmp_path / 'x', []
+  (tmp_path / f'x.{10**9}.tmp').mkdir()
+  with pytest.raises(ZeroDivisionError), files.made_beside(f'{target}/', said.append) as made:
+    os.makedirs(made)
+    1 / 0  # noqa: B018
+  assert not list(tmp_path.iterdir()) and 'which an interrupted command left' in said[0]
+  target.mkdir()
+  (target / 'own').touch()
+  with files.made_beside(str(target), said.append) as made:
+    os.makedirs(made)
+    files.write_atomically(os.path.join(made, 'new'), 'x')
+  assert sorted(os.listdir(target)) == ['new', 'own'] and os.listdir(tmp_path) == ['x']

@@ -81,3 +81,12 @@ def test_a_damaged_record_is_named(text, tmp_path):
   (tmp_path / 'run.json').write_bytes(text.encode('latin-1'))
   with pytest.raises(UsageError, match=r'run\.json: is damaged \(.*\), so that .* delete the file to go on'):
     records.check_same_run(str(tmp_path), RECORD)
+
+
+def test_where_it_is_damaged_the_settings_are_compared_with_the_other_copy(tmp_path, capsys):
+  records.write_record(str(tmp_path), RECORD)
+  (tmp_path / 'run.json').write_text('{"seed": ')
+  records.check_same_run(str(tmp_path), RECORD)
+  assert 'run.json is damaged' in capsys.readouterr().err
+  with pytest.raises(UsageError, match='SEED was 3, is 4'):
+    records.check_same_run(str(tmp_path), RECORD | {'gin_config': 'SEED = 4\n', 'seed': 4})
