@@ -17,7 +17,9 @@ _LACKING = re.compile(
   r'Required bindings for `(?P<of>[\w.]+)` not provided in config: \[(?P<required>.*?)\]'
   r"|No values supplied by Gin or caller for arguments: \[(?P<caller>.*?)\][\s\S]*?In call to configurable '(?P<by>\w+)'"
 )
-# What to do about an error of the system.
+# How Python writes an error of the system; gin's wrapper has the text alone.
+_OF_THE_SYSTEM = re.compile(r"\[Errno (?P<number>\d+)\] (?P<what>.*?): '(?P<file>.*)'", re.DOTALL)
+# What to do about one.
 _FULL = 'make room there; the same command then goes on'
 _CLOSED = 'give a place that this user can write to'
 _IN_THE_WAY = 'name another place, or move what is there'
@@ -68,10 +70,11 @@ def report_error(error: Exception) -> int:
     )
   if not isinstance(error, UserError | OSError):
     raise error
-  if isinstance(error, OSError) and error.filename and error.errno:
-    error = UsageError(f'{error.filename}: {error.strerror}; {_CURES.get(error.errno, "mend that, and start again")}')
   # gin appends where in the configuration the call was made.
   text = re.split(r'\s*In call to configurable', str(error))[0]
+  named = _OF_THE_SYSTEM.fullmatch(text) if isinstance(error, OSError) else None
+  if named:
+    text = f'{named["file"]}: {named["what"]}; {_CURES.get(int(named["number"]), "mend that, and start again")}'
   print(f'error: {shorten(text, _LONGEST)}', file=sys.stderr)
   return 2
 

@@ -33,8 +33,8 @@ def written_whole(path: str) -> Iterator[IO[bytes]]:
   except BaseException as e:
     with contextlib.suppress(OSError):
       os.remove(temporary)
-    if isinstance(e, OSError):
-      e.filename, e.filename2 = path, None  # a full disk names none
+    if isinstance(e, OSError) and e.errno:
+      raise OSError(e.errno, e.strerror, path) from e  # a full disk names no file
     raise
 
 
@@ -59,7 +59,8 @@ def made_beside(target: str, log: Callable[[str], object]) -> Iterator[str]:
     else:
       os.replace(temporary, target)
   except OSError as e:
-    e.filename, e.filename2 = e.filename or target, None
+    if e.errno:
+      raise OSError(e.errno, e.strerror, str(e.filename or target).replace(temporary, target)) from e
     raise
   finally:
     shutil.rmtree(temporary, ignore_errors=True)
