@@ -28,6 +28,9 @@ class RunCheckpoints:
     self._model_dir = model_dir
     self._data_dir = processes.join(model_dir, 'data_iterator')
     self._keep = keep
+    for place in (self._data_dir, processes.join(model_dir, 'checkpoints')):
+      if epath.Path(place).exists() and not epath.Path(place).is_dir():
+        raise SavingError(f'{place} is a file where checkpoints go; move it, or give another MODEL_DIR')
     self._manager = ocp.CheckpointManager(
       processes.join(model_dir, 'checkpoints'),
       options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),

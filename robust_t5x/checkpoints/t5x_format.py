@@ -58,10 +58,13 @@ class T5XBackbone:
     self.path, self.format = path, format
     self._inline: dict[str, np.ndarray] = {}
     specs = _published_specs(path, self._inline) if format == 't5x' else _orbax_specs(path)
-    futures = {
-      name: _tensorstore().open(_filled(name, spec), open=True, read=True, context=_context())
-      for name, spec in specs.items()
-    }
+    try:
+      futures = {
+        name: _tensorstore().open(_filled(name, spec), open=True, read=True, context=_context())
+        for name, spec in specs.items()
+      }
+    except ValueError as e:  # of what the checkpoint says of its arrays
+      raise T5XCheckpointError(f'{path}: its arrays cannot be opened ({shorten(e, 200)}); fetch it again') from e
     self._stores = {name: self._result(future, name) for name, future in futures.items()}
     self.shapes = {name: (tuple(s.shape), s.dtype.numpy_dtype) for name, s in self._stores.items()}
     self.shapes |= {name: (a.shape, a.dtype) for name, a in self._inline.items()}
