@@ -1,8 +1,10 @@
 """A tiny checkpoint with random weights, laid out as a user's own."""
 
 import pathlib
+import shutil
 
 from helpers import change_record, write_evaluation
+import numpy as np
 import pytest
 import tiny_checkpoint as tiny
 
