@@ -1,0 +1,150 @@
+"""What wording does to a real model, and what alignment does about it: the tables of docs/real_model.md.
+
+`bash benchmarks/real_model.sh OUT BIGBENCH_DIR` makes the evaluations that this reads; `python benchmarks/real_model.py OUT`
+then writes benchmarks/results/real_model.json. OUT/frozen is the model as it is, OUT/content_free the same without questions,
+every OUT/METHOD-SEED one with an adapter.
+"""
+
+import argparse
+from collections.abc import Callable, Iterator, Mapping, Sequence
+import datetime
+import json
+import pathlib
+
+import pandas as pd
+
+from robust_t5x.analysis import remedies
+from robust_t5x.analysis.comparison import Comparison, compare_sources
+from robust_t5x.analysis.sources import Source
+from robust_t5x.analysis.statistics import Interval
+from robust_t5x.results.reading import read
+from robust_t5x.results.schema import Record
+
+RESULTS = pathlib.Path(__file__).parent / 'results/real_model.json'
+FROZEN, CONTENT_FREE = 'frozen', 'content_free'
+GROUP = 'unobserved'
+_AS_IT_IS = 'sum'
+# Readings of the same scores; the first is what the evaluation itself reports.
+_NORMS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+  _AS_IT_IS: lambda table: table,
+  'per token': remedies.per_token,
+}
+_STRATA = ('not listed', 'listed')
+
+Cells = list[str]
+
+
+def stratum(template: str) -> str:
+  """Whether a phrasing lists the options."""
+  return _STRATA['{options}' in template]
+
+
+def wording(table: pd.DataFrame, free: pd.DataFrame | None, templates: Mapping[str, str]) -> Iterator[Cells]:
+  """A row for each task: how much wording matters."""
+  listed = table['instruction_id'].map(lambda i: stratum(templates[i]))
+  for task, rows in table.groupby('dataset', sort=False):
+    accuracy = 100 * rows.groupby('instruction_id', sort=False)['score'].mean()
+    chance = rows['option_scores'].map(lambda text: 100 / len(json.loads(text))).mean()
+    without = None if free is None else 100 * free.loc[free['dataset'] == task, 'score'].mean()
+    by_stratum = 100 * rows.groupby(listed[rows.index])['score'].mean()
+    yield [
+      task.removeprefix('bigbench_'), str(rows['example_id'].nunique()), f'{chance:.0f}', '–' if without is None else f'{without:.0f}',
+      f'{accuracy.mean():.0f}', f'{accuracy.std():.0f}', f'{accuracy.min():.0f}–{accuracy.max():.0f}',
+      *(f'{by_stratum.get(s, float("nan")):.0f}' for s in _STRATA),
+    ]  # fmt: skip
+
+
+def without_training(table: pd.DataFrame, free: pd.DataFrame | None, record: Record) -> Iterator[Cells]:
+  """A row for each reading of the frozen model's scores."""
+  readings = {_AS_IT_IS: table} | {name: function(table) for name, function in remedies.READINGS.items()}
+  if free is not None:
+    readings['calibrated'] = remedies.calibrated(table, free)
+  for name, read_so in readings.items():
+    yield [name, *_numbers(_compare({name: [by_place(read_so)]}, record), name)]
+
+
+def methods(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Iterator[Cells]:
+  """A row for each model, its seeds together."""
+  compared = _compare(tables, record)
+  for name in tables:
+    change = '' if name == FROZEN else _interval(compared.change(name, GROUP, 'AvgP', baseline=FROZEN), signed=True)
+    yield [name, str(len(tables[name])), *_numbers(compared, name), change]
+
+
+def _compare(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Comparison:
+  return compare_sources(
+    [
+      Source(f'{name}-{seed}', name, table.assign(model=name), record)
+      for name, seeds in tables.items()
+      for seed, table in enumerate(seeds)
+    ]
+  )
+
+
+def _numbers(compared: Comparison, model: str) -> Cells:
+  """Mean accuracy, spread over phrasings, worst phrasing, and pairs of phrasings that lead to the same option, in %."""
+  found = [compared.interval(model, GROUP, metric) for metric in ('AvgP', 'sd', 'worst phrasing')]
+  return [*map(_interval, found), _interval(compared.answer_agreement(model, GROUP)['consistency'])]
+
+
+def by_place(table: pd.DataFrame) -> pd.DataFrame:
+  """A table whose predictions are places of options, the same under phrasings that ask for texts and for labels."""
+  places = [list(json.loads(o)).index(p) for o, p in zip(table['option_scores'], table['prediction'], strict=True)]
+  return table.assign(prediction=list(map(str, places)))
+
+
+def _interval(found: Interval, signed: bool = False) -> str:
+  sign = '+' if signed else ''
+  return f'{100 * found.estimate:{sign}.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]'.replace('-', '\u2212')
+
+
+_HEADS = {
+  'wording': ['task', 'examples', 'chance', 'no question', 'mean', 'sd', 'lowest–highest', *_STRATA],
+  'readings': ['ranked by', 'mean', 'sd', 'worst phrasing', 'same answer'],
+  'methods': ['model', 'seeds', 'mean', 'sd', 'worst phrasing', 'same answer', 'change of the mean'],
+}
+
+
+def table(name: str, record: Mapping[str, Mapping[str, list[Cells]]]) -> str:
+  """A table of the record as Markdown; those by norm have it behind a slash, as in "wording/sum"."""
+  head = _HEADS[name.split('/')[0]]
+  rows = record['tables'][name]
+  return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [head, ['---'] * len(head), *rows])
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('out', type=pathlib.Path, help='directory of the evaluations')
+  out = parser.parse_args().out
+  found: dict[str, list[pd.DataFrame]] = {}
+  for directory in sorted(p for p in out.iterdir() if (p / 'run.json').is_file()):
+    if directory.name not in (FROZEN, CONTENT_FREE):
+      found.setdefault(directory.name.rsplit('-', 1)[0], []).append(read(str(directory))[0])
+  frozen, record = read(str(out / FROZEN))
+  free = read(str(out / CONTENT_FREE))[0] if (out / CONTENT_FREE).is_dir() else None
+  listed = frozen['instruction_id'].map(lambda i: stratum(record['instructions'][i]))
+  tables: dict[str, list[Cells]] = {}
+  for norm, again in _NORMS.items():
+    tables[f'wording/{norm}'] = list(
+      wording(again(frozen), None if free is None else again(free), record['instructions'])
+    )
+    for name in (None, *_STRATA):
+      kept = set(frozen.loc[listed == name, 'instruction_id']) if name else set(frozen['instruction_id'])
+      models = {
+        model: [by_place(again(t[t['instruction_id'].isin(kept)])) for t in seeds]
+        for model, seeds in ({FROZEN: [frozen]} | found).items()
+      }
+      tables[f'methods/{norm}/{name or "all"}'] = list(methods(models, record))
+  tables['readings'] = list(without_training(frozen, free, record))
+  content = {
+    'command': 'bash benchmarks/real_model.sh OUT BIGBENCH_DIR',
+    'date': datetime.date.today().isoformat(),
+    'tables': tables,
+  }
+  RESULTS.write_text(json.dumps(content, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
+  for name in tables:
+    print(f'\n{name}\n' + table(name, content))
+
+
+if __name__ == '__main__':
+  main()
