@@ -86,6 +86,11 @@ def prompt_position(vocabulary: Any) -> int:
   return getattr(vocabulary, 'prompt_position', 0)
 
 
+def tail_length(vocabulary: Any) -> int:
+  """Ids that stand behind the text of every input: what a chat template ends in, the end token of a T5."""
+  return getattr(vocabulary, 'tail_length', 1)
+
+
 def visible(vocabulary: Any, ids: Sequence[int]) -> str:
   """The text of an input's ids; special tokens are visible where the vocabulary frames texts."""
   return vocabulary.show(ids) if isinstance(vocabulary, Framing) else vocabulary.decode(list(ids))

@@ -23,6 +23,7 @@ ALL = {
   'group_dro': functools.partial(objectives.group_dro, step_size=0.8),
   'cvar': functools.partial(objectives.cvar, alpha=0.5),  # 1.5 of 3 phrasings
   'worst_phrasing': objectives.worst_phrasing,
+  'distil_prompt': objectives.distil_prompt,
   'distil_reference': objectives.distil_reference,
   'distil_ensemble': objectives.distil_ensemble,
   'distil_states': objectives.distil_states,
@@ -37,7 +38,7 @@ REFERENCE = (0.5, 0.375, 0.125)
 P, Q = (0.5, 0.25, 0.25), (0.25, 0.25, 0.5)
 KL_PQ = 0.5 * math.log(2) + 0.25 * math.log(0.5)  # also KL(q, p), by symmetry
 KL_REFERENCE = [sum(r * math.log(r / x) for r, x in zip(REFERENCE, d, strict=True)) for d in (P, Q)]
-MOVING = ('logits', 'encoded', 'decoded')
+MOVING = ('logits', 'encoded', 'decoded', 'tail')
 
 
 def random_branches(seed=0, batch=8, phrasings=3, length=4, classes=5):
@@ -57,6 +58,8 @@ def random_branches(seed=0, batch=8, phrasings=3, length=4, classes=5):
     reference=jnp.asarray(rng.normal(size=(batch, length, classes)), jnp.float32),
     reference_decoded=jnp.asarray(rng.normal(size=(batch, length, 7)), jnp.float32),
     references=jnp.asarray(rng.normal(size=(batch, phrasings, length, classes)), jnp.float32),
+    tail=jnp.asarray(rng.normal(size=(batch, phrasings, 3, 2, 7)), jnp.float32),
+    reference_tail=jnp.asarray(rng.normal(size=(batch, 3, 2, 7)), jnp.float32),
   )
 
 

@@ -28,6 +28,7 @@ class FramedVocabulary(seqio.Vocabulary):
   Attributes:
     digest: SHA-256 of tokenizer, frame and special ids; equal if texts become the same tokens.
     prompt_position: ids of every input in front of where a soft prompt goes.
+    tail_length: ids of every input behind its text.
     stop_ids: ids that end an output, beside `eos_id`, with which answers end.
     spare_rows: rows that an embedding may have beyond the ids.
   """
@@ -63,6 +64,7 @@ class FramedVocabulary(seqio.Vocabulary):
       takes = isinstance(items[0], Control) and items[0].takes_left
       self._stretch = Stretch(self._stretch.text, self._stretch.is_first, (self._stretch.trims[0], takes))
       self._tail = self._encoder.ids([*items, *([last] if last.text else [])])
+    self.tail_length = len(self._tail)
     self._head = [*begin, *self._encoder.ids(head)]
     self._strips = frame.strips
     self._lead = ' ' if template is None else frame.answer_lead

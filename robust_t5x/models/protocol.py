@@ -20,6 +20,7 @@ width, V vocabulary.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from flax import traverse_util
 import jax
 from jaxtyping import Float, Int
 import numpy as np
@@ -233,15 +234,23 @@ def read(
 
 
 def read_layers(
-  network: Network, params: Params, tokens: jax.Array, pad: int
+  network: Network, params: Params, tokens: jax.Array, pad: int, dropout_rng: jax.Array | None = None
 ) -> tuple[Context, Float[jax.Array, 'N layers S D']]:
-  """Reads inputs [N, T], and gives besides the states behind each layer, before the last norm.
+  """As `read`, and gives besides the states behind each layer, the first one first, before the last norm.
 
   None for a family whose layers do not call layers.keep_states.
   """
-  variables = {'params': params}
-  context, kept = network.apply(variables, tokens, mask_of(tokens, pad), mutable=[LAYER_STATES], method='read')
-  states = jax.tree.leaves(kept)
+  context, kept = network.apply(
+    {'params': params},
+    tokens,
+    mask_of(tokens, pad),
+    deterministic=dropout_rng is None,
+    rngs={} if dropout_rng is None else {'dropout': dropout_rng},
+    mutable=[LAYER_STATES],
+    method='read',
+  )
+  flat = traverse_util.flatten_dict(kept)
+  states = [flat[path][0] for path in sorted(flat, key=lambda path: (path[:-2], int(path[-2].rsplit('_', 1)[1])))]
   return context, jax.numpy.stack(states, axis=1) if states else context.states[:, None][:, :0]
 
 

@@ -7,7 +7,7 @@ Shape letters: B batch, K phrasings, T input tokens, L target tokens, C options,
 
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
-from typing import Any
+from typing import Any, NamedTuple
 
 from clu import metrics as clu_metrics
 import jax
@@ -24,6 +24,24 @@ from seqio_tasks import framing
 from seqio_tasks.errors import UserError
 
 Batch = Mapping[str, jax.Array]
+
+
+class _Passed(NamedTuple):
+  """What a pass over K phrasings of B examples gives; see objectives.Branches.
+
+  Attributes:
+    logits: of the answer, [B, K, L, V].
+    read: states of the input, [B, K, S, D].
+    mask: 1 for the input's own, [B, K, S].
+    answered: states of the answer, [B, K, L, D].
+    tail: states behind each layer at the input's last tokens, [B, K, layers, tail, D]; [B, K, 0] where they are not asked for.
+  """
+
+  logits: jax.Array
+  read: jax.Array
+  mask: jax.Array
+  answered: jax.Array
+  tail: jax.Array
 
 
 class RobustModel:
@@ -141,58 +159,75 @@ class RobustModel:
     if tokens.ndim == 2:
       tokens = tokens[:, None]
     targets = batch['decoder_input_tokens']
+    needed = objectives.needed(self.alignment_objective) if tokens.shape[1] > 1 else frozenset()
+    tail = self._tail_length() if 'tail' in needed else 0
     if self.canonical_is_fixed(tokens.shape[1]):
       keys = (None, None) if dropout_rng is None else jax.random.split(dropout_rng)
       # A pass of its own: a backward pass over rows of which only some need it costs what one over all rows costs.
-      canonical = self._run(jax.lax.stop_gradient(params), tokens[:, :1], targets, keys[0])
-      others = self._run(params, tokens[:, 1:], targets, keys[1])
-      logits, encoded, mask, decoded = (jnp.concatenate(pair, axis=1) for pair in zip(canonical, others, strict=True))
+      canonical = self._run(jax.lax.stop_gradient(params), tokens[:, :1], targets, keys[0], tail)
+      others = self._run(params, tokens[:, 1:], targets, keys[1], tail)
+      made = _Passed(*(jnp.concatenate(pair, axis=1) for pair in zip(canonical, others, strict=True)))
     else:
-      logits, encoded, mask, decoded = self._run(params, tokens, targets, dropout_rng)
-    needed = objectives.needed(self.alignment_objective) if tokens.shape[1] > 1 else frozenset()
+      made = self._run(params, tokens, targets, dropout_rng, tail)
     weights = self._weights(batch)
-    reference = reference_decoded = references = None
-    if needed:
-      every = 'references' in needed
-      frozen, frozen_decoded = self._reference(params, tokens if every else tokens[:, :1], targets)
-      reference, reference_decoded = frozen[:, 0], frozen_decoded[:, 0]
-      references = frozen if every else None
-    return objectives.Branches(
-      logits=logits,
+    branches = objectives.Branches(
+      logits=made.logits,
       targets=batch['decoder_target_tokens'],
       weights=weights,
-      encoded=encoded,
-      encoded_mask=mask,
+      encoded=made.read,
+      encoded_mask=made.mask,
       normalizers=objectives.normalizers(weights) if normalizers is None else normalizers,
-      decoded=decoded,
-      reference=reference,
-      reference_decoded=reference_decoded,
-      references=references,
+      decoded=made.answered,
+    )
+    if not needed:
+      return branches
+    every = 'references' in needed
+    frozen = self._reference(params, tokens if every else tokens[:, :1], targets, tail)
+    return branches._replace(
+      reference=frozen.logits[:, 0],
+      reference_decoded=frozen.answered[:, 0],
+      references=frozen.logits if every else None,
+      tail=made.tail if tail else None,
+      reference_tail=frozen.tail[:, 0] if tail else None,
     )
 
   def canonical_is_fixed(self, phrasings: int) -> bool:
     """Whether the canonical one of K phrasings is only what the others are drawn to."""
     return phrasings > 1 and self.alignment_objective is not None and not self.canonical_trains
 
-  def _run(self, params, tokens, targets, dropout_rng, module=None):
-    """Phrasings [B, K, T], answer tokens [B, L] -> [B, K, ...]: logits, states read, their mask, the answer's states."""
+  def _run(self, params, tokens, targets, dropout_rng, tail=0, module=None):
+    """Phrasings [B, K, T], answer tokens [B, L] -> _Passed, with the states behind each layer of the last `tail` tokens."""
     module = self.module if module is None else module
     examples, phrasings, length = tokens.shape
     read_rng, answer_rng = (None, None) if dropout_rng is None else jax.random.split(dropout_rng)
-    context = protocol.read(module, params, tokens.reshape(examples * phrasings, length), self.ids.pad, read_rng)
+    rows = tokens.reshape(examples * phrasings, length)
+    if tail:
+      context, layers = protocol.read_layers(module, params, rows, self.ids.pad, read_rng)
+      # Rows are padded at their ends.
+      places = context.mask.sum(axis=1)[:, None] - tail + jnp.arange(tail)
+      last = jnp.take_along_axis(layers, places[:, None, :, None], axis=2)
+    else:
+      context = protocol.read(module, params, rows, self.ids.pad, read_rng)
+      last = jnp.zeros((len(rows), 0), context.states.dtype)
     repeated = jnp.repeat(targets, phrasings, axis=0)
     answer = protocol.answer(module, params, context, repeated, dropout_rng=answer_rng)
-    parts = (answer.logits, context.states, context.pooled, answer.states)
-    return tuple(x.reshape(examples, phrasings, *x.shape[1:]) for x in parts)
+    parts = (answer.logits, context.states, context.pooled, answer.states, last)
+    return _Passed(*(x.reshape(examples, phrasings, *x.shape[1:]) for x in parts))
 
-  def _reference(self, params, tokens, targets):
-    """Of the backbone without adapter and dropout, as constants: logits [B, K, L, V], the answer's states [B, K, L, D].
-
-    Tokens [B, K, T] are of as many phrasings as are asked for.
-    """
+  def _reference(self, params, tokens, targets, tail):
+    """_run with the backbone, without adapter and dropout, as constants; tokens [B, K, T] of as many phrasings as are asked for."""
     backbone = {name: value for name, value in params.items() if name != ADAPTER}
-    logits, _, _, decoded = self._run(backbone, tokens, targets, None, self.module.clone(adapter=None))
-    return jax.lax.stop_gradient((logits, decoded))
+    plain = self.module.clone(adapter=None)
+    return jax.lax.stop_gradient(self._run(backbone, tokens, targets, None, tail, plain))
+
+  def _tail_length(self) -> int:
+    length = framing.tail_length(self.input_vocabulary)
+    if not length:
+      raise UserError(
+        "ALIGNMENT_OBJECTIVE: it compares the tokens behind the input's text, and this model's inputs have none; use a chat template, "
+        'or distil_states'
+      )
+    return length
 
   def normalizers(self, batch: Batch, axis_name: str | None = None) -> objectives.Normalizers:
     """Totals of a whole batch, for losses computed on its parts (microbatches, devices of `axis_name`)."""

@@ -33,6 +33,7 @@ from robust_t5x.objectives.divergences import (
 from robust_t5x.objectives.representations import (
   decoder_cosine,
   decoder_distance,
+  distil_prompt,
   distil_states,
   encoder_cosine,
   encoder_distance,
@@ -51,6 +52,7 @@ __all__ = [
   'decoder_cosine',
   'decoder_distance',
   'distil_ensemble',
+  'distil_prompt',
   'distil_reference',
   'distil_states',
   'encoder_cosine',

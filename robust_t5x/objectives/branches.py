@@ -37,7 +37,7 @@ class Normalizers:
 class Branches(NamedTuple):
   """What the network gave for K phrasings of B examples, teacher-forced on the shared target.
 
-  The next to last two are there only for an objective that `needs` the 'reference', the last for one that needs 'references'.
+  What may be None is there only for an objective that `needs` it: 'reference', 'references' or 'tail'.
   """
 
   logits: Float[jax.Array, 'B K L V']
@@ -52,13 +52,17 @@ class Branches(NamedTuple):
   reference_decoded: Float[jax.Array, 'B L D'] | None = None
   # The backbone's logits under every phrasing.
   references: Float[jax.Array, 'B K L V'] | None = None
+  # Behind each layer, the states of the tokens that stand behind the text of every input, and those of the backbone under the
+  # canonical phrasing.
+  tail: Float[jax.Array, 'B K layers tail D'] | None = None
+  reference_tail: Float[jax.Array, 'B layers tail D'] | None = None
 
 
 Objective = Callable[[Branches], Float[jax.Array, '']]
 
 
 def needs(*fields: str) -> Callable[[Objective], Objective]:
-  """Decorator: what an objective reads of Branches that is computed for those that ask only: 'reference', 'references'.
+  """Decorator: what an objective reads of Branches that is computed for those that ask only: 'reference', 'references', 'tail'.
 
   Examples:
     >>> from robust_t5x import objectives

@@ -130,6 +130,43 @@ def distil_states(branches: Branches) -> Float[jax.Array, '']:
   return token_mean((square / (jnp.square(reference).sum(axis=-1) + EPSILON)).mean(axis=1), branches)
 
 
+@needs('tail')
+def distil_prompt(branches: Branches) -> Float[jax.Array, '']:
+  """Mean of ‖h_i − h_0‖² / ‖h_0‖² over the prompt's shared tokens, layer by layer, h_0 of the frozen model, canonical phrasing.
+
+  The shared tokens are those behind the text of every input: the end of a chat template, such as the assistant's header, or a T5's
+  end token. There the model has read the whole instruction and said nothing yet. i runs over all K phrasings with the adapter, the
+  canonical one included; layers and tokens count alike.
+
+  Args:
+    branches: the batch, with the tail.
+
+  Returns:
+    Scalar share, averaged over the K phrasings, layers, tokens and examples; 0 where nothing differs.
+
+  Source: activation consistency training (Irpan et al. 2025, arXiv 2510.27062), here relative to the state's length, so that late
+    layers, whose states are long, do not decide alone.
+
+  Examples:
+    >>> import jax.numpy as jnp
+    >>> from robust_t5x import objectives
+    >>> weights = jnp.ones([1, 1])
+    >>> branches = objectives.Branches(
+    ...   logits=None, targets=None, weights=weights, encoded=None, encoded_mask=None, decoded=None,
+    ...   normalizers=objectives.normalizers(weights),
+    ...   tail=jnp.array([[[[[3.0, 4.0]]], [[[0.0, 4.0]]]]]),  # 1 example, K = 2, 1 layer, 1 token, width 2
+    ...   reference_tail=jnp.array([[[[3.0, 4.0]]]]),
+    ... )
+    >>> print(round(float(objectives.distil_prompt(branches)), 4))  # nothing for the first, 3² / 5² for the second
+    0.18
+  """
+  assert branches.tail is not None and branches.reference_tail is not None  # as it says that it needs
+  dtype = jnp.promote_types(branches.tail.dtype, jnp.float32)
+  reference = lax.stop_gradient(branches.reference_tail).astype(dtype)[:, None]
+  square = jnp.square(branches.tail.astype(dtype) - reference).sum(axis=-1)
+  return example_mean((square / (jnp.square(reference).sum(axis=-1) + EPSILON)).mean(axis=(1, 2, 3)), branches)
+
+
 def info_nce(branches: Branches, temperature: float = 0.1) -> Float[jax.Array, '']:
   """InfoNCE: a phrasing's mean encoder state is told from other examples' by that of another phrasing, in nats.
 

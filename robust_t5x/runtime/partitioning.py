@@ -21,6 +21,7 @@ RULES: tuple[tuple[str, str | None], ...] = (
   ('joined_pairs', 'model'),
   ('embed', None),
   ('kv', None),
+  ('pairs', None),
   ('layers', None),
   ('adapter', None),
   ('relpos_buckets', None),

@@ -28,6 +28,9 @@ def _start(family):
   config = small_training.CONFIGS[family]
   # Only so that the model computes all that any objective asks for.
   model, state, frozen = small_training.start('distil_states', config, ADAPTER)
+  model.alignment_objective = objectives.weighted_sum(
+    [objectives.distil_ensemble, objectives.distil_prompt], [1.0, 1.0]
+  )
   noise = np.random.default_rng(0)
   moving = jax.tree.map(lambda x: x + 0.3 * noise.normal(size=x.shape).astype(np.float32), state.params)
   return model, moving, frozen, small_training.batch()

@@ -9,7 +9,7 @@ import pytest
 import small_training
 
 from robust_t5x import adapters, objectives
-from robust_t5x.models import robust, trainable
+from robust_t5x.models import protocol, robust, trainable
 from robust_t5x.training import step as step_lib
 
 families = pytest.mark.parametrize('config', small_training.CONFIGS.values(), ids=small_training.CONFIGS)
@@ -124,6 +124,20 @@ def test_options_are_scored_as_targets(config):
       'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1],
     }
     np.testing.assert_allclose(together[:, c], model.score_batch(params, one), rtol=1e-5)
+
+
+@families
+def test_the_tail_is_the_last_tokens_behind_every_layer(config):
+  model, state, frozen = small_training.start('distil_prompt', config)
+  batch = small_training.batch()
+  made = model.branches(trainable.merge(state.params, frozen), batch)
+  tokens = batch['encoder_input_tokens'][:, 1]
+  _, layers = protocol.read_layers(config.network(), frozen, tokens, model.ids.pad)
+  ends = (tokens != model.ids.pad).sum(axis=1) - 1
+  # An adapter starts without effect, and a stack's last norm stands behind its layers.
+  expected = np.asarray(layers)[np.arange(len(tokens)), :, ends]
+  np.testing.assert_allclose(made.tail[:, 1, :, 0], expected, rtol=1e-5, atol=1e-5)
+  np.testing.assert_allclose(made.reference_tail, made.tail[:, 0], rtol=1e-5, atol=1e-5)
 
 
 @families
