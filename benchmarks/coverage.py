@@ -14,7 +14,6 @@ import pandas as pd
 import scipy.special
 
 from robust_t5x.analysis import agreement, crossed, extremes, metrics, prompteval, statistics
-from robust_t5x.analysis.weighted import Weighted
 
 _ABILITY, _SEED, _MEAN = 1.2, 0.15, 0.5  # standard deviations of examples and seeds, mean; in logits
 # (phrasings, examples, seeds, standard deviation of the phrasings in logits)
@@ -92,14 +91,12 @@ def of_phrasings(world: World, rng: np.random.Generator, trial: int) -> dict[str
     for label, name in _EXTREMES.items()
   }
   for name in _CASES:
-    values = metrics.CASE_METRICS[name](Weighted(scores[None]))[..., None]
+    values = metrics.CASE_METRICS[name](scores[None])[..., None]
     interval = crossed.contrast([{'u': values}], [{'u': ('one',)}], {'u': 1}, _ONE).share()
     found[name] = _holds(interval, float(metrics.METRICS[name](many)), 2e-3)
-  codes, once = scores.astype(int), np.ones((len(weights), world.phrasings))
-  answers = agreement.WeightedAnswers(codes[None], weights, once)
-  for name, metric in agreement.METRICS.items():
-    truth = float(np.ravel(metric(many.astype(int)))[0])
-    found[name] = _holds(statistics.of_resamples(metric(answers), world.examples, (-1, 1)), truth, 2e-3)
+  truths = agreement.of_resamples(many.astype(int), np.ones((1, len(many))))
+  for name, values in agreement.of_resamples(scores.astype(int)[None], weights).items():
+    found[name] = _holds(statistics.of_resamples(values, world.examples, (-1, 1)), float(truths[name][0]), 2e-3)
   return found
 
 
@@ -183,7 +180,7 @@ def tables(table: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
   """The three printed tables: means, given phrasings, some cells."""
   cells = table.index.str.contains('of the cells')
   first = ['mean accuracy', 'gap', 'change', 'gap: p < 0.05', 'change: p < 0.05']
-  second = [*_EXTREMES, *_CASES, *agreement.METRICS]
+  second = [*_EXTREMES, *_CASES, agreement.CONSISTENCY, agreement.KAPPA]
   third = ['mean', '50% point', '5% point', '95% point', *_EXTREMES]
   yield first, table[~cells]
   yield second, table[~cells & table['PSS'].notna()]

@@ -38,7 +38,10 @@ MODULES = {
   'seqio_tasks/bank/layouts.py': ['seqio_tasks/bank/test_layouts.py'],
   'seqio_tasks/bank/templates.py': ['seqio_tasks/bank/test_templates.py'],
   'seqio_tasks/pipeline/seqio_metrics.py': ['seqio_tasks/pipeline/test_seqio_metrics.py'],
-  'seqio_tasks/datasets/_lmentry.py': ['seqio_tasks/datasets/test_lmentry.py'],
+  **{
+    f'seqio_tasks/datasets/{name}.py': [f'seqio_tasks/datasets/test_{name.removeprefix("_")}.py']
+    for name in ('_lmentry', 'lmentry_instances', 'lmentry_phrasings')
+  },
   'robust_t5x/results/scorers.py': ['robust_t5x/results/test_scorers.py', 'robust_t5x/evaluation/test_scorers.py'],
   'robust_t5x/results/cells.py': ['robust_t5x/results/test_cells.py'],
   **{
@@ -46,12 +49,13 @@ MODULES = {
     for name in (
       'agreement',
       'comparison',
+      'crossed',
       'effects',
+      'extremes',
       'metrics',
       'prompteval',
       'significance',
       'statistics',
-      'weighted',
     )
   },
   **{
@@ -157,9 +161,9 @@ def _is_passive(node) -> bool:
   """Whether a node stands in an annotation, a decorator, a raised error, or what is done for type checkers alone."""
   child, parent = node, node.parent
   while parent is not None:
-    if parent.type in ('annassign', 'tfpdef') and child in parent.children[1:2]:
+    if parent.type == 'annassign' and child is parent.children[1]:
       return True
-    if parent.type == 'param' and child is parent.annotation:
+    if parent.type == 'tfpdef' and child is parent.children[2]:
       return True
     if parent.type == 'funcdef' and child is parent.annotation:
       return True

@@ -3,45 +3,16 @@
 Answers are given as whole numbers, the same number for the same answer, -1 where a cell was not evaluated.
 """
 
-from collections.abc import Callable
-import functools
-import math
-
 from jaxtyping import Float, Int
 import numpy as np
+import scipy.sparse
 import scipy.stats
 
-_ROWS = 512  # classes of answers that are counted together
-_MOST_CLASSES = 256  # whose share is followed through resamples
+_MOST_ANSWERS = 256  # whose share is followed through resamples
 
 CONSISTENCY, KAPPA = 'consistency', "Fleiss' kappa"
 
-
-class WeightedAnswers:
-  """Answers under the weights of resamples or, where none are given, as they are; weighted.Weighted is the like of scores."""
-
-  def __init__(
-    self,
-    answers: Int[np.ndarray, '*b n k'],
-    examples: Float[np.ndarray, 'r n'] | None = None,
-    phrasings: Float[np.ndarray, 'r k'] | None = None,
-  ):
-    """Takes answers, -1 where a cell was not evaluated, and the weights of examples and phrasings, both or neither."""
-    *leading, n, k = answers.shape
-    self._answers = answers.reshape(math.prod(leading), n, k)
-    self._examples = np.ones((1, n)) if examples is None else examples
-    self._phrasings = np.ones((1, k)) if phrasings is None else phrasings
-    self._leading = tuple(leading) if examples is None else (len(examples), *leading)
-
-  @functools.cached_property
-  def agreement(self) -> tuple[np.ndarray, np.ndarray]:
-    """Consistency and kappa, of each resample [R, *b], or [*b] without weights."""
-    parts = [_agreement(answers, self._examples, self._phrasings) for answers in self._answers]
-    consistency, kappa = (np.stack(found, axis=1).reshape(self._leading)[()] for found in zip(*parts, strict=True))
-    return consistency, kappa
-
-
-Answers = Int[np.ndarray, '*b n k'] | WeightedAnswers
+Answers = Int[np.ndarray, '*b n k']
 
 
 def consistency_rate(answers: Answers) -> Float[np.ndarray, '*b']:
@@ -52,7 +23,7 @@ def consistency_rate(answers: Answers) -> Float[np.ndarray, '*b']:
   >>> float(consistency_rate(np.array([[0, 1], [2, 2]])))
   0.5
   """
-  return _weighted(answers).agreement[0]
+  return of_resamples(answers, np.ones((1, answers.shape[-2])))[CONSISTENCY][0]
 
 
 def fleiss_kappa(answers: Answers) -> Float[np.ndarray, '*b']:
@@ -64,74 +35,60 @@ def fleiss_kappa(answers: Answers) -> Float[np.ndarray, '*b']:
   >>> round(float(fleiss_kappa(np.array([[0, 1], [2, 2]]))), 3)  # (1/2 - 6/16) / (1 - 6/16)
   0.2
   """
-  return _weighted(answers).agreement[1]
+  return of_resamples(answers, np.ones((1, answers.shape[-2])))[KAPPA][0]
 
 
-# Name in tables -> agreement of the answers under one group of phrasings.
-METRICS: dict[str, Callable[[Answers], np.ndarray]] = {CONSISTENCY: consistency_rate, KAPPA: fleiss_kappa}
+def of_resamples(answers: Answers, weights: Float[np.ndarray, 'r n']) -> dict[str, np.ndarray]:
+  """CONSISTENCY and KAPPA of resamples of the examples.
 
+  Args:
+    answers: under each phrasing.
+    weights: how often each resample holds each example.
 
-def _weighted(answers: Answers) -> WeightedAnswers:
-  return answers if isinstance(answers, WeightedAnswers) else WeightedAnswers(answers)
+  Returns:
+    [R, *b] of each.
 
-
-def _agreement(answers: np.ndarray, examples: np.ndarray, phrasings: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-  """Consistency and kappa [R] of answers [N, k].
-
-  Works on classes: an example with one of its answers. With m the weight of the phrasings of a class, its pairs that
-  agree weigh m² less the pairs of a phrasing with itself.
+  >>> of_resamples(np.array([[0, 1], [2, 2]]), np.array([[1, 1], [0, 2]]))[CONSISTENCY]
+  array([0.5, 1. ])
   """
+  *leading, n, k = answers.shape
+  parts = [_agreement(part, weights) for part in answers.reshape(-1, n, k)]
+  return {
+    name: np.stack(found, axis=1).reshape(len(weights), *leading)
+    for name, found in zip((CONSISTENCY, KAPPA), zip(*parts, strict=True), strict=True)
+  }
+
+
+def _agreement(
+  answers: Int[np.ndarray, 'n k'], weights: Float[np.ndarray, 'r n']
+) -> tuple[Float[np.ndarray, ' r'], Float[np.ndarray, ' r']]:
+  """Consistency and kappa. All is counted in ordered pairs of different phrasings: m that answer alike are m² - m pairs."""
   example, phrasing = np.nonzero(answers >= 0)
-  frequent, answer = _by_frequency(answers[example, phrasing])
-  count = phrasings @ (answers >= 0).T
-  pairs = count**2 - phrasings**2 @ (answers >= 0).T  # [R, N], twice the number of pairs
+  answer, frequencies = _by_frequency(answers[example, phrasing])
+  alike = scipy.sparse.coo_array(
+    (np.ones(len(example)), (example, answer)), (len(answers), len(frequencies))
+  ).tocsr()  # how often each example has each answer
+  count = (answers >= 0).sum(-1)
+  pairs = count**2 - count
   usable = pairs > 0
-  per_pair = np.divide(examples, pairs, out=np.zeros_like(pairs), where=usable)
-  agreeing, agreeing_shares = np.zeros(len(examples)), np.zeros(len(examples))
-  totals = np.zeros((len(examples), min(frequent, _MOST_CLASSES)))
-  order = np.lexsort((example, answer))
-  example, phrasing, answer = example[order], phrasing[order], answer[order]
-  starts = _starts((np.diff(example) != 0) | (np.diff(answer) != 0), len(example))
-  sizes = np.diff(np.r_[starts, len(example)])
-  # A class of one member that is not among the frequent answers changes nothing that is followed.
-  for rows in _chunks(np.flatnonzero((sizes > 1) | (answer[starts] < totals.shape[1]))):
-    member = np.zeros((len(rows), answers.shape[1]))
-    cells = np.concatenate([np.arange(starts[r], starts[r] + sizes[r]) for r in rows])
-    member[np.repeat(np.arange(len(rows)), sizes[rows]), phrasing[cells]] = 1
-    m = phrasings @ member.T
-    same = m**2 - phrasings**2 @ member.T
-    whose, which = example[starts[rows]], answer[starts[rows]]
-    agreeing += (examples[:, whose] * same).sum(-1)
-    agreeing_shares += (per_pair[:, whose] * same).sum(-1)
-    followed = which < totals.shape[1]
-    first = _starts(np.diff(which[followed]) != 0, int(followed.sum()))
-    if len(first):
-      weight = examples[:, whose[followed]] * m[:, followed] * usable[:, whose[followed]]
-      totals[:, which[followed][first]] += np.add.reduceat(weight, first, axis=1)
-  observed = _divide(agreeing_shares, (examples * usable).sum(-1))
-  number = (examples * count * usable).sum(-1)
-  rare = np.bincount(answer, minlength=1)[totals.shape[1] :]
+  same = alike.power(2).sum(-1) - count
+  consistency = _divide(weights @ same, weights @ pairs)
+  shares = np.divide(same, pairs, out=np.zeros(len(answers)), where=usable)
+  observed = _divide(weights @ shares, weights @ usable)
+  totals = alike[:, :_MOST_ANSWERS].T @ (weights * usable).T  # [answers, R]
   # Answers beyond the most frequent ones have shares below 1 in 256; the square of these is taken from the data.
-  chance = _divide((totals**2).sum(-1), number**2) + (rare.astype(float) ** 2).sum() / max(1, len(answer)) ** 2
-  consistency = _divide(agreeing, (examples * pairs).sum(-1))
+  rare = (frequencies[_MOST_ANSWERS:].astype(float) ** 2).sum() / max(1, len(answer)) ** 2
+  chance = _divide((totals**2).sum(0), (weights @ (count * usable)) ** 2) + rare
   return consistency, _divide(observed - chance, np.where(np.isclose(chance, 1), 0, 1 - chance))
 
 
-def _starts(changes: np.ndarray, count: int) -> np.ndarray:
-  """Where the runs of a sequence of `count` values start, given between which of them it changes."""
-  return np.flatnonzero(np.r_[True, changes]) if count else np.empty(0, int)
-
-
-def _by_frequency(answers: np.ndarray) -> tuple[int, np.ndarray]:
-  """Number of different answers, and the answers renumbered, the most frequent one 0."""
+def _by_frequency(answers: Int[np.ndarray, ' c']) -> tuple[Int[np.ndarray, ' c'], Int[np.ndarray, ' a']]:
+  """The answers renumbered, the most frequent one 0, and how often each occurs."""
   _, codes, counts = np.unique(answers, return_inverse=True, return_counts=True)
+  order = np.argsort(-counts, kind='stable')
   rank = np.empty(len(counts), int)
-  rank[np.argsort(-counts, kind='stable')] = np.arange(len(counts))
-  return len(counts), rank[codes]
-
-
-def _chunks(rows: np.ndarray) -> list[np.ndarray]:
-  return [rows[i : i + _ROWS] for i in range(0, len(rows), _ROWS)]
+  rank[order] = np.arange(len(counts))
+  return rank[codes], counts[order]
 
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -8,10 +8,8 @@ import numpy as np
 import pandas as pd
 
 from robust_t5x.analysis import agreement, crossed, extremes, metrics, significance, statistics
-from robust_t5x.analysis.agreement import WeightedAnswers
 from robust_t5x.analysis.sources import Source, check_same_cells, check_same_sample, read_sources
 from robust_t5x.analysis.statistics import Interval
-from robust_t5x.analysis.weighted import Weighted
 from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, GrainError, Record, ResultsError
 from seqio_tasks.errors import UserError
 
@@ -104,7 +102,7 @@ class Comparison:
     for d in chosen:
       own = {g: self.datasets[d][g] for g in groups}
       if metric in metrics.CASE_METRICS:
-        own = {g: metrics.CASE_METRICS[metric](Weighted(s))[..., None] for g, s in own.items()}
+        own = {g: metrics.CASE_METRICS[metric](s)[..., None] for g, s in own.items()}
       scores.append(own)
       names.append({g: self._names[d, g] if s.shape[-1] > 1 else (d,) for g, s in own.items()})
     return crossed.contrast(scores, names, groups, [(self.runs_of(m), sign) for m, sign in models])
@@ -142,10 +140,9 @@ class Comparison:
     """(dataset, group) -> [1 + R, runs, k] accuracies of the data, and draws of the true ones."""
     found = {}
     for place, (dataset, groups) in enumerate(self.datasets.items()):
-      n = next(iter(groups.values())).shape[-2]
-      weights = statistics.example_weights(n, statistics.REPLICATES, 0, place)
+      weights = self._weights[dataset]
       for number, (group, scores) in enumerate(groups.items()):
-        if n > 1:
+        if weights.shape[-1] > 1:
           found[dataset, group] = extremes.draw(scores, weights, np.random.default_rng([1, place, number]))
         else:  # accuracies of phrasings, whose noise is not known
           draws = np.full((len(weights), *metrics.phrasing_accuracy(scores).shape), np.nan)
@@ -176,14 +173,14 @@ class Comparison:
     """
     self._check_examples(agreement.CONSISTENCY)
     runs = self.runs_of(model)
-    chosen = [self._answers[d][group] for d in self._datasets_with([group])]
-    examples = sum(self.datasets[d][group].shape[-2] for d in self._datasets_with([group]))
-    found = {}
-    for name, metric in agreement.METRICS.items():
-      values = np.mean([metric(answers)[:, runs] for answers in chosen], axis=0)
-      bounds = (0.0, 1.0) if name == agreement.CONSISTENCY else (-1.0, 1.0)
-      found[name] = statistics.of_resamples(values, examples, bounds)
-    return found
+    chosen = self._datasets_with([group])
+    examples = sum(self.datasets[d][group].shape[-2] for d in chosen)
+    return {
+      name: statistics.of_resamples(
+        np.mean([self._agreement[d, group][name][:, runs] for d in chosen], axis=0), examples, bounds
+      )
+      for name, bounds in ((agreement.CONSISTENCY, (0.0, 1.0)), (agreement.KAPPA, (-1.0, 1.0)))
+    }
 
   def kendalls_w(self, group: str) -> dict[str, float]:
     """Dataset -> how far the models agree on which phrasings of a group are hard; NaN for a single model."""
@@ -254,17 +251,22 @@ class Comparison:
     return table.assign(p_adjusted=significance.adjust(table['p'], rule))
 
   @functools.cached_property
-  def _answers(self) -> Mapping[str, Mapping[str, WeightedAnswers]]:
-    """Dataset -> group -> answers [runs, N, k] as numbers, under the weights of the resamples."""
+  def _agreement(self) -> Mapping[tuple[str, str], dict[str, np.ndarray]]:
+    """(dataset, group) -> name -> agreement [1 + R, runs] of the answers, of the data and of resamples."""
     codes = [s.aligned_to(self.sources[0].places, s.answers()) for s in self.sources]
-    found: dict[str, dict[str, WeightedAnswers]] = {}
-    for place, dataset in enumerate(self.datasets):
-      for group in self.datasets[dataset]:
-        answers = np.stack([c[dataset][group] for c in codes])
-        weights = statistics.example_weights(answers.shape[-2], statistics.REPLICATES, 0, place)
-        once = np.ones((len(weights), answers.shape[-1]))
-        found.setdefault(dataset, {})[group] = WeightedAnswers(answers, weights, once)
-    return found
+    return {
+      (dataset, group): agreement.of_resamples(np.stack([c[dataset][group] for c in codes]), self._weights[dataset])
+      for dataset, groups in self.datasets.items()
+      for group in groups
+    }
+
+  @functools.cached_property
+  def _weights(self) -> Mapping[str, np.ndarray]:
+    """Dataset -> how often each resample holds each example, [1 + R, N]; the same for all groups and metrics."""
+    return {
+      dataset: statistics.example_weights(next(iter(groups.values())).shape[-2], statistics.REPLICATES, 0, place)
+      for place, (dataset, groups) in enumerate(self.datasets.items())
+    }
 
   def _check_metric(self, name: str) -> None:
     if name not in metrics.METRICS:

@@ -17,8 +17,6 @@ import numpy as np
 import scipy.special
 import scipy.stats
 
-from robust_t5x.analysis.weighted import Weighted
-
 # Standard deviations of phrasings, in logits, whose posterior is computed.
 _WIDTHS = np.r_[0.0, np.geomspace(0.01, 5.0, 100)]
 
@@ -37,7 +35,7 @@ def draw(
   Returns:
     the measured accuracies, and then draws of the true ones.
   """
-  resampled = Weighted(scores, weights, np.ones((len(weights), scores.shape[-1]))).accuracy
+  resampled = _accuracies(scores, weights)
   n = max(int((~np.isnan(scores)).any(-1).reshape(-1, scores.shape[-2]).sum(-1).max()), 2)
   measured = _logit(resampled[0], n)
   # Resamples vary by (n - 1) / n of what examples do, and few of them have Student's tails.
@@ -56,6 +54,15 @@ def draw(
     full[:, known] = scipy.special.expit(drawn)
     out[place] = full
   return out
+
+
+def _accuracies(
+  scores: Float[np.ndarray, '*runs n k'], weights: Float[np.ndarray, 'r n']
+) -> Float[np.ndarray, 'r *runs k']:
+  """Accuracies of resamples: the cost is that of a matrix product, and nothing is copied for each resample."""
+  there = ~np.isnan(scores)
+  total, count = (np.moveaxis(weights @ values, -2, 0) for values in (np.where(there, scores, 0), there))
+  return np.divide(total, count, out=np.full(total.shape, np.nan), where=count > 0)
 
 
 def _shrunk(

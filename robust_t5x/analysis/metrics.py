@@ -1,29 +1,23 @@
 """Metrics over phrasings, from the scores of a set of examples under each of k phrasings.
 
 Every function takes scores in [0, 1] of shape [..., N, k], examples by phrasings, and returns values of shape [...].
-NaN marks a cell that was not evaluated: means leave it out. Leading axes are anything: models, seeds, draws. In place of
-scores it takes `Weighted` ones, and returns values [R, ...] for R resamples; what the functions share is then computed
-once. The formulas are those of `weighted`. `table_cells` brings a results table into this form.
+NaN marks a cell that was not evaluated: means leave it out. Leading axes are anything: models, seeds, draws.
+`table_cells` brings a results table into this form.
 """
 
 from collections.abc import Callable, Mapping
+import warnings
 
 from jaxtyping import Float, Num
 import numpy as np
 import pandas as pd
 
-from robust_t5x.analysis.weighted import Weighted
 from robust_t5x.results.cells import Cells
 from seqio_tasks.errors import UserError
 
-Scores = Num[np.ndarray, '*b n k'] | Weighted
+Scores = Num[np.ndarray, '*b n k']
 Values = Float[np.ndarray, '*b']
 Metric = Callable[[Scores], Values]
-
-
-def weighted(scores: Scores) -> Weighted:
-  """Scores as they are, ready for several metrics; such that are weighted already are returned."""
-  return scores if isinstance(scores, Weighted) else Weighted(scores)
 
 
 def phrasing_accuracy(scores: Scores) -> Float[np.ndarray, '*b k']:
@@ -32,7 +26,7 @@ def phrasing_accuracy(scores: Scores) -> Float[np.ndarray, '*b k']:
   >>> phrasing_accuracy(np.array([[1, 1], [1, 0]]))
   array([1. , 0.5])
   """
-  return weighted(scores).accuracy
+  return _over(np.nanmean, scores, -2)
 
 
 def average_performance(scores: Scores) -> Values:
@@ -41,7 +35,7 @@ def average_performance(scores: Scores) -> Values:
   >>> float(average_performance(np.array([[1, 1], [1, 0]])))
   0.75
   """
-  return weighted(scores).accuracies.average
+  return _over(np.nanmean, phrasing_accuracy(scores))
 
 
 def max_performance(scores: Scores) -> Values:
@@ -50,7 +44,7 @@ def max_performance(scores: Scores) -> Values:
   >>> float(max_performance(np.array([[1, 1], [1, 0]])))
   1.0
   """
-  return weighted(scores).accuracies.best
+  return _over(np.nanmax, phrasing_accuracy(scores))
 
 
 def saturation(scores: Scores) -> Values:
@@ -59,7 +53,6 @@ def saturation(scores: Scores) -> Values:
   >>> float(saturation(np.array([[1, 1], [1, 0]])))
   0.75
   """
-  scores = weighted(scores)
   return 1 - (max_performance(scores) - average_performance(scores))
 
 
@@ -69,7 +62,6 @@ def combined_performance_score(scores: Scores) -> Values:
   >>> float(combined_performance_score(np.array([[1, 0], [0, 0]])))
   0.375
   """
-  scores = weighted(scores)
   return saturation(scores) * max_performance(scores)
 
 
@@ -79,7 +71,6 @@ def spread(scores: Scores) -> Values:
   >>> float(spread(np.array([[1, 1], [1, 0]])))
   0.5
   """
-  scores = weighted(scores)
   return max_performance(scores) - worst_phrasing(scores)
 
 
@@ -89,7 +80,7 @@ def standard_deviation(scores: Scores) -> Values:
   >>> float(standard_deviation(np.array([[1, 0.5, 0]])))
   0.5
   """
-  return weighted(scores).accuracies.sd
+  return _sd(phrasing_accuracy(scores))
 
 
 def worst_phrasing(scores: Scores) -> Values:
@@ -98,7 +89,7 @@ def worst_phrasing(scores: Scores) -> Values:
   >>> float(worst_phrasing(np.array([[1, 1], [1, 0]])))
   0.5
   """
-  return weighted(scores).accuracies.worst
+  return _over(np.nanmin, phrasing_accuracy(scores))
 
 
 def case_worst(scores: Scores) -> Values:
@@ -107,7 +98,7 @@ def case_worst(scores: Scores) -> Values:
   >>> float(case_worst(np.array([[1, 0], [0, 1]])))
   0.0
   """
-  return weighted(scores).cases.worst
+  return _over(np.nanmean, CASE_METRICS['case-level worst'](scores))
 
 
 def case_best(scores: Scores) -> Values:
@@ -116,7 +107,7 @@ def case_best(scores: Scores) -> Values:
   >>> float(case_best(np.array([[1, 0], [0, 1]])))
   1.0
   """
-  return weighted(scores).cases.best
+  return _over(np.nanmean, CASE_METRICS['case-level best'](scores))
 
 
 def case_standard_deviation(scores: Scores) -> Values:
@@ -125,7 +116,7 @@ def case_standard_deviation(scores: Scores) -> Values:
   >>> float(case_standard_deviation(np.array([[1, 0.5, 0], [1, 1, 1]])))
   0.25
   """
-  return weighted(scores).cases.sd
+  return _over(np.nanmean, CASE_METRICS['case-level sd'](scores))
 
 
 def pairwise_sensitivity(scores: Scores) -> Values:
@@ -136,7 +127,7 @@ def pairwise_sensitivity(scores: Scores) -> Values:
   >>> float(pairwise_sensitivity(np.array([[1, 0.5], [0, 1]])))
   0.75
   """
-  return weighted(scores).cases.distance
+  return _over(np.nanmean, CASE_METRICS['PSS'](scores))
 
 
 def observed_gap(unobserved: Scores, observed: Scores) -> Values:
@@ -202,12 +193,38 @@ METRICS: dict[str, Metric] = {
   'case-level sd': case_standard_deviation,
   'PSS': pairwise_sensitivity,
 }
-# Those that the accuracies of phrasings alone do not give -> the values of single examples whose mean they are.
-CASE_METRICS: dict[str, Callable[[Weighted], np.ndarray]] = {
-  'case-level worst': lambda scores: scores.case_values.worst,
-  'case-level best': lambda scores: scores.case_values.best,
-  'case-level sd': lambda scores: scores.case_values.sd,
-  'PSS': lambda scores: scores.case_values.distance,
+
+
+def _over(function: Callable[..., np.ndarray], values: np.ndarray, axis: int = -1, **settings: int) -> np.ndarray:
+  """A function of numpy over an axis, NaN where nothing was evaluated, which numpy warns of besides."""
+  with warnings.catch_warnings():
+    warnings.simplefilter('ignore', RuntimeWarning)
+    return function(values, axis=axis, **settings)
+
+
+def _sd(values: Float[np.ndarray, '*b k']) -> Float[np.ndarray, '*b']:
+  """Sample standard deviation of the values that there are, NaN of fewer than two."""
+  return _over(np.nanstd, values, ddof=1)
+
+
+def _distance(values: Float[np.ndarray, '*b k']) -> Float[np.ndarray, '*b']:
+  """Mean distance of two of the values that there are, NaN of fewer than two.
+
+  Each value, sorted, is the larger one of as many pairs as stand before it, and the smaller one of those after.
+  """
+  count = (~np.isnan(values)).sum(-1)
+  signs = 2 * np.arange(values.shape[-1]) - (count[..., None] - 1)
+  total = np.nansum(signs * np.sort(values, axis=-1), axis=-1)  # NaN are sorted last
+  pairs = count * (count - 1) / 2
+  return np.divide(total, pairs, out=np.full(np.shape(pairs), np.nan), where=pairs > 0)
+
+
+# Those that the accuracies of phrasings alone do not give -> the values of single examples [..., N] whose mean they are.
+CASE_METRICS: dict[str, Callable[[Scores], Float[np.ndarray, '*b n']]] = {
+  'case-level worst': lambda scores: _over(np.nanmin, scores),
+  'case-level best': lambda scores: _over(np.nanmax, scores),
+  'case-level sd': _sd,
+  'PSS': _distance,
 }
 
 

@@ -6,8 +6,6 @@ import dataclasses
 import numpy as np
 import scipy.stats
 
-from robust_t5x.analysis.weighted import draw
-
 REPLICATES = 1000
 
 
@@ -52,7 +50,9 @@ def example_weights(num_examples: int, replicates: int, seed: int, place: int) -
     seed: of the resampling.
     place: of the dataset among others; each is drawn by itself.
   """
-  return draw(num_examples, {}, replicates, np.random.default_rng([seed, place])).examples
+  rng = np.random.default_rng([seed, place])
+  drawn = rng.multinomial(num_examples, np.full(num_examples, 1 / num_examples), size=replicates)
+  return np.concatenate([np.ones((1, num_examples)), drawn])
 
 
 def of_draws(

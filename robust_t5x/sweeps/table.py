@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pandas as pd
 
-from robust_t5x.analysis.metrics import METRICS, observed_gap, table_cells, weighted
+from robust_t5x.analysis.metrics import METRICS, observed_gap, table_cells
 from robust_t5x.results.reading import read
 from robust_t5x.results.schema import OBSERVED, UNOBSERVED
 from robust_t5x.sweeps.trial import TrialRun
@@ -29,7 +29,7 @@ def summary(evaluation: str) -> dict[str, float]:
   groups = dict.fromkeys(group for parts in datasets.values() for group in parts)
   found = {}
   for group in groups:
-    scores = [weighted(parts[group].to_numpy()) for parts in datasets.values() if group in parts]
+    scores = [parts[group].to_numpy() for parts in datasets.values() if group in parts]
     for name, metric in METRICS.items():
       found[f'{group} {name}'] = float(np.mean([metric(s) for s in scores]))
   both = [parts for parts in datasets.values() if {OBSERVED, UNOBSERVED} <= set(parts)]

@@ -46,19 +46,27 @@ def test_hand_computed(answers, consistency, kappa):
 
 @hypothesis.given(ANSWERS, st.integers(0, 9))
 @hypothesis.settings(max_examples=60, deadline=None)
-def test_resamples_are_pairs_of_different_phrasings(answers, seed):
-  rng = np.random.default_rng(seed)
-  n, k = answers.shape
-  examples, phrasings = rng.integers(0, 3, n), rng.integers(0, 3, k)
-  same = total = 0
-  for row, weight in zip(answers, examples, strict=True):
-    for i, j in itertools.combinations(range(k), 2):
-      if row[i] >= 0 and row[j] >= 0:
-        total += weight * phrasings[i] * phrasings[j]
-        same += weight * phrasings[i] * phrasings[j] * (row[i] == row[j])
-  found = agreement.WeightedAnswers(answers, examples[None].astype(float), phrasings[None].astype(float))
-  assert agreement.consistency_rate(found)[0] == pytest.approx(same / total if total else math.nan, nan_ok=True)
-  assert agreement.fleiss_kappa(found)[0] <= 1 + 1e-9 or np.isnan(agreement.fleiss_kappa(found)[0])
+def test_a_resample_is_the_examples_written_out(answers, seed):
+  drawn = np.random.default_rng(seed).integers(len(answers), size=len(answers))
+  weights = np.bincount(drawn, minlength=len(answers))[None].astype(float)
+  found = agreement.of_resamples(answers[None], weights)
+  assert found['consistency'].shape == (1, 1)
+  for name, metric in (('consistency', agreement.consistency_rate), ("Fleiss' kappa", agreement.fleiss_kappa)):
+    assert found[name][0, 0] == pytest.approx(metric(answers[drawn]), nan_ok=True), name
+
+
+@hypothesis.given(ANSWERS)
+@hypothesis.settings(max_examples=60, deadline=None)
+def test_pairs_counted_one_by_one(answers):
+  rows = [row[row >= 0] for row in answers]
+  pairs = [[a == b for a, b in itertools.combinations(row, 2)] for row in rows]
+  together = sum(pairs, [])
+  assert agreement.consistency_rate(answers) == pytest.approx(np.mean(together) if together else math.nan, nan_ok=True)
+  given = np.concatenate([row for row in rows if len(row) > 1] or [np.empty(0, int)])
+  chance = ((np.bincount(given) / len(given)) ** 2).sum() if len(given) else 1
+  observed = np.mean([np.mean(p) for p in pairs if p]) if together else math.nan
+  expected = (observed - chance) / (1 - chance) if chance < 1 else math.nan
+  assert agreement.fleiss_kappa(answers) == pytest.approx(expected, nan_ok=True)
 
 
 @hypothesis.given(ANSWERS, st.permutations(range(4)))

@@ -19,6 +19,16 @@ def test_the_first_row_is_the_data():
   assert draws[0] == pytest.approx(scores.mean(1))
 
 
+def test_accuracies_of_resamples_are_those_of_the_examples_written_out():
+  rng = np.random.default_rng(0)
+  scores = rng.choice([0, 0.25, 1, np.nan], (2, 6, 3))
+  scores[1, :, 0] = np.nan
+  drawn = rng.integers(6, size=6)
+  found = extremes._accuracies(scores, np.bincount(drawn, minlength=6)[None].astype(float))
+  assert found.shape == (1, 2, 3)
+  assert found[0] == pytest.approx(metrics.phrasing_accuracy(scores[:, drawn]), nan_ok=True)
+
+
 def test_phrasings_that_are_alike_are_drawn_together_and_others_stay_apart():
   rng = np.random.default_rng(1)
   alike = (rng.random((200, 12)) < 0.5).astype(float)

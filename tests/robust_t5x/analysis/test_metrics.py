@@ -1,7 +1,11 @@
 """Metrics over phrasings: hand-computed tables. test_published_numbers.py compares with published values."""
 
+import itertools
 import math
 
+import hypothesis
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,6 +19,9 @@ ONE_PHRASING = [[1], [0], [1], [1]]
 ALL_EQUAL = [[1, 1], [0, 0]]
 # Accuracies 1 (of one example), 1/2.
 MISSING = [[1, 1], [NAN, 0]]
+SCORES = st_numpy.arrays(
+  float, st.tuples(st.integers(1, 6), st.integers(1, 6)), elements=st.sampled_from([0.0, 0.25, 1.0, NAN])
+)
 
 
 @pytest.mark.parametrize(
@@ -63,6 +70,39 @@ def test_leading_axes_are_kept():
   scores = np.stack([np.array(MIXED, float), 1 - np.array(MIXED, float)])
   for metric in metrics.METRICS.values():
     assert metric(scores) == pytest.approx([metric(scores[0]), metric(scores[1])])
+
+
+@hypothesis.given(SCORES, st.permutations(range(6)), st.permutations(range(6)))
+@hypothesis.settings(max_examples=40, deadline=None)
+def test_order_does_not_matter(scores, rows, columns):
+  n, k = scores.shape
+  other = scores[[r for r in rows if r < n]][:, [c for c in columns if c < k]]
+  for name, metric in metrics.METRICS.items():
+    assert metric(other) == pytest.approx(metric(scores), nan_ok=True, abs=1e-12), name
+
+
+@hypothesis.given(SCORES)
+@hypothesis.settings(max_examples=40, deadline=None)
+def test_pairs_counted_one_by_one(scores):
+  distances = [[abs(a - b) for a, b in itertools.combinations(row[~np.isnan(row)], 2)] for row in scores]
+  expected = np.mean([np.mean(row) for row in distances if row]) if any(distances) else NAN
+  assert metrics.pairwise_sensitivity(scores) == pytest.approx(expected, nan_ok=True)
+
+
+def test_values_of_examples_are_what_case_level_metrics_are_means_of():
+  scores = np.random.default_rng(0).random((2, 7, 4)).round(1)
+  scores[:, 2, 1:] = NAN
+  for name, of_examples in metrics.CASE_METRICS.items():
+    values = of_examples(scores)
+    assert values.shape == (2, 7)
+    assert np.nanmean(values, axis=-1) == pytest.approx(metrics.METRICS[name](scores)), name
+    assert np.isnan(values[:, 2]).all() == (name in ('case-level sd', 'PSS'))
+
+
+def test_nothing_evaluated_is_not_known_and_not_warned_of(recwarn):
+  for metric in metrics.METRICS.values():
+    assert math.isnan(metric(np.full((3, 2), NAN)))
+  assert not recwarn
 
 
 def test_observed_gap():
