@@ -222,12 +222,18 @@ def stats(name: str, limit: int, vocabulary: Any, split: str | None = None) -> t
   return lines, warnings
 
 
-def _left_out() -> list[str]:
-  """Which rows of the sources that were read could not be used."""
+def _of_readings() -> list[str]:
+  """Which rows of the sources that were read could not be used, and which examples ask the same as another."""
+  readings = datasets.readings().items()
   return [
     f'{where}: {entry["rows"]} left out, {reading["used"]} used ({reason}); the first: {entry["first"]}'
-    for where, reading in datasets.readings().items()
+    for where, reading in readings
     for reason, entry in reading['left_out'].items()
+  ] + [
+    f'{reading["doubled"]["rows"]} of {reading["used"]} examples ask the same as an earlier one; the first: '
+    f'{reading["doubled"]["first"]}'
+    for _, reading in readings
+    if 'doubled' in reading
   ]
 
 
@@ -406,7 +412,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
       lines, warnings = stats(arguments.task, arguments.limit, vocabulary, arguments.split)
       print('\n'.join(lines))
-      for warning in [*_left_out(), *warnings]:
+      for warning in [*_of_readings(), *warnings]:
         print(f'warning: {warning}')
   except Exception as e:
     from seqio_tasks.bank.instruction import BankError

@@ -8,8 +8,9 @@ from robust_t5x.analysis.sensitivity import without_room
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.summary import Change, Summary
 from robust_t5x.reports.tables import percent, points
-from robust_t5x.results.schema import EXAMPLE, Reading, Reason, Record
+from robust_t5x.results.schema import EXAMPLE, Record
 from robust_t5x.results.scorers import SCORERS
+from seqio_tasks.datasets.sources import Reading, Reason
 
 
 def finding(inputs: Inputs, summary: Summary) -> str:
@@ -111,7 +112,7 @@ def scorer_of(record: Record) -> str:
 
 def warnings(inputs: Inputs) -> list[str]:
   """What a reader should know before believing the numbers."""
-  found = _data_left_out(inputs.records[model] for model in inputs.models)
+  found = _of_data(inputs.records[model] for model in inputs.models)
   for model in inputs.models:
     share, cut = inputs.unmatched.get(model, 0.0), _count(inputs, model, 'truncated_inputs')
     if share > 0:
@@ -159,8 +160,8 @@ def _count(inputs: Inputs, model: str, name: Literal['truncated_inputs', 'cut_an
   return sum(source.record.get(name, 0) for source in inputs.of(model).sources if source.label == model)
 
 
-def _data_left_out(records: Iterable[Record]) -> list[str]:
-  """How many rows of the data could not be used, by reason; models that read the same files are told once."""
+def _of_data(records: Iterable[Record]) -> list[str]:
+  """How many rows of the data could not be used, by reason, and how many are doubled; what models share is told once."""
   data: dict[str, Reading] = {}
   for record in records:
     data |= record.get('data', {})
@@ -168,11 +169,18 @@ def _data_left_out(records: Iterable[Record]) -> list[str]:
   for reading in data.values():
     for reason, entry in reading['left_out'].items():
       reasons.setdefault(reason, []).append(entry)
-  return [
+  found = [
     f'{sum(e["rows"] for e in entries) or len(entries):,} {"rows" if entries[0]["rows"] else "files"} of the data were left out '
     f'({reason}); the first: {entries[0]["first"]}.'
     for reason, entries in reasons.items()
   ]
+  doubled = [reading['doubled'] for reading in data.values() if 'doubled' in reading]
+  if doubled:
+    found.append(
+      f'{sum(e["rows"] for e in doubled):,} examples of the data ask the same as an earlier one, and count like any other; '
+      f'the first: {doubled[0]["first"]}.'
+    )
+  return found
 
 
 def _left_out(record: Record, model: str) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from robust_t5x.runtime import files, records
+from seqio_tasks.datasets.sources import Reading
 from seqio_tasks.errors import UserError, shorten
 
 COLUMNS = (
@@ -58,20 +59,6 @@ class LeftOut(TypedDict):
   row: int  # the line that it begins at
   reason: str
   content: dict[str, str]
-
-
-class Reason(TypedDict):
-  """Rows of the data that were left out for one reason: how many, and what is said of the first one."""
-
-  rows: int
-  first: str
-
-
-class Reading(TypedDict):
-  """What came of reading a source of examples: how many rows are used, and which were left out, by reason."""
-
-  used: int
-  left_out: dict[str, Reason]
 
 
 class Record(TypedDict, total=False):

@@ -90,17 +90,24 @@ class Dataset:
 
 
 class Reason(TypedDict):
-  """Rows that were left out for one reason: how many, and what is said of the first one, with its file and line."""
+  """Rows of which the same is to be said: how many, and what is said of the first one, with its file and line or its id."""
 
   rows: int
   first: str
 
 
-class Reading(TypedDict):
-  """What came of reading a source: how many rows are used, and which were left out, by reason."""
-
+class _Rows(TypedDict):
   used: int
   left_out: dict[str, Reason]
+
+
+class Reading(_Rows, total=False):
+  """What came of reading a source: how many rows are used, and which were left out, by reason.
+
+  Of a split that is evaluated also which examples ask the same as an earlier one. They stay.
+  """
+
+  doubled: Reason
 
 
 # Of each source that was read in this process: examples are read once and kept, so what is said of them is kept too.
@@ -134,6 +141,35 @@ class Report:
     _readings[where] = {'used': kept, 'left_out': self._left_out}
     if self._faults > _WARNINGS_SHOWN:
       _logger.warning('%s: %d rows are left out, %d are kept', where, self._faults, kept)
+
+
+def keep_reading(where: str, reading: Reading) -> None:
+  """Keeps something for `readings`."""
+  _readings[where] = reading
+
+
+def counting_doubles(read: Reader, where: str) -> Sequence[Example]:
+  """What a reader reads; keeps for `readings` how many examples ask the same as an earlier one.
+
+  Args:
+    read: reads examples.
+    where: what they are called there.
+  """
+  examples = read()
+  first: dict[str, str] = {}
+  pairs = [(example['example_id'], first.setdefault(question(example), example['example_id'])) for example in examples]
+  doubled = [f'{where}: example {id_!r} asks the same as {other!r}' for id_, other in pairs if id_ != other]
+  if doubled:
+    told: Reason = {'rows': len(doubled), 'first': shorten(doubled[0], 400)}
+    keep_reading(where, {'used': len(examples), 'left_out': {}, 'doubled': told})
+  return examples
+
+
+def question(example: Example) -> str:
+  """What an example asks: its fields and options, in whatever order and with whatever blanks these stand."""
+  fields = {name: ' '.join(str(value).split()) for name, value in example['fields'].items()}
+  options = sorted(' '.join(str(option).split()) for option in example['options'])
+  return json.dumps([fields, options], sort_keys=True, ensure_ascii=False)
 
 
 def leave_out_file(path: str | os.PathLike[str], fault: str) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import functools
 import itertools
 from typing import TYPE_CHECKING
 
-from seqio_tasks.datasets.sources import Dataset, Example, Reader
+from seqio_tasks.datasets.sources import Dataset, Example, Reader, Reason, counting_doubles, keep_reading, question
 from seqio_tasks.pipeline.registration import RegistrationError
 
 if TYPE_CHECKING:
@@ -40,32 +41,55 @@ def evaluated(dataset: Dataset, num_examples: int | None, num_shots: int) -> Spl
   Args:
     dataset: whose splits they are.
     num_examples: of each split, the first ones; by default all.
-    num_shots: examples to show, from the split dev, train or validation; where there is none, the first ones of the
-      split itself, which are then not evaluated.
+    num_shots: examples to show, the first ones of the split dev, train or validation; where there is none, of the split
+      itself, which are then not evaluated. An example that is asked in an evaluated split too is not shown.
 
   Raises:
     RegistrationError: if there are fewer examples than are asked for, as far as that is known.
   """
   names = [s for s in _EVALUATION if s in dataset.splits] or list(dataset.splits)
-  shots: Sequence[Example] = ()
-  source = None
-  if num_shots:
-    source = _first(_EXEMPLARS, dataset.splits) or names[0]
-    shots = dataset.splits[source]()[:num_shots]
-    if len(shots) < num_shots:
-      raise RegistrationError(f'{dataset.name} has {len(shots)} examples to show, not {num_shots}; ask for fewer')
-  skipped = {s: num_shots if s == source else 0 for s in names}
+  shown, shots = _shown(dataset, names, num_shots) if num_shots else ({}, ())
   for split, size in dataset.sizes.items():
-    most = size - skipped.get(split, 0)
+    most = size - len(shown.get(split, ()))
     if split in names and num_examples is not None and not 1 <= num_examples <= most:
       raise RegistrationError(
         f'num_examples is {num_examples}, but {dataset.name} has {most} examples in its split {split}; choose 1 to {most}'
       )
+  readers = {s: functools.partial(counting_doubles, dataset.splits[s], f'{dataset.name}, split {s}') for s in names}
   return Splits(
-    {s: _cut(dataset.splits[s], num_examples, skipped[s]) for s in names},
-    {s: _cut_size(dataset.sizes[s], num_examples, skipped[s]) for s in names if s in dataset.sizes},
+    {s: _cut(readers[s], num_examples, shown.get(s, ())) for s in names},
+    {s: _cut_size(dataset.sizes[s], num_examples, len(shown.get(s, ()))) for s in names if s in dataset.sizes},
     shots,
   )
+
+
+def _shown(
+  dataset: Dataset, names: Sequence[str], num_shots: int
+) -> tuple[Mapping[str, tuple[int, ...]], Sequence[Example]]:
+  """(split -> the places of the examples to show, the examples); what is asked itself is passed over, and counted."""
+  split = _first(_EXEMPLARS, dataset.splits) or names[0]
+  asked = collections.Counter(question(e) for s in names for e in dataset.splits[s]())
+  itself = int(split in names)  # what is shown is not asked
+  examples = dataset.splits[split]()
+  places: list[int] = []
+  passed: list[int] = []
+  for place, example in enumerate(examples):
+    if len(places) == num_shots:
+      break
+    (passed if asked[question(example)] > itself else places).append(place)
+  where = f'{dataset.name}, split {split}'
+  if len(places) < num_shots:
+    raise RegistrationError(
+      f'{dataset.name} has {len(places)} examples to show, not {num_shots}'
+      f'{f", since {len(passed)} of its split {split} are asked themselves" if passed else ""}; ask for fewer'
+    )
+  if passed:
+    told = f'{where}: example {examples[passed[0]]["example_id"]!r} is asked itself'
+    reason: Reason = {'rows': len(passed), 'first': told}
+    keep_reading(
+      f'{where}, to show', {'used': num_shots, 'left_out': {'an example to show that is asked itself': reason}}
+    )
+  return {split: tuple(places)}, tuple(examples[place] for place in places)
 
 
 def trained_on(dataset: Dataset, vocabulary: seqio.Vocabulary, num_examples: int | None) -> Splits | None:
@@ -84,8 +108,8 @@ def trained_on(dataset: Dataset, vocabulary: seqio.Vocabulary, num_examples: int
     sources['validation'] = 'validation'
   readers = {**dataset.splits, **(dataset.splits_for(vocabulary) if dataset.splits_for is not None else {})}
   return Splits(
-    {name: _cut(readers[s], num_examples, 0) for name, s in sources.items()},
-    {name: _cut_size(dataset.sizes[s], num_examples, 0) for name, s in sources.items() if s in dataset.sizes},
+    {name: _cut(readers[s], num_examples) for name, s in sources.items()},
+    {name: _cut_size(dataset.sizes[s], num_examples) for name, s in sources.items() if s in dataset.sizes},
   )
 
 
@@ -97,16 +121,17 @@ def training_size(dataset: Dataset) -> int:
   return dataset.sizes[split] if split in dataset.sizes else len(dataset.splits[split]())
 
 
-def _cut(read: Reader, most: int | None, skipped: int) -> Reader:
-  return read if most is None and not skipped else functools.partial(_slice, read, most, skipped)
+def _cut(read: Reader, most: int | None, without: tuple[int, ...] = ()) -> Reader:
+  return read if most is None and not without else functools.partial(_slice, read, most, without)
 
 
-def _cut_size(size: int, most: int | None, skipped: int) -> int:
-  return max(size - skipped, 0) if most is None else min(max(size - skipped, 0), most)
+def _cut_size(size: int, most: int | None, fewer: int = 0) -> int:
+  return max(size - fewer, 0) if most is None else min(max(size - fewer, 0), most)
 
 
-def _slice(read: Reader, most: int | None, skipped: int) -> Sequence[Example]:
-  return tuple(itertools.islice(read(), skipped, None if most is None else skipped + most))
+def _slice(read: Reader, most: int | None, without: tuple[int, ...]) -> Sequence[Example]:
+  kept = (example for place, example in enumerate(read()) if place not in without)
+  return tuple(itertools.islice(kept, most))
 
 
 def _first(names: Sequence[str], among: Iterable[str]) -> str | None:

@@ -48,6 +48,22 @@ def gin_flags(tmp_path, bank):
   ]  # fmt: skip
 
 
+def test_stats_tell_of_doubled_questions_and_of_shots_that_are_asked(gin_flags, tmp_path, capsys):
+  with (tmp_path / 'quiz.jsonl').open('a') as f:
+    f.write(json.dumps({'question': 'question 1', 'o': ['dog', 'cat'], 'answer': 'dog'}) + '\n')
+  assert run('tasks', 'stats', f'{tmp_path.name}_2shot__mine_listed', *gin_flags, '--gin.NUM_SHOTS=2') == 0
+  out = capsys.readouterr().out
+  name = f'{tmp_path.name}, split test'
+  assert '_2shot__mine_listed: 29 rows' in out
+  assert (
+    f"warning: 1 of 31 examples ask the same as an earlier one; the first: {name}: example '31' asks the same as" in out
+  )
+  assert (
+    f'warning: {name}, to show: 1 left out, 2 used (an example to show that is asked itself); the first: {name}: '
+    in out
+  )
+
+
 def test_list(gin_flags, tmp_path, capsys):
   assert run('tasks', 'list', *gin_flags, '--match', '*_eval_*') == 0
   name = tmp_path.name

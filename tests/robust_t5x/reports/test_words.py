@@ -51,7 +51,16 @@ def test_rows_of_the_data_that_were_left_out_are_told_once_by_reason(tmp_path):
     f'{name}.csv': {'used': 5, 'left_out': {'a blank cell': {'rows': 2, 'first': f'{name}.csv: line 3: is blank'}}}
     for name in ('one', 'two')
   }
+  data['d, split test'] = {
+    'used': 9,
+    'left_out': {},
+    'doubled': {'rows': 3, 'first': "example 'a' asks the same as 'b'"},
+  }
   for place in places:
     change_record(place, data=data)
   found = [text for text in warnings(inputs.read(places)) if 'data' in text]
-  assert found == ['4 rows of the data were left out (a blank cell); the first: one.csv: line 3: is blank.']
+  assert found == [
+    '4 rows of the data were left out (a blank cell); the first: one.csv: line 3: is blank.',
+    '3 examples of the data ask the same as an earlier one, and count like any other; the first: example '
+    "'a' asks the same as 'b'.",
+  ]
