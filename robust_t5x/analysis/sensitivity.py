@@ -70,14 +70,9 @@ def posix(comparison: Comparison, model: str, group: str) -> Posix | None:
   The answer under a phrasing is its likeliest option. An answer can be scored under another phrasing only if that has
   the same options, so phrasings that ask for letters and for texts make no pairs.
   """
-  if comparison.grain != EXAMPLE:
-    return None
-  table = comparison.sources[comparison.runs_of(model).start].table
-  if 'option_tokens' not in table:
-    return None
-  table = table[(table['group'] == group) & (table['scorer'] == 'rank_likelihood') & (table['option_tokens'] != '')]
+  ranked = _ranked(comparison, model, group)
   values, left_out, count = [], 0, 0
-  for _, rows in table.groupby('dataset', sort=False):
+  for _, rows in ranked[ranked['scorer'] == 'rank_likelihood'].groupby('dataset', sort=False):
     examples = rows['example_id'].unique()
     chosen = rows[rows['example_id'].isin(examples[:MOST_EXAMPLES])]
     found = list(_of_examples(chosen))
@@ -129,11 +124,14 @@ def without_room(comparison: Comparison, model: str, group: str) -> dict[str, st
 
 def _chances(comparison: Comparison, model: str, group: str) -> dict[str, float]:
   """Dataset -> accuracy of guessing among the options that were ranked; absent where none were."""
-  if comparison.grain != EXAMPLE:
-    return {}
-  table = comparison.sources[comparison.runs_of(model).start].table
+  ranked = _ranked(comparison, model, group)
+  shares = 1 / (1 + ranked['option_tokens'].str.count(','))
+  return shares.groupby(ranked['dataset'], sort=False).mean().to_dict()
+
+
+def _ranked(comparison: Comparison, model: str, group: str) -> pd.DataFrame:
+  """The rows of a model's first run under a group whose options were ranked; none where that is not known."""
+  table = comparison.sources[comparison.runs_of(model).start].table if comparison.grain == EXAMPLE else pd.DataFrame()
   if 'option_tokens' not in table:
-    return {}
-  table = table[(table['group'] == group) & (table['option_tokens'] != '')]
-  shares = 1 / (1 + table['option_tokens'].str.count(','))
-  return shares.groupby(table['dataset'], sort=False).mean().to_dict()
+    return pd.DataFrame(columns=['dataset', 'scorer', 'option_tokens'], dtype=str)
+  return table[(table['group'] == group) & (table['option_tokens'] != '')]

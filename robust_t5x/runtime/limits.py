@@ -176,7 +176,7 @@ def check(config: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
 def _check(scope: str, selector: str, parameter: str, value: Any, macros: Mapping[str, Any]) -> None:
   function = '.'.join(selector.split('.')[-2:])
   annotation, default = _declared(selector, parameter)
-  used = list(_macros(value))
+  used = ['/'.join(leaf.scopes) for leaf in _leaves(value) if _is_macro(leaf)]
   name = used[0] if used else f'{scope}/{function}.{parameter}'.lstrip('/')
   found = _resolved(value, macros)
   if found is None and default is inspect.Parameter.empty:
@@ -186,7 +186,9 @@ def _check(scope: str, selector: str, parameter: str, value: Any, macros: Mappin
   keys = KEYS.get(parameter)
   if choices and found is not None and found not in choices:
     raise LimitError(name, found, f'one of {", ".join(choices)}')
-  if not _fits(found, annotation) or (within and not all(map(within.holds, _numbers(found)))):
+  if not _fits(found, annotation) or (
+    within and not all(within.holds(leaf) for leaf in _leaves(found) if type(leaf) in (int, float))
+  ):
     raise LimitError(name, found, _words(annotation, within))
   if parameter in FILLED and not found:
     raise LimitError(name, found, f'{_words(annotation, within)} that is not empty')
@@ -198,22 +200,22 @@ def _is_reference(value: Any) -> bool:
   return type(value).__name__ == 'ConfigurableReference'
 
 
-def _macros(value: Any) -> Iterator[str]:
-  """The macros in a value, from the outside in."""
-  if _is_reference(value):
-    if value.configurable.selector == _MACRO:
-      yield '/'.join(value.scopes)
-  elif isinstance(value, Mapping):
-    for item in value.values():
-      yield from _macros(item)
-  elif isinstance(value, list | tuple):
-    for item in value:
-      yield from _macros(item)
+def _leaves(value: Any) -> Iterator[Any]:
+  """What nested mappings, lists and tuples hold, from left to right; what is none of these itself."""
+  if isinstance(value, Mapping | list | tuple):
+    for item in value.values() if isinstance(value, Mapping) else value:
+      yield from _leaves(item)
+  else:
+    yield value
+
+
+def _is_macro(value: Any) -> bool:
+  return _is_reference(value) and value.configurable.selector == _MACRO
 
 
 def _resolved(value: Any, macros: Mapping[str, Any]) -> Any:
   """A value with its macros filled in; references to functions stay."""
-  if _is_reference(value) and value.configurable.selector == _MACRO:
+  if _is_macro(value):
     return _resolved(macros.get('/'.join(value.scopes)), macros)
   if isinstance(value, Mapping):
     return {key: _resolved(item, macros) for key, item in value.items()}
@@ -273,17 +275,6 @@ def _finite(value: float) -> bool:
     return math.isfinite(value)
   except OverflowError:
     return False
-
-
-def _numbers(value: Any) -> Iterator[float]:
-  if isinstance(value, Mapping):
-    for item in value.values():
-      yield from _numbers(item)
-  elif isinstance(value, list | tuple):
-    for item in value:
-      yield from _numbers(item)
-  elif type(value) in (int, float):
-    yield value
 
 
 def _words(annotation: Any, within: Range | None, many: bool = False) -> str:

@@ -176,6 +176,11 @@ class Answer:
     index = answer_index(item) if '{label}' in self.form else 0
     return self._fill(self.form, item, str(item['answer']), index)
 
+  def alternatives(self, item: Item) -> list[str]:
+    """What else may be written and is right."""
+    others = {name: value for name, value in item.items() if name != 'answer_index'}
+    return [self.text({**others, 'answer': answer}) for answer in item.get('alternatives', ())]
+
   def space(self, item: Item) -> tuple[str, ...]:
     """What may be written, for each option; empty if the item has no options."""
     if self.label_space is not None:
@@ -189,8 +194,7 @@ class Answer:
     """Which of `space` are right: by the option's place, or by its text where the space does not depend on the item."""
     space = self.space(item)
     if self.label_space is not None:
-      others = {name: value for name, value in item.items() if name != 'answer_index'}
-      texts = [self.text(item), *(self.text({**others, 'answer': a}) for a in item.get('alternatives', ()))]
+      texts = [self.text(item), *self.alternatives(item)]
       return tuple(i for i, text in enumerate(space) if text in texts)
     if not space:
       return ()

@@ -69,21 +69,13 @@ class FlatPhrasings:
     return {
       'texts': texts,
       'golds': [answer.text(item) for answer in self.answers],
-      'alternatives': [json.dumps(a, ensure_ascii=False) for a in self._alternatives(item)],
+      'alternatives': [json.dumps(answer.alternatives(item), ensure_ascii=False) for answer in self.answers],
       'options': [json.dumps(space, ensure_ascii=False) for space in spaces],
       'option_list': [separator.join(space) for space in spaces],
       'right_options': [json.dumps(places) for places in right],
       'right_list': [separator.join(map(str, places)) for places in right],
       'option_texts': [json.dumps(_texts(space, item), ensure_ascii=False) for space in spaces],
     }
-
-  def _alternatives(self, item: Item) -> list[list[str]]:
-    """For each form of the answer what else counts as right."""
-    texts = [
-      {key: value for key, value in item.items() if key != 'answer_index'} | {'answer': text}
-      for text in item.get('alternatives', ())
-    ]
-    return [[answer.text(t) for t in texts] for answer in self.answers]
 
 
 def _texts(space: Sequence[str], item: Item) -> list[str]:
