@@ -91,19 +91,14 @@ def extract_option(text: str, options: Sequence[str], option_texts: Sequence[str
     return whole
   said = _said(text, lambda rest: _named_at(rest, names))
   if said:
-    return said[0] if len(set(said)) == 1 else None
+    return _only(said)
   if _REFUSAL.search(text):
     return None
   begun = _begins(text, names)
   if begun is not None:
     return begun
-  for source in ([m[1] or m[2] for m in _BOLD.finditer(bold)], [text]):
-    found = {option for part in source for option in _mentions(part, names)}
-    if len(found) == 1:
-      return found.pop()
-    if found:
-      return None
-  return None
+  in_bold = [option for part in _groups(_BOLD, bold) for option in _mentions(part, names)]
+  return _only(in_bold or _mentions(text, names))
 
 
 def extract_text(text: str, like: str) -> str | None:
@@ -118,7 +113,7 @@ def extract_text(text: str, like: str) -> str | None:
   numeric = _value(like) is not None
   said = _said(text, _number_at if numeric else _rest_of_sentence)
   if said:
-    return said[0] if len({normalise(s) for s in said}) == 1 else None
+    return _only(said, normalise)
   if _REFUSAL.search(text):
     return None
   if numeric:
@@ -126,18 +121,34 @@ def extract_text(text: str, like: str) -> str | None:
     behind = _NUMBER.match(text.rpartition('=')[2].strip()) if '=' in text else None
     if behind:
       return behind[0]
-    return numbers[0] if len({_value(n) for n in numbers}) == 1 else None
-  for pattern, source in ((_BOLD, bold), (_QUOTED, text)):
-    parts = {normalise(part): part for m in pattern.finditer(source) for part in m.groups() if part}
-    if len(parts) == 1 and not (pattern is _QUOTED and _BEHIND.match(text)):
-      return next(iter(parts.values()))
+    return _only(numbers, _value)
+  in_bold, quoted = (_only(_groups(*place), normalise) for place in ((_BOLD, bold), (_QUOTED, text)))
+  if in_bold is not None:
+    return in_bold
+  if quoted is not None and not _BEHIND.match(text):
+    return quoted
   sentence = text.strip()
   if '\n' not in sentence and not re.search(r'[.!?]\s+\S', sentence):
     behind = _BEHIND.match(sentence)
     if behind:
-      quoted = _QUOTED.fullmatch(behind[1].strip(' .!'))
-      return next(filter(None, quoted.groups())) if quoted else behind[1]
+      whole = _QUOTED.fullmatch(behind[1].strip(' .!'))
+      return _groups(_QUOTED, whole[0])[0] if whole else behind[1]
   return text
+
+
+def _only(found: Sequence[Found], kind: Callable[[Found], object] = lambda value: value) -> Found | None:
+  """What was found, where all of it is of one kind."""
+  kinds = {kind(value): value for value in found}
+  return next(iter(kinds.values())) if len(kinds) == 1 else None
+
+
+def _groups(pattern: re.Pattern[str], text: str) -> list[str]:
+  """What the groups of a pattern hold, wherever it stands in a text."""
+  return [part for match in pattern.finditer(text) for part in match.groups() if part]
+
+
+def _first_sentence(text: str) -> str:
+  return re.split(r'[.!?](?:\s|$)|\n', text)[0]
 
 
 def _is_rule(right: str) -> bool:
@@ -185,8 +196,7 @@ def _names(options: Sequence[str], option_texts: Sequence[str]) -> dict[str, int
 
 def _said(text: str, read: Callable[[str], Found | None]) -> list[Found]:
   """What the text says by rule 2, in the strongest form that it has."""
-  boxed = [m[1] or m[2] for m in _BOXED.finditer(text)]
-  for rests in (boxed, _behind(_FINAL, text), _behind(_SAYS, text)):
+  for rests in (_groups(_BOXED, text), _behind(_FINAL, text), _behind(_SAYS, text)):
     found = [value for rest in rests if (value := read(rest)) is not None]
     if found:
       return found
@@ -208,8 +218,7 @@ def _begins(text: str, names: dict[str, int]) -> int | None:
   if len(set(_LIST_LINE.findall(text))) > 1:
     return None
   first, _, _ = text.partition('\n')
-  match = re.match(r'\s*[("\'\[]*', first)
-  start = match.end() if match else 0
+  start = len(first) - len(first.lstrip('("\'['))
   for name in sorted(names, key=len, reverse=True):
     end = _end_of(first, start, name)
     if end is None:
@@ -250,7 +259,7 @@ def _found(text: str, names: dict[str, int], loose: bool = False) -> Iterator[tu
         if end is None or end == place or (_is_letter(name) and not loose and _is_word(text, place, end)):
           continue
         if _is_part(text, place, end):
-          continue
+          break
         yield place, names[name]
         place = end - 1
         break
@@ -278,11 +287,10 @@ def _is_part(text: str, place: int, end: int) -> bool:
 
 
 def _number_at(rest: str) -> str | None:
-  match = re.match(rf'{_BEFORE}(?:[$€£]\s*)?', rest, re.IGNORECASE)
-  first = re.split(r'[.!?](?:\s|$)|\n', rest, maxsplit=1)[0]
+  first = _first_sentence(rest)
   if '=' in first:  # "the answer is 3 + 4 = 7"
-    return _number_at(first.rpartition('=')[2].strip())
-  number = _NUMBER.match(rest, match.end() if match else 0)
+    return _number_at(first.rpartition('=')[2])
+  number = _NUMBER.match(re.sub(rf'^{_BEFORE}(?:[$€£]\s*)?', '', rest, flags=re.IGNORECASE))
   return number[0] if number else None
 
 
@@ -291,6 +299,5 @@ def _rest_of_sentence(rest: str) -> str | None:
   rest = rest.lstrip(' :*')
   quoted = _QUOTED.match(rest)
   if quoted:
-    return next(filter(None, quoted.groups()))
-  found = re.split(r'[.!?](?:\s|$)|\n', rest, maxsplit=1)[0].strip()
-  return found or None
+    return _groups(_QUOTED, quoted[0])[0]
+  return _first_sentence(rest).strip() or None

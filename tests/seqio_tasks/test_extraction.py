@@ -27,7 +27,11 @@ LETTERS, CITIES = ('A', 'B', 'C', 'D'), ('London', 'Paris', 'Rome', 'New York')
     # What it mentions.
     ('I think it is Paris.', 1), ('It is not London, it is Paris.', 1), ('A city in France is Paris', 1),
     ('New York is it', 3), ('Of all of them **Paris**, not as London or Rome', 1),
+    ('B. Paris\nRome is nice too', 1), ('B. Paris\nB. Rome is no such city', 1), ('# B. Paris\nRome would be wrong', 1),
+    # In the same words twice, and after thoughts of several lines.
+    ('The answer is B. So the answer is B', 1), ('<THINK>A?\nno, C</think> B', 1), ('__Paris__ it is, as Rome is far', 1),
     # Several, or none.
+    ('A. London\nB. Paris', None), ('**London** or **Paris**', None),
     ('A or B', None), ('It is either B or C.', None), ('A. London\nB. Paris\nC. Rome', None), ('London, Paris and Rome', None),
     ('It could be Paris, or Rome.', None), ('', None), ('York', None), ('The answer is not A.', None), ('not London', None),
     ('Parisian', None), ('<think>It is B', None),
@@ -69,6 +73,15 @@ def test_yes_and_no(text, option):
     (('entailment', 'contradiction'), 'There is no contradiction', None),
     (('New', 'New York'), 'It is New York', 1),
     (('same', 'same'), 'same', None),
+    (('C', 'C++'), 'C++. Not everyone likes C', 1),
+    (('C++', 'Java'), 'C++17 does that', 0),
+    (('9', '19'), 'It is 9.5', None),
+    (('9', '50'), 'It is 50%', None),
+    (('AB', 'B'), 'It is AB', 0),
+    (('+', '-'), 'so +-', None),
+    (('New', 'New York'), 'A New York-based firm', None),
+    (('', 'pear'), 'It is pear', 1),
+    (('Paris', 'None of these'), 'None of these.', 1),
   ],
 )
 def test_options_that_hold_each_other(options, text, option):
@@ -79,6 +92,7 @@ def test_labels_go_before_what_options_say():
   # "2" is the label of the second option and the text of the first.
   assert extract_option('2', ('1', '2'), ('2', '3')) == 1
   assert extract_option('3', ('1', '2'), ('2', '3')) == 1
+  assert extract_option('B', ('A', 'B'), ('B', 'C')) == 1
   # Texts that do not belong to the labels one by one are not used.
   assert extract_option('x', ('1', '2'), ('x', 'y', 'z')) is None
 
@@ -93,6 +107,13 @@ def test_labels_go_before_what_options_say():
     ('apple', 'pear', 'apple'), ('The answer is Paris.', 'x', 'Paris'), ('First word: apple', 'x', 'apple'),
     ('The word is apple', 'x', 'apple'), ('Sure! "apple"', 'x', 'apple'), ('It was **apple** then', 'x', 'apple'),
     ('The first letter of the word "apple" is "a".', 'x', 'a'), ('I cannot tell.', 'x', None),
+    ('The answer is 3 + 4 = 7. And 2 = 1 + 1', '3', '7'), ('7, that is 7.0', '3', '7.0'), ('The answer is $7', '3', '7'),
+    ('The answer is Paris. The answer is paris.', 'x', 'paris'), ('It was **Apple**, yes, **Apple**', 'x', 'Apple'),
+    ('**Apple** and **apple**', 'x', 'apple'), ('THE WORD IS apple', 'x', 'apple'),
+    ('The answer is "apple". Then "pear" follows', 'x', 'apple'),
+    # Several lines commit to nothing by what stands behind a colon or an "is".
+    ('Sure!\nThe first letter of "apple" is a.', 'x', 'Sure!\nThe first letter of "apple" is a.'),
+    ('First word: apple\nSecond word: pear', 'x', 'First word: apple\nSecond word: pear'),
   ],
 )  # fmt: skip
 def test_open_questions(text, like, answer):
@@ -111,6 +132,8 @@ def test_open_questions(text, like, answer):
     ('It makes 10.0', AnswerKey(('+10',)), 1),
     ('1.2', AnswerKey(('1/2',)), 0),
     ('-7', AnswerKey(('7',)), 0),
+    ('7 or 8', AnswerKey(('7',)), 0),
+    ('It is Rome.', AnswerKey(('Paris',)), 0),
     ('It is Paris.', AnswerKey(('the city of Paris', 'Paris')), 1),
   ],
 )
