@@ -1,9 +1,12 @@
 """Models compared: numbers against the tables that they are made from."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from robust_t5x.analysis.comparison import compare
+from robust_t5x.analysis import metrics
+from robust_t5x.analysis.comparison import compare, compare_sources
+from robust_t5x.analysis.sources import Source
 from robust_t5x.results.reading import read
 
 
@@ -43,4 +46,72 @@ def test_agreement_and_tests_of_a_pair(evaluations):
   assert len(by_phrasing) == 6
   rows = [read(d)[0].query('instruction_id == "first/u2"')['score'].to_numpy() for d in (before, after[0])]
   assert by_phrasing.at['first/u2', 'only_model'] == ((rows[1] == 1) & (rows[0] == 0)).sum()
-  assert -1 <= comparison.kendalls_w('unobserved')['first'] <= 1
+
+
+def _compare(scores):
+  """Compares models from scores: model -> dataset -> [N, k], all unobserved; a list of such is runs of one model."""
+  sources = []
+  for model, runs in scores.items():
+    for run in runs if isinstance(runs, list) else [runs]:
+      rows = [
+        {
+          'dataset': dataset, 'example_id': f'e{e}', 'instruction_id': f'{dataset}/i{i}', 'group': 'unobserved',
+          'score': score, 'prediction': str(int(score * (1 + e % 3))), 'matched_option': True,
+        }
+        for dataset, table in run.items()
+        for (e, i), score in np.ndenumerate(table)
+      ]  # fmt: skip
+      sources.append(
+        Source(f'{model}{len(sources)}', model, pd.DataFrame(rows), {'instructions': {}, 'fingerprint': {}})
+      )
+  return compare_sources(sources)
+
+
+def _scores(seed, n=40, k=4, chance=0.6):
+  return (np.random.default_rng(seed).random((n, k)) < chance).astype(float)
+
+
+def test_datasets_are_resampled_apart():
+  """Two datasets that are alike tell twice as much as one: their interval is narrower by the root of two."""
+  alike = _scores(0)
+  halves = []
+  for name, datasets in (('one', {'a': alike}), ('two', {'a': alike, 'b': alike})):
+    found = _compare({name: datasets}).answer_agreement(name, 'unobserved')
+    halves.append([found[m].high - found[m].estimate for m in ('consistency', "Fleiss' kappa")])
+  assert np.array(halves[1]) * np.sqrt(2) == pytest.approx(np.array(halves[0]), rel=0.1)
+
+
+@pytest.mark.parametrize('metric', ['AvgP', 'MaxP', 'PSS'])
+def test_the_p_value_of_a_pair_is_that_of_the_difference(metric):
+  comparison = _compare({'m': {'d': _scores(0)}, 'n': {'d': _scores(0)}})
+  row = comparison.paired('unobserved', metric).iloc[0]
+  assert abs(row['difference']) < 1e-9 and row['p'] > 0.5
+  assert row['value'] == row['baseline_value'] > 0
+
+
+def test_families_of_tests_are_adjusted_apart():
+  scores = {
+    name: {d: _scores(seed + 10 * i, chance=c) for i, d in enumerate('ab')}
+    for name, seed, c in (('m', 1, 0.5), ('n', 2, 0.7))
+  }
+  tests = _compare(scores).paired('unobserved').set_index('dataset')
+  assert tests.at['all', 'p_adjusted'] == tests.at['all', 'p'] < 0.5
+  own = tests.loc[['a', 'b'], 'p'].sort_values()
+  assert tests.at[own.index[0], 'p_adjusted'] == pytest.approx(2 * own.iloc[0])
+
+
+@pytest.mark.parametrize('metric', ['AvgP', 'MaxP', 'worst phrasing', 'case-level best'])
+def test_a_model_of_several_seeds_has_their_mean(metric):
+  runs = [{'d': _scores(seed, chance=chance)} for seed, chance in ((1, 0.3), (2, 0.9))]
+  comparison = _compare({'m': runs})
+  expected = np.mean([metrics.METRICS[metric](run['d']) for run in runs])
+  assert comparison.value('m', 'unobserved', metric) == pytest.approx(expected)
+  assert comparison.interval('m', 'unobserved', metric).estimate == pytest.approx(expected)
+
+
+def test_intervals_of_shares_stay_between_0_and_1():
+  nearly = _scores(3, n=6, chance=0.9)
+  comparison = _compare({'m': [{'d': nearly}, {'d': 1 - nearly}]})
+  for metric in comparison.metric_names:
+    found = comparison.interval('m', 'unobserved', metric)
+    assert 0 <= found.low <= found.high <= 1, metric

@@ -71,8 +71,8 @@ def test_the_fit_is_the_maximum_that_scipy_finds(dense):
 
 
 def test_prior_with_covariates():
-  precision, log_determinant = prompteval._prior(2.0, 2, np.array([[1.0, 0], [3.0, 0]]), [0.0])
-  covariance = 4 * np.array([[1, 0.5], [0.5, 1]])  # alike in direction, and half of the variance is shared
+  precision, log_determinant = prompteval._prior(2.0, 2, np.array([[1.0, 0], [3.0, 0]]), [np.log(3)])
+  covariance = 4 * np.array([[1, 0.75], [0.75, 1]])  # alike in direction, and three quarters of the variance are shared
   assert np.linalg.inv(precision) == pytest.approx(covariance)
   assert log_determinant == pytest.approx(-np.log(np.linalg.det(covariance)))
 

@@ -10,6 +10,7 @@ from robust_t5x.analysis import statistics
 def test_an_interval_knows_what_it_is():
   assert statistics.Interval(0.1, 0.05, 0.2).excludes_zero and statistics.Interval(-0.1, -0.2, -0.05).excludes_zero
   assert not statistics.Interval(0.1, -0.05, 0.2).excludes_zero
+  assert not statistics.Interval(-0.1, -0.2, 0.0).excludes_zero and not statistics.Interval(0.1, 0.0, 0.2).excludes_zero
   assert not statistics.Interval(0.0, np.nan, np.nan).has_ends and not statistics.Interval(np.nan, 0, 0).is_known
 
 

@@ -1,10 +1,12 @@
 """The training step: what moves, and that devices and microbatches change nothing."""
 
 import re
+import types
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import small_training
 
@@ -81,6 +83,47 @@ def test_a_step_that_is_not_finite_keeps_the_last_good_state():
   np.testing.assert_array_equal(bad.params['adapter']['embedding'], good.params['adapter']['embedding'])
   after, _ = step(bad, frozen, small_training.batch())
   assert not after.finite  # stays off until somebody looks
+
+
+def test_a_gradient_that_is_not_finite_counts_though_the_loss_is():
+  model, state, frozen = _stub(lambda params, key: jnp.sqrt(0 * params['x'] ** 2))
+  after, _ = step_lib.make_train_step(model)(state, frozen, {'part': jnp.zeros(1)})
+  assert not after.finite and int(after.step) == 0 and float(after.params['x']) == 1
+
+
+def _stub(loss, dropout_rate=0.0):
+  """(model, state, frozen parameters) of a loss of (parameters, key) alone, whose metrics are the loss and its square."""
+
+  def loss_fn(params, batch, key, normalizers):
+    value = loss(params, key)
+    return value, {'loss': value, 'square': value**2}
+
+  config = types.SimpleNamespace(dropout_rate=dropout_rate)
+  model = types.SimpleNamespace(
+    optimizer_def=optax.sgd(0.0), module=types.SimpleNamespace(config=config), loss_fn=loss_fn,
+    normalizers=lambda batch, axis_name: None,
+  )  # fmt: skip
+  return model, step_lib.initial_state({'x': jnp.ones(())}, model.optimizer_def), {}
+
+
+def test_every_part_of_every_step_has_dropout_of_its_own():
+  model, state, frozen = _stub(lambda params, key: params['x'] * jax.random.uniform(key), dropout_rate=0.1)
+  batch = {'part': jnp.zeros(2)}
+  step = step_lib.make_train_step(model, microbatches=2)
+  next_state, metrics = step(state, frozen, batch)
+  # Of two equal parts the sum of squares is half of the sum's square.
+  assert abs(metrics['square'] - metrics['loss'] ** 2 / 2) > 1e-4
+  assert step(state, frozen, batch)[1]['loss'] == metrics['loss']
+  assert step(next_state, frozen, batch)[1]['loss'] != metrics['loss']
+  assert step_lib.make_train_step(model, 2, seed=1)(state, frozen, batch)[1]['loss'] != metrics['loss']
+  shared = jax.vmap(step_lib.make_train_step(model, axis_name='d'), in_axes=(None, None, 0), axis_name='d')
+  _, metrics = shared(state, frozen, {'part': jnp.zeros((2, 1))})
+  assert abs(metrics['square'][0] - metrics['loss'][0] ** 2 / 2) > 1e-4
+
+
+def test_without_dropout_there_is_no_key():
+  model, state, frozen = _stub(lambda params, key: params['x'] * (1.0 if key is None else 2.0))
+  assert step_lib.make_train_step(model)(state, frozen, {'part': jnp.zeros(1)})[1]['loss'] == 1
 
 
 @families
