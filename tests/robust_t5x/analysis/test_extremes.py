@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.special
+import scipy.stats
 
 from robust_t5x.analysis import extremes, metrics, statistics
 
@@ -56,6 +57,37 @@ def test_a_phrasing_without_cells_stays_unknown():
   assert np.isnan(draws[:, 1]).all() and not np.isnan(draws[:, [0, 2]]).any()
   scores[:, 2] = np.nan
   assert not np.isnan(_draw(scores)[:, 0]).any()
+
+
+def test_draws_follow_the_posterior_of_the_spread():
+  """Against the likelihood of every spread, with the mean integrated out on a grid; the prior of both is flat."""
+  measured, v = np.array([-0.4, 0.1, 0.3, 0.9]), 0.09
+  k = len(measured)
+  noise = np.random.default_rng(5).normal(0, np.sqrt(v), (40_000, k))
+  drawn = extremes._shrunk(measured, noise, np.random.default_rng(6))
+  widths, means = np.linspace(0, 5, 401), np.linspace(-6, 6, 601)
+  sd = np.sqrt(widths**2 + v)[:, None, None]
+  likelihood = scipy.stats.norm.pdf(measured, means[:, None], sd).prod(-1).sum(-1)
+  posterior = likelihood / likelihood.sum()
+  share = (widths**2 / (widths**2 + v))[:, None]
+  centre = measured.mean() + share * (measured - measured.mean())
+  expected = posterior @ centre
+  assert drawn.mean(0) == pytest.approx(expected, abs=0.01)
+  variance = (posterior @ share) * v * (k - 1) / k + v / k + posterior @ (centre - expected) ** 2
+  assert drawn.var(0) == pytest.approx(variance, rel=0.05)
+
+
+def test_few_examples_have_wider_noise():
+  """A phrasing by itself: resamples of 6 examples vary by 5/6 of what samples do, and the tails are Student's."""
+  scores = np.array([1.0, 0, 1, 0, 1, 1])[:, None]
+  weights = statistics.example_weights(6, 500, 0, 0)
+  noise = extremes._logit(extremes._accuracies(scores, weights)[1:], 6) - scipy.special.logit(4 / 6)
+  wider = np.sqrt(6 / 5) * scipy.stats.t.ppf(0.975, 5) / scipy.stats.norm.ppf(0.975)
+  drawn = extremes.draw(scores, weights, np.random.default_rng(0))[1:]
+  assert scipy.special.logit(drawn) - scipy.special.logit(4 / 6) == pytest.approx(noise * wider)
+  # Cells that nobody evaluated are no examples.
+  more = np.concatenate([scores, np.full((4, 1), np.nan)])
+  assert extremes.draw(more, np.pad(weights, [(0, 0), (0, 4)]), np.random.default_rng(0))[1:] == pytest.approx(drawn)
 
 
 @pytest.mark.parametrize(('phrasings', 'examples', 'sd'), [(4, 50, 0.4), (10, 100, 0.05), (20, 60, 0.6)])
