@@ -201,8 +201,8 @@ def methods(inputs: Inputs) -> list[str]:
     'Every example was answered under every phrasing of its dataset. A phrasing is observed if it stems from a '
     'collection that the model was tuned on, unobserved if it is an equivalent that was not.',
     'Score: ' + '; '.join(f'{name}: {said}' for name, said in described.items()) + '.',
-    'A metric is computed for each dataset and then averaged over datasets. ' + intervals_note(inputs)
-    + ' Drawn with replacement, phrasings within each group, 1,000 times, from seed 0; the datasets are taken as given.',
+    'A metric is computed for each dataset and then averaged over datasets, which are taken as given. ' + intervals_note(inputs)
+    + (' Draws and resamples of the examples: 1,000, from seed 0.' if inputs.grain == EXAMPLE else ''),
     ('Seeds: ' + ', '.join(f'{count} of {model}' for model, count in seeds.items()) + '; they are averaged, and the '
-     'intervals do not cover their choice.') if seeds else 'One run of each model: training seeds are not covered.',
+     'intervals are of seeds like these.') if seeds else 'One run of each model: training seeds are not covered.',
   ]  # fmt: skip

@@ -55,10 +55,10 @@ def test_directions_differ_where_the_divergence_is_not_symmetric():
 
 def test_label_smoothing_and_z_loss_by_hand():
   branches = two_phrasings(P, P)
-  branches = branches._replace(logits=branches.logits + 1.0)  # so that log Z = 1
+  branches = branches._replace(logits=branches.logits + 1.5)  # so that log Z = 1.5
   low, high = 0.05, 0.9
   expected = -high * math.log(0.5) - low * 2 * math.log(0.25)
-  expected += high * math.log(high) + 2 * low * math.log(low) + 0.5
+  expected += high * math.log(high) + 2 * low * math.log(low) + 0.5 * 1.5**2
   value = objectives.cross_entropy(branches, label_smoothing=0.1, z_loss=0.5)
   assert float(value) == pytest.approx(expected, abs=1e-5)
 
