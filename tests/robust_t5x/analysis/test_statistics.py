@@ -65,3 +65,13 @@ def test_resamples_give_a_normal_interval():
   assert wide.high - 0.6 == pytest.approx(np.hypot(0.098, scipy.stats.t.ppf(0.975, 1) * 0.1), abs=0.01)
   few = statistics.of_resamples(values, 5, (-9, 9))
   assert few.high - 0.6 == pytest.approx(scipy.stats.t.ppf(0.975, 4) * 0.05 * np.sqrt(5 / 4), rel=0.05)
+
+
+def test_an_interval_of_resamples_by_hand():
+  """Three resamples of two runs: their sample standard deviation, wider by 8/7, and the spread of the data's runs."""
+  values = np.array([[0.5, 0.7], [0.4, 0.6], [0.7, 0.7], [0.6, 0.9]])
+  found = statistics.of_resamples(values, 8, (-9, 9))
+  sd = np.std([0.5, 0.7, 0.75], ddof=1) * np.sqrt(8 / 7)
+  half = np.hypot(scipy.stats.t.ppf(0.975, 7) * sd, scipy.stats.t.ppf(0.975, 1) * 0.1)
+  assert (found.estimate, found.low, found.high) == pytest.approx((0.6, 0.6 - half, 0.6 + half))
+  assert statistics.of_resamples(values, 1, (-9, 9)) == statistics.of_resamples(values, 2, (-9, 9))

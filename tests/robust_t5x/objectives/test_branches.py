@@ -21,6 +21,15 @@ def test_hand_computed(name, expected):
   assert float(EVERY[name](two_phrasings(P, Q))) == pytest.approx(expected, abs=1e-6)
 
 
+def test_every_token_and_every_example_counts_alike():
+  weights = jnp.array([[1.0, 1.0], [1.0, 0.0], [0.0, 0.0]])
+  branches = random_branches()._replace(weights=weights, normalizers=objectives.normalizers(weights))
+  assert objectives.token_mean(jnp.array([[1.0, 2.0], [6.0, 9.0], [9.0, 9.0]]), branches) == pytest.approx(
+    (1 + 2 + 6) / 3
+  )
+  assert objectives.example_mean(jnp.array([1.0, 2.0, 9.0]), branches) == pytest.approx((1 + 2) / 2)
+
+
 def test_padding_counts_for_nothing():
   branches = random_branches()
   noise = jnp.where(branches.weights[:, None, :, None] > 0, 0.0, 7.0)
