@@ -4,7 +4,7 @@ from helpers import change_record, write_evaluation
 import pandas as pd
 import pytest
 
-from robust_t5x.analysis import effects
+from robust_t5x.analysis import effects, significance
 from robust_t5x.analysis.effects import NotComparableError, compare_two
 
 HIGH = {'observed': 0.95, 'unobserved': 0.8}
@@ -28,3 +28,33 @@ def test_without_tests_there_is_no_odds_ratio():
   assert effects._of_tests(None) == (None, None)
   tests = pd.DataFrame({'only_model': [3, 6], 'only_baseline': [1, 0], 'p_adjusted': [0.5, 0.03]})
   assert effects._of_tests(tests) == (pytest.approx(9.5 / 1.5), '1 of 2')
+
+
+def test_effects_by_their_formulas_and_adjusted_over_all_groups(two_evaluations):
+  comparison = compare_two(*map(str, two_evaluations))
+  table = effects.effects(comparison)
+  assert table['model'].unique() == ['b'] and table['baseline'].unique() == ['a']
+  for whole in (True, False):  # a family each: means over datasets, and single datasets
+    family = table[(table['dataset'] == 'all') == whole]
+    assert set(family['group']) == {'observed', 'unobserved'}
+    assert family['p_adjusted'].tolist() == pytest.approx(significance.adjust(family['p'], significance.HOLM))
+    rates = significance.adjust(family['p'], significance.BENJAMINI_HOCHBERG)
+    assert family['false_discovery_rate'].tolist() == pytest.approx(rates)
+  rows = table[table['group'] == 'unobserved'].set_index('dataset')
+  pairs = {d: comparison.datasets[d]['unobserved'] for d in ('first', 'second')}
+  for names in (['first'], ['second'], ['first', 'second']):
+    row = rows.loc[names[0] if len(names) == 1 else 'all']
+    assert row['cohens_d'] == pytest.approx(significance.cohens_d([tuple(pairs[d]) for d in names]))
+    only_a, only_b = (sum(((pairs[d][i] == 1) & (pairs[d][1 - i] == 0)).sum() for d in names) for i in (0, 1))
+    assert row['odds_ratio'] == pytest.approx((only_b + 0.5) / (only_a + 0.5)) and row['odds_ratio'] > 1
+    assert row['mcnemar'].endswith(f' of {3 * len(names)}')
+
+
+def test_what_differs_without_forbidding_is_noted():
+  record = {'fingerprint': {'task_feature_lengths': {'inputs': 8, 'targets': 2}}, 'model': {'vocabulary': 'x'}}
+  longer = {**record, 'fingerprint': {'task_feature_lengths': {'inputs': 9, 'targets': 2}}}
+  assert effects.notes(record, record) == []
+  assert effects.notes(record, {**record, 'model': {}}) == [
+    'The vocabulary is not recorded for both, so it was not checked.'
+  ]
+  assert len(effects.notes(record, longer)) == 1
