@@ -45,6 +45,9 @@ def test_cohens_h():
     # Means of the examples over phrasings: differences 1, 0.5, 0 and -0.5: mean 0.25, sample sd sqrt(1.25 / 3).
     ([[0, 0], [0, 1], [1, 1], [1, 0]], [[1, 1], [1, 1], [1, 1], [0, 0]], 0.25 / math.sqrt(1.25 / 3)),
     ([[1, 1], [0, 0]], [[1, 1], [0, 0]], math.nan),
+    # Accuracies of phrasings stand as a single example: differences 0.2, 0.1 and 0. Two examples are means over theirs.
+    ([[0.2, 0.4, 0.6]], [[0.4, 0.5, 0.6]], 1.0),
+    ([[0.0, 0.0], [0.0, 0.0]], [[1.0, 0.0], [1.0, 1.0]], 0.75 / math.sqrt(0.125)),
     ([[0.0, np.nan], [0, 0], [1, 0]], [[1, 1], [0, 0], [1, 0]], (1 / 3) / math.sqrt(1 / 3)),
   ],
 )
