@@ -93,7 +93,7 @@ def _by_frequency(answers: Int[np.ndarray, ' c']) -> tuple[Int[np.ndarray, ' c']
 
 def _divide(a: np.ndarray, b: np.ndarray) -> np.ndarray:
   """a / b, NaN where b is 0."""
-  return np.divide(a, b, out=np.full(np.shape(b), np.nan), where=np.asarray(b) != 0)
+  return np.divide(a, b, out=np.full(b.shape, np.nan), where=b != 0)
 
 
 def posix(log_probabilities: Float[np.ndarray, '*b k k'], lengths: Float[np.ndarray, '*b k']) -> np.ndarray:

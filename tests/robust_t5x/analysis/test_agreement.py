@@ -39,9 +39,10 @@ def test_fleiss_worked_example():
     ([[-1, -1]], math.nan, math.nan),  # nothing evaluated
   ],
 )
-def test_hand_computed(answers, consistency, kappa):
+def test_hand_computed(answers, consistency, kappa, recwarn):
   assert agreement.consistency_rate(np.array(answers)) == pytest.approx(consistency, nan_ok=True)
   assert agreement.fleiss_kappa(np.array(answers)) == pytest.approx(kappa, nan_ok=True)
+  assert not recwarn
 
 
 @hypothesis.given(ANSWERS, st.integers(0, 9))

@@ -59,6 +59,8 @@ def test_lists_are_quoted_and_joined(directory):
       "instance '2' has no 'word' that can be used",
     ),
     ({'1': {'word1': 'a', 'word2': 'b', 'gold': 'c'}}, "the answer 'c' is not among the options"),
+    ({'1': {'words': ['a', ' '], 'gold': 'a'}}, "instance '1' has no 'words' that can be used"),
+    ({'1': {'words': ['a'], 'gold': 'a'}}, "instance '1' has no 'words' that can be used"),
   ],
 )
 def test_other_layouts_and_types_are_told(tmp_path, examples, message):
