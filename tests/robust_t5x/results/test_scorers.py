@@ -92,3 +92,7 @@ def test_the_best_of_several_right_answers_counts():
   key = AnswerKey(('yes', 'no'), ('yes', 'no'), (0, 1))
   assert lmentry('No, never.', key) == 1.0
   assert lmentry('No, never.', AnswerKey(('yes',), ('yes', 'no'), (0,))) == 0.0
+
+
+def test_only_rankings_need_options():
+  assert {name for name, scorer in SCORERS.items() if scorer.needs_options} == {'rank_likelihood', 'paper_logits'}
