@@ -19,6 +19,7 @@ def test_numbers_agree_with_the_table(evaluations):
     rows = table[directory].query('group == @group')
     return rows.groupby('dataset')['score'].mean().mean()
 
+  assert comparison.has_gap and not _compare({'m': {'d': _scores(0)}}).has_gap
   gap = comparison.gap('no adapter')
   assert gap.estimate == pytest.approx(mean(before, 'unobserved') - mean(before, 'observed'))
   assert gap.high < 0
