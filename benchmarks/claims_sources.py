@@ -13,6 +13,7 @@ import pathlib
 import re
 import struct
 
+import calibration
 from claims import Page, Table, Value, printed
 import claims_costs
 import coverage
@@ -196,6 +197,11 @@ def _coverage_table(number: int) -> tuple[list[str], str, str]:
   return coverage.markdown(columns, rows), 'measured', str(path.relative_to(ROOT))
 
 
+def _calibration_table(part: str) -> tuple[list[str], str, str]:
+  path = RESULTS / f'calibration_{part}.csv'
+  return calibration.markdown(pd.read_csv(path, index_col='design')), 'measured', str(path.relative_to(ROOT))
+
+
 def _least_coverage() -> float:
   """The least share, in percent, of all intervals of coverage.csv."""
   table = pd.read_csv(RESULTS / 'coverage.csv', index_col='design')
@@ -341,6 +347,7 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'coverage_means': functools.partial(_coverage_table, 0),
   'coverage_phrasings': functools.partial(_coverage_table, 1),
   'coverage_cells': functools.partial(_coverage_table, 2),
+  **{f'calibration_{part}': functools.partial(_calibration_table, part) for part in calibration.PARTS},
   'evaluation_cost': claims_costs.evaluation_cost_table,
   'padding': claims_costs.padding_table,
   'input_pipeline': claims_costs.pipeline_table,

@@ -1,7 +1,9 @@
 """What results say: metrics over phrasings, their uncertainty, and models compared.
 
 Public, formulas over arrays of examples by phrasings: `metrics`, `agreement`, `significance`, `crossed` (intervals and
-tests of means), `extremes` (what the best and worst phrasing may be) and `statistics` (intervals from resamples and draws).
-Public, over results: `comparison.compare`, `effects` (one model against another), `prompteval` (all phrasings from some
-cells) and `representation` (where phrasings lie inside a model).
+tests of means), `components` (how far examples, phrasings and seeds differ), `extremes` (what the best and worst phrasing may be)
+and `statistics` (intervals from resamples and draws).
+Public, over results: `comparison.compare`, `effects` (one model against another), `uncertainty` (what a mean's is made of),
+`prompteval` (all phrasings from some cells), `remedies` (what can be had without training) and `representation` (where phrasings
+lie inside a model).
 """

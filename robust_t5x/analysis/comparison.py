@@ -104,11 +104,11 @@ class Comparison:
       if metric in metrics.CASE_METRICS:
         own = {g: metrics.CASE_METRICS[metric](s)[..., None] for g, s in own.items()}
       scores.append(own)
-      names.append({g: self._names[d, g] if s.shape[-1] > 1 else (d,) for g, s in own.items()})
+      names.append({g: self.names[d, g] if s.shape[-1] > 1 else (d,) for g, s in own.items()})
     return crossed.contrast(scores, names, groups, [(self.runs_of(m), sign) for m, sign in models])
 
   @functools.cached_property
-  def _names(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
+  def names(self) -> Mapping[tuple[str, str], tuple[str, ...]]:
     """(dataset, group) -> ids of its phrasings, in the order of the scores."""
     found = self.phrasings.groupby(['dataset', 'group'], sort=False)['instruction_id'].agg(tuple).to_dict()
     if self.sources:
@@ -154,6 +154,18 @@ class Comparison:
   def has_gap(self) -> bool:
     """Whether some dataset has observed and unobserved phrasings."""
     return any({OBSERVED, UNOBSERVED} <= set(groups) for groups in self.datasets.values())
+
+  def contrast(
+    self, groups: Mapping[str, float], models: Sequence[tuple[str, float]], dataset: str | None = None
+  ) -> crossed.Estimate:
+    """A mean accuracy, or a difference of several, of one dataset or the mean over those that have the groups.
+
+    Args:
+      groups: group -> its weight, such as 1, or 1 and -1 for a gap.
+      models: models and their weights, such as 1, or 1 and -1 for a change.
+      dataset: one of them, or None.
+    """
+    return self._contrast(groups, 'AvgP', models, dataset)
 
   def gap(self, model: str) -> Interval:
     """Observed gap of a model, over the datasets that have both groups."""

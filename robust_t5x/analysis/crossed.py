@@ -26,6 +26,9 @@ from robust_t5x.analysis.statistics import Interval
 Scores = Mapping[str, np.ndarray]
 # Of a dataset: group -> names of its k phrasings.
 Names = Mapping[str, Sequence[Hashable]]
+# What varies. Several together are their interaction; that of all there are holds the noise of single cells too.
+EXAMPLES, PHRASINGS, SEEDS = 'examples', 'phrasings', 'seeds'
+_CELLS = frozenset([EXAMPLES, PHRASINGS])
 _ROUNDING = 1e-20
 
 
@@ -36,10 +39,12 @@ class Part:
   Attributes:
     variance: what it adds to the variance of the mean; below 0 for what others count twice.
     freedom: its degrees of freedom.
+    of: the factors that it is the mean square of.
   """
 
   variance: float
   freedom: float
+  of: frozenset[str] = frozenset()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +75,20 @@ class Estimate:
     """Satterthwaite's degrees of freedom, at least 1."""
     spread = sum(p.variance**2 / p.freedom for p in self.parts if p.freedom)
     return max(self.variance**2 / spread, 1.0) if spread > 0 else np.inf
+
+  def share_of(self, *factors: str) -> float:
+    """What a factor, or the interaction of several, adds to the variance, so that all of these sum to that of the parts.
+
+    A mean square holds the factor's own variance and all of its interactions: those are taken out again. The result is unbiased,
+    and so may be below 0 where the factor adds little.
+
+    >>> parts = [Part(0.5, 9, frozenset('a')), Part(0.4, 9, frozenset('b')), Part(-0.1, 81, frozenset('ab'))]
+    >>> found = Estimate(0.5, parts)
+    >>> round(found.share_of('a'), 3), round(found.share_of('b'), 3), round(found.share_of('a', 'b'), 3)
+    (0.4, 0.3, 0.1)
+    """
+    sign = 1 if len(factors) % 2 else -1
+    return sign * float(sum(p.variance for p in self.parts if p.of >= set(factors)))
 
   @property
   def _is_known(self) -> bool:
@@ -170,7 +189,7 @@ def contrast(
   for members in by_set.values():
     parts += _of_phrasings(members, models)
   parts += [
-    Part(sign**2 * float(np.var(means, ddof=1)) / len(means), len(means) - 1)
+    Part(sign**2 * float(np.var(means, ddof=1)) / len(means), len(means) - 1, frozenset([SEEDS]))
     for means, (_, sign) in zip(seeds, models, strict=True)
     if len(means) > 1
   ]
@@ -254,14 +273,15 @@ def _of_cells(found: Sequence[_Effects], models: Sequence[tuple[slice, float]], 
     return _of_some_cells(total, there, number, k)
   inflated = n / (n - 1) * k / (k - 1)
   residual = total - total.sum(-1, keepdims=True) / k * there
-  parts = [Part(-float((residual**2).sum()) * inflated, (n - 1) * (k - 1))]
+  parts = [Part(-float((residual**2).sum()) * inflated, (n - 1) * (k - 1), _CELLS)]
   for effects, (_, sign) in zip(found, models, strict=True):
     runs = len(effects.cells)
     if runs > 1:
       apart = effects.cells - effects.cells.mean(0)
       apart = apart - apart.sum(-1, keepdims=True) / k * there
       squares = (scale * sign) ** 2 * float((apart**2).sum()) * inflated
-      parts.append(Part(squares / (runs * (runs - 1)), (runs - 1) * (n - 1) * (k - 1)))
+      freedom = (runs - 1) * (n - 1) * (k - 1)
+      parts.append(Part(squares / (runs * (runs - 1)), freedom, _CELLS | {SEEDS}))
   return parts
 
 
@@ -279,7 +299,7 @@ def _of_some_cells(total: np.ndarray, there: np.ndarray, number: int, phrasings:
   of_example = ((total.sum(1) ** 2 - (total**2).sum(1)).sum() / pairs) * number if pairs else 0.0
   squares = (total**2).sum() - per_example[per_example > 0].mean() / phrasings * max(of_example, 0.0)
   squares *= number / (number - phrasings)
-  return [Part(-float(squares), max(number - phrasings, 1))] if squares > 0 else []
+  return [Part(-float(squares), max(number - phrasings, 1), _CELLS)] if squares > 0 else []
 
 
 def _of_examples(
@@ -290,8 +310,8 @@ def _of_examples(
   squares = float((total**2).sum()) * count / (count - 1)
   # Where nothing differs on any example, this is as much as they tell (Agresti and Min 2005: half an example in each of
   # four cells). `share` is 0 for an accuracy, which has its own interval.
-  found = [Part(squares if squares > _ROUNDING else (share / (count + 2)) ** 2, count - 1)]
-  return found + _shared_with_seeds([np.sqrt(count / (count - 1)) * e for e in of_examples], models)
+  found = [Part(squares if squares > _ROUNDING else (share / (count + 2)) ** 2, count - 1, frozenset([EXAMPLES]))]
+  return found + _shared_with_seeds([np.sqrt(count / (count - 1)) * e for e in of_examples], models, EXAMPLES)
 
 
 def _of_phrasings(clusters: Sequence[_Cluster], models: Sequence[tuple[slice, float]]) -> list[Part]:
@@ -299,20 +319,22 @@ def _of_phrasings(clusters: Sequence[_Cluster], models: Sequence[tuple[slice, fl
   of_phrasings = [np.stack([c.of_models[m] for c in clusters], axis=-1) for m in range(len(models))]
   total = sum(sign * p.mean(0) for p, (_, sign) in zip(of_phrasings, models, strict=True))
   freedom = max(len(clusters) - 1, 1)
-  return [Part(float((total**2).sum()), freedom), *_shared_with_seeds(of_phrasings, models)]
+  own = Part(float((total**2).sum()), freedom, frozenset([PHRASINGS]))
+  return [own, *_shared_with_seeds(of_phrasings, models, PHRASINGS)]
 
 
-def _shared_with_seeds(effects: Sequence[np.ndarray], models: Sequence[tuple[slice, float]]) -> list[Part]:
+def _shared_with_seeds(effects: Sequence[np.ndarray], models: Sequence[tuple[slice, float]], factor: str) -> list[Part]:
   """What the variance of the seeds has in common with that of a factor.
 
   Args:
     effects: [runs, n] of each model, such that the sum of their squares is the variance (each times √(n / (n - 1))).
     models: as `contrast` has them.
+    factor: which.
   """
   parts = []
   for own, (_, sign) in zip(effects, models, strict=True):
     runs, count = own.shape
     if runs > 1 and count > 1:
       squares = sign**2 * float(((own - own.mean(0)) ** 2).sum())
-      parts.append(Part(-squares / (runs * (runs - 1)), (runs - 1) * (count - 1)))
+      parts.append(Part(-squares / (runs * (runs - 1)), (runs - 1) * (count - 1), frozenset([factor, SEEDS])))
   return parts

@@ -15,7 +15,7 @@ _LATEX = {
   '~': r'\textasciitilde{}', '^': r'\textasciicircum{}', '<': r'\textless{}', '>': r'\textgreater{}',
   # Behind the end of a row, these would be taken for its options.
   '[': '{[}', ']': '{]}', '*': '{*}',
-  '|': r'\textbar{}', '"': r"''", '`': r'\textasciigrave{}', MINUS: '$-$', '≤': r'$\leq$', '≥': r'$\geq$', '→': r'$\rightarrow$',
+  '|': r'\textbar{}', '"': r"''", '`': r'\textasciigrave{}', MINUS: '$-$', '±': r'$\pm$', '×': r'$\times$', '≤': r'$\leq$', '≥': r'$\geq$', '→': r'$\rightarrow$',
   'κ': r'$\kappa$',
 }  # fmt: skip
 _LETTERS = 40  # of a name in a picture

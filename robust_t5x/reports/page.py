@@ -7,7 +7,7 @@ import os
 import jinja2
 
 from robust_t5x.analysis.statistics import Interval
-from robust_t5x.reports import charts, content, escaping, representation, svg, words
+from robust_t5x.reports import charts, content, escaping, representation, svg, uncertainty, words
 from robust_t5x.reports.inputs import Inputs, focus_of, read
 from robust_t5x.reports.scaling import Family, find_families, scaling_table
 from robust_t5x.reports.sections import Section, agreement, estimated, extraction, sensitivity
@@ -50,12 +50,19 @@ def write(
   summary = summarise(inputs)
   families = find_families(inputs)
   tables = Tables.of(inputs, summary, families)
-  sections = [estimated(inputs), sensitivity(inputs, epsilon, delta), extraction(inputs), agreement(inputs)]
+  made_of = uncertainty.rows(inputs)
+  sections = [
+    uncertainty.section(inputs, made_of),
+    estimated(inputs),
+    sensitivity(inputs, epsilon, delta),
+    extraction(inputs),
+    agreement(inputs),
+  ]
   if represented is not None:
     sections.append(representation.section(representation.read(represented)))
   extras = [section for section in sections if section is not None]
   os.makedirs(os.path.join(out, 'tables'), exist_ok=True)
-  plots.write_all(inputs, summary, families, out)
+  plots.write_all(inputs, summary, families, made_of, out)
   write_atomically(os.path.join(out, 'metrics.csv'), escaping.spreadsheet(metric_frame(summary)))
   write_atomically(os.path.join(out, 'phrasings.csv'), escaping.spreadsheet(inputs.phrasings))
   for table in (*tables.saved(), *(table for extra in extras for table in extra.tables)):

@@ -17,6 +17,7 @@ from robust_t5x.reports.escaping import picture
 from robust_t5x.reports.inputs import Inputs, focus_of
 from robust_t5x.reports.scaling import Family
 from robust_t5x.reports.summary import Summary
+from robust_t5x.reports.uncertainty import PARTS, Row
 from robust_t5x.results.schema import OBSERVED
 from robust_t5x.runtime.files import write_atomically
 
@@ -49,13 +50,18 @@ def save(figure: Figure, stem: str) -> None:
   plt.close(figure)
 
 
-def write_all(inputs: Inputs, summary: Summary, families: Sequence[Family], out: str) -> None:
-  """Writes `plot`, and `paired` and `scaling` where there is something to draw, each as PNG and PDF, to a directory."""
+def write_all(
+  inputs: Inputs, summary: Summary, families: Sequence[Family], uncertainties: Sequence[Row], out: str
+) -> None:
+  """Writes `plot`, and what else there is to draw (`paired`, `scaling`, `uncertainty`), each as PNG and PDF."""
   save(overview(inputs, summary), os.path.join(out, 'plot'))
   if inputs.paired:
     save(paired(inputs), os.path.join(out, 'paired'))
   if families:
     save(scaling(families, inputs), os.path.join(out, 'scaling'))
+  known = [row for row in uncertainties if row.found.shares]
+  if known:
+    save(uncertainty(known), os.path.join(out, 'uncertainty'))
 
 
 def overview(inputs: Inputs, summary: Summary) -> Figure:
@@ -199,6 +205,26 @@ def differences(table: pd.DataFrame, groups: Sequence[str]) -> Figure:
     axes.grid(axis='x', linewidth=0.4, alpha=0.6)
   panels[0][0].set_yticks([-i for i in range(len(rows))], map(picture, rows), fontsize=8)
   _open(*panels[0])
+  return figure
+
+
+def uncertainty(rows: Sequence[Row]) -> Figure:
+  """Half the interval of each mean accuracy as a bar, cut by the shares of its variance."""
+  figure, axes = plt.subplots(figsize=(7.5, min(1.3 + 0.34 * len(rows), 40)), constrained_layout=True)
+  for y, row in enumerate(rows):
+    start, half = 0.0, 100 * row.found.half_width
+    for part, series in zip(PARTS, (2, 1, 0, 3), strict=True):
+      share = row.found.shares.get(part, 0.0)
+      axes.barh(-y, share * half, left=start, height=0.7, color=COLOURS[series], label=part if y == 0 else None)
+      if share >= 0.15:
+        axes.text(
+          start + share * half / 2, -y, f'{100 * share:.0f}%', ha='center', va='center', color='white', fontsize=8
+        )
+      start += share * half
+  axes.set_yticks([-y for y in range(len(rows))], [picture(f'{r.model}, {r.group}') for r in rows], fontsize=8)
+  axes.set_xlabel('half of the 95% interval of the mean accuracy, in points, cut by shares of its variance')
+  axes.legend(frameon=False, fontsize=8, ncols=4, loc='lower left', bbox_to_anchor=(0, 1))
+  _open(axes)
   return figure
 
 

@@ -11,6 +11,7 @@ from robust_t5x.analysis import sensitivity as measures
 from robust_t5x.analysis.agreement import CONSISTENCY, KAPPA
 from robust_t5x.analysis.prompteval import estimates
 from robust_t5x.analysis.statistics import Interval
+from robust_t5x.reports.charts import Lines
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.tables import Cell, Column, Table
 from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED
@@ -25,14 +26,14 @@ class Section:
     title: its heading.
     notes: paragraphs.
     tables: its tables.
-    charts: its charts.
+    charts: its charts, drawn or as lines.
   """
 
   id: str
   title: str
   notes: Sequence[str] = ()
   tables: Sequence[Table] = ()
-  charts: Sequence[Markup] = ()
+  charts: Sequence[Markup | Lines] = ()
 
 
 def agreement(inputs: Inputs) -> Section:

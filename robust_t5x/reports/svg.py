@@ -178,6 +178,34 @@ def track(
   return element('svg', joined(parts), class_='track', width='100%', height=height, **role)
 
 
+def stack(parts: Sequence[tuple[float, int, str, str]], height: int = 26) -> Markup:
+  """A bar from end to end of a track, cut into parts.
+
+  Args:
+    parts: (share of the bar, colour, what is written on it, what it is called), from the left.
+    height: in pixels.
+  """
+  out, start = [], 0.0
+  for share, colour, words, name in parts:
+    left, right = _across(start, (0.0, 1.0)), _across(start + share, (0.0, 1.0))
+    width = _percent(float(right[:-1]) - float(left[:-1]))
+    out.append(
+      element(
+        'rect', title(name), x=left, y=4, width=width, height=height - 8, class_=f'm{colour % COLOURS}', role='img'
+      )
+    )
+    if words:
+      out.append(label(words, _across(start + share / 2, (0.0, 1.0)), height / 2, 'middle', dy='.35em', class_='on'))
+    start += share
+  return element('svg', joined(out), class_='track', width='100%', height=height, role='group')
+
+
+def swatch(colour: int) -> Markup:
+  """A colour alone, for legends of bars."""
+  square = element('rect', x=1, y=1, width=12, height=12, class_=f'm{colour % COLOURS}')
+  return element('svg', square, class_='key', width=14, height=14, aria_hidden='true')
+
+
 def axis(ticks: Sequence[float], limits: Range, labels: Sequence[str]) -> Markup:
   """The scale of tracks: labels at the ticks."""
   anchors = ['start', *['middle'] * (len(ticks) - 2), 'end']

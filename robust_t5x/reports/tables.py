@@ -1,8 +1,8 @@
 """Tables of a report, each written once and shown as HTML, Markdown, LaTeX and CSV.
 
 A cell is a text, a number, an `Interval` or None; the column's kind says how it reads:
-'text', 'count', 'percent' (a share), 'points' (a difference of shares, in percentage points), 'number' (three
-decimals) or 'p' (a p-value).
+'text', 'count', 'percent' (a share), 'points' (a difference of shares, in percentage points), 'half' (half of an interval of
+one, in percentage points), 'number' (three decimals) or 'p' (a p-value).
 """
 
 from collections.abc import Sequence
@@ -172,6 +172,8 @@ def _plain(value: str | float, kind: str) -> str:
   if kind == 'points':
     rounded = round(100 * float(value), 1) + 0.0  # no minus before zero
     return (f'{rounded:+.1f}' if rounded else '0.0').replace('-', MINUS)
+  if kind == 'half':
+    return f'±{100 * value:.1f}'
   if kind == 'p':
     return '< 0.001' if value < 0.001 else f'{value:.3f}'
   return f'{value:.3f}'.replace('-', MINUS)

@@ -33,7 +33,7 @@ def latex_tokens(text):
   shown, depth, at = '', 0, 0
   words = {r'\textbackslash{}': '\\', r'\textasciitilde{}': '~', r'\textasciicircum{}': '^', r'\textless{}': '<', r'\textgreater{}': '>',
            r'\textbar{}': '|', r'\textasciigrave{}': '`', '$-$': escaping.MINUS, r'$\leq$': '≤', r'$\geq$': '≥', r'$\rightarrow$': '→',
-           r'$\kappa$': 'κ'}  # fmt: skip
+           r'$\kappa$': 'κ', r'$\pm$': '±', r'$\times$': '×'}  # fmt: skip
   while at < len(text):
     word = next((w for w in words if text.startswith(w, at)), None)
     if word:

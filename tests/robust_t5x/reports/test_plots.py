@@ -7,6 +7,7 @@ from robust_t5x.reports import plots
 from robust_t5x.reports.inputs import read
 from robust_t5x.reports.scaling import find_families
 from robust_t5x.reports.summary import summarise
+from robust_t5x.reports.uncertainty import rows as uncertainties
 
 
 def test_pictures_are_written_where_there_is_something_to_draw(tmp_path):
@@ -19,8 +20,8 @@ def test_pictures_are_written_where_there_is_something_to_draw(tmp_path):
   table = pd.DataFrame(rows, columns=['model', 'dataset', 'group', 'instruction_id', 'score'])
   table.to_csv(tmp_path / 't.csv', index=False)
   inputs = read([str(tmp_path / 't.csv')])
-  plots.write_all(inputs, summarise(inputs), find_families(inputs), str(tmp_path))
-  for name in ('plot', 'paired', 'scaling'):
+  plots.write_all(inputs, summarise(inputs), find_families(inputs), uncertainties(inputs), str(tmp_path))
+  for name in ('plot', 'paired', 'scaling', 'uncertainty'):
     assert (tmp_path / f'{name}.png').read_bytes().startswith(b'\x89PNG')
     assert (tmp_path / f'{name}.pdf').read_bytes().startswith(b'%PDF')
   assert not plt.get_fignums()

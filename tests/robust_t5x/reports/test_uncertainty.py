@@ -1,0 +1,48 @@
+"""The picture of what the uncertainty is made of."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from robust_t5x.reports import plots, uncertainty
+from robust_t5x.reports.inputs import read
+
+
+def test_the_section_says_what_is_unsure(evaluations):
+  before, after = evaluations
+  inputs = read([before, *after])
+  rows = uncertainty.rows(inputs)
+  assert [(r.model, r.group) for r in rows] == [
+    (m, g) for m in ('no adapter', 'aligned') for g in ('observed', 'unobserved')
+  ]
+  section = uncertainty.section(inputs, rows)
+  shares, components = section.tables
+  for row, of in zip(shares.rows, rows, strict=True):
+    interval = inputs.of(of.model).contrast({of.group: 1}, [(of.model, 1)]).interval()
+    assert row[2] == pytest.approx(interval.high - interval.estimate)
+    assert sum(row[3:7]) == pytest.approx(1)
+  # Seeds are in the second model alone.
+  assert shares.rows[0][6] == 0
+  names = [c.name for c in components.columns]
+  assert components.rows[0][names.index('seeds')] is None and components.rows[2][names.index('seeds')].has_ends
+  (_, bars) = section.charts
+  assert len(bars.rows) == 4 and bars.rows[0].svg.count('<rect') == sum(v > 0 for v in shares.rows[0][3:7])
+  figure = plots.uncertainty(rows)
+  lengths = [sum(p.get_width() for p in figure.axes[0].patches if p.get_y() == -y - 0.35) for y in range(4)]
+  assert lengths == pytest.approx([100 * row[2] for row in shares.rows])
+  plots.plt.close(figure)
+
+
+def test_accuracies_of_phrasings_tell_of_wording_alone(tmp_path):
+  table = pd.DataFrame(
+    {'model': 'm', 'dataset': 'd', 'group': 'all', 'instruction_id': ['a', 'b'], 'score': [0.4, 0.6]}
+  )
+  table.to_csv(tmp_path / 't.csv', index=False)
+  inputs = read([str(tmp_path / 't.csv')])
+  (row,) = uncertainty.rows(inputs)
+  section = uncertainty.section(inputs, [row])
+  assert len(section.tables) == 1 and 'choice of phrasings' in section.notes[0]
+  table.iloc[:1].to_csv(tmp_path / 'one.csv', index=False)
+  inputs = read([str(tmp_path / 'one.csv')])
+  (row,) = uncertainty.rows(inputs)
+  assert np.isnan(row.found.half_width) and uncertainty.section(inputs, [row]) is None
