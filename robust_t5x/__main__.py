@@ -18,6 +18,7 @@ VERBS = {
   'plan': ('robust_t5x.plan', 'compile a run for a TPU topology and say what it needs there'),
   'preflight': ('robust_t5x.preflight', 'count the workers and devices that a run would have'),
   'compare': ('robust_t5x.compare', 'test one model against another on the same cells'),
+  'design': ('robust_t5x.design', 'say how many phrasings and examples show a difference'),
   'represent': ('robust_t5x.represent', 'measure how far phrasings lie apart inside a model'),
   'report': ('robust_t5x.report', 'write a report from the results of evaluations'),
 }

@@ -8,7 +8,7 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 import matplotlib.pyplot as plt
-from matplotlib.ticker import EngFormatter, NullFormatter
+from matplotlib.ticker import EngFormatter, NullFormatter, ScalarFormatter
 import numpy as np
 import pandas as pd
 
@@ -224,6 +224,36 @@ def uncertainty(rows: Sequence[Row]) -> Figure:
   axes.set_yticks([-y for y in range(len(rows))], [picture(f'{r.model}, {r.group}') for r in rows], fontsize=8)
   axes.set_xlabel('half of the 95% interval of the mean accuracy, in points, cut by shares of its variance')
   axes.legend(frameon=False, fontsize=8, ncols=4, loc='lower left', bbox_to_anchor=(0, 1))
+  _open(axes)
+  return figure
+
+
+def frontier(designs: Sequence[tuple[int, int, int]], have: tuple[int, int]) -> Figure:
+  """Designs that will do, more phrasings to the right and more examples up; and what is at hand.
+
+  Args:
+    designs: (phrasings, examples, rows) of each.
+    have: phrasings and examples at hand.
+  """
+  figure, axes = plt.subplots(figsize=(6.4, 4.2), constrained_layout=True)
+  phrasings, examples, rows = zip(*designs, strict=True)
+  best = rows.index(min(rows))
+  axes.plot(phrasings, examples, color=COLOURS[1], marker='o', markersize=4, label='will do')
+  axes.plot(phrasings[best], examples[best], 'D', color=COLOURS[2], markersize=8, label=f'fewest rows: {rows[best]:,}')
+  axes.plot(*have, 'x', color=COLOURS[0], markersize=8, markeredgewidth=2, label='at hand')
+  for i in {0, best, len(designs) - 1}:
+    axes.annotate(
+      f'{rows[i]:,} rows', (phrasings[i], examples[i]), xytext=(5, 6), textcoords='offset points', fontsize=8
+    )
+  axes.set(xscale='log', yscale='log', xlabel='phrasings of each group', ylabel='examples of each dataset')
+  for axis in (axes.xaxis, axes.yaxis):
+    axis.set_major_formatter(ScalarFormatter())
+    axis.set_minor_formatter(NullFormatter())
+  axes.set_xticks(sorted({*phrasings[:: max(len(phrasings) // 6, 1)], have[0]}))
+  ends = min(*examples, have[1]), max(*examples, have[1])
+  axes.set_yticks([t for t in (m * 10**e for e in range(7) for m in (1, 2, 5)) if ends[0] / 2 < t < ends[1] * 2])
+  axes.grid(linewidth=0.4, alpha=0.6)
+  axes.legend(frameon=False, fontsize=8)
   _open(axes)
   return figure
 

@@ -1,0 +1,151 @@
+"""How many phrasings and examples show a difference."""
+
+import dataclasses
+import itertools
+
+from helpers import write_evaluation
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+
+from robust_t5x.analysis import design
+from robust_t5x.analysis.comparison import Comparison, compare
+from robust_t5x.analysis.crossed import EXAMPLES, PHRASINGS, Estimate, Part
+from robust_t5x.analysis.design import Design, Question, Variances
+from robust_t5x.results.schema import GrainError
+from seqio_tasks.errors import UserError
+
+GAP = {'unobserved': 1.0, 'observed': -1.0}
+
+
+def _comparison(runs, k, datasets=1, n=40, alike=True, seed=0):
+  rng = np.random.default_rng(seed)
+  total = sum(runs.values())
+
+  def scores_of(whole=(total, n, k)):
+    """Each model's own effects of examples, phrasings, seeds and all of their interactions."""
+    parts = [
+      np.concatenate(
+        [
+          rng.normal(size=[r if of[0] else 1, n if of[1] else 1, k if of[2] else 1]) + np.zeros((r, n, k))
+          for r in runs.values()
+        ]
+      )
+      for of in itertools.product([False, True], repeat=3)
+    ]
+    return sum(parts).reshape(whole)
+
+  scores = {f'd{d}': {g: scores_of() for g in GAP} for d in range(datasets)}
+  rows = [(d, g, f'{g}{i}{"" if alike else d}', '') for d in scores for g in GAP for i in range(k)]
+  phrasings = pd.DataFrame(rows, columns=['dataset', 'group', 'instruction_id', 'template'])
+  return Comparison(tuple(runs), {m: ('x',) * r for m, r in runs.items()}, tuple(GAP), scores, phrasings, {}, {})
+
+
+@pytest.mark.parametrize('alike', [True, False])
+@pytest.mark.parametrize(
+  ('groups', 'runs'), [({'unobserved': 1.0}, {'a': 1}), (GAP, {'a': 1}), (GAP, {'a': 3, 'b': 3})]
+)
+def test_the_table_at_hand_is_planned_as_it_is(groups, runs, alike):
+  comparison = _comparison(runs, 6, datasets=2, alike=alike)
+  models = dict(zip(runs, (1.0, -1.0), strict=False))
+  found = design.variances_of(comparison, Question(groups, models))
+  estimate = comparison.contrast(groups, list(models.items()))
+  size = Design(6, 40, runs['a'])
+  plan = design.planned(found, size)
+  assert plan.variance == pytest.approx(estimate.variance, rel=0.02)  # a part below 0 counts as 0
+  assert plan.freedom >= estimate.freedom  # datasets and models differ, plans take their mean
+  assert size.rows(found) == 6 * 40 * runs['a'] * 2 * len(groups) * len(runs)
+
+
+def test_one_table_is_planned_with_its_degrees_of_freedom():
+  comparison = _comparison({'a': 1}, 6)
+  found = design.variances_of(comparison, Question({'unobserved': 1.0}, {'a': 1.0}))
+  estimate = comparison.contrast({'unobserved': 1.0}, [('a', 1.0)])
+  assert design.planned(found, Design(6, 40)).freedom == pytest.approx(estimate.freedom)
+
+
+def _variances(**changes):
+  settings = {
+    'of': {frozenset([PHRASINGS]): 0.01, frozenset([EXAMPLES]): 0.05, frozenset([EXAMPLES, PHRASINGS]): 0.2}, 'likely': (0.01,),
+    'datasets': 1, 'tables': 1, 'groups': 1, 'models': 1, 'mean': 0.5, 'sizes': {},
+  }  # fmt: skip
+  return Variances(**(settings | changes))
+
+
+def test_a_planned_variance_by_hand():
+  plan = design.planned(_variances(), Design(10, 100))
+  assert plan.variance == pytest.approx(0.01 / 10 + 0.05 / 100 + 0.2 / 1000)
+  assert plan.share_of(PHRASINGS) == pytest.approx(0.001)
+  mean_squares = {9: 0.0012, 99: 0.0007, 891: -0.0002}
+  assert {p.freedom: p.variance for p in plan.parts} == pytest.approx(mean_squares)
+  assert plan.freedom == pytest.approx(0.0017**2 / sum(v**2 / f for f, v in mean_squares.items()))
+  # The mean over several datasets, and several groups, is made of as many parts.
+  several = design.planned(_variances(datasets=3, tables=6, groups=2), Design(10, 100))
+  assert [p.freedom for p in several.parts].count(9) == 6 and [p.freedom for p in several.parts].count(99) == 3
+
+
+@pytest.mark.parametrize('distance', [0.0, 1.0, 2.8, 6.0, 40.0])
+def test_power_is_that_of_the_noncentral_t(distance):
+  estimate = Estimate(0.0, [Part(4.0, 7)])
+  at = scipy.stats.t.ppf(0.975, 7)
+  expected = 1.0 if distance > 30 else scipy.stats.nct.sf(at, 7, distance) + scipy.stats.nct.cdf(-at, 7, distance)
+  assert design.power(estimate, 2 * distance) == pytest.approx(expected, abs=1e-6)
+  assert design.power(Estimate(0.0, [Part(0.0, 7)]), 0.01) == 1.0
+
+
+def test_the_frontier_has_the_fewest_examples():
+  variances = _variances(likely=(0.004, 0.01, 0.02))
+  found = design.frontier(variances, 0.08, 0.8, True)
+  assert [d.phrasings for d in found] == sorted(d.phrasings for d in found)
+  assert [d.examples for d in found] == sorted((d.examples for d in found), reverse=True)
+  for size in found:
+    assert design.chance(variances, size, 0.08) >= 0.8
+    fewer = Design(size.phrasings, size.examples - 1)
+    assert size.examples == design.FEWEST_EXAMPLES or design.chance(variances, fewer, 0.08) < 0.8
+  best = design.cheapest(variances, found)
+  assert best.rows(variances) == min(d.rows(variances) for d in found)
+  for size in design.frontier(variances, 0.05, 0.8, False):
+    assert design.width(variances, size) <= 0.05
+  assert design.frontier(variances, 1e-6, 0.8, True) == []
+  # Three phrasings at the upper limit do with a lower probability than was promised.
+  assert design.chance(design.cautious(variances), best, 0.08) < 0.8
+
+
+def test_what_a_few_phrasings_leave_open():
+  comparison = _comparison({'a': 1}, 4, n=200)
+  found = design.variances_of(comparison, Question({'unobserved': 1.0}, {'a': 1.0}))
+  assert list(found.likely) == sorted(found.likely)
+  assert found.likely[2] == pytest.approx(found.of[frozenset([PHRASINGS])])
+  many = design.variances_of(_comparison({'a': 1}, 60, n=200), Question({'unobserved': 1.0}, {'a': 1.0}))
+  assert many.likely[-1] / many.likely[2] < 1.5 < found.likely[-1] / found.likely[2]
+
+
+def test_results_that_tell_no_design(tmp_path):
+  with pytest.raises(UserError, match='no dataset has phrasings of unobserved and default'):
+    design.variances_of(_comparison({'a': 1}, 3), Question({'unobserved': 1.0, 'default': -1.0}, {'a': 1.0}))
+  with pytest.raises(UserError, match='two phrasings or more'):
+    design.variances_of(_comparison({'a': 1}, 1), Question({'unobserved': 1.0}, {'a': 1.0}))
+  with pytest.raises(UserError, match='two examples or more'):
+    design.variances_of(_comparison({'a': 1}, 3, n=1), Question({'unobserved': 1.0}, {'a': 1.0}))
+  table = pd.DataFrame(
+    {'model': 'm', 'dataset': 'd', 'group': 'all', 'instruction_id': ['a', 'b'], 'score': [0.4, 0.6]}
+  )
+  table.to_csv(tmp_path / 't.csv', index=False)
+  with pytest.raises(GrainError, match='accuracies per phrasing'):
+    design.variances_of(compare([str(tmp_path / 't.csv')]), Question({'all': 1.0}, {'m': 1.0}))
+
+
+def test_missing_cells_give_the_same_variances_on_average(tmp_path):
+  where = write_evaluation(tmp_path / 'a', 'a', {'observed': 0.7, 'unobserved': 0.5}, examples=400)
+  comparison = compare([where])
+  question = Question({'unobserved': 1.0}, {'a': 1.0})
+  whole = design.variances_of(comparison, question).of
+  rng = np.random.default_rng(0)
+  datasets = {
+    d: {g: np.where(rng.random(s.shape) < 0.7, s, np.nan) for g, s in groups.items()}
+    for d, groups in comparison.datasets.items()
+  }
+  some = design.variances_of(dataclasses.replace(comparison, datasets=datasets), question).of
+  noise = frozenset([EXAMPLES, PHRASINGS])
+  assert some[noise] == pytest.approx(whole[noise], rel=0.6)
