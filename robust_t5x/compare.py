@@ -18,13 +18,19 @@ def main(argv: Sequence[str] | None = None) -> int:
   )
   parser.add_argument('second', metavar='B', help='the same, of what is compared with it')
   parser.add_argument('--out', help='directory for tables and a plot')
+  parser.add_argument(
+    '--margin', type=float, default=2.0, metavar='POINTS',
+    help='below which a difference does not matter: it is tested whether B is equivalent to A within it, and not worse by it',
+  )  # fmt: skip
   args = parser.parse_args(argv)
+  if not 0 < args.margin < 100:
+    parser.error('--margin lies between 0 and 100 points')
   from robust_t5x.analysis.effects import compare_two, effects
   from robust_t5x.reports.effects import explanations, finding, tables, write
 
   try:
     comparison = compare_two(args.first, args.second)
-    found = effects(comparison)
+    found = effects(comparison, args.margin / 100)
   except Exception as e:
     return errors.report_error(e)
   print(finding(comparison, found))
@@ -33,6 +39,6 @@ def main(argv: Sequence[str] | None = None) -> int:
   for line in explanations(comparison):
     print(f'\n{line}')
   if args.out:
-    write(comparison, args.out)
+    write(comparison, found, args.out)
     print(f'\nwrote {os.path.join(args.out, "compare.md")}')
   return 0

@@ -25,13 +25,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     help='of "phrasings needed": how far the mean over fewer phrasings may be from that over all',
   )  # fmt: skip
   parser.add_argument('--delta', type=float, default=0.05, help='probability with which it may be further')
+  parser.add_argument(
+    '--margin', type=float, default=2.0, metavar='POINTS',
+    help='below which a gap or a change does not matter: it is tested whether it is equivalent to none within it',
+  )  # fmt: skip
+  parser.add_argument(
+    '--spread-margin', type=float, default=5.0, metavar='POINTS', help='the same of the best phrasing less the worst'
+  )
   args = parser.parse_args(argv)
   if not 0 < args.epsilon < 100 or not 0 < args.delta < 1:
     parser.error('--epsilon lies between 0 and 100 points, --delta between 0 and 1')
+  if not 0 < args.margin < 100 or not 0 < args.spread_margin < 100:
+    parser.error('--margin and --spread-margin lie between 0 and 100 points')
   from robust_t5x.reports.page import write
 
   try:
-    text = write(args.directories, args.out, args.represent, args.epsilon / 100, args.delta)
+    text = write(
+      args.directories,
+      args.out,
+      args.represent,
+      args.epsilon / 100,
+      args.delta,
+      args.margin / 100,
+      args.spread_margin / 100,
+    )
   except Exception as e:
     return errors.report_error(e)
   print(f'report: {os.path.join(args.out, "report.html")}')

@@ -4,6 +4,7 @@ Public, formulas over arrays of examples by phrasings: `metrics`, `agreement`, `
 tests of means), `components` (how far examples, phrasings and seeds differ), `extremes` (what the best and worst phrasing may be)
 and `statistics` (intervals from resamples and draws).
 Public, over results: `comparison.compare`, `effects` (one model against another), `uncertainty` (what a mean's is made of),
-`prompteval` (all phrasings from some cells), `remedies` (what can be had without training) and `representation` (where phrasings
+`design` (how large a table must be), `decisions` (robust enough), `choice` (which phrasing), `wording` (features of phrasings),
+`remedies` (what can be had without training), `prompteval` (all phrasings from some cells) and `representation` (where phrasings
 lie inside a model).
 """

@@ -13,7 +13,7 @@ from robust_t5x.analysis.statistics import Interval
 from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, GrainError, Record, ResultsError
 from seqio_tasks.errors import UserError
 
-_GAP = {UNOBSERVED: 1.0, OBSERVED: -1.0}
+GAP = {UNOBSERVED: 1.0, OBSERVED: -1.0}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,9 +66,7 @@ class Comparison:
     self._check_metric(metric)
     if self._is_mean(metric):
       return self._contrast({group: 1}, metric, [(model, 1)]).share()
-    return statistics.of_draws(
-      self._draws_of(model, group, metric), self._values_of(model, group, metric), bounds=(0, 1)
-    )
+    return statistics.of_draws(self.draws(model, group, metric), self._values_of(model, group, metric), bounds=(0, 1))
 
   def change(self, model: str, group: str, metric: str, baseline: str | None = None) -> Interval:
     """A metric of a model less that of the baseline (the first model), paired over examples and phrasings."""
@@ -82,7 +80,7 @@ class Comparison:
     if self._is_mean(metric):
       found = self._contrast({group: 1}, metric, [(model, 1), (baseline, -1)], dataset)
       return found.interval(), found.p_value()
-    draws = self._draws_of(model, group, metric, dataset) - self._draws_of(baseline, group, metric, dataset)
+    draws = self.draws(model, group, metric, dataset) - self.draws(baseline, group, metric, dataset)
     values = (self._values_of(m, group, metric, dataset) for m in (model, baseline))
     return statistics.of_draws(draws, *values), statistics.p_of_draws(draws)
 
@@ -128,12 +126,16 @@ class Comparison:
     runs = self.runs_of(model)
     return np.mean([metrics.METRICS[metric](self.datasets[d][group][runs]) for d in chosen], axis=0)
 
-  def _draws_of(self, model: str, group: str, metric: str, dataset: str | None = None) -> np.ndarray:
+  def draws(self, model: str, group: str, metric: str, dataset: str | None = None) -> np.ndarray:
     """A metric [1 + R] of a model's phrasings as they are, and of draws of their true accuracies (`extremes`)."""
     chosen = self._datasets_with([group], dataset)
     runs = self.runs_of(model)
     values = [metrics.METRICS[metric](self._accuracies[d, group][:, runs, None]).mean(-1) for d in chosen]
     return np.mean(values, axis=0)
+
+  def accuracy_draws(self, dataset: str, group: str, model: str) -> np.ndarray:
+    """Accuracies [1 + R, k] of the phrasings of a dataset as measured, and draws of the true ones; mean over a model's seeds."""
+    return self._accuracies[dataset, group][:, self.runs_of(model)].mean(1)
 
   @functools.cached_property
   def _accuracies(self) -> Mapping[tuple[str, str], np.ndarray]:
@@ -169,11 +171,11 @@ class Comparison:
 
   def gap(self, model: str) -> Interval:
     """Observed gap of a model, over the datasets that have both groups."""
-    return self._contrast(_GAP, 'AvgP', [(model, 1)]).interval()
+    return self._contrast(GAP, 'AvgP', [(model, 1)]).interval()
 
   def gap_change(self, model: str, baseline: str | None = None) -> Interval:
     """Observed gap of a model less that of the baseline (the first model), paired."""
-    return self._contrast(_GAP, 'AvgP', [(model, 1), (baseline or self.models[0], -1)]).interval()
+    return self._contrast(GAP, 'AvgP', [(model, 1), (baseline or self.models[0], -1)]).interval()
 
   def answer_agreement(self, model: str, group: str) -> dict[str, Interval]:
     """Consistency rate and Fleiss' kappa of a model's answers, means over its seeds and the datasets with the group.

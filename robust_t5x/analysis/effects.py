@@ -7,6 +7,7 @@ import os
 import pandas as pd
 
 from robust_t5x.analysis.comparison import Comparison, compare_sources
+from robust_t5x.analysis.decisions import MARGIN, PValues, in_words, p_values_of
 from robust_t5x.analysis.significance import BENJAMINI_HOCHBERG, HOLM, adjust, cohens_d, odds_ratio
 from robust_t5x.analysis.sources import Source, read_sources
 from robust_t5x.results.reading import read
@@ -99,26 +100,46 @@ def _told_apart(comparison: Comparison) -> Comparison:
   )  # fmt: skip
 
 
-def effects(comparison: Comparison) -> pd.DataFrame:
+def effects(comparison: Comparison, margin: float = MARGIN) -> pd.DataFrame:
   """A row for each group and dataset, and each group's mean over datasets.
+
+  Args:
+    comparison: of two models.
+    margin: below which a difference does not matter, as a share.
 
   Returns:
     columns of Comparison.paired, with p_adjusted (Holm) and false_discovery_rate (Benjamini and Hochberg) over all groups,
+    margin, p_equivalent and p_not_worse (by Holm in the same families; `decisions`), verdict (of the adjusted p-values, in words),
     and cohens_d, odds_ratio and mcnemar (phrasings found /
     tested), missing where the results have no scores of examples or scores between 0 and 1.
   """
   parts = [comparison.paired(group) for group in comparison.groups]
   table = pd.concat(parts, ignore_index=True)
   whole = table['dataset'] == 'all'
+  a, b = comparison.models
+  tests = [
+    p_values_of(
+      comparison.contrast({r.group: 1.0}, [(b, 1.0), (a, -1.0)], None if r.dataset == 'all' else r.dataset), margin
+    )
+    for r in table.itertuples()
+  ]
+  table = table.assign(
+    margin=margin, p_equivalent=[t.equivalent for t in tests], p_not_worse=[t.not_worse for t in tests]
+  )
   for family in (whole, ~whole):
+    for one_sided in ('p_equivalent', 'p_not_worse'):
+      table.loc[family, one_sided] = adjust(table.loc[family, one_sided], HOLM)
     table.loc[family, 'p_adjusted'] = adjust(table.loc[family, 'p'], HOLM)
     table.loc[family, 'false_discovery_rate'] = adjust(table.loc[family, 'p'], BENJAMINI_HOCHBERG)
-  tests = {group: mcnemar_tests(comparison, group) for group in comparison.groups}
+  table['verdict'] = [
+    in_words(PValues(r.p_adjusted, r.p_equivalent, r.p_not_worse), margin) for r in table.itertuples()
+  ]
+  mcnemar = {group: mcnemar_tests(comparison, group) for group in comparison.groups}
   extra = []
   for row in table.itertuples():
     names = [row.dataset] if row.dataset != 'all' else [d for d, g in comparison.datasets.items() if row.group in g]
     pairs = [(comparison.datasets[d][row.group][0], comparison.datasets[d][row.group][1]) for d in names]
-    test = tests[row.group]
+    test = mcnemar[row.group]
     part = None if test is None else test[test['dataset'].isin(names)]
     extra.append((cohens_d(pairs), *_of_tests(part)))
   table[['cohens_d', 'odds_ratio', 'mcnemar']] = pd.DataFrame(extra, index=table.index, dtype=object)

@@ -8,7 +8,7 @@ import os
 import pandas as pd
 
 from robust_t5x.analysis.comparison import Comparison
-from robust_t5x.analysis.effects import effects, mcnemar_tests, notes
+from robust_t5x.analysis.effects import mcnemar_tests, notes
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports import escaping
 from robust_t5x.reports.inputs import in_order
@@ -22,6 +22,10 @@ RULE = (
   'families by Benjamini and Hochberg.'
 )
 RULE_PHRASINGS = RULE.replace('examples, phrasings and seeds as crossed factors', 'phrasings alone')
+EQUIVALENCE = (
+  'p equivalent: the greater of two one-sided tests, that B is the margin or more below A, and above. p not worse: that B is the margin '
+  'or more below A. Both by Holm in the same families. What the adjusted tests say at 5% stands beside them.'
+)
 EFFECTS = (
   "Cohen's h: of the two accuracies, 0.2 small, 0.5 medium, 0.8 large. Cohen's d: mean difference of the examples, each "
   'averaged over phrasings, by its standard deviation. Odds ratio: cells that only B has right by cells that only A has '
@@ -44,7 +48,7 @@ def tables(comparison: Comparison, found: pd.DataFrame) -> dict[str, Table]:
   a, b = comparison.models
   columns: tuple[Column, ...] = (
     Column('dataset'), Column(a, 'percent'), Column(b, 'percent'), Column('difference, points', 'points'),
-    Column('p', 'p'), Column('p adjusted', 'p'), Column('false discovery rate', 'p'), Column("Cohen's h", 'number'), Column("Cohen's d", 'number'),
+    Column('p', 'p'), Column('p adjusted', 'p'), Column('false discovery rate', 'p'), Column('p equivalent', 'p'), Column('p not worse', 'p'), Column('so it is'), Column("Cohen's h", 'number'), Column("Cohen's d", 'number'),
     Column('odds ratio', 'number'), Column('McNemar'),
   )  # fmt: skip
   if found['odds_ratio'].isna().all():
@@ -53,7 +57,7 @@ def tables(comparison: Comparison, found: pd.DataFrame) -> dict[str, Table]:
   for group in comparison.groups:
     rows = [
       (
-        r.dataset, r.baseline_value, r.value, Interval(r.difference, r.low, r.high), r.p, r.p_adjusted, r.false_discovery_rate,
+        r.dataset, r.baseline_value, r.value, Interval(r.difference, r.low, r.high), r.p, r.p_adjusted, r.false_discovery_rate, r.p_equivalent, r.p_not_worse, r.verdict,
         r.cohens_h,
         r.cohens_d, r.odds_ratio, r.mcnemar,
       )[: len(columns)]
@@ -70,7 +74,7 @@ def finding(comparison: Comparison, found: pd.DataFrame) -> str:
   for row in found[found['dataset'] == 'all'].itertuples():
     change = points(Interval(row.difference, row.low, row.high))
     p = text(row.p_adjusted, 'p')
-    p = f' (p {p})' if p.startswith('<') else f' (p = {p})' if p else ''
+    p = f' (p {p}; {row.verdict})' if p.startswith('<') else f' (p = {p}; {row.verdict})' if p else ''
     parts.append(f'{change} under {row.group} phrasings{p}')
   count = len(comparison.datasets)
   return f'{b} against {a} over {count} dataset{"s" if count > 1 else ""}: {", ".join(parts)}.'
@@ -78,16 +82,17 @@ def finding(comparison: Comparison, found: pd.DataFrame) -> str:
 
 def explanations(comparison: Comparison) -> list[str]:
   """What the columns mean, and what was not checked."""
-  told = [RULE, EFFECTS] if comparison.grain == EXAMPLE else [RULE_PHRASINGS, EFFECTS_PHRASINGS]
+  told = (
+    [RULE, EQUIVALENCE, EFFECTS] if comparison.grain == EXAMPLE else [RULE_PHRASINGS, EQUIVALENCE, EFFECTS_PHRASINGS]
+  )
   return told + notes(*(comparison.records[model] for model in comparison.models))
 
 
-def write(comparison: Comparison, out: str) -> None:
-  """Writes all files of a comparison of two models."""
+def write(comparison: Comparison, found: pd.DataFrame, out: str) -> None:
+  """Writes all files of a comparison of two models and its `effects`."""
   from robust_t5x.reports import plots
 
   os.makedirs(out, exist_ok=True)
-  found = effects(comparison)
   lines = ['# Comparison', f'**{escaping.markdown(finding(comparison, found))}**']
   for group, table in tables(comparison, found).items():
     lines += [f'## Under {escaping.markdown(group)} phrasings', table.markdown()]

@@ -6,8 +6,20 @@ import os
 
 import jinja2
 
+from robust_t5x.analysis.decisions import MARGIN, SPREAD_MARGIN
 from robust_t5x.analysis.statistics import Interval
-from robust_t5x.reports import charts, content, escaping, representation, svg, uncertainty, words
+from robust_t5x.reports import (
+  charts,
+  choice,
+  content,
+  escaping,
+  representation,
+  robustness,
+  svg,
+  uncertainty,
+  wording,
+  words,
+)
 from robust_t5x.reports.inputs import Inputs, focus_of, read
 from robust_t5x.reports.scaling import Family, find_families, scaling_table
 from robust_t5x.reports.sections import Section, agreement, estimated, extraction, sensitivity
@@ -23,7 +35,13 @@ _NO_OUTPUTS = 'Outputs need the answers to every example; these inputs have accu
 
 
 def write(
-  directories: Sequence[str], out: str, represented: str | None = None, epsilon: float = 0.02, delta: float = 0.05
+  directories: Sequence[str],
+  out: str,
+  represented: str | None = None,
+  epsilon: float = 0.02,
+  delta: float = 0.05,
+  margin: float = MARGIN,
+  spread_margin: float = SPREAD_MARGIN,
 ) -> str:
   """Writes the report.
 
@@ -37,6 +55,8 @@ def write(
     represented: output of `robust-t5x represent` to take in, or None.
     epsilon: of "phrasings needed": how far the mean over fewer phrasings may be from that over all, as a share.
     delta: probability with which it may be further.
+    margin: below which a gap or a change does not matter, as a share.
+    spread_margin: the same of the best phrasing less the worst.
 
   Returns:
     the finding, in one or a few sentences.
@@ -47,12 +67,15 @@ def write(
   from robust_t5x.reports import plots
 
   inputs = read(directories)
-  summary = summarise(inputs)
+  summary = summarise(inputs, margin)
   families = find_families(inputs)
   tables = Tables.of(inputs, summary, families)
   made_of = uncertainty.rows(inputs)
   sections = [
+    robustness.section(inputs, summary, spread_margin),
     uncertainty.section(inputs, made_of),
+    choice.section(inputs),
+    wording.section(inputs),
     estimated(inputs),
     sensitivity(inputs, epsilon, delta),
     extraction(inputs),

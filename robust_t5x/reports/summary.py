@@ -6,9 +6,13 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
+from robust_t5x.analysis import decisions
+from robust_t5x.analysis.decisions import Decision
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.results.schema import EXAMPLE
+
+GAP, GAP_CHANGE = 'gap', 'gap change'
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,15 +38,17 @@ class Summary:
     values: (model, group, metric) -> interval.
     gaps: model -> interval of the observed gap.
     changes: of each model that can be paired with the first.
+    decisions: (model, GAP, GAP_CHANGE or a group whose change it is) -> whether it differs, and by less than the margin.
   """
 
   values: Mapping[tuple[str, str, str], Interval]
   gaps: Mapping[str, Interval]
   changes: Sequence[Change]
+  decisions: Mapping[tuple[str, str], Decision]
 
 
-def summarise(inputs: Inputs) -> Summary:
-  """Every metric with its interval."""
+def summarise(inputs: Inputs, margin: float = decisions.MARGIN) -> Summary:
+  """Every metric with its interval, and what differences say against a margin, as a share."""
   models = inputs.models
   values = {
     (model, group, name): _known(inputs, inputs.interval(model, group, name))
@@ -59,7 +65,7 @@ def summarise(inputs: Inputs) -> Summary:
     )
     for model in inputs.paired
   ]
-  return Summary(values, gaps, changes)
+  return Summary(values, gaps, changes, _decisions(inputs, margin))
 
 
 def metric_frame(summary: Summary) -> pd.DataFrame:
@@ -72,6 +78,18 @@ def metric_frame(summary: Summary) -> pd.DataFrame:
       for m, g, name, v in rows
     ]
   )
+
+
+def _decisions(inputs: Inputs, margin: float) -> dict[tuple[str, str], Decision]:
+  found = {(m, GAP): decisions.of_gap(inputs.of(m), m, margin) for m in inputs.models if inputs.of(m).has_gap}
+  first = inputs.models[0]
+  cohort = inputs.cohorts[0]
+  for model in inputs.paired:
+    for group in (g for g in inputs.groups if g in cohort.groups):
+      found[model, group] = decisions.of_change(cohort, model, group, margin, first)
+    if cohort.has_gap:
+      found[model, GAP_CHANGE] = decisions.of_gap(cohort, model, margin, first)
+  return found
 
 
 def _known(inputs: Inputs, value: Interval) -> Interval:

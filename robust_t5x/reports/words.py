@@ -4,9 +4,10 @@ from collections.abc import Iterable, Sequence
 import re
 from typing import Literal
 
+from robust_t5x.analysis.decisions import LEVEL
 from robust_t5x.analysis.sensitivity import without_room
 from robust_t5x.reports.inputs import Inputs
-from robust_t5x.reports.summary import Change, Summary
+from robust_t5x.reports.summary import GAP, GAP_CHANGE, Change, Summary
 from robust_t5x.reports.tables import percent, points
 from robust_t5x.results.schema import EXAMPLE, Record
 from robust_t5x.results.scorers import SCORERS
@@ -25,7 +26,7 @@ def _of_few(over: str, inputs: Inputs, summary: Summary) -> str:
   for model in inputs.models:
     change = next((c for c in summary.changes if c.model == model), None)
     if change is not None:
-      sentences.append(_change_in_words(change))
+      sentences.append(_change_in_words(change, summary))
       continue
     parts = [
       f'{percent(value.estimate)} under {group} phrasings'
@@ -36,20 +37,25 @@ def _of_few(over: str, inputs: Inputs, summary: Summary) -> str:
     text += f' model {model} scores {_and(parts)}'
     gap = summary.gaps.get(model)
     if gap is not None and gap.is_known:
-      text += f': a gap of {points(gap)}'
+      text += f': a gap of {points(gap)}{_verdict(summary, model, GAP)}'
     sentences.append(text + '.')
   return ' '.join(sentences)
 
 
-def _change_in_words(change: Change) -> str:
+def _verdict(summary: Summary, model: str, what: str) -> str:
+  """What the tests say of a difference, behind its number; nothing where that is that it differs, as its interval shows."""
+  decision = summary.decisions.get((model, what))
+  return f' ({decision.words})' if decision and decision.words not in ('', 'different') else ''
+
+
+def _change_in_words(change: Change, summary: Summary) -> str:
   parts = [
-    f'under {group} phrasings by {points(value)}'
-    + ('' if value.excludes_zero or not value.has_ends else ' (which cannot be told from no change)')
+    f'under {group} phrasings by {points(value)}{_verdict(summary, change.model, group)}'
     for group, value in change.groups.items()
     if value.is_known
   ]
   if change.gap:
-    parts.append(f'and the gap by {points(change.gap)}')
+    parts.append(f'and the gap by {points(change.gap)}{_verdict(summary, change.model, GAP_CHANGE)}')
   name = change.model
   return f'{name[0].upper()}{name[1:]}, accuracy changes {", ".join(parts)}.'
 
@@ -65,8 +71,12 @@ def _of_many(over: str, inputs: Inputs, summary: Summary) -> str:
   if gaps:
     (low, worst), (high, best) = (f(gaps, key=lambda pair: pair[0].estimate) for f in (min, max))
     below = sum(v.high < 0 for v, _ in gaps)
+    small = [
+      d for m, _ in summary.gaps.items() if (d := summary.decisions.get((m, GAP))) and d.p_values.equivalent < LEVEL
+    ]
+    within = f' and is equivalent to none within {100 * small[0].margin:g} points for {len(small)}' if small else ''
     text += (
-      f' The interval of the gap lies below zero for {below} of {len(gaps)} models; the gap runs from '
+      f' The interval of the gap lies below zero for {below} of {len(gaps)} models{within}; the gap runs from '
       f'{points(low)} ({worst}) to {points(high)} ({best}).'
     )
   return text

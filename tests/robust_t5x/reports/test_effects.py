@@ -22,7 +22,7 @@ def test_tables_and_words_say_the_same(comparison):
 
 
 def test_all_files_are_written(comparison, tmp_path):
-  write(comparison, str(tmp_path / 'out'))
+  write(comparison, effects(comparison), str(tmp_path / 'out'))
   assert sorted(path.name for path in (tmp_path / 'out').iterdir()) == [
     'compare.csv', 'compare.md', 'compare.pdf', 'compare.png', 'compare_observed.tex', 'compare_unobserved.tex',
     'mcnemar.csv',

@@ -14,6 +14,7 @@ import pytest
 import sweep_tables
 
 from robust_t5x.analysis.effects import compare_two
+from robust_t5x.analysis.effects import effects as analysed
 from robust_t5x.reports import effects, escaping, page, plots
 from robust_t5x.reports.inputs import read
 from robust_t5x.reports.summary import summarise
@@ -155,7 +156,8 @@ def test_a_report_lets_nothing_in(hostile, tmp_path):
 
 def test_a_comparison_lets_nothing_in(hostile, tmp_path):
   out = tmp_path / 'compared'
-  effects.write(compare_two(*hostile), str(out))
+  compared = compare_two(*hostile)
+  effects.write(compared, analysed(compared), str(out))
   assert sorted(p.suffix for p in out.iterdir()) == ['.csv', '.csv', '.md', '.pdf', '.png', '.tex', '.tex']
   assert '<script' not in (out / 'compare.md').read_text()
 

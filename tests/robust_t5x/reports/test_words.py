@@ -11,7 +11,7 @@ from robust_t5x.reports.words import warnings
 def test_no_change_is_said(evaluations, tmp_path):
   before, _ = evaluations
   same = write_evaluation(tmp_path / 'same', 'again', {'observed': 0.95, 'unobserved': 0.5})
-  assert 'cannot be told from no change' in write([before, same], str(tmp_path / 'out'))
+  assert 'under unobserved phrasings by 0.0 points' in write([before, same], str(tmp_path / 'out'))
 
 
 def test_the_finding_of_many_models_gives_the_range(tmp_path):
@@ -32,7 +32,10 @@ def test_the_finding_of_many_models_gives_the_range(tmp_path):
   assert text.startswith(
     'Over 1 task, the accuracy of 5 models runs from 31.5% (m1) to 71.5% (m5) under observed phrasings'
   )
-  assert 'The interval of the gap lies below zero for 3 of 5 models; the gap runs from \u221212.0 points' in text
+  assert (
+    'The interval of the gap lies below zero for 3 of 5 models and is equivalent to none within 2 points for 1; the gap runs from \u221212.0 points'
+    in text
+  )
 
 
 def test_ties_and_answers_that_cannot_be_given_are_counted_over_all_seeds(tmp_path):
