@@ -85,6 +85,7 @@ def explanations(comparison: Comparison) -> list[str]:
   told = (
     [RULE, EQUIVALENCE, EFFECTS] if comparison.grain == EXAMPLE else [RULE_PHRASINGS, EQUIVALENCE, EFFECTS_PHRASINGS]
   )
+  told += dict.fromkeys(line for record in comparison.records.values() for line in record.get('taken', []))
   return told + notes(*(comparison.records[model] for model in comparison.models))
 
 

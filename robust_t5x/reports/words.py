@@ -211,6 +211,7 @@ def methods(inputs: Inputs) -> list[str]:
     'Every example was answered under every phrasing of its dataset. A phrasing is observed if it stems from a '
     'collection that the model was tuned on, unobserved if it is an equivalent that was not.',
     'Score: ' + '; '.join(f'{name}: {said}' for name, said in described.items()) + '.',
+    *dict.fromkeys(told for record in inputs.records.values() for told in record.get('taken', [])),
     'A metric is computed for each dataset and then averaged over datasets, which are taken as given. ' + intervals_note(inputs)
     + (' Draws and resamples of the examples: 1,000, from seed 0.' if inputs.grain == EXAMPLE else ''),
     ('Seeds: ' + ', '.join(f'{count} of {model}' for model, count in seeds.items()) + '; they are averaged, and the '

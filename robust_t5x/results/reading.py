@@ -1,4 +1,4 @@
-"""Reads results of any origin as one table and a record of the run: ours, T5X's, or published ones."""
+"""Reads results of any origin as one table and a record of the run: ours, T5X's, lm-evaluation-harness's, or published ones."""
 
 from collections.abc import Sequence
 import os
@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from robust_t5x.results import published, t5x_output
+from robust_t5x.results import lm_eval, published, t5x_output
+from robust_t5x.results.lm_eval_samples import SamplesError
 from robust_t5x.results.schema import Record, ResultsError, read_record, read_table
 
 
@@ -27,11 +28,11 @@ class ModelResults(NamedTuple):
 
 
 def read(path: str) -> tuple[pd.DataFrame, Record]:
-  """Reads results: a finished evaluation, the output of T5X's evaluator, or tables that others made.
+  """Reads results: a finished evaluation, the output of T5X's evaluator or of the harness, or tables that others made.
 
   Args:
-    path: OUTPUT_DIR of `robust-t5x eval`; EVAL_OUTPUT_DIR of `t5x.eval` (see t5x_output); or a CSV file or a directory
-      of them (see published), which may hold several models.
+    path: OUTPUT_DIR of `robust-t5x eval`; EVAL_OUTPUT_DIR of `t5x.eval` (see t5x_output); --output_path of `lm_eval run`
+      (see lm_eval); or a CSV file or a directory of them (see published), which may hold several models.
 
   Returns:
     (table, with schema.COLUMNS or published.PHRASING_COLUMNS, see schema.grain; record with label, fingerprint, instructions, ...).
@@ -41,7 +42,7 @@ def read(path: str) -> tuple[pd.DataFrame, Record]:
   """
   try:
     return _read(path)
-  except (t5x_output.T5XResultsError, published.PublishedError) as e:
+  except (t5x_output.T5XResultsError, SamplesError, published.PublishedError) as e:
     raise ResultsError(str(e)) from e
 
 
@@ -57,7 +58,12 @@ def read_models(paths: Sequence[str]) -> list[ModelResults]:
   theirs = [path for path in paths if _is_published(path)]
   found: list[ModelResults] = []
   for path in paths:
-    if path not in theirs:
+    if lm_eval.is_run(path):
+      try:
+        found += [ModelResults(*parts) for parts in lm_eval.read_models(path)]
+      except SamplesError as e:
+        raise ResultsError(str(e)) from e
+    elif path not in theirs:
       table, record = read(path)
       found.append(ModelResults(record['label'], path, table, record))
     elif path == theirs[0]:
@@ -69,9 +75,11 @@ def read_models(paths: Sequence[str]) -> list[ModelResults]:
 
 
 def _is_published(path: str) -> bool:
-  return not any(
-    os.path.exists(os.path.join(path, name)) for name in ('run.json', t5x_output.SUBDIRECTORY)
-  ) and published.is_published(path)
+  return (
+    not any(os.path.exists(os.path.join(path, name)) for name in ('run.json', t5x_output.SUBDIRECTORY))
+    and not lm_eval.is_run(path)
+    and published.is_published(path)
+  )
 
 
 def _read(path: str) -> tuple[pd.DataFrame, Record]:
@@ -79,11 +87,17 @@ def _read(path: str) -> tuple[pd.DataFrame, Record]:
   if not os.path.isfile(record_path):
     if os.path.isdir(os.path.join(path, t5x_output.SUBDIRECTORY)):
       return t5x_output.read(path)
+    if lm_eval.is_run(path):
+      models = lm_eval.read_models(path)
+      if len(models) > 1:
+        raise ResultsError(f'{path} holds runs of {len(models)} models; give one of the directories in it')
+      return models[0][2:]
     if published.is_published(path):
       return published.read(path)
     raise ResultsError(
-      f'{path} holds no evaluation (neither run.json nor {t5x_output.SUBDIRECTORY}/ nor a CSV file); give the OUTPUT_DIR '
-      'of a `robust-t5x eval`, the EVAL_OUTPUT_DIR of a `t5x.eval`, or a CSV file of results'
+      f'{path} holds no evaluation (neither run.json nor {t5x_output.SUBDIRECTORY}/ nor samples_TASK_DATE.jsonl nor a CSV '
+      'file); give the OUTPUT_DIR of a `robust-t5x eval`, the EVAL_OUTPUT_DIR of a `t5x.eval`, the --output_path of an '
+      '`lm_eval run --log_samples`, or a CSV file of results'
     )
   record = read_record(record_path)
   if not record.get('finished'):

@@ -76,10 +76,11 @@ class Record(TypedDict, total=False):
   model: dict[str, Any]  # Loaded.identity: paths and hashes of backbone, adapter and vocabulary
   gin_config: str
   command: str
-  launcher: str  # 't5x' or 'published', of others' results
+  launcher: str  # 't5x', 'lm-eval' or 'published', of others' results
   step: int
   sources: list[str]
   left_out: list[LeftOut]
+  taken: list[str]  # which tasks of others were taken for phrasings of one dataset, in words
   data: dict[str, Reading]  # source of examples -> what came of reading it
 
 

@@ -142,6 +142,12 @@ def _multi_prompt() -> Files:
   return {'accuracies/t.csv': scores.encode(), 'paraphrases/t.csv': phrasings.encode()}
 
 
+@functools.cache
+def _harness_run() -> Files:
+  run = pathlib.Path(__file__).parents[1] / 'data' / 'lm_eval' / 'run'
+  return {f'run/{file.name}': file.read_bytes() for file in sorted(run.iterdir())}
+
+
 def _t5x_output(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], object]:
   key = {'example_id': 'e0', 'instruction_id': 'i0', 'truncated_tokens': 0}
   decoded = [
@@ -476,6 +482,7 @@ READERS: dict[str, Writer] = {
   'InstructionEval tables': _results_csv(_instruction_eval, 'tables'),
   'multi-prompt tables': _results_csv(_multi_prompt, 'accuracies'),
   'T5X output': _t5x_output,
+  'lm-evaluation-harness output': _results_csv(_harness_run, 'run'),
   'evaluation': _evaluation_of_ours,
   'trial': _trial,
   'representation': _represent,
