@@ -1,8 +1,8 @@
 """Looks at tasks and instruction banks.
 
 `robust-t5x tasks list --gin_file=gin/tasks/mmlu.gin --MMLU_DIR=DIR` lists tasks and mixtures, `show TASK` prints
-examples as a model sees them, `stats TASK` warns of what would spoil an evaluation, `validate PATH` checks bank files
-and `render` fills a bank's layouts in with items from a file.
+examples as a model sees them, `stats TASK` warns of what would spoil an evaluation, `validate PATH` checks bank files,
+`render` fills a bank's layouts in with items from a file, and `export` writes tasks for another program.
 """
 
 import argparse
@@ -276,6 +276,36 @@ def cache(names: Sequence[str], out: str, pipeline_options: Sequence[str] = ()) 
     return cache_tasks_main.run_pipeline(pipeline, list(tasks), out)
 
 
+def export(
+  names: Sequence[str], out: str, scorer: str, split: str, network: str, max_output: int, vocabulary: Any
+) -> None:
+  """Writes tasks for lm-evaluation-harness; see evaluation.lm_eval_tasks.
+
+  Args:
+    names: of registered evaluation mixtures or tasks.
+    out: directory that they go to.
+    scorer: name of one of results.scorers.SCORERS.
+    split: of the tasks.
+    network: 'encoder_decoder' or 'decoder', what will be evaluated.
+    max_output: most tokens of an output.
+    vocabulary: of the tasks.
+
+  Raises:
+    UserError: if there is no such mixture or scorer, or options cannot be ranked.
+  """
+  from robust_t5x.evaluation import lm_eval_tasks
+  from robust_t5x.results.scorers import SCORERS
+  from seqio_tasks.pipeline import registration
+
+  if scorer not in SCORERS or scorer == 'paper_logits':
+    raise errors.UsageError(
+      f'--scorer: {scorer!r} is none of {", ".join(name for name in SCORERS if name != "paper_logits")}'
+    )
+  tasks = {n: [registration.evaluation_task(task) for task in registration.evaluation_tasks(n)] for n in names}
+  end = vocabulary.tokenizer.id_to_piece(vocabulary.eos_id) if network == 'encoder_decoder' else ''
+  lm_eval_tasks.export(tasks, out, SCORERS[scorer], split, end, max_output)
+
+
 def _all_names() -> list[str]:
   import seqio
 
@@ -327,7 +357,7 @@ def _as_list(value: Any) -> list[int]:
 def _parser() -> argparse.ArgumentParser:
   parser = errors.Parser(
     prog='robust-t5x tasks', description=__doc__.splitlines()[0], allow_abbrev=False,
-    epilog='list, show, stats and cache take --gin_file and --NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files; without one, the mini suite is looked at.',
+    epilog='list, show, stats, cache and export take --gin_file and --NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files; without one, the mini suite is looked at.',
   )  # fmt: skip
   actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
 
@@ -354,7 +384,18 @@ def _parser() -> argparse.ArgumentParser:
   caching.add_argument('task', nargs='+', metavar='TASK')
   caching.add_argument('--out', required=True, metavar='DIR', help='where the cache goes')
   caching.add_argument('--pipeline_options', default='', metavar='OPTIONS', help='of Beam, comma-separated')
-  for sub in (listing, showing, statistics, checking, caching):
+  exporting = action('export', 'writes evaluation tasks for lm-evaluation-harness')
+  exporting.add_argument('task', nargs='+', metavar='TASK', help='evaluation mixtures or tasks')
+  exporting.add_argument('--to', required=True, choices=['lm-eval'], help='the program')
+  exporting.add_argument('--out', required=True, metavar='DIR', help='for its --include_path')
+  exporting.add_argument('--split', default='test', metavar='SPLIT')
+  exporting.add_argument('--scorer', default='rank_likelihood', metavar='NAME', help='how answers will be scored')
+  exporting.add_argument(
+    '--network', default='encoder_decoder', choices=['encoder_decoder', 'decoder'],
+    help='what will be evaluated: the former ends each option with its end token, as robust-t5x eval does',
+  )  # fmt: skip
+  exporting.add_argument('--max_output', type=int, default=_LENGTHS['targets'], metavar='N', help='tokens of an output')
+  for sub in (listing, showing, statistics, checking, caching, exporting):
     sub.add_argument(
       '--vocabulary', metavar='PATH', help="a checkpoint, or a vocabulary's file; the bundled model's by default"
     )
@@ -406,6 +447,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     elif arguments.action == 'cache':
       for directory in cache(arguments.task, arguments.out, [o for o in arguments.pipeline_options.split(',') if o]):
         print(directory)
+    elif arguments.action == 'export':
+      export(
+        arguments.task, arguments.out, arguments.scorer, arguments.split, arguments.network, arguments.max_output, vocabulary
+      )  # fmt: skip
+      print(
+        f'lm_eval run --include_path {arguments.out} --tasks {",".join(arguments.task)} --log_samples --output_path OUT ...'
+      )
     elif arguments.action == 'show':
       for text in show(arguments.task, arguments.n, vocabulary, arguments.split):
         print(text + '\n')
