@@ -229,7 +229,7 @@ def power(estimate: Estimate, margin: float, level: float = 0.95) -> float:
 
   >>> estimate = Estimate(0.0, [Part(1.0, 20)])  # a t test with 20 degrees of freedom, at 2.0 standard errors
   >>> round(power(estimate, 2.0), 3)
-  0.479
+  0.478
   """
   if not estimate.variance:
     return 1.0

@@ -134,7 +134,7 @@ def slopes(
   >>> x, y = np.array([[-1.0], [0.0], [1.0]]), np.array([-1.0, 0.0, 2.0])  # 1.5; left out in turn 2, 1.5, 1
   >>> (slope, p), = slopes(x, y, np.arange(3))  # variance 2/3 of 0.25 + 0 + 0.25
   >>> round(slope.estimate, 3), round(p, 3)
-  (1.5, 0.121)
+  (1.5, 0.122)
   """
   count = int(clusters.max()) + 1
   products = np.zeros((count, x.shape[1], x.shape[1]))
