@@ -7,6 +7,7 @@ an interrupted one goes on with the task at which it stopped, or writes the repo
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import functools
 import os
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,13 +19,14 @@ from seqio_tasks.datasets import readings
 if TYPE_CHECKING:
   import pandas as pd
 
-  from robust_t5x.checkpoints.loading import Loaded
+  from robust_t5x.evaluation.subjects import Subject
   from robust_t5x.results.schema import Fingerprint, Record
+  from robust_t5x.runtime.costs import Cost
   from seqio_tasks.pipeline.registration import EvaluationTask
 
 
 def evaluate(
-  loaded: 'Loaded',
+  loaded: 'Subject',
   output_dir: str,
   mixtures: Sequence[str],
   task_feature_lengths: Mapping[str, int],
@@ -35,11 +37,12 @@ def evaluate(
   label: str | None = None,
   cell_budget: int | float | None = None,
   cell_seed: int = 0,
+  dry_run: bool = False,
 ) -> 'pd.DataFrame | None':
   """Evaluates and writes the results table, and a report of it.
 
   Args:
-    loaded: a loading.Loaded.
+    loaded: the model: a loading.Loaded, or a served one (served.serving).
     output_dir: where the results go.
     mixtures: evaluation mixtures or tasks; `seqio_tasks.suites.registrar` names them.
     task_feature_lengths: tokens of 'inputs' and 'targets'; longer inputs are cut, counted and reported.
@@ -47,13 +50,14 @@ def evaluate(
     split: split of the tasks.
     scorer: name of one of results.scorers.SCORERS.
     batch_size: rows of the greatest length processed together, of shorter ones more.
-    label: name of the model in tables and reports; by default says whether there is an adapter.
+    label: name of the model in tables and reports; by default its own, or whether there is an adapter.
     cell_budget: how many cells (an example under a phrasing) of each task are evaluated, a number or a share below 1;
       None evaluates all. They are sampled evenly, and analysis.prompteval estimates the accuracy under every phrasing.
     cell_seed: of the sample.
+    dry_run: whether only to print what the evaluation takes, in requests and tokens.
 
   Returns:
-    The results table; None on all processes but the main one.
+    The results table; None on all processes but the main one, and of a dry run.
 
   Raises:
     ValueError: naming the setting, task or phrasing that cannot be evaluated, before any evaluation starts.
@@ -64,8 +68,7 @@ def evaluate(
   import gin
   from robust_t5x.evaluation.cells import check_budget, sample_cells
   from robust_t5x.evaluation.rows import read_task
-  from robust_t5x.evaluation.scorers import score_task
-  from robust_t5x.models import runner as runner_lib
+  from robust_t5x.evaluation.scorers import cost_of, score_task
   from robust_t5x.results.runs import Run
   from robust_t5x.results.scorers import SCORERS
   from robust_t5x.runtime import progress
@@ -73,7 +76,7 @@ def evaluate(
   errors.check_required({'OUTPUT_DIR': output_dir, 'MIXTURES': mixtures})
   if scorer not in SCORERS:
     raise errors.UsageError(f'SCORER: unknown scorer {scorer!r}; use one of {", ".join(SCORERS)}')
-  tasks = suites.evaluation_tasks(register_tasks, loaded.model.input_vocabulary, mixtures)
+  tasks = suites.evaluation_tasks(register_tasks, loaded.vocabulary, mixtures)
   check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
   if SCORERS[scorer].needs_options:
     for task in tasks:
@@ -82,10 +85,23 @@ def evaluate(
         raise errors.UsageError(
           f'SCORER: {scorer} ranks options, but of {task.name} {fault}; use exact_match for this task, or mend the data'
         )
-  label = label or ('with adapter' if loaded.identity['adapter'] else 'without adapter')
+  label = label or loaded.label
+  lengths = loaded.lengths(task_feature_lengths)
   identity = fingerprint(loaded, tasks, task_feature_lengths, split, scorer)
   if cell_budget is not None:
     identity['cells'] = {'budget': cell_budget, 'seed': cell_seed}
+  if dry_run:
+    runner = loaded.runner(batch_size, task_feature_lengths, output_dir)
+    counted = {
+      task.name: cost_of(
+        runner,
+        sample_cells(read_task(task.name, lengths, split), task.name, cell_budget, cell_seed),
+        SCORERS[scorer],
+      )
+      for task in tasks
+    }
+    print(_told(counted))
+    return None
   with locks.held(output_dir, 'OUTPUT_DIR'):
     # The main process alone keeps results; the others, whose disks may be their own, follow it.
     run = Run.open(output_dir, label=label, fingerprint=identity) if processes.is_main() else None
@@ -102,14 +118,12 @@ def evaluate(
         _write_products(run.record, output_dir, task_feature_lengths, cell_budget)
       return table
 
-    runner = runner_lib.Runner(
-      loaded.model, loaded.params, batch_size, task_feature_lengths['targets'], task_feature_lengths['inputs']
-    )
+    runner = loaded.runner(batch_size, task_feature_lengths, output_dir)
     done = len(tasks) - len(todo)
     signals.keeps(_kept(done, len(tasks), output_dir))
     with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
       for task in todo:
-        rows = read_task(task.name, task_feature_lengths, split)
+        rows = read_task(task.name, lengths, split)
         sampled = sample_cells(rows, task.name, cell_budget, cell_seed)
         table = score_task(runner, sampled, task, SCORERS[scorer], label)
         if run is not None:
@@ -135,6 +149,17 @@ def evaluate(
 
 def _kept(done: int, tasks: int, output_dir: str) -> str:
   return f'{done} of {tasks} tasks are kept in {output_dir}; the same command goes on with the others'
+
+
+def _told(counted: 'Mapping[str, Cost]') -> str:
+  """What an evaluation takes, task by task and together, in words."""
+  total = functools.reduce(lambda a, b: a.plus(b), counted.values())
+  lines = [
+    f'{name}: {c.requests:,} requests, about {c.input_tokens:,} tokens read and {c.output_tokens:,} or fewer written'
+    + (f'; {c.known:,} answers are at hand' if c.known else '')
+    for name, c in (*counted.items(), ('together', total))
+  ]
+  return '\n'.join([*lines, 'dry run: nothing was asked'])
 
 
 def _products(cell_budget: int | float | None) -> list[str]:
@@ -189,13 +214,13 @@ def _write_estimates(output_dir: str) -> None:
 
 
 def fingerprint(
-  loaded: 'Loaded', tasks: 'Sequence[EvaluationTask]', task_feature_lengths: Mapping[str, int], split: str, scorer: str
+  loaded: 'Subject', tasks: 'Sequence[EvaluationTask]', task_feature_lengths: Mapping[str, int], split: str, scorer: str
 ) -> 'Fingerprint':
   """What makes two evaluations the same: weights, adapter, data, phrasings and scorer, as hashes and settings."""
   return {
-    'backbone': loaded.identity['backbone']['sha256'],
-    'adapter': (loaded.identity['adapter'] or {}).get('sha256'),
-    'dtype': loaded.model.module.config.dtype,
+    'backbone': loaded.weights['backbone'] or '',
+    'adapter': loaded.weights['adapter'],
+    'dtype': loaded.weights['dtype'] or '',
     'scorer': scorer,
     'split': split,
     'task_feature_lengths': dict(task_feature_lengths),

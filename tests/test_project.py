@@ -108,6 +108,7 @@ PARTS = {
   'align': ['models/bundled', 'tasks/mini', 'adapters/soft_prompt', 'objectives/kl'],
   'whole_model': ['models/bundled', 'tasks/mini'],
   'eval': ['models/bundled', 'tasks/mini'],
+  'eval_endpoint': ['observed/none', 'tasks/mini'],
   'represent': ['models/bundled', 'tasks/mini'],
   'infer': ['models/bundled'],
 }

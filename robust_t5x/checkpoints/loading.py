@@ -1,5 +1,6 @@
 """Loads a model for evaluation, inference and notebooks."""
 
+from collections.abc import Mapping
 import dataclasses
 import hashlib
 from typing import Any
@@ -13,6 +14,7 @@ from robust_t5x.checkpoints.checks import cast
 from robust_t5x.models.placement import place
 from robust_t5x.models.protocol import ADAPTER
 from robust_t5x.models.robust import RobustModel
+from robust_t5x.models.runner import Runner
 
 BUNDLED_ADAPTER = 'adapter.safetensors'
 
@@ -30,6 +32,33 @@ class Loaded:
   model: RobustModel
   params: Any
   identity: dict[str, Any]
+
+  @property
+  def label(self) -> str:
+    """What evaluations call it unless they are told."""
+    return 'with adapter' if self.identity['adapter'] else 'without adapter'
+
+  @property
+  def weights(self) -> dict[str, str | None]:
+    """Hashes and dtype: evaluations of models with the same are evaluations of one model."""
+    adapter = (self.identity['adapter'] or {}).get('sha256')
+    return {
+      'backbone': self.identity['backbone']['sha256'], 'adapter': adapter, 'dtype': self.model.module.config.dtype
+    }  # fmt: skip
+
+  @property
+  def vocabulary(self) -> Any:
+    """Of its inputs."""
+    return self.model.input_vocabulary
+
+  def lengths(self, wanted: Mapping[str, int]) -> Mapping[str, int]:
+    """Where inputs and targets are cut: where that is wanted."""
+    return wanted
+
+  def runner(self, batch_size: int, lengths: Mapping[str, int], directory: str) -> Runner:
+    """The model with its compiled programs; nothing of it is kept in the directory."""
+    del directory
+    return Runner(self.model, self.params, batch_size, lengths['targets'], lengths['inputs'])
 
 
 def load(

@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from robust_t5x.evaluation.rows import Row
+from robust_t5x.evaluation.subjects import CountingRunner
 from robust_t5x.results.schema import COLUMNS
 from robust_t5x.results.scorers import Runner, Scored, Scorer
+from robust_t5x.runtime.costs import Cost
 from seqio_tasks.answers import AnswerKey
 from seqio_tasks.pipeline.registration import EvaluationTask
 
@@ -35,6 +37,12 @@ def score_task(runner: Runner, rows: Sequence[Row], task: EvaluationTask, scorer
     cut_answer_tokens=[0 if scorer.rank else int(row['cut_answer_tokens']) for row in rows],
   )
   return table[list(COLUMNS)]
+
+
+def cost_of(runner: CountingRunner, rows: Sequence[Row], scorer: Scorer) -> Cost:
+  """What scoring the rows of a task takes."""
+  options = [AnswerKey.of_features(row).options for row in rows] if scorer.rank else []
+  return runner.cost([row['inputs'] for row in rows], options)
 
 
 def _scored(runner: Runner, rows: Sequence[Row], scorer: Scorer) -> list[Scored]:

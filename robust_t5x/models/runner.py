@@ -13,6 +13,7 @@ import jax
 import numpy as np
 
 from robust_t5x.runtime import partitioning
+from robust_t5x.runtime.costs import Cost
 from seqio_tasks import framing
 from seqio_tasks.errors import UserError, shorten
 
@@ -148,6 +149,11 @@ class Runner:
   def count_tokens(self, options: Sequence[Sequence[str]]) -> list[list[int]]:
     """Tokens of every option, its end token included."""
     return [[len(self._encode(text)) for text in row] for row in options]
+
+  def cost(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> Cost:
+    """What answering takes: an input is read once, whatever is ranked behind it."""
+    written = sum(sum(row) for row in self.count_tokens(options)) if options else self._max_output * len(inputs)
+    return Cost(len(inputs), 0, sum(len(x) for x in inputs), written)
 
   def states(
     self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None

@@ -94,6 +94,9 @@ RANGES: dict[str, dict[str, Range]] = {
   },
   'infer.infer': {'batch_size': _ROWS, 'max_output': _DIMENSION, 'max_input': _DIMENSION},
   'loading.load_with_identity': {'model_parallel': _DEVICES},
+  'serving.served': {
+    'concurrency': Range(1, 1024), 'requests_per_minute': _POSITIVE, 'timeout': _POSITIVE, 'retries': Range(0, 1000),
+  },
   'vocabularies.vocabulary': {'extra_ids': Range(0, _WIDE)},
   'optimizers.adamw': _OPTIMISER,
   'optimizers.relative_adam': _OPTIMISER,

@@ -182,3 +182,12 @@ def test_the_backbone_without_its_adapter(tiny_checkpoint):
     np.testing.assert_allclose(a, b, atol=1e-6)
   changed = runner_lib.Runner(adapted, with_adapter, 1).states(inputs)
   assert np.abs(changed[1] - expected[1]).max() > 1e-3
+
+
+def test_cost(model, params):
+  """An input is read once, whatever is ranked behind it; generated outputs may fill their room."""
+  found = runner_lib.Runner(model, params, max_output=7)
+  inputs = [np.array([5, 6, 1]), np.array([5, 1])]
+  assert found.cost(inputs, []) == (2, 0, 5, 14)
+  options = [['a', 'b'], ['c']]
+  assert found.cost(inputs, options) == (2, 0, 5, sum(sum(row) for row in found.count_tokens(options)))

@@ -1,0 +1,27 @@
+"""What an evaluation is going to ask of a model."""
+
+from typing import NamedTuple
+
+
+class Cost(NamedTuple):
+  """Requests and tokens.
+
+  Attributes:
+    requests: that are to be made.
+    known: that need not be made, since their answers are at hand.
+    input_tokens: of the requests to be made, about.
+    output_tokens: that their answers may have at most.
+  """
+
+  requests: int = 0
+  known: int = 0
+  input_tokens: int = 0
+  output_tokens: int = 0
+
+  def plus(self, other: 'Cost') -> 'Cost':
+    """Both together.
+
+    >>> Cost(1, 0, 20, 8).plus(Cost(2, 1, 10, 8))
+    Cost(requests=3, known=1, input_tokens=30, output_tokens=16)
+    """
+    return Cost(*(a + b for a, b in zip(self, other, strict=True)))

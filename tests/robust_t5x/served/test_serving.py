@@ -1,0 +1,191 @@
+"""A served model where a loaded one may stand."""
+
+import json
+import pathlib
+
+import numpy as np
+import pytest
+from servers import chat, echo, serving, status
+
+import gin
+from robust_t5x import __main__ as command_line
+from robust_t5x.results.reading import read
+from robust_t5x.served import client as client_lib
+from robust_t5x.served.client import ServerError
+from robust_t5x.served.protocol import likelihood
+from robust_t5x.served.serving import served
+from seqio_tasks.errors import UserError
+
+TEXT = 'Is “it” wet?\nAnswer:'
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+  monkeypatch.setattr(client_lib.random, 'uniform', lambda low, high: 0.0)
+  for name in ('http_proxy', 'HTTP_PROXY', 'OPENAI_API_KEY'):
+    monkeypatch.delenv(name, raising=False)
+
+
+def runner(url, directory, **settings):
+  return served(url, settings.pop('model', 'm'), **settings).runner(1, {'inputs': 9, 'targets': 5}, str(directory))
+
+
+def inputs(*texts):
+  """Texts as an evaluation's rows have them."""
+  vocabulary = served('http://localhost', 'm').vocabulary
+  return [np.array([*vocabulary.encode(text), vocabulary.eos_id]) for text in texts]
+
+
+def test_greedy_outputs_of_a_chat(tmp_path):
+  with serving(chat(' Yes. ')) as (url, server):
+    found = runner(url, tmp_path, system='Be brief.', fields={'seed': 1}).generate(inputs(TEXT, 'b', TEXT))
+  assert found == ['Yes.', 'Yes.', 'Yes.']
+  messages = [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': TEXT}]
+  asked = {'model': 'm', 'messages': messages, 'max_tokens': 5, 'temperature': 0, 'seed': 1}
+  assert len(server.requests) == 2 and {'path': '/v1/chat/completions', **asked} in server.requests
+
+
+def test_greedy_outputs_of_completions(tmp_path):
+  with serving(lambda body: {'model': 'm', 'choices': [{'text': body['prompt'][::-1]}]}) as (url, server):
+    assert runner(url, tmp_path, api='completions').generate(inputs('ab')) == ['ba']
+  assert server.requests[0]['path'] == '/v1/completions'
+
+
+def test_answers_are_paid_for_once(tmp_path):
+  with serving(chat(), [status(400)]) as (url, server):
+    with pytest.raises(ServerError):
+      runner(url, tmp_path, concurrency=1).generate(inputs('a', 'b', 'c'))
+    runner(url, tmp_path).generate(inputs('a', 'b', 'c'))
+    count = len(server.requests)
+    runner(url, tmp_path).generate(inputs('a', 'b', 'c'))
+    assert len(server.requests) == count
+    runner(url, tmp_path, system='other').generate(inputs('a'))
+    assert len(server.requests) == count + 1
+
+
+def test_many_at_a_time(tmp_path):
+  import time
+
+  def slow(body):
+    time.sleep(0.1)
+    return chat()(body)
+
+  with serving(slow) as (url, server):
+    runner(url, tmp_path, concurrency=4).generate(inputs(*map(str, range(12))))
+  assert 2 <= server.most_at_once <= 4
+
+
+def test_options_by_their_likelihood(tmp_path):
+  with serving(echo) as (url, _):
+    answers = runner(url, tmp_path, api='completions')
+    found = answers.score(inputs('Say it:', 'Now '), [['right', 'very wrong'], ['a', 'bb', 'right']])
+  # Each word costs its letters and the space before it, but for "right"; the generated end does not count.
+  np.testing.assert_allclose(found[0], [-0.25, -5.0 - 6.0])
+  np.testing.assert_allclose(found[1], [-2.0, -3.0, -0.25])
+  assert answers.count_tokens([['a']]) == [[]]
+
+
+def test_a_token_that_lies_across_the_beginning_counts():
+  numbers = {'token_logprobs': [None, -1.0, -2.0], 'text_offset': [0, 3, 8]}
+  answer = {'choices': [{'text': 'It is: no', 'logprobs': numbers}]}
+  assert likelihood(answer, 'It is: no', 6) == -3.0
+
+
+@pytest.mark.parametrize(
+  'change',
+  [
+    lambda choice: choice | {'logprobs': None},
+    lambda choice: choice | {'text': 'something else'},
+    lambda choice: choice | {'logprobs': {**choice['logprobs'], 'text_offset': [0]}},
+    lambda choice: choice | {'logprobs': {**choice['logprobs'], 'token_logprobs': [None] * 4}},
+  ],
+)
+def test_a_server_without_log_probabilities(tmp_path, change):
+  def answer(body):
+    whole = echo(body)
+    return whole | {'choices': [change(whole['choices'][0])]}
+
+  with serving(answer) as (url, _):
+    with pytest.raises(ServerError, match='the server gives no log-probabilities of .*; set SCORER to extracted'):
+      runner(url, tmp_path, api='completions').score(inputs('Say it:'), [['right', 'no']])
+
+
+def test_the_answers_of_another_model_are_refused(tmp_path):
+  with serving(chat(model='other')) as (url, _):
+    with pytest.raises(ServerError, match="answers as 'other' where 'm' was asked; set MODEL_NAME"):
+      runner(url, tmp_path).generate(inputs('a'))
+  assert not list(tmp_path.iterdir())
+  with serving(chat(model='m-2026-01-01')) as (url, _):
+    assert runner(url, tmp_path).generate(inputs('a')) == ['yes']
+
+
+def test_what_cannot_be_asked(tmp_path):
+  with pytest.raises(UserError, match='SCORER ranks options .* set SCORER to extracted, or API to completions'):
+    runner('http://localhost', tmp_path).score(inputs('a'), [['b']])
+  with pytest.raises(UserError, match='paper_logits needs'):
+    runner('http://localhost', tmp_path).score_free_running(inputs('a'), [['b']])
+  with pytest.raises(UserError, match="API is 'edits'; use one of completions, chat"):
+    served('http://localhost', 'm', api='edits')
+  with pytest.raises(UserError, match='MODEL_NAME is empty'):
+    served('http://localhost', '')
+
+
+def test_cost(tmp_path):
+  with serving(chat()) as (url, server):
+    runner(url, tmp_path).generate(inputs('a'))
+    counted = runner(url, tmp_path).cost(inputs('a', 'b' * 400, 'b' * 400), [])
+  assert (counted.requests, counted.known, counted.output_tokens) == (1, 1, 5) and len(server.requests) == 1
+  assert 100 <= counted.input_tokens <= 125
+  ranked = runner(url, tmp_path, api='completions').cost(inputs('a'), [['b', 'c']])
+  assert (ranked.requests, ranked.output_tokens) == (2, 2)
+
+
+def run(arguments) -> int:
+  """A command, as from a shell."""
+  gin.clear_config(clear_constants=True)
+  return command_line.main(arguments)
+
+
+@pytest.mark.usefixtures('as_started_anew')
+def test_an_evaluation(tmp_path, monkeypatch, capsys):
+  """By the recipe: the cost, then an interrupted run, then the rest of it; the key stands in no file."""
+  data = tmp_path / 'mine.csv'
+  data.write_text('question,choices,answer\n' + ''.join(f'Which {i}?,right|wrong,right\n' for i in range(3)))
+  out = tmp_path / 'out'
+  monkeypatch.setenv('OPENAI_API_KEY', 'secret-123')
+
+  def answer(body):
+    listed = '(A)' in body['messages'][0]['content'] or 'A.' in body['messages'][0]['content']
+    return chat('The answer is (A).' if listed else 'right')(body)
+
+  with serving(answer, [None] * 4 + [status(403, 'no')]) as (url, server):
+    flags = ['eval', 'endpoint', f'--ENDPOINT={url}', '--MODEL_NAME=m', f'--DATA_FILE={data}', f'--OUTPUT_DIR={out}']
+    assert run([*flags, '--DRY_RUN=True']) == 0
+    told = capsys.readouterr().out
+    assert 'dry run: nothing was asked' in told and 'together: ' in told
+    assert not server.requests and not out.exists()
+    assert run([*flags, '--CONCURRENCY=1']) == 2
+    assert 'set the key in the environment' in capsys.readouterr().err
+    before = len(server.requests)
+    assert run([*flags, '--CONCURRENCY=1', '--DRY_RUN=True']) == 0
+    assert f'; {before - 1} answers are at hand' in capsys.readouterr().out
+    assert run([*flags, '--CONCURRENCY=1']) == 0
+  table, record = read(str(out))
+  assert set(table['scorer']) == {'extracted'} and set(table['model']) == {'m'} and len(table) % 3 == 0
+  asked = [json.dumps(request, sort_keys=True) for request in server.requests]
+  assert len(asked) == len(set(asked)) + 1  # the refused one was asked twice
+  assert record['model']['backbone']['path'] == f'm at {url}'
+  assert table['truncated_tokens'].sum() == 0 and table['cut_answer_tokens'].sum() == 0
+  assert (table['score'] == 1).mean() > 0.5
+  assert all(b'secret-123' not in f.read_bytes() for f in pathlib.Path(out).rglob('*') if f.is_file())
+
+
+def test_texts_come_back_as_they_went_in():
+  import tensorflow as tf
+
+  vocabulary = served('http://localhost', 'm').vocabulary
+  texts = ['', ' zwei “Wörter”\n', '😀 </s>']
+  ids = vocabulary.encode_tf(tf.constant(texts))
+  assert [vocabulary.decode(row) for row in ids.to_list()] == texts
+  assert ids.to_list() == [vocabulary.encode(text) for text in texts]
+  assert vocabulary.encode_tf(tf.constant(texts[1])).numpy().tolist() == vocabulary.encode(texts[1])
