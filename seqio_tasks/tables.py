@@ -1,4 +1,4 @@
-"""Reads CSV, JSON and JSON Lines files so that every fault is told by its line."""
+"""Reads CSV, JSON, JSON Lines, Parquet and Arrow files so that every fault is told by its line or row."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import io
 import json
 import os
 import pathlib
+import re
 from typing import Any
 
 from seqio_tasks.errors import UserError, shorten
@@ -149,6 +150,77 @@ def read_jsonl(
     else:
       bad_row(f'{path}: line {line}: {fault}; each line must be one JSON object')
   return rows
+
+
+def arrow_files(path: str | os.PathLike[str]) -> dict[str, list[str]]:
+  """Split -> its Parquet or Arrow files, of a file or a dataset directory as Hugging Face has them.
+
+  A file is a split without a name, and so is a directory that `save_to_disk` wrote of one split. In directories of several
+  splits their names are those of folders (`save_to_disk`) or begin those of files (`train-00000-of-00002.parquet`).
+  """
+  if os.path.isfile(path):
+    return {'': [str(path)]} if str(path).endswith(('.parquet', '.arrow')) else {}
+  root = pathlib.Path(path)
+  found: dict[str, list[str]] = {}
+  for file in sorted([*root.rglob('*.arrow'), *root.rglob('*.parquet')]):
+    if file.name.startswith('cache-'):  # of a map that the datasets library made
+      continue
+    if file.suffix == '.parquet':
+      split = re.sub(r'-\d+-of-\d+$', '', file.stem)
+    else:
+      split = '' if file.parent == root else file.parent.name
+    found.setdefault(split, []).append(str(file))
+  return found
+
+
+def read_arrow(path: str | os.PathLike[str]) -> list[tuple[int, dict[str, Any]]]:
+  """Reads a Parquet or Arrow file: number and cells of every row.
+
+  A field of a structure is a column STRUCTURE.FIELD, a class label is its name, and columns of bytes are left out.
+
+  Raises:
+    TableError: if it is damaged.
+  """
+  import pyarrow as pa
+  from pyarrow import parquet
+
+  try:
+    if str(path).endswith('.parquet'):
+      table = parquet.read_table(path, page_checksum_verification=True)
+    else:
+      with pa.OSFile(str(path)) as f:
+        stream = f.read(6) != b'ARROW1'
+        f.seek(0)
+        reader = pa.ipc.open_stream(f) if stream else pa.ipc.open_file(f)
+        table = reader.read_all()
+    table.validate(full=True)
+    labels = _class_labels(table.schema.metadata)
+    while any(pa.types.is_struct(field.type) for field in table.schema):
+      table = table.flatten()
+    kept = [f.name for f in table.schema if not pa.types.is_binary(f.type) and not pa.types.is_large_binary(f.type)]
+    rows = table.select(kept).to_pylist()
+  except (pa.ArrowException, OSError, ValueError) as e:
+    raise TableError(f'{path}: is not a whole Parquet or Arrow file ({shorten(e)}); fetch or write it again') from e
+  for row in rows:
+    for column, names in labels.items():
+      value = row.get(column)
+      if isinstance(value, int) and 0 <= value < len(names):
+        row[column] = names[value]
+  return list(enumerate(rows, start=1))
+
+
+def _class_labels(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:
+  """Column -> names of the classes, as Hugging Face's datasets keeps them in a file's schema."""
+  said = json.loads((metadata or {}).get(b'huggingface', b'{}'))
+  try:
+    features = said['info']['features']
+    return {
+      name: [str(label) for label in feature['names']]
+      for name, feature in features.items()
+      if isinstance(feature, dict) and feature.get('_type') == 'ClassLabel'
+    }
+  except (KeyError, TypeError, AttributeError):
+    return {}
 
 
 def read_json(path: str | os.PathLike[str], cure: str = 'write it anew') -> Any:

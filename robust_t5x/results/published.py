@@ -1,6 +1,6 @@
-"""Reads CSV files of results that others made as the results table, at the grain they have.
+"""Reads CSV and Parquet files of results that others made as the results table, at the grain they have.
 
-Three layouts, told apart by their header:
+Three layouts, told apart by their header, the columns of a Parquet file:
   InstructionEval's `result_csv`  Model, Dataset, Collection, Type, ID, Shots, Performance, Metric, Include?
   multi-prompt accuracies         paraphrase idx, and a column NAME_acc for each model; the file is named after its task
   generic                         dataset, instruction_id, score, and what else of the results table there is
@@ -11,6 +11,7 @@ are one table: a cell that stands in two of them with one score is counted once,
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import json
 import os
 from typing import Any
 
@@ -41,7 +42,7 @@ class PublishedError(UserError):
 
 
 def is_published(path: str) -> bool:
-  """Whether a path is a CSV file, or a directory that holds some."""
+  """Whether a path is a CSV or Parquet file, or a directory that holds some."""
   return bool(_files(path))
 
 
@@ -161,18 +162,41 @@ def _record(table: pd.DataFrame, left_out: list[LeftOut], instructions: Mapping[
 
 
 def _files(path: str) -> list[str]:
+  """The tables at a path; of one that stands in both formats, such as results.csv, the CSV file."""
   if os.path.isdir(path):
-    return sorted(os.path.join(path, name) for name in os.listdir(path) if name.endswith('.csv'))
-  return [path] if path.endswith('.csv') and os.path.isfile(path) else []
+    names = sorted(os.listdir(path))
+    return [
+      os.path.join(path, name)
+      for name in names
+      if name.endswith('.csv') or name.endswith('.parquet') and name.removesuffix('.parquet') + '.csv' not in names
+    ]
+  return [path] if path.endswith(('.csv', '.parquet')) and os.path.isfile(path) else []
+
+
+def _stem(path: str) -> str:
+  return os.path.splitext(os.path.basename(path))[0]
 
 
 def _rows(path: str) -> pd.DataFrame:
-  """The file as text, its index the lines at which rows begin; 'NA' and 'None' stay as they are."""
+  """The file as text, its index the lines or rows at which rows begin; 'NA' and 'None' stay as they are."""
   try:
+    if path.endswith('.parquet'):
+      numbered = tables.read_arrow(path)
+      frame = pd.DataFrame(
+        [row for _, row in numbered], index=pd.Index([n for n, _ in numbered], dtype=int), dtype=object
+      )
+      return frame.map(_as_text).astype(object)
     lines, cells = tables.read_columns(path)
   except tables.TableError as e:
     raise PublishedError(str(e)) from e
   return pd.DataFrame(cells, index=pd.Index(lines, dtype=int), dtype=object)
+
+
+def _as_text(cell: object) -> str:
+  """A cell of a Parquet file as a CSV file would have it."""
+  if isinstance(cell, dict | list):
+    return json.dumps(cell, ensure_ascii=False)
+  return '' if cell is None else str(cell)
 
 
 def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
@@ -212,7 +236,7 @@ def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list
 def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut], dict[str, str]]:
   """Groups and templates come from `../paraphrases/TASK.csv` where it stands."""
   _check_filled(path, rows, (_INDEX,))
-  dataset = os.path.basename(path).removesuffix('.csv')
+  dataset = _stem(path)
   models = [c for c in rows.columns if c.endswith(_ACCURACY)]
   index = rows[_INDEX].str.strip()
   kept, left_out = _keep(path, rows, [(index.duplicated(), lambda r: f'a second row of {_INDEX} {r[_INDEX]}')])
@@ -254,7 +278,7 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]
   score = pd.to_numeric(rows['score'], errors='coerce')
   by_example = 'example_id' in rows
   defaults = {
-    'model': os.path.basename(path).removesuffix('.csv'),
+    'model': _stem(path),
     'group': 'all',
     'scorer': 'as given',
   }

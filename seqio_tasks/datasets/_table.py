@@ -1,4 +1,4 @@
-"""A CSV or JSON Lines file of one's own as a dataset."""
+"""A table of one's own as a dataset: CSV, JSON Lines, Parquet, or a directory of Hugging Face's datasets."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from seqio_tasks.bank.fields import field_name
 from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Fault, Report, split_parts
 
 _logger = logging.getLogger(__name__)
+_TEXTS = ('.csv', '.jsonl', '.json')
+_SPLIT = 'split'  # the column that tells a directory's splits apart
 
 
 def table(
@@ -27,10 +29,11 @@ def table(
   train_percent: int = 0,
   strict: bool = False,
 ) -> list[Dataset]:
-  """A CSV or JSON Lines file of one's own.
+  """A table of one's own.
 
   Args:
-    path: a .csv with a heading, .jsonl or .json (a line each) file.
+    path: a .csv with a heading, .jsonl or .json (a line each), .parquet or .arrow file, or a directory of the last two as
+      Hugging Face's datasets lays it out.
     name: of the dataset.
     bank_tasks: tasks of the bank whose phrasings serve it; "multiple_choice", "yes_no" and "classification" come
       with the package, for the fields question or text.
@@ -38,7 +41,8 @@ def table(
     options: the column with all options (in CSV separated by "|"; a list in JSON), or one column for each option; None
       if answers are free.
     answer_is: "text", "letter" (A is the first option) or "number" (1 is the first option).
-    split: the column with the split; by default all rows are the split "test".
+    split: the column with the split; by default all rows are the split "test". Of a directory with several splits it is
+      "split".
     train_percent: as in `bigbench`, where there is no column with the split.
     strict: see `datasets`.
 
@@ -51,8 +55,10 @@ def table(
   """
   if answer_is not in ('text', 'letter', 'number'):
     raise DatasetError(f'answer_is is {answer_is!r}; use text, letter or number')
-  if pathlib.Path(path).suffix not in ('.csv', '.jsonl', '.json'):
-    raise DatasetError(f'{path}: is neither .csv nor .jsonl; give a file of one of these kinds')
+  if pathlib.Path(path).suffix not in _TEXTS and not tables.arrow_files(path):
+    raise DatasetError(
+      f'{path}: is neither .csv, .jsonl nor .parquet, nor a directory with .parquet or .arrow files; give one of these'
+    )
   columns = tuple(options) if isinstance(options, list | tuple) else options
   read = functools.partial(_read_table, str(path), name, answer, columns, answer_is, split, strict)
   if split is None:
@@ -80,11 +86,14 @@ def _read_table(
   report = Report(strict)
   needed = [answer, *([] if options is None else [options] if isinstance(options, str) else options)]
   needed += [split] if split else []
+  unit = 'line' if path.endswith(_TEXTS) else 'row'
   try:
     if path.endswith('.csv'):
       _, rows = tables.read_csv(path, required=needed, bad_row=report)
-    else:
+    elif unit == 'line':
       rows = tables.read_jsonl(path, bad_row=report)
+    else:
+      rows = _read_arrow(path, split)
   except tables.TableError as e:
     raise DatasetError(str(e)) from e
   examples: list[dict[str, Any]] = []
@@ -92,7 +101,7 @@ def _read_table(
   for line, row in rows:
     missing = [c for c in needed if row.get(c) is None]
     if missing:
-      report(f'{path}: line {line}: has no {missing}; each row must have the columns {needed}', 'a column is missing')
+      report(f'{path}: {unit} {line}: has no {missing}; each row must have the columns {needed}', 'a column is missing')
       continue
     try:
       example = _table_example(row, answer, options, answer_is, path.endswith('.csv'))
@@ -105,13 +114,13 @@ def _read_table(
       if split and not _text(row[split]):
         raise Fault(f'the column {split!r} is blank; name the split', 'no split')
     except Fault as e:
-      report(f'{path}: line {line}: {e}', e.reason)
+      report(f'{path}: {unit} {line}: {e}', e.reason)
       continue
     example['example_id'] = f'{line}'
     example['fields'] = {field_name(c): str(v) for c, v in values.items()}
     lacking = [name for name in (examples[0]['fields'] if examples else ()) if name not in example['fields']]
     if lacking:
-      report(f'{path}: line {line}: has no {lacking}, which the rows before have', 'a column is missing')
+      report(f'{path}: {unit} {line}: has no {lacking}, which the rows before have', 'a column is missing')
       continue
     if split:
       example['split'] = _text(row[split])
@@ -120,6 +129,22 @@ def _read_table(
   if not examples:
     raise DatasetError(f'{path}: has no row that can be used; mend what the warnings name')
   return tuple(examples)
+
+
+def _read_arrow(path: str, split: str | None) -> list[tuple[int, dict[str, Any]]]:
+  """Number and cells of every row of a file, or of all files of a directory, with a column for its splits."""
+  by_split = tables.arrow_files(path)
+  if len(by_split) > 1 and split is None:
+    raise DatasetError(
+      f"{path}: has the splits {', '.join(by_split)}; set SPLIT_COLUMN to 'split', or name one of the directories or files"
+    )
+  rows: list[dict[str, Any]] = []
+  for name, files in by_split.items():
+    for file in files:
+      rows += [({_SPLIT: name} if name else {}) | row for _, row in tables.read_arrow(file)]
+  if split is None:
+    rows = [{k: v for k, v in row.items() if k != _SPLIT or not any(by_split)} for row in rows]
+  return list(enumerate(rows, start=1))
 
 
 def _say_renamed(path: str, rows: Sequence[tuple[int, Mapping[str, Any]]], needed: Sequence[str]) -> None:

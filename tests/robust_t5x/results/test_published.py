@@ -1,5 +1,8 @@
 """Results of others as the one results table: layouts, grains, what is left out and listed, and bad files."""
 
+import io
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -188,3 +191,38 @@ def test_all_published_accuracies_are_read(shared_data):
   comparison = compare([str(shared_data / 'lmentry/published_accuracies')])
   w = comparison.kendalls_w('correct')
   assert all(0 < value < 1 for value in w.values())
+
+
+def test_parquet_is_read_as_csv_is(tmp_path):
+  """Of each layout and grain; numbers, truth values and what is missing have the same meaning."""
+  rows = [
+    {'dataset': 'd', 'instruction_id': f'i{i}', 'example_id': f'e{e}', 'score': (i + e) % 2 / 1, 'matched_option': e == 1,
+     'prediction': None if e else 'NA', 'option_scores': json.dumps({'a': 1.5}), 'truncated_tokens': e}
+    for i in range(2) for e in range(2)
+  ]  # fmt: skip
+  frame = pd.DataFrame(rows)
+  frame.to_csv(tmp_path / 'm.csv', index=False)
+  frame.to_parquet(tmp_path / 'n.parquet')
+  csv, parquet = read(str(tmp_path / 'm.csv')), read(str(tmp_path / 'n.parquet'))
+  pd.testing.assert_frame_equal(csv[0].drop(columns='model'), parquet[0].drop(columns='model'))
+  assert set(parquet[0]['model']) == {'n'} and parquet[1]['sources'] == [str(tmp_path / 'n.parquet')]
+  old = tmp_path / 'old'
+  old.mkdir()
+  pd.read_csv(io.StringIO(INSTRUCTION_EVAL), keep_default_na=False).to_parquet(old / 'm.parquet')
+  table, record = read(str(old))
+  assert table['score'].tolist() == [0.5, 0.4, 0.7, 0.6, 0.9] and len(record['left_out']) == 3
+
+
+def test_of_a_table_in_both_formats_one_is_read(tmp_path):
+  frame = pd.DataFrame({'dataset': ['d'], 'instruction_id': ['i'], 'score': [0.5]})
+  frame.to_csv(tmp_path / 'm.csv', index=False)
+  frame.assign(score=0.75).to_parquet(tmp_path / 'm.parquet')
+  assert read(str(tmp_path))[0]['score'].tolist() == [0.5]
+
+
+def test_damaged_parquet(tmp_path):
+  path = tmp_path / 'm.parquet'
+  pd.DataFrame({'dataset': ['d'], 'instruction_id': ['i'], 'score': [0.5]}).to_parquet(path)
+  path.write_bytes(path.read_bytes()[:-20])
+  with pytest.raises(schema.ResultsError, match='m.parquet: is not a whole Parquet or Arrow file'):
+    read(str(path))

@@ -1,5 +1,10 @@
 """Tests of reading examples from a file of one's own."""
 
+import pathlib
+import shutil
+
+import pyarrow as pa
+from pyarrow import parquet
 import pytest
 
 from seqio_tasks import datasets
@@ -23,7 +28,7 @@ def test_tables_of_ones_own(tmp_path):
 @pytest.mark.parametrize(
   ('name', 'text', 'settings', 'message'),
   [
-    ('a.txt', 'x', {}, 'is neither .csv nor .jsonl'),
+    ('a.txt', 'x', {}, 'is neither .csv, .jsonl nor .parquet'),
     ('a.csv', 'question\nq\n', {}, r"line 1: has no column \['answer'\]"),
     ('a.csv', 'question,answer\nq\n', {'strict': True}, 'line 2: has 1 cells'),
     ('a.csv', 'question,answer\nq\n', {}, 'has no row that can be used'),
@@ -100,3 +105,64 @@ def test_a_blank_among_the_options_moves_no_letter(tmp_path):
   (dataset,) = datasets.table(path, 'mine', ['x'], options=['A', 'B', 'C'], answer_is='letter', split='split')
   (example,) = dataset.splits['test']()
   assert (example['example_id'], example['gold'], example['options']) == ('3', 'b', ['a', 'b'])
+
+
+HF = pathlib.Path(__file__).parents[2] / 'data' / 'hf_datasets'
+SETTINGS = {'options': 'choices.text', 'answer_is': 'letter'}
+
+
+@pytest.mark.parametrize('layout', ['saved', 'hub'])
+def test_directories_of_hugging_faces_library(layout):
+  """As the library wrote them: splits, a structure, a class label, and bytes, which no template can take."""
+  [made] = datasets.table(HF / layout, 'hf', ['multiple_choice'], split='split', **SETTINGS)
+  assert {split: len(read()) for split, read in made.splits.items()} == {'train': 2, 'test': 3}
+  assert made.fields == ('question', 'choices.source')
+  example = made.splits['test']()[1]
+  assert (example['gold'], example['gold_index'], example['options']) == ('4', 1, ['3', '4'])
+  assert example['fields'] == {'question': 'Which is 3?', 'choices.source': 'made up'}
+  with pytest.raises(datasets.DatasetError, match='has the splits .*; set SPLIT_COLUMN to'):
+    datasets.table(HF / layout, 'hf', ['multiple_choice'], **SETTINGS)
+  [one] = datasets.table(HF / 'saved' / 'test', 'hf', ['multiple_choice'], **SETTINGS)
+  assert [e['options'] for e in one.splits['test']()] == [['2', '3'], ['3', '4'], ['4', '5']]
+  assert 'split' not in one.fields
+
+
+def test_parquet_has_the_checks_of_json_lines(tmp_path, caplog):
+  rows = [
+    {'question': 'Which?', 'o': ['a', 'b'], 'answer': 'a', 'n': 1.5},
+    {'question': None, 'o': ['a', 'b'], 'answer': 'a', 'n': 1.0},
+    {'question': 'Which?', 'o': ['a', 'b'], 'answer': 'c', 'n': 1.0},
+    {'question': 'Which?', 'o': ['a', None], 'answer': 'a', 'n': 1.0},
+    {'question': 'Which?', 'o': None, 'answer': 'a', 'n': 1.0},
+    {'question': 'Which?', 'o': ['a', 'b'], 'answer': 'b', 'n': float('nan')},
+  ]
+  path = tmp_path / 'mine.parquet'
+  parquet.write_table(pa.Table.from_pylist(rows), path)
+  [made] = datasets.table(path, 'mine', ['multiple_choice'], options='o')
+  [example] = made.splits['test']()
+  assert (example['example_id'], example['fields']) == ('1', {'question': 'Which?', 'n': '1.5'})
+  for said in (
+    "row 2: the fields ['question'] hold nothing", "row 3: the answer 'c' is not among",
+    "row 4: an option of ['a', None] is null", "row 5: has no ['o']", "row 6: the fields ['n'] hold nothing",
+  ):  # fmt: skip
+    with pytest.raises(datasets.DatasetError) as e:
+      parquet.write_table(pa.Table.from_pylist([rows[0]] * (int(said[4]) - 1) + [rows[int(said[4]) - 1]]), path)
+      datasets.table(path, said, ['multiple_choice'], options='o', strict=True)
+    assert said in str(e.value) and str(path) in str(e.value)
+
+
+@pytest.mark.parametrize('layout', ['saved', 'hub'])
+def test_damaged_files_are_named(tmp_path, layout):
+  place = tmp_path / layout
+  shutil.copytree(HF / layout, place)
+  file = sorted([*place.rglob('*.arrow'), *place.rglob('*.parquet')])[0]
+  whole = file.read_bytes()
+  for data in (whole[: len(whole) // 2], b'', b'\xff' * 100, whole[:200] + b'\xff' * 200 + whole[400:]):
+    file.write_bytes(data)
+    with pytest.raises(datasets.DatasetError, match=f'{file.name}: is not a whole Parquet or Arrow file'):
+      datasets.table(place, str(len(data)), ['multiple_choice'], split='split', **SETTINGS)
+
+
+def test_a_directory_without_tables(tmp_path):
+  with pytest.raises(datasets.DatasetError, match='nor a directory with .parquet or .arrow files'):
+    datasets.table(tmp_path, 'x', ['multiple_choice'])
