@@ -16,7 +16,7 @@ def initialise(
 
   Args:
     adapter: the adapter's parameters as the network initialised them; `embedding` is [P, D].
-    method: 'uniform' (as the network initialised it), 'vocabulary' (rows of the embedding table of sampled pieces),
+    method: 'uniform' (as the network initialised it), 'vocabulary' (rows of the embedding table of sampled pieces or, of a decoder-only model's, words),
       'text:SOME TEXT' (the text's pieces, repeated or cut to P), 'labels:a,b,c' (the mean embedding of each label's
       pieces, then sampled pieces), or a path ending in .npy (array [P, D]).
     embedding: the backbone's embedding table [V, D].
@@ -34,8 +34,8 @@ def initialise(
   length, width = adapter['embedding'].shape
   rng = np.random.default_rng(seed)
   kind, _, argument = method.partition(':')
-  # The first ids are control pieces (padding, end, unknown); sentinels come after the base vocabulary.
-  pieces = 3 + rng.choice(vocabulary.vocab_size - vocabulary.extra_ids - 3, size=length, replace=False)
+  words = _words(vocabulary)
+  pieces = rng.choice(words, size=length, replace=len(words) < length)
   if method == 'vocabulary':
     vectors = embedding[pieces]
   elif kind == 'text':
@@ -65,6 +65,14 @@ def initialise(
       f'PROMPT_INIT: unknown method {method!r}; use uniform, vocabulary, text:..., labels:a,b,c or a path ending in .npy'
     )
   return {**adapter, 'embedding': np.asarray(vectors, np.float32)}
+
+
+def _words(vocabulary: Any) -> np.ndarray:
+  """Ids to draw from: those that a vocabulary calls words, else all pieces of a SentencePiece model."""
+  if hasattr(vocabulary, 'words'):
+    return np.asarray(vocabulary.words)
+  # The first ids are control pieces (padding, end, unknown); sentinels come after the base vocabulary.
+  return np.arange(3, vocabulary.vocab_size - vocabulary.extra_ids)
 
 
 def read_vectors(path: str) -> np.ndarray:

@@ -20,6 +20,7 @@ from seqio_tasks.framing import Encoded
 
 # What an answer follows where a text does: the blank before its first word is then part of the word's token.
 _NEUTRAL = ':'
+_BLANK = '\u2581'  # as SentencePiece writes it
 
 
 class FramedVocabulary(seqio.Vocabulary):
@@ -153,6 +154,14 @@ class FramedVocabulary(seqio.Vocabulary):
   def pieces(self) -> list[str]:
     """The tokens in the order of their ids, a blank written as SentencePiece does."""
     return self._encoder.pieces()
+
+  @property
+  def words(self) -> list[int]:
+    """Ids of tokens that are a blank and letters, which no special token is; all but special tokens where there are none."""
+    special = {control.id for control in self._encoder.controls.values()}
+    pieces = [(i, piece) for i, piece in enumerate(self.pieces) if i not in special]
+    letters = [i for i, piece in pieces if piece[:1] == _BLANK and piece[1:].isascii() and piece[1:].isalpha()]
+    return letters or [i for i, _ in pieces]
 
   def save(self, directory: str) -> None:
     """Writes the tokenizer in Hugging Face's layout, with the chat template in use, so that other tools read texts as here."""

@@ -43,6 +43,16 @@ def test_initialisation(tiny_vocabulary_path, tmp_path):
       start(method)
 
 
+def test_words_are_drawn_of_those_that_the_vocabulary_names():
+  class Vocabulary:
+    words = [1, 5]
+
+  table = np.arange(8, dtype=np.float32)[:, None]
+  for length in (2, 6):  # more than there are words, too
+    made = adapters.initialise({'embedding': np.zeros((length, 1))}, 'vocabulary', table, Vocabulary(), 0)
+    assert set(made['embedding'].ravel()) <= {1, 5}
+
+
 @pytest.mark.parametrize(
   ('array', 'message'),
   [
