@@ -42,7 +42,7 @@ def convert_backbone(
     to: 'huggingface' or 't5x'.
     adapter: an adapter file to put into a T5X checkpoint, or whose LoRA is merged into Hugging Face's weights.
     dtype: storage dtype.
-    vocabulary: a SentencePiece file to put beside it; by default the source's own, with all that it has of a tokenizer.
+    vocabulary: a SentencePiece file, tokenizer.json or GGUF file whose tokenizer is put beside it; by default the source's own.
 
   Returns:
     The report, which is also written to `conversion.json` there: every parameter with its shape, the hash of what was
@@ -64,7 +64,7 @@ def convert_backbone(
   network = layout(backbone.config)
   shapes = network.shapes()
   if vocabulary and not os.path.isfile(vocabulary):
-    raise ConversionError(f'--vocabulary: no file {vocabulary}; name a SentencePiece model')
+    raise ConversionError(f'--vocabulary: no file {vocabulary}; name a SentencePiece model or tokenizer.json')
   arrays: dict[str, Any] = {}
   lora: dict[str, Any] = {}
   if adapter is not None:
@@ -94,10 +94,7 @@ def convert_backbone(
     written = (
       huggingface.HuggingFaceBackbone(temporary) if to == 'huggingface' else t5x_format.T5XBackbone(temporary, to)
     )
-    beside = {name: f'{backbones.resolve(source)}/{name}' for name in (_PIECES, *_BESIDE)}
-    for name, file in ({_PIECES: vocabulary} if vocabulary else beside).items():
-      if os.path.isfile(file):
-        shutil.copyfile(file, os.path.join(temporary, name))
+    _put_tokenizer(temporary, backbones.resolve(source), vocabulary)
     report = {
       'source': {'path': source, 'format': backbone.format},
       'adapter': None if adapter is None else {'path': adapter, 'sha256': backbones.sha256(adapter)},
@@ -108,6 +105,28 @@ def convert_backbone(
     }
     files.write_atomically(os.path.join(temporary, 'conversion.json'), json.dumps(report, indent=2) + '\n')
   return report
+
+
+def _put_tokenizer(directory: str, source: str, vocabulary: str | None) -> None:
+  """Puts beside weights what makes tokens of texts: a file's own, else the source's; a GGUF file's is written as files."""
+  from robust_t5x.checkpoints import checks, tokenizer_files, vocabularies
+
+  if vocabulary and os.path.basename(vocabulary) == tokenizer_files.FILE:
+    source = os.path.dirname(vocabulary) or '.'
+  elif vocabulary and not vocabulary.endswith('.gguf'):
+    shutil.copyfile(vocabulary, os.path.join(directory, _PIECES))
+    return
+  else:
+    source = vocabulary or source
+  if source.endswith('.gguf'):
+    try:
+      vocabularies.save(directory, vocabularies.vocabulary(source))
+    except checks.CheckpointError as e:
+      progress.log(f'warning: no tokenizer is written: {e}')
+    return
+  for name in (_PIECES, *_BESIDE):
+    if os.path.isfile(f'{source}/{name}'):
+      shutil.copyfile(f'{source}/{name}', os.path.join(directory, name))
 
 
 def convert_adapter(
@@ -197,7 +216,8 @@ def main(argv: Sequence[str] | None = None) -> int:
   )
   parser.add_argument('--dtype', default='float32', choices=('float32', 'bfloat16', 'float16'), help='of a backbone')
   parser.add_argument(
-    '--vocabulary', help="a SentencePiece file to put beside a backbone; the source's tokenizer by default"
+    '--vocabulary',
+    help="a SentencePiece file or tokenizer.json to put beside a backbone; the source's tokenizer by default",
   )
   arguments = parser.parse_args(argv)
   try:

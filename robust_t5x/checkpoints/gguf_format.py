@@ -74,14 +74,7 @@ class GGUFFile:
       GGUFError: if this is no whole GGUF file, or holds a type of tensor that is not supported.
     """
     self.path = path
-    if not os.path.isfile(path):
-      raise GGUFError(f'{path}: no such file on the disk; fetch it, or correct its path')
-    try:
-      with open(path, 'rb') as f:
-        self._data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
-      self.metadata, self._tensors = _parse(self._data)
-    except (ValueError, OverflowError) as e:
-      raise GGUFError(f'{path}: not a whole GGUF file ({shorten(e, 200)}); fetch it again') from e
+    self._data, self.metadata, self._tensors = _open(path)
     self.kinds = {name: tensor.kind for name, tensor in self._tensors.items()}
     unsupported = sorted({kind for kind in self.kinds.values() if kind not in _PLAIN and not _readable(kind)})
     if unsupported:
@@ -108,6 +101,27 @@ class GGUFFile:
     return out.reshape(tensor.shape)
 
 
+def read_metadata(path: str) -> dict[str, Any]:
+  """The metadata of a GGUF file, whatever tensors it holds; see GGUFFile.
+
+  Raises:
+    GGUFError: if this is no whole GGUF file.
+  """
+  return _open(path)[1]
+
+
+def _open(path: str) -> tuple[mmap.mmap, dict[str, Any], dict[str, _Tensor]]:
+  """(content, metadata, tensors) of a file."""
+  if not os.path.isfile(path):
+    raise GGUFError(f'{path}: no such file on the disk; fetch it, or correct its path')
+  try:
+    with open(path, 'rb') as f:
+      data = mmap.mmap(f.fileno(), 0, access=mmap.ACCESS_READ)
+    return data, *_parse(data)
+  except (ValueError, OverflowError) as e:
+    raise GGUFError(f'{path}: not a whole GGUF file ({shorten(e, 200)}); fetch it again') from e
+
+
 class _Cursor:
   """Reads a header from its start to its end."""
 
@@ -125,7 +139,7 @@ class _Cursor:
 
   def text(self) -> str:
     (size,) = self.numbers('<Q')
-    return self.take(size).decode('utf-8', 'replace')
+    return self.take(size).decode()
 
   def value(self, kind: int) -> Any:
     if kind == _STRING:

@@ -7,14 +7,16 @@ expression gives other tokens without a word.
 
 from collections.abc import Mapping, Sequence
 import json
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypedDict
 
+import numpy as np
 import tokenizers
 from tokenizers import decoders, models, normalizers, pre_tokenizers
 
-from robust_t5x.checkpoints import gguf_metadata
+from robust_t5x.checkpoints import gguf_format
 from robust_t5x.checkpoints.checks import CheckpointError
 from robust_t5x.checkpoints.tokenizer_spec import TokenizerSpec
+from robust_t5x.runtime import records
 from seqio_tasks.errors import shorten
 
 _KEYS = 'tokenizer.ggml.'
@@ -27,6 +29,26 @@ _ROLES = {
 }
 _STOPS = ('eos_token_id', 'eot_token_id', 'eom_token_id')
 _SPACE = '▁'
+_TEMPLATE = 'tokenizer.chat_template'
+
+
+class _Fields(TypedDict, total=False):
+  """What is read of the metadata, without their common beginning."""
+
+  model: str
+  pre: str
+  tokens: list[str]
+  token_type: list[int]
+  scores: list[float]
+  merges: list[str]
+  bos_token_id: int
+  eos_token_id: int
+  eot_token_id: int
+  eom_token_id: int
+  padding_token_id: int
+  unknown_token_id: int
+  add_bos_token: bool
+  add_space_prefix: bool
 
 
 class _Words(NamedTuple):
@@ -79,13 +101,22 @@ def read(path: str) -> TokenizerSpec:
   Raises:
     CheckpointError: if it holds none, or one that is not known here.
   """
-  fields = gguf_metadata.read(path, lambda name: name.startswith(_KEYS) or name == 'tokenizer.chat_template')
-  return spec_of(path, fields)
+  return spec_of(
+    path,
+    {
+      name: value.tolist() if isinstance(value, np.ndarray) else value
+      for name, value in gguf_format.read_metadata(path).items()
+      if name.startswith(_KEYS) or name == _TEMPLATE
+    },
+  )
 
 
 def spec_of(path: str, fields: Mapping[str, Any]) -> TokenizerSpec:
   """The tokenizer that metadata describe; `path` is for messages."""
   metadata = {name.removeprefix(_KEYS): value for name, value in fields.items()}
+  fault = records.fault(metadata, _Fields) or records.fault(fields.get(_TEMPLATE), str | None, _TEMPLATE)
+  if fault:
+    raise CheckpointError(f'VOCABULARY: {path}: of {_KEYS}*, {fault}; fetch it again')
   tokens, kind = metadata.get('tokens'), metadata.get('model')
   if not tokens or not isinstance(tokens, list):
     raise CheckpointError(f'VOCABULARY: {path} holds no tokenizer ({_KEYS}tokens); set it to a file tokenizer.json')
@@ -110,14 +141,14 @@ def spec_of(path: str, fields: Mapping[str, Any]) -> TokenizerSpec:
     if kind in (_UNKNOWN, _CONTROL, _USER_DEFINED)
   ]  # fmt: skip
   special = {role: _token(path, metadata, tokens, key) for role, key in _ROLES.items()}
-  template = metadata.get('tokenizer.chat_template')
+  template = metadata.get(_TEMPLATE)
   return TokenizerSpec(
     place=path,
     layout=layout,
     special_tokens={role: token for role, token in special.items() if token is not None},
     stops=tuple(dict.fromkeys(metadata[key] for key in _STOPS if key in metadata)),
     adds_begin=bool(metadata.get('add_bos_token', begins)) and special['bos_token'] is not None,
-    templates={'default': (f'{path}: tokenizer.chat_template', template)} if template else {},
+    templates={'default': (f'{path}: {_TEMPLATE}', template)} if template else {},
   )
 
 

@@ -5,9 +5,11 @@ import json
 import pathlib
 import struct
 
+import hf_llama
 import pytest
 
-from robust_t5x.checkpoints import framed_vocabulary, gguf_metadata, gguf_tokenizer, tokenizer_files, vocabularies
+from robust_t5x import convert
+from robust_t5x.checkpoints import framed_vocabulary, gguf_tokenizer, tokenizer_files, vocabularies
 from robust_t5x.checkpoints.checks import CheckpointError
 from seqio_tasks import framing
 
@@ -98,6 +100,8 @@ def test_pieces_give_the_ids_of_sentencepiece(pieces):
     ({'tokenizer.ggml.eos_token_id': 9999}, 'has tokenizer.ggml.eos_token_id 9999 and 606 tokens'),
     ({'tokenizer.ggml.merges': ['no such']}, 'no tokenizer'),
     ({'tokenizer.ggml.model': 'llama'}, 'no score for each token'),
+    ({'tokenizer.ggml.tokens': ['a', 1]}, r'tokens\[1\] is 1, not str'),
+    ({'tokenizer.chat_template': 1}, 'tokenizer.chat_template is 1, not'),
   ],
 )  # fmt: skip
 def test_what_cannot_be_read_is_told(changes, message):
@@ -131,15 +135,27 @@ def test_a_file_is_read_and_a_damaged_one_is_refused(tmp_path):
   fields = metadata('qwen', 'qwen2')
   path = tmp_path / 'model.gguf'
   path.write_bytes(written({'general.architecture': 'qwen2', 'x.scale': 0.5, 'x.on': True} | fields))
-  assert gguf_metadata.read(str(path), lambda name: True) == {
-    'general.architecture': 'qwen2', 'x.scale': 0.5, 'x.on': True
-  } | fields  # fmt: skip
   assert vocabularies.vocabulary(checkpoint=str(path)).digest == build(fields).digest
   whole = path.read_bytes()
   for data in (b'', b'GGML' + whole[4:], whole[:7000], whole[:-1], whole[:24] + b'\xff' * 30, whole[:24] + b'\0' * 40):
     path.write_bytes(data)
     with pytest.raises(CheckpointError, match='model.gguf.*; '):
       gguf_tokenizer.read(str(path))
+
+
+def test_a_conversion_writes_it_as_files(tmp_path):
+  (tmp_path / 'model.gguf').write_bytes(written(metadata('qwen', 'qwen2')))
+  out = str(tmp_path / 'out')
+  convert.convert_backbone(str(hf_llama.HF / 'qwen2'), out, 'huggingface', vocabulary=str(tmp_path / 'model.gguf'))
+  texts = ['What is <|im_end|>?', ' a\n']
+  made = [framing.inputs(v, texts) for v in (vocabularies.vocabulary(checkpoint=out), build(metadata('qwen', 'qwen2')))]
+  assert made[0] == made[1]
+
+
+def test_words_are_a_blank_and_letters():
+  made = build(metadata('llama3', 'llama-bpe'))
+  assert len(made.words) > 20
+  assert all(text[0] == ' ' and text[1:].isalpha() for text in (made.decode([i]) for i in made.words))
 
 
 def test_smollm2_reads_as_its_words_and_merges_say():
