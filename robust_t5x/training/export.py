@@ -37,7 +37,9 @@ def write(model: RobustModel, model_dir: str, moving: Params, frozen: Params, re
     params = trainable.merge(moving, partitioning.whole_on_host(frozen))
     if not processes.is_main():
       return path
-    backbones.save(path, model.module.config, params)
+    began = record['backbone']
+    notes = backbones.open_backbone(began['path']).notes if began else None
+    backbones.save(path, model.module.config, params, notes)
     vocabularies.save(path, model.input_vocabulary)
     progress.log(f'wrote {path}')
   return path

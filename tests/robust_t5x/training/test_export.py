@@ -1,6 +1,10 @@
 """What a finished run leaves: an adapter's file, and a whole model where the backbone trained, that loads as any other."""
 
+import json
+import pathlib
+
 from helpers import evaluate, run
+import hf_llama
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -28,6 +32,19 @@ def test_a_whole_model_trains_and_loads(tiny_checkpoint, tmp_path):
 
 class _Vocabulary:
   pad_id, eos_id, prompt_position = 0, 1, 2
+
+  def save(self, directory):
+    """Writes nothing."""
+
+
+def test_a_whole_decoder_keeps_what_other_programs_need(tmp_path):
+  network, params, _ = hf_llama.read('llama')
+  model = robust.RobustModel(network, _Vocabulary(), _Vocabulary())
+  source = hf_llama.HF / 'llama'
+  path = export.write(model, str(tmp_path), params, {}, {'backbone': {'path': str(source), 'sha256': 'x'}})
+  written, theirs = (json.loads((pathlib.Path(p) / 'config.json').read_text()) for p in (path, source))
+  names = ('max_position_embeddings', 'bos_token_id', 'eos_token_id')
+  assert [written[name] for name in names] == [theirs[name] for name in names]
 
 
 @pytest.mark.parametrize(('asked', 'kept'), [(None, 2), (0, 0)])
