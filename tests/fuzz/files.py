@@ -17,7 +17,18 @@ import pandas as pd
 from safetensors import numpy as safetensors
 
 from robust_t5x import adapters
-from robust_t5x.checkpoints import adapter_files, backbones, huggingface, peft, t5_names, t5x_format, tensorfile
+from robust_t5x.checkpoints import (
+  adapter_files,
+  backbones,
+  chat_templates,
+  huggingface,
+  peft,
+  t5_names,
+  t5x_format,
+  tensorfile,
+  text_encoder,
+  tokenizer_files,
+)  # fmt: skip
 from robust_t5x.checkpoints.layouts import layout
 from robust_t5x.models import t5
 from robust_t5x.models.llama import LlamaConfig
@@ -325,6 +336,27 @@ def _gguf_file(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[]
   return read
 
 
+_TOKENIZERS = pathlib.Path(__file__).parents[1] / 'data' / 'hf_tokenizers'
+
+
+def _tokenizer_directory(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], object]:
+  style = damage.pick(rng, ('llama2', 'llama3', 'plain'))
+  names = ('tokenizer.json', 'tokenizer_config.json', 'generation_config.json')
+  files, _ = _one_damaged(rng, {f'model/{name}': (_TOKENIZERS / style / name).read_bytes() for name in names})
+  _write(directory, files)
+
+  def read() -> None:
+    spec = tokenizer_files.read(str(directory / 'model'))
+    sources = [source for _, source in spec.templates.values()]
+    encoder = text_encoder.TextEncoder(spec, sources)
+    ids = {control.id for control in encoder.controls.values()}
+    _check(ids.isdisjoint(encoder.encode(['Say yes.'], True)[0].ids), 'a text holds a special token')
+    for place, source in spec.templates.values():
+      chat_templates.find_frame(chat_templates.ChatTemplate(source, place, spec.special_tokens), chat_templates.OWN)
+
+  return read
+
+
 @functools.cache
 def _t5x() -> tuple[Files, str]:
   flat = _parameters() | {'adapter/encoder_gate': np.zeros((2, 2), np.float32)}
@@ -489,6 +521,7 @@ READERS: dict[str, Writer] = {
   'Hugging Face checkpoint': _huggingface_directory,
   'Hugging Face decoder': _decoder_directory,
   'GGUF': _gguf_file,
+  'tokenizer': _tokenizer_directory,
   'T5X checkpoint': _t5x_directory,
   'orbax checkpoint': _orbax_directory,
   'safetensors': _tensor_file,
