@@ -127,7 +127,7 @@ def parameters(config: AdapterConfig, network: Network) -> dict[str, Parameter]:
     if length:
       # Heads of keys and values may be fewer than the devices that share a copy, so they are not split.
       few = None if config.prefix_gated else site.kv_heads
-      axes = ('layers', 'adapter', 'heads' if few is None else 'kv', 'kv')
+      axes = ('layers', 'adapter', 'heads' if few is None else None, 'kv')
       for name in ('key', 'value'):
         made[f'{site.name}_{name}'] = Parameter((site.layers, length, few or site.heads, site.head_dim), axes, random)
       if config.prefix_gated:

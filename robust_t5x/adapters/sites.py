@@ -8,10 +8,10 @@ PROJECTIONS = ('query', 'key', 'value', 'out', 'wi', 'wo')
 
 
 class Side(NamedTuple):
-  """What a projection reads or gives: its shape, and the logical axes of that shape."""
+  """What a projection reads or gives: its shape, and the logical axes of that shape, None for one that is never split."""
 
   shape: tuple[int, ...]
-  axes: tuple[str, ...]
+  axes: tuple[str | None, ...]
 
 
 class Projection(NamedTuple):

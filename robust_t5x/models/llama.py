@@ -79,7 +79,7 @@ class LlamaConfig:
     """One site: the attention that reads and answers, with the MLP behind it."""
     width, heads = Side((self.emb_dim,), ('embed',)), Side((self.num_heads, self.head_dim), ('heads', 'kv'))
     # Heads of keys and values may be fewer than the devices that share a copy, so additions to them are not split.
-    pairs = Side((self.num_kv_heads, self.head_dim), ('pairs', 'kv'))
+    pairs = Side((self.num_kv_heads, self.head_dim), (None, 'kv'))
     inner = Side((self.mlp_dim,), ('mlp',))
     projections = (
       Projection('query', width, heads),

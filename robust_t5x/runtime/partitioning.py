@@ -21,7 +21,6 @@ RULES: tuple[tuple[str, str | None], ...] = (
   ('joined_pairs', 'model'),
   ('embed', None),
   ('kv', None),
-  ('pairs', None),
   ('layers', None),
   ('adapter', None),
   ('relpos_buckets', None),

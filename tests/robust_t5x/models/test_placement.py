@@ -1,9 +1,10 @@
 """Where parameters lie: over which devices, and in which dtype."""
 
+import hf_llama
 import jax
-from letters import CONFIG, model_of_letters
+from letters import CONFIG, Letters, model_of_letters
 import pytest
-import small_training
+import tiny_adapters
 
 from robust_t5x import adapters
 from robust_t5x.models import placement, robust, trainable
@@ -28,19 +29,20 @@ def test_some_of_the_parameters_keep_their_dtype():
   assert table.sharding == placed.shardings(some)['token_embedder']['embedding']
 
 
+@pytest.mark.parametrize('kind', ['lora_all', 'joined'])
+def test_adapters_of_shared_heads_have_a_place(kind):
+  config = tiny_adapters.KINDS[kind]
+  if not config.lora_rank:
+    config = adapters.AdapterConfig(prefix_lengths={'all': 2}, prefix_gated=False)
+  network = hf_llama.read('llama')[0].config.network(config)
+  placed = placement.place(robust.RobustModel(network, Letters(), Letters()), model_parallel=2)
+  shapes = placed.placed(placed.shapes)['adapter']
+  pair = shapes['decoder_lora_key_up' if config.lora_rank else 'decoder_key']
+  assert pair.sharding.is_fully_replicated
+  if config.lora_rank:
+    assert not shapes['decoder_lora_query_up'].sharding.is_fully_replicated
+
+
 def test_heads_that_cannot_be_split_are_refused():
   with pytest.raises(UserError, match='MODEL_PARALLEL is 4; it must divide the 2 attention heads'):
     placement.place(model_of_letters(), model_parallel=4, devices=jax.devices()[:8])
-
-
-def test_additions_to_every_projection_of_a_decoder_have_a_place():
-  names = ('query', 'key', 'value', 'out', 'wi', 'wo')
-  network = small_training.CONFIGS['llama'].network(adapters.AdapterConfig(lora_rank=2, lora_projections=names))
-  model = robust.RobustModel(network, small_training.Vocabulary, small_training.Vocabulary)
-  placed = placement.place(model, model_parallel=2, devices=jax.devices()[:8])
-  shapes = trainable.flatten(placed.placed(placed.shapes))
-  added = {name: x for name, x in shapes.items() if name.startswith('adapter/')}
-  assert len(added) == 2 * 7
-  # One head of keys and values for two devices: not split; the inner width of the MLP is.
-  key, inner = (added[f'adapter/decoder_lora_{name}_up'] for name in ('key', 'wi_0'))
-  assert key.sharding.is_fully_replicated and not inner.sharding.is_fully_replicated
