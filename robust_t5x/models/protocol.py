@@ -20,7 +20,6 @@ width, V vocabulary.
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from flax import traverse_util
 import jax
 from jaxtyping import Float, Int
 import numpy as np
@@ -249,8 +248,7 @@ def read_layers(
     mutable=[LAYER_STATES],
     method='read',
   )
-  flat = traverse_util.flatten_dict(kept)
-  states = [flat[path][0] for path in sorted(flat, key=lambda path: (path[:-2], int(path[-2].rsplit('_', 1)[1])))]
+  states = jax.tree.leaves(kept)
   return context, jax.numpy.stack(states, axis=1) if states else context.states[:, None][:, :0]
 
 

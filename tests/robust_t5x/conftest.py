@@ -18,22 +18,24 @@ def tiny_checkpoint(tiny_vocabulary_path, tmp_path_factory) -> pathlib.Path:
 
 
 @pytest.fixture(scope='session')
-def tiny_decoder_checkpoint(tiny_vocabulary_path, tmp_path_factory) -> pathlib.Path:
-  """Directory of a Llama with random weights, two layers, and the tiny vocabulary."""
+def tiny_decoder_checkpoint(tmp_path_factory) -> pathlib.Path:
+  """Directory of a Llama with random weights, two layers, and a tokenizer without a chat template."""
   import jax
 
   from robust_t5x.checkpoints import backbones, vocabularies
   from robust_t5x.models import llama
 
-  vocabulary = vocabularies.vocabulary(tiny_vocabulary_path)
+  path = tmp_path_factory.mktemp('checkpoint') / 'tiny_decoder'
+  path.mkdir()
+  for file in (pathlib.Path(__file__).parents[1] / 'data/hf_tokenizers/plain').glob('tokenizer*.json'):
+    shutil.copyfile(file, path / file.name)
+  vocabulary = vocabularies.vocabulary(str(path / 'tokenizer.json'))
   config = llama.LlamaConfig(
     vocab_size=vocabulary.vocab_size, emb_dim=16, num_heads=2, num_kv_heads=1, head_dim=8, num_layers=2, mlp_dim=32
   )
   tokens = np.ones((1, 4), np.int32)
   params = jax.jit(config.network().init)(jax.random.key(0), *[tokens] * 3)['params']
-  path = tmp_path_factory.mktemp('checkpoint') / 'tiny_decoder'
   backbones.save(str(path), config, params)
-  shutil.copyfile(tiny_vocabulary_path, path / 'spiece.model')
   return path
 
 

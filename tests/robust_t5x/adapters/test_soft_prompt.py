@@ -14,7 +14,7 @@ from seqio_tasks.errors import UserError
 def test_a_soft_prompt_keeps_padding_hidden():
   """The adapter is seen by every row; what stands in the padding and how much of it there is changes nothing."""
   module, params = build('input')
-  encoded, mask, _ = protocol.read(module, params, INPUTS, 0)
+  encoded, mask, *_ = protocol.read(module, params, INPUTS, 0)
   assert encoded.shape == (2, 7, 8)
   np.testing.assert_array_equal(mask, [[1, 1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 1, 0, 0]])
   longer = np.pad(INPUTS, [(0, 0), (0, 5)])

@@ -42,9 +42,8 @@ def _evaluate(checkpoint, where, adapter):
           "--gin.MIXTURES=['mini_first_word_eval_unobserved', 'mini_odd_one_out_eval_observed']"]  # fmt: skip
 
 
-@pytest.mark.parametrize('family', ['tiny_checkpoint', 'tiny_decoder_checkpoint'])
-def test_two_processes_train_and_evaluate_as_one_does(family, request, tmp_path):
-  checkpoint = request.getfixturevalue(family)
+def test_two_processes_train_and_evaluate_as_one_does(tiny_checkpoint, tmp_path):
+  checkpoint = tiny_checkpoint
   one, two = tmp_path / 'one', tmp_path / 'two'
   _alone(*_align(checkpoint, one))
   together(*_align(checkpoint, two, steps=2))  # and goes on from there
