@@ -182,7 +182,7 @@ def test_a_vocabulary_out_of_reach_is_not_needed(monkeypatch, model):
   ]  # fmt: skip
   gin_files.parse_gin(launcher.parse_flags(arguments, ''), all_set=False)
   found, topology = plan.configured_settings()
-  assert (topology, found.batch_size, found.model.ids) == ('v4-8', 64, (0, 1))
+  assert (topology, found.batch_size, found.model.ids) == ('v4-8', 64, (0, 1, ()))
   with pytest.raises(AssertionError, match='asks for gs://'):
     vocabularies.vocabulary('gs://bucket/x.model')
 

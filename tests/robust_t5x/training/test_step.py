@@ -171,13 +171,13 @@ def test_options_are_scored_as_targets(config):
 
 @families
 def test_the_tail_is_the_last_tokens_behind_every_layer(config):
-  model, state, frozen = small_training.start('distil_prompt', config)
+  model, state, frozen = small_training.start('distil_prompt', config, adapters.AdapterConfig(lora_rank=2))
   batch = small_training.batch()
   made = model.branches(trainable.merge(state.params, frozen), batch)
   tokens = batch['encoder_input_tokens'][:, 1]
   _, layers = protocol.read_layers(config.network(), frozen, tokens, model.ids.pad)
   ends = (tokens != model.ids.pad).sum(axis=1) - 1
-  # An adapter starts without effect, and a stack's last norm stands behind its layers.
+  # LoRA starts without effect.
   expected = np.asarray(layers)[np.arange(len(tokens)), :, ends]
   np.testing.assert_allclose(made.tail[:, 1, :, 0], expected, rtol=1e-5, atol=1e-5)
   np.testing.assert_allclose(made.reference_tail, made.tail[:, 0], rtol=1e-5, atol=1e-5)
