@@ -20,6 +20,7 @@ import coverage
 import pandas as pd
 import sentencepiece
 
+from robust_t5x.models import families
 from seqio_tasks.bank import layouts, likeness, reading
 from seqio_tasks.bank.reading import Bank
 from seqio_tasks.mini import suite
@@ -245,6 +246,8 @@ _COMPUTED: dict[str, Callable[[], float]] = {
   'mini.head': lambda: _config('d_kv'),
   'mini.mlp': lambda: _config('d_ff'),
   'mini.pieces': _pieces,
+  'llama_8b.heads': lambda: families.config('llama_3_1', '8b').num_heads,
+  'llama_8b.pairs': lambda: families.config('llama_3_1', '8b').num_kv_heads,
   'lmentry.tasks': _lmentry_tasks,
   'styles': lambda: len(layouts.STYLES),
   'likeness.heldout_near': lambda: _likeness()['mini_heldout', 'alignment'].at_least[1],

@@ -115,9 +115,11 @@ class FramedVocabulary(seqio.Vocabulary):
       )
     if pad != own:
       name = next(text for text, c in self._encoder.controls.items() if c.id == pad)
-      progress.log(
-        f'{spec.place}: padding is {name!r} ({pad}), since texts or answers hold the pad_token, or there is none'
+      text = spec.special_tokens.get('pad_token')
+      why = (
+        'no file names a pad_token' if text is None else f'the pad_token {text!r} also stands in inputs or ends answers'
       )
+      progress.log(f'{spec.place}: padding is {name!r} ({pad}), since {why}')
     return pad, end, tuple(i for i in stops if i != end)
 
   def _position(self, frame: Frame, begin: tuple[int, ...], spec: TokenizerSpec) -> int:
