@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from robust_t5x.runtime.costs import Cost
-from robust_t5x.served import protocol
+from robust_t5x.served import protocol, texts
 from robust_t5x.served.answers import Answers, request_hash
 from robust_t5x.served.client import Client, ServerError
 from seqio_tasks.errors import UserError, shorten
@@ -79,9 +79,7 @@ class Served:
   @property
   def vocabulary(self) -> 'seqio.Vocabulary':
     """Bytes: the server has its own tokens, and texts must reach it as they are."""
-    from robust_t5x.served.texts import Bytes
-
-    return Bytes()
+    return texts.vocabulary()
 
   @property
   def identity(self) -> dict[str, Any]:
@@ -124,13 +122,13 @@ class ServedRunner:
 
   def score(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """Log-likelihood of every option of every input, as the server's tokens have it."""
-    texts = self._continued(inputs, options)
-    bodies = [protocol.ask_scores(text) for text, _ in texts]
+    asked = self._continued(inputs, options)
+    bodies = [protocol.ask_scores(text) for text, _ in asked]
     answers = self._all(bodies, protocol.COMPLETIONS, protocol.scores_fault)
-    numbers = [protocol.likelihood(answer, *text) for answer, text in zip(answers, texts, strict=True)]
+    numbers = [protocol.likelihood(answer, *text) for answer, text in zip(answers, asked, strict=True)]
     if None in numbers:
       raise ServerError(
-        f'{self._model.url}: the server gives no log-probabilities of {shorten(repr(texts[numbers.index(None)][0]))} (echo and '
+        f'{self._model.url}: the server gives no log-probabilities of {shorten(repr(asked[numbers.index(None)][0]))} (echo and '
         'logprobs of completions); set SCORER to extracted, or serve the model with a program that gives them'
       )
     ends = np.cumsum([len(row) for row in options])[:-1]
