@@ -12,7 +12,7 @@ with open(os.path.join(HERE, 'README.md'), encoding='utf-8') as f:
 setuptools.setup(
   name='robust-t5x',
   version='0.1.0',
-  description='Measure and mend how instruction-tuned T5 models react to rephrased instructions.',
+  description='Measure and mend how instruction-tuned language models react to rephrased instructions.',
   long_description=README,
   long_description_content_type='text/markdown',
   license='Apache-2.0',

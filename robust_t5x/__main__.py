@@ -28,7 +28,7 @@ def usage() -> str:
   """The help text."""
   verbs = '\n'.join(f'  {name:<11}{about}' for name, (_, about) in VERBS.items())
   return (
-    'Measure, and mend, how instruction-tuned T5 models react to rephrased instructions.\n\n'
+    'Measure, and mend, how instruction-tuned language models react to rephrased instructions.\n\n'
     f'usage: robust-t5x VERB [arguments]\n\n{verbs}\n\nrobust-t5x VERB --help tells more, robust-t5x VERB RECIPE --help what a recipe sets.'
   )
 
