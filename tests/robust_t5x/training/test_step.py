@@ -208,9 +208,9 @@ def test_the_reference_is_the_model_without_adapter_under_the_canonical_phrasing
   assert float(prefixed.loss_fn(params, batch, None)[0]) == pytest.approx(0.0, abs=1e-6)
 
 
-@families
-def test_a_fixed_canonical_phrasing_is_only_what_the_others_are_drawn_to(config):
+def test_a_fixed_canonical_phrasing_is_only_what_the_others_are_drawn_to():
   """Value and gradient are those of the likelihood of the others plus the divergence from a constant."""
+  config = small_training.CONFIG
   model, state, frozen = small_training.start(config=config, canonical_trains=False)
   batch = small_training.batch()
   others = {**batch, 'encoder_input_tokens': batch['encoder_input_tokens'][:, 1:]}
