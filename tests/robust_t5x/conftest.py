@@ -2,11 +2,20 @@
 
 import pathlib
 import shutil
+import signal
 
 from helpers import change_record, write_evaluation
 import numpy as np
 import pytest
 import tiny_checkpoint as tiny
+
+
+@pytest.fixture
+def control_c():
+  """SIGINT as a terminal sends it, also where the tests run in the background of a shell, which has it ignored."""
+  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  yield
+  signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope='session')

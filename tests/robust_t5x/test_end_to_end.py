@@ -89,7 +89,7 @@ def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatc
   pd.testing.assert_frame_equal(schema.read_table(str(whole)), schema.read_table(str(parts)))
 
 
-def test_a_training_that_is_told_to_end_saves_and_goes_on(tiny_checkpoint, tmp_path, monkeypatch, capsys):
+def test_a_training_that_is_told_to_end_saves_and_goes_on(tiny_checkpoint, tmp_path, monkeypatch, capsys, control_c):
   from robust_t5x.runtime import signals
 
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'

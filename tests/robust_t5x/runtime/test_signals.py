@@ -9,6 +9,8 @@ import pytest
 
 from robust_t5x.runtime import signals
 
+pytestmark = pytest.mark.usefixtures('control_c')
+
 
 def _sent(number):
   os.kill(os.getpid(), number)
