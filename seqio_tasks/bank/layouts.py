@@ -9,8 +9,7 @@ An item is a mapping with "answer", usually "question" and "options", and whatev
 
 A template's field is, in this order: a block of the layout; a derived field of the layout; "answer"; a field of the
 item; "n_options", "n_options_word"; "option_1", "option_2" and so on; "brace_open" and "brace_close", for texts that
-have braces themselves. Imports nothing beyond the standard
-library, so that banks can be read and filled in anywhere.
+have braces themselves. Imports nothing beyond the standard library, so that banks can be read and filled in anywhere.
 """
 
 from __future__ import annotations
@@ -29,11 +28,7 @@ Item = Mapping[str, Any]
 
 # Label style -> the i-th label, from 0.
 LABELS: Mapping[str, Callable[[int], str]] = MappingProxyType(
-  {
-    'upper': lambda i: chr(ord('A') + i),
-    'lower': lambda i: chr(ord('a') + i),
-    'numbers': lambda i: str(i + 1),
-  }
+  {'upper': lambda i: chr(ord('A') + i), 'lower': lambda i: chr(ord('a') + i), 'numbers': lambda i: str(i + 1)}
 )
 OTHERWISE = '*'  # key of a mapping for whatever it does not name
 

@@ -234,7 +234,7 @@ def _trial(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], ob
 def _represent(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], object]:
   number = ',0.5' * 3
   whole = {
-    'represent.json': json.dumps({'shares': {'encoder': [0.5, 0.25], 'first decoder step': [0.5, 0.25]}}),
+    'represent.json': json.dumps({'shares': {'input': [0.5, 0.25], 'first answer step': [0.5, 0.25]}}),
     'distances.csv': f'model,place,measure,quantity,estimate,low,high\na,encoder,cosine,ratio{number}\n',
     'correlations.csv': f'model,group,place,measure,rho,low,high,phrasings\na,g,encoder,cosine{number},3\n',
     'phrasings.csv': f'model,dataset,group,instruction_id,template,accuracy,x,y,u,v\na,d,g,i,Say{number},1,2\n',
