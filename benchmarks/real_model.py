@@ -17,6 +17,7 @@ from robust_t5x.analysis import remedies
 from robust_t5x.analysis.comparison import Comparison, compare_sources
 from robust_t5x.analysis.sources import Source
 from robust_t5x.analysis.statistics import Interval
+from robust_t5x.analysis.wording import features
 from robust_t5x.results.reading import read
 from robust_t5x.results.schema import Record
 
@@ -36,7 +37,7 @@ Cells = list[str]
 
 def stratum(template: str) -> str:
   """Whether a phrasing lists the options."""
-  return _STRATA['{options}' in template]
+  return _STRATA[bool(features(template)['lists the options'])]
 
 
 def wording(table: pd.DataFrame, free: pd.DataFrame | None, templates: Mapping[str, str]) -> Iterator[Cells]:

@@ -15,9 +15,11 @@ import os
 import sys
 from typing import Any
 
+from robust_t5x.results.scorers import SCORERS
 from robust_t5x.runtime import errors, gin_files, launcher, quiet
 from seqio_tasks import datasets, framing, tables
 from seqio_tasks.errors import UserError
+from seqio_tasks.pipeline import registration
 
 _EXAMPLES_TO_JUDGE = 20  # fewer tell nothing about the balance of labels
 # What a run gives room for unless it says otherwise; gin/runs/shared/ has the same.
@@ -294,8 +296,6 @@ def export(
     UserError: if there is no such mixture or scorer, or options cannot be ranked.
   """
   from robust_t5x.evaluation import lm_eval_tasks
-  from robust_t5x.results.scorers import SCORERS
-  from seqio_tasks.pipeline import registration
 
   if scorer not in SCORERS or scorer == 'paper_logits':
     raise errors.UsageError(

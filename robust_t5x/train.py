@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from robust_t5x.runtime import errors, launcher, locks, processes, progress
+from seqio_tasks.pipeline import registration
 
 if TYPE_CHECKING:
   from robust_t5x.models.robust import RobustModel
@@ -71,7 +72,6 @@ def train(
   from robust_t5x.training import export, loop, records, start
   from robust_t5x.training.data import data_iterator, register
   from robust_t5x.training.step import check_batch, compiled_step
-  from seqio_tasks.pipeline import registration
 
   errors.check_required(
     {

@@ -12,6 +12,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import scipy.special
 
 from robust_t5x.results.schema import ResultsError
 from seqio_tasks import answers
@@ -45,7 +46,7 @@ def ensemble(table: pd.DataFrame) -> pd.DataFrame:
   Raises:
     ResultsError: if an example has not the same number of options under all phrasings.
   """
-  table = table.assign(_log_p=[_log_softmax(s) for s in _scores(table)])
+  table = table.assign(_log_p=[scipy.special.log_softmax(s) for s in _scores(table)])
   rows, means = [], []
   for _, cell in table.groupby(['dataset', 'group', 'example_id'], sort=False):
     if len({len(x) for x in cell['_log_p']}) > 1:
@@ -95,7 +96,7 @@ def batch_calibrated(table: pd.DataFrame) -> pd.DataFrame:
   Source: batch calibration (Zhou et al. 2023, arXiv 2309.17249).
   """
   table = table.reset_index(drop=True)
-  log_p = [_log_softmax(s) for s in _scores(table)]
+  log_p = [scipy.special.log_softmax(s) for s in _scores(table)]
   options = [tuple(json.loads(text)) for text in table['option_scores']]
   for _, rows in table.groupby(['dataset', 'instruction_id'], sort=False):
     if len({options[i] for i in rows.index}) == 1:
@@ -160,8 +161,3 @@ def _ranked(table: pd.DataFrame, scores: list[np.ndarray]) -> pd.DataFrame:
     values.append(answers.ranking_score(best, (options.index(gold),)))
     ties.append(len(best) if len(best) > 1 else 0)
   return table.assign(prediction=predictions, score=values, tied_options=ties)
-
-
-def _log_softmax(scores: np.ndarray) -> np.ndarray:
-  shifted = scores - scores.max()
-  return shifted - np.log(np.exp(shifted).sum())

@@ -1,6 +1,7 @@
 """The seqio vocabulary of a decoder-only model: its tokenizer, and the frame around texts. Imports TensorFlow; import it on use."""
 
 from collections.abc import Sequence
+import functools
 import hashlib
 import json
 import os
@@ -301,17 +302,22 @@ class FramedVocabulary(seqio.Vocabulary):
       made.append(Encoded([*ids[: len(ids) - cut], self.eos_id], cut))
     return made
 
+  @functools.cached_property
+  def _before_ids(self) -> list[int]:
+    """The tokens of what the input ends with."""
+    return self._encoder.encode_later(self._before_answer)
+
   def _answer(self, text: str) -> list[int]:
     """The tokens that a text adds to what the input ends with."""
     text = text.lstrip() if self._trims_answer else text
-    before = self._encoder.encode_later(self._before_answer)
+    before = self._before_ids
     joined = self._encoder.encode_later(self._before_answer + text)
     # Where the text's start would join a token of the input, which is there already, it is encoded by itself.
     return joined[len(before) :] if joined[: len(before)] == before else self._encoder.encode_later(text)
 
   def decode_answer(self, ids: Sequence[int]) -> str:
     """The text of an answer, without the blanks that stand between input and answer."""
-    before = self._encoder.encode_later(self._before_answer)
+    before = self._before_ids
     shown = self._encoder.decode([*before, *ids]).removeprefix(self._encoder.decode(before))
     return shown.removeprefix(self._lead)
 

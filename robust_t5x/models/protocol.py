@@ -218,6 +218,11 @@ def mask_of(tokens: Int[jax.Array, '*b T'] | np.ndarray, pad: int) -> jax.Array:
   return (tokens != pad).astype('int32')
 
 
+def _dropout(rng: jax.Array | None) -> dict[str, Any]:
+  """How a network is applied with dropout, or without where there is no key."""
+  return {'deterministic': rng is None, 'rngs': {} if rng is None else {'dropout': rng}}
+
+
 def read(
   network: Network, params: Params, tokens: jax.Array, pad: int, dropout_rng: jax.Array | None = None
 ) -> Context:
@@ -226,8 +231,7 @@ def read(
     {'params': params},
     tokens,
     mask_of(tokens, pad),
-    deterministic=dropout_rng is None,
-    rngs={} if dropout_rng is None else {'dropout': dropout_rng},
+    **_dropout(dropout_rng),
     method='read',
   )
 
@@ -243,8 +247,7 @@ def read_layers(
     {'params': params},
     tokens,
     mask_of(tokens, pad),
-    deterministic=dropout_rng is None,
-    rngs={} if dropout_rng is None else {'dropout': dropout_rng},
+    **_dropout(dropout_rng),
     mutable=[LAYER_STATES],
     method='read',
   )
@@ -265,9 +268,8 @@ def answer(
     {'params': params},
     context,
     tokens,
-    deterministic=dropout_rng is None,
     branches=branches,
-    rngs={} if dropout_rng is None else {'dropout': dropout_rng},
+    **_dropout(dropout_rng),
     method='answer',
   )
 

@@ -181,9 +181,7 @@ def consensus(branches: Branches) -> Float[jax.Array, '']:
     >>> print(round(float(objectives.consensus(branches)), 4))  # the mean is even: (log 2/3 + log 2) / 2
     0.1438
   """
-  log_p = jax.nn.log_softmax(branches.logits, axis=-1)
-  log_mean = lax.stop_gradient(_log_mean(log_p))
-  return token_mean(_kl(log_mean, log_p).mean(axis=1), branches)
+  return _taught(_log_mean(jax.nn.log_softmax(branches.logits, axis=-1)), branches)
 
 
 @needs('reference')
@@ -215,8 +213,7 @@ def distil_reference(branches: Branches) -> Float[jax.Array, '']:
     >>> print(round(float(objectives.distil_reference(branches)), 4))  # nothing for the first, 0.1438 for the second
     0.0719
   """
-  log_p = jax.nn.log_softmax(branches.logits, axis=-1)
-  return token_mean(_kl(_log_reference(branches)[:, None], log_p).mean(axis=1), branches)
+  return _taught(_log_reference(branches)[:, None], branches)
 
 
 @needs('references')
@@ -249,9 +246,7 @@ def distil_ensemble(branches: Branches) -> Float[jax.Array, '']:
     0.0719
   """
   assert branches.references is not None  # as it says that it needs
-  log_mean = lax.stop_gradient(_log_mean(jax.nn.log_softmax(branches.references, axis=-1)))
-  log_p = jax.nn.log_softmax(branches.logits, axis=-1)
-  return token_mean(_kl(log_mean, log_p).mean(axis=1), branches)
+  return _taught(_log_mean(jax.nn.log_softmax(branches.references, axis=-1)), branches)
 
 
 @needs('reference')
@@ -281,6 +276,12 @@ def anchor_to_reference(branches: Branches) -> Float[jax.Array, '']:
   """
   log_p = jax.nn.log_softmax(branches.logits[:, 0], axis=-1)
   return token_mean(_kl(_log_reference(branches), log_p), branches)
+
+
+def _taught(log_teacher: Float[jax.Array, 'B 1 L V'], branches: Branches) -> Float[jax.Array, '']:
+  """Share of the mean KL of every phrasing from a teacher, which is held still."""
+  log_p = jax.nn.log_softmax(branches.logits, axis=-1)
+  return token_mean(_kl(lax.stop_gradient(log_teacher), log_p).mean(axis=1), branches)
 
 
 def _log_reference(branches: Branches) -> Float[jax.Array, 'B L V']:

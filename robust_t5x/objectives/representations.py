@@ -124,10 +124,7 @@ def distil_states(branches: Branches) -> Float[jax.Array, '']:
     0.18
   """
   assert branches.decoded is not None and branches.reference_decoded is not None  # as it says that it needs
-  dtype = jnp.promote_types(branches.decoded.dtype, jnp.float32)
-  reference = lax.stop_gradient(branches.reference_decoded).astype(dtype)[:, None]
-  square = jnp.square(branches.decoded.astype(dtype) - reference).sum(axis=-1)
-  return token_mean((square / (jnp.square(reference).sum(axis=-1) + EPSILON)).mean(axis=1), branches)
+  return token_mean(_from_reference(branches.decoded, branches.reference_decoded).mean(axis=1), branches)
 
 
 @needs('tail')
@@ -161,10 +158,7 @@ def distil_prompt(branches: Branches) -> Float[jax.Array, '']:
     0.18
   """
   assert branches.tail is not None and branches.reference_tail is not None  # as it says that it needs
-  dtype = jnp.promote_types(branches.tail.dtype, jnp.float32)
-  reference = lax.stop_gradient(branches.reference_tail).astype(dtype)[:, None]
-  square = jnp.square(branches.tail.astype(dtype) - reference).sum(axis=-1)
-  return example_mean((square / (jnp.square(reference).sum(axis=-1) + EPSILON)).mean(axis=(1, 2, 3)), branches)
+  return example_mean(_from_reference(branches.tail, branches.reference_tail).mean(axis=(1, 2, 3)), branches)
 
 
 def info_nce(branches: Branches, temperature: float = 0.1) -> Float[jax.Array, '']:
@@ -229,6 +223,16 @@ def _mean_encoded(branches: Branches) -> Float[jax.Array, 'B K D']:
 def _decoded(branches: Branches) -> Float[jax.Array, 'B K D']:
   """The decoder's first state, [B, K, D], in float32 or better."""
   return branches.decoded[:, :, 0].astype(jnp.promote_types(branches.decoded.dtype, jnp.float32))
+
+
+def _from_reference(
+  states: Float[jax.Array, 'B K *p D'], reference: Float[jax.Array, 'B *p D']
+) -> Float[jax.Array, 'B K *p']:
+  """‖h_i − h_0‖² / ‖h_0‖² of states from the frozen model's, which are held still."""
+  dtype = jnp.promote_types(states.dtype, jnp.float32)
+  reference = lax.stop_gradient(reference).astype(dtype)[:, None]
+  square = jnp.square(states.astype(dtype) - reference).sum(axis=-1)
+  return square / (jnp.square(reference).sum(axis=-1) + EPSILON)
 
 
 def _unit(states: Float[jax.Array, '*b D']) -> Float[jax.Array, '*b D']:
