@@ -63,13 +63,18 @@ def in_words(p: PValues, margin: float) -> str:
   """
   if np.isnan(p.different):
     return ''
-  within = f'{100 * margin:g} point{"" if round(100 * margin, 9) == 1 else "s"}'
+  within = _points(margin)
   if p.equivalent < LEVEL:
     small = f'equivalent within {within}'
     return f'different, but {small}' if p.different < LEVEL else small
   if p.different < LEVEL:
     return 'different'
   return f'cannot tell, but not worse by {within}' if p.not_worse < LEVEL else 'cannot tell'
+
+
+def _points(margin: float) -> str:
+  """A margin in words: 1 point, 2.5 points."""
+  return f'{100 * margin:g} point{"" if round(100 * margin, 9) == 1 else "s"}'
 
 
 def p_values_of(estimate: crossed.Estimate, margin: float) -> PValues:
@@ -135,7 +140,7 @@ class SpreadDecision:
     """What the tests say, at 5% each."""
     if np.isnan(self.below):
       return ''
-    within = f'{100 * self.margin:g} point{"" if round(100 * self.margin, 9) == 1 else "s"}'
+    within = _points(self.margin)
     return f'below {within}' if self.below < LEVEL else f'{within} or more' if self.above < LEVEL else 'cannot tell'
 
 

@@ -48,7 +48,11 @@ class _Config(TypedDict, total=False):
   metadata: _Metadata | None
 
 
-class Results(TypedDict):
+# 'n-shot' is no name of Python's.
+_Shots = TypedDict('_Shots', {'n-shot': NotRequired[dict[str, int | None]]})
+
+
+class Results(_Shots):
   """What `results_DATE.json` says; older versions say less."""
 
   results: dict[str, Any]
@@ -58,10 +62,6 @@ class Results(TypedDict):
   chat_template: NotRequired[str | dict[str, str] | None]
   system_instruction: NotRequired[str | None]
   lm_eval_version: NotRequired[str]
-
-
-# 'n-shot' is no name of Python's.
-_Shots = TypedDict('_Shots', {'n-shot': NotRequired[dict[str, int | None]]})
 
 
 class _Task(NamedTuple):
@@ -180,12 +180,10 @@ def _results(folder: str) -> dict[str, Results]:
   found = {}
   for match in filter(None, map(_RESULTS.fullmatch, sorted(os.listdir(folder)))):
     path = os.path.join(folder, match[0])
-    for kind in (Results, _Shots):
-      try:
-        read = records.read(path, kind, 'run the tasks again')
-      except records.RecordError as e:
-        raise SamplesError(str(e)) from e
-    found[match[1]] = read
+    try:
+      found[match[1]] = records.read(path, Results, 'run the tasks again')
+    except records.RecordError as e:
+      raise SamplesError(str(e)) from e
   return found
 
 

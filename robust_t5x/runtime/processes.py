@@ -22,9 +22,8 @@ class ProcessError(UserError):
   """Workers or devices that are not what the run expects."""
 
 
-_HEARTBEAT = (
-  30  # seconds until the others know of a process that does not answer; of one that ended they may know at once
-)
+# Seconds until the others know of a process that does not answer; of one that ended they may know at once.
+_HEARTBEAT = 30
 _OWN_ERROR = 3.0  # seconds that a process has to say itself why it fails, when the others fail too
 # What JAX and its collectives say where another process is gone.
 _LOST = re.compile('JAX distributed service|oordination|Gloo|gloo|by peer|heartbeat|Socket closed')
