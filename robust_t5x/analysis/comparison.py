@@ -171,11 +171,11 @@ class Comparison:
 
   def gap(self, model: str) -> Interval:
     """Observed gap of a model, over the datasets that have both groups."""
-    return self._contrast(GAP, 'AvgP', [(model, 1)]).interval()
+    return self.contrast(GAP, [(model, 1)]).interval()
 
   def gap_change(self, model: str, baseline: str | None = None) -> Interval:
     """Observed gap of a model less that of the baseline (the first model), paired."""
-    return self._contrast(GAP, 'AvgP', [(model, 1), (baseline or self.models[0], -1)]).interval()
+    return self.contrast(GAP, [(model, 1), (baseline or self.models[0], -1)]).interval()
 
   def answer_agreement(self, model: str, group: str) -> dict[str, Interval]:
     """Consistency rate and Fleiss' kappa of a model's answers, means over its seeds and the datasets with the group.

@@ -6,7 +6,6 @@ it is cut at them first, as `tokenizers` does.
 """
 
 from collections.abc import Mapping, Sequence
-import copy
 import dataclasses
 import json
 import re
@@ -80,7 +79,7 @@ class TextEncoder:
       CheckpointError: if `tokenizers` cannot read it, or it is of a kind whose texts could become special tokens.
     """
     self._place = spec.place
-    layout: dict[str, Any] = copy.copy(dict(spec.layout)) | {'truncation': None, 'padding': None}
+    layout: dict[str, Any] = dict(spec.layout) | {'truncation': None, 'padding': None}
     kind = (layout.get('model') or {}).get('type', 'BPE')
     if kind != 'BPE':
       raise CheckpointError(
