@@ -2,6 +2,7 @@
 
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import sys
@@ -50,7 +51,10 @@ def test_two_processes_train_and_evaluate_as_one_does(tiny_checkpoint, tmp_path)
   (_, first_errors), (second_out, second_errors) = together(*_align(checkpoint, two))
   assert 'going on from step 2' in first_errors and 'wrote' in first_errors
   assert 'wrote' not in second_errors
-  assert all(line.startswith('[Gloo]') for line in second_out.splitlines())  # CPU collectives report
+  # CPU collectives report from several threads, whose lines may run into each other.
+  assert set(re.findall('[a-z]+', second_out.lower())) <= set(
+    'gloo rank is connected to peer ranks expected number of'.split()
+  )
   ours, _ = adapter_files.load(str(one / 'adapter.safetensors'))
   theirs, metadata = adapter_files.load(str(two / 'adapter.safetensors'))
   for name, value in ours.items():
