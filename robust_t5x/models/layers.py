@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 import numpy as np
 
 from robust_t5x.adapters import LowRank, add_low_rank
+from robust_t5x.models.products import product
 
 # Added to the attention logits of masked positions; finite, so that a row without any token stays finite too.
 MASKED = -1e10
@@ -63,7 +64,7 @@ class Dense(nn.Module):
       jnp.float32,
       axes=self.axes,
     )
-    out = jnp.dot(inputs.astype(self.dtype), jnp.asarray(kernel, self.dtype))
+    out = product(inputs.astype(self.dtype), jnp.asarray(kernel, self.dtype))
     if self.bias:
       bias = partitioning.param_with_axes(
         'bias', nn.initializers.zeros, (self.features,), jnp.float32, axes=self.axes[1:]

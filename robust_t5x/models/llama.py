@@ -26,6 +26,7 @@ from jaxtyping import Float, Int
 from robust_t5x import adapters
 from robust_t5x.adapters import AdapterConfig, LayerAdapter, Projection, Side, Site
 from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout, keep_states
+from robust_t5x.models.products import batch_product
 from robust_t5x.models.protocol import ADAPTER, Answer, Context, Params, Work
 from robust_t5x.models.rotary import Rotary, rotate
 
@@ -168,10 +169,14 @@ class Attention(nn.Module):
       key, value = (jnp.concatenate(both, axis=1) for both in zip(kept, (key, value), strict=True))
     key, value = adapters.join_prefix(adapter.prefix, key, value)
     scale = cfg.head_dim**-0.5
-    grouped = query.reshape(*query.shape[:2], cfg.num_kv_heads, -1, cfg.head_dim)
-    logits = jnp.einsum('nqghf,nkgf->nghqk', grouped, key).astype(jnp.float32) * scale + bias[:, None, None]
-    weights = jax.nn.softmax(logits, axis=-1).astype(cfg.dtype)
-    out = jnp.einsum('nghqk,nkgf->nqghf', weights, value).reshape(query.shape)
+    rows, asked = query.shape[:2]
+    grouped = query.reshape(rows, asked, cfg.num_kv_heads, -1, cfg.head_dim).transpose(0, 2, 3, 1, 4)
+    side_by_side = grouped.reshape(rows, cfg.num_kv_heads, -1, cfg.head_dim)  # queries of all heads that share keys
+    logits = batch_product(side_by_side, key.transpose(0, 2, 3, 1)).reshape(*grouped.shape[:-1], -1)
+    weights = jax.nn.softmax(logits * scale + bias[:, None, None], axis=-1).astype(cfg.dtype)
+    joined = weights.reshape(*side_by_side.shape[:-1], -1)
+    out = batch_product(joined, value.transpose(0, 2, 1, 3)).astype(cfg.dtype)
+    out = out.reshape(grouped.shape).transpose(0, 3, 1, 2, 4).reshape(query.shape)
     if (
       adapter.prefix is not None and adapter.prefix.gate is not None
     ):  # stands at no position: the query is not rotated
