@@ -9,6 +9,7 @@ import collections
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from seqio_tasks.bank.instruction import PERTURBATIONS
 from seqio_tasks.bank.likeness import words
 from seqio_tasks.bank.templates import normalise, parse_template, render
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 # also stands here would be measured on what was trained on.
 TRAINING_ROLES = ('alignment', 'development')
 # Roles that a model is reported on as one that was given the task.
-REPORTED_ROLES = ('evaluation', 'default')
+REPORTED_ROLES = ('evaluation', 'default', *PERTURBATIONS)
 
 
 class Tokenizer(Protocol):
@@ -77,8 +78,9 @@ def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
         other_path, other = both[0]
         differs = 'case, punctuation, space and which field stands where'
     alike.append((path, instruction))
-    trained = {instruction.role, other.role} & set(TRAINING_ROLES)
-    if other is instruction or (instruction.verbatim and other.verbatim and not trained):
+    roles = {instruction.role, other.role}
+    meant = (instruction.verbatim and other.verbatim) or roles & {*PERTURBATIONS}
+    if other is instruction or (meant and not roles & {*TRAINING_ROLES}):
       continue
     reason = f'the same phrasing as {other.id}'
     if _trained_and_evaluated(instruction, other):
@@ -96,7 +98,7 @@ def token_clashes(read: Sequence[tuple[str, Instruction]], vocabulary: Tokenizer
   """Phrasings that a vocabulary cannot tell apart."""
   seen: dict[tuple[int, ...], str] = {}
   for path, instruction in read:
-    if instruction.verbatim:
+    if instruction.verbatim or instruction.role in PERTURBATIONS:
       continue
     # A stand-in for each field, since vocabularies know no braces.
     stand_ins = {name: f'zq{name}qz' for name in instruction.fields}

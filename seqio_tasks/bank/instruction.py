@@ -10,6 +10,18 @@ from seqio_tasks.bank.layouts import Layout
 from seqio_tasks.bank.templates import parse_template
 from seqio_tasks.errors import UserError
 
+# Changes of a phrasing that leave what it asks for as it is, see `perturbations`: each is a role of its own.
+PERTURBATIONS = (
+  'typos',
+  'case',
+  'spacing',
+  'punctuation',
+  'separators',
+  'option_labels',
+  'option_order',
+  'politeness',
+  'persona',
+)
 ROLES = (
   'evaluation',
   'alignment',
@@ -18,6 +30,7 @@ ROLES = (
   'negation',
   'random',
   'default',
+  *PERTURBATIONS,
 )
 
 

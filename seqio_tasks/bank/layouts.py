@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
+import random
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
@@ -31,6 +32,22 @@ LABELS: Mapping[str, Callable[[int], str]] = MappingProxyType(
   {'upper': lambda i: chr(ord('A') + i), 'lower': lambda i: chr(ord('a') + i), 'numbers': lambda i: str(i + 1)}
 )
 OTHERWISE = '*'  # key of a mapping for whatever it does not name
+
+
+@functools.lru_cache(maxsize=4096)
+def shuffled(count: int, seed: int | None) -> tuple[int, ...]:
+  """Which option stands at each place of a list of so many: their own order without a seed, another one with it.
+
+  >>> shuffled(3, None), sorted(shuffled(3, 7))
+  ((0, 1, 2), [0, 1, 2])
+  """
+  given = list(range(count))
+  order = list(given)
+  if seed is not None and count > 1:
+    draws = random.Random(f'{seed}/{count}')
+    while order == given:
+      draws.shuffle(order)
+  return tuple(order)
 
 
 class LayoutError(UserError):
@@ -65,6 +82,7 @@ class Block:
       everywhere; "example" lists the first example's, even outside of it.
     limit_to_item: list no more options than the item has; matters in an example with more.
     python: write each option as Python would print the string.
+    shuffle: seed of another order of the options, the same for all items with as many; by default their own order.
   """
 
   item: str
@@ -75,6 +93,7 @@ class Block:
   of: str = 'own'
   limit_to_item: bool = False
   python: bool = False
+  shuffle: int | None = None
 
   @property
   def labelled(self) -> bool:
@@ -155,6 +174,7 @@ class Answer:
     index: the answer is always this option; by default it is the item's.
     label_form: template of the label space, as `form` by default.
     label_space: the label space where it does not depend on the item.
+    shuffle: as that of the block that lists the options, so that labels are those that stand there.
   """
 
   form: str = '{option}'
@@ -163,6 +183,7 @@ class Answer:
   index: int | None = None
   label_form: str | None = None
   label_space: tuple[str, ...] | None = None
+  shuffle: int | None = None
 
   def text(self, item: Item) -> str:
     """What should be written; LayoutError if the item's answer is not among its options."""
@@ -209,7 +230,8 @@ class Answer:
     for literal, name in _parse(form):
       pieces.append(literal)
       if name == 'label':
-        pieces.append(LABELS[self.labels](index))
+        place = shuffled(len(_options(item)), self.shuffle).index(index)
+        pieces.append(LABELS[self.labels](place))
       elif name:
         pieces.append(option if name == 'option' else str(_field(item, name)))
     return ''.join(pieces)
@@ -259,7 +281,7 @@ class Layout:
     if self.answer is not None:
       return self.answer
     labelled = next((block for block in self.blocks.values() if block.labelled), None)
-    return Answer('{label}', labelled.labels) if labelled else Answer()
+    return Answer('{label}', labelled.labels, shuffle=labelled.shuffle) if labelled else Answer()
 
   @property
   def shows_the_answer(self) -> bool:
@@ -334,7 +356,8 @@ class Layout:
       if b.limit_to_item:
         most = min(most, len(_options(item)))
       shown = []
-      for i, option in enumerate(options[:most]):
+      for i, place in enumerate(shuffled(most, b.shuffle)):
+        option = options[place]
         if i:
           separator = b.last_separator if i == most - 1 else None
           shown.append(fill(b.separator if separator is None else separator))

@@ -224,7 +224,7 @@ def _read_style(style: Any, report: Report) -> Block | None:
 
 _BLOCK_TYPES = {
   'item': str, 'separator': str, 'last_separator': str, 'labels': str, 'limit': int, 'of': str,
-  'limit_to_item': bool, 'python': bool,
+  'limit_to_item': bool, 'python': bool, 'shuffle': int,
 }  # fmt: skip
 
 
@@ -305,6 +305,7 @@ def _write_derivation(derivation: Derivation) -> dict[str, Any]:
 
 _ANSWER_TYPES = {
   'form': str, 'labels': str, 'mapping': dict, 'index': int, 'label_form': str, 'label_space': list,
+  'shuffle': int,
 }  # fmt: skip
 
 
@@ -316,7 +317,7 @@ def _read_answer(entry: Any, blocks: Mapping[str, Block], report: Report) -> Ans
     if not labelled:
       report('answer is label, but the template lists no options with labels; list them so, or ask for the text')
       return None
-    return Answer('{label}', labelled[0].labels)
+    return Answer('{label}', labelled[0].labels, shuffle=labelled[0].shuffle)
   if not isinstance(entry, dict):
     report(f'answer is {shorten(repr(entry))}; use label, text or a mapping with the keys {", ".join(_ANSWER_TYPES)}')
     return None

@@ -3,6 +3,7 @@
 Groups are "observed" and "unobserved" for phrasings with the role "evaluation", and for the others their roles:
 "development", "default", "incorrect", "negation", "random". A phrasing is observed if the model was tuned on its
 collection, which is what `observed_collections` says. Phrasings with the role "alignment" are trained on, and in no group.
+Perturbations are groups as well, of a bank or made here.
 """
 
 from __future__ import annotations
@@ -10,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 
-from seqio_tasks.bank import reading
-from seqio_tasks.bank.instruction import ROLES, BankError, Instruction
+from seqio_tasks.bank import perturbations, reading
+from seqio_tasks.bank.instruction import PERTURBATIONS, ROLES, BankError, Instruction
 from seqio_tasks.datasets.sources import Dataset
 from seqio_tasks.pipeline import flattening
 
@@ -79,14 +80,18 @@ def serve(
   phrasings: Mapping[str, Sequence[Instruction]],
   observed_collections: frozenset[str],
   alignment_collections: Sequence[str] | None,
+  kinds: Sequence[str] = (),
+  seed: int = 0,
 ) -> Served:
-  """Sorts the phrasings that serve a dataset.
+  """Sorts the phrasings that serve a dataset, and perturbs those with the role "evaluation": observed ones, or all if none is.
 
   Args:
     dataset: that is served.
     phrasings: as `by_task` has them; of the banks, or of the dataset's own.
     observed_collections: that the model was tuned on.
     alignment_collections: of the phrasings to align with; by default all.
+    kinds: perturbations, each of which is a group.
+    seed: of the perturbations.
 
   Raises:
     BankError: if phrasings that were made for the dataset do not fit it.
@@ -94,10 +99,15 @@ def serve(
   members = _members(dataset, phrasings)
   own = dataset.own
   named_observed = observed_collections if own is None else own.observed
+  evaluated = [i for i in members if i.role == 'evaluation']
+  perturbed = [i for i in evaluated if i.collection in named_observed] or evaluated
+  members += perturbations.perturbed(perturbed, kinds, seed)
   named = {} if own is None else own.groups
   groups: dict[str, list[Instruction]] = {}
   for instruction in members:
-    group = named.get(instruction.collection) or named.get(instruction.role) or group_of(instruction, named_observed)
+    group = named.get(instruction.role) or group_of(instruction, named_observed)
+    if instruction.role not in PERTURBATIONS:
+      group = named.get(instruction.collection) or group
     if group is not None:
       groups.setdefault(group, []).append(instruction)
   made = []

@@ -49,6 +49,8 @@ def register(
   single_tasks: bool = True,
   content_free: str | None = None,
   answers: Mapping[str, variants.Choices] | None = None,
+  perturbations: Sequence[str] = (),
+  perturbation_seed: int = 0,
 ) -> list[str]:
   """Registers the tasks and mixtures that the module's docstring names.
 
@@ -68,6 +70,8 @@ def register(
     single_tasks: whether tasks of one phrasing are registered.
     content_free: a text that stands in every field of every example, such as "N/A"; see `variants.content_free`.
     answers: dataset -> example -> the option to train on instead of the right one; see `variants.answered`.
+    perturbations: of phrasings that are evaluated, each a group of its own; see `bank.perturbations`.
+    perturbation_seed: of these.
 
   Returns:
     the names of the tasks and then of the mixtures.
@@ -82,7 +86,9 @@ def register(
   entries: list[_Entry] = []
   rates: dict[str, float] = {}
   for dataset in chosen:
-    served = groups.serve(dataset, phrasings.of(dataset), observed, alignment_collections)
+    served = groups.serve(
+      dataset, phrasings.of(dataset), observed, alignment_collections, perturbations, perturbation_seed
+    )
     _check_served(dataset, served, phrasings.of(dataset))
     trained = training.register(dataset, served, vocabulary, num_examples, num_paraphrases)
     evaluated = evaluation.register(dataset, served, vocabulary, num_examples, num_shots, single_tasks)
