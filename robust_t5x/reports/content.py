@@ -11,6 +11,7 @@ from robust_t5x.reports.summary import Summary
 from robust_t5x.reports.tables import Cell, Column, Table, difference
 from robust_t5x.reports.words import scorer_of
 from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED
+from seqio_tasks.bank.instruction import PERTURBATIONS
 
 NO_CASES = 'Case-level metrics and PSS need the scores of every example; these inputs have accuracies per phrasing.'
 
@@ -102,8 +103,8 @@ def phrasing_table(inputs: Inputs) -> Table:
 
 
 def group_table(inputs: Inputs, summary: Summary) -> Table | None:
-  """Groups beside observed and unobserved phrasings, such as incorrect or negated ones, against those."""
-  others = [g for g in inputs.groups if g not in GAP_GROUPS]
+  """Groups beside observed and unobserved phrasings, such as incorrect or negated ones, against those; not perturbations."""
+  others = [g for g in inputs.groups if g not in (*GAP_GROUPS, *PERTURBATIONS)]
   reference = next((g for g in (UNOBSERVED, 'correct', OBSERVED) if g in inputs.groups), None)
   if not others or reference is None or others == [reference]:
     return None

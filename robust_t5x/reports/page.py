@@ -13,6 +13,7 @@ from robust_t5x.reports import (
   choice,
   content,
   escaping,
+  perturbations,
   representation,
   robustness,
   svg,
@@ -72,6 +73,7 @@ def write(
   tables = Tables.of(inputs, summary, families)
   made_of = uncertainty.rows(inputs)
   sections = [
+    perturbations.section(inputs),
     robustness.section(inputs, summary, spread_margin),
     uncertainty.section(inputs, made_of),
     choice.section(inputs),

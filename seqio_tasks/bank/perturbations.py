@@ -119,8 +119,8 @@ def _of_texts(change: Callable[[str, random.Random], str]) -> Callable[[Layout, 
   def of_layout(layout: Layout, seed: str) -> Layout:
     form = layout.few_shot
     if form is not None:
-      texts = {part: changed(getattr(form, part), seed) for part in ('prefix', 'example', 'input')}
-      form = dataclasses.replace(form, **texts)
+      prefix, example, asked = (changed(text, seed) for text in (form.prefix, form.example, form.input))
+      form = dataclasses.replace(form, prefix=prefix, example=example, input=asked)
     template = None if layout.template is None else changed(layout.template, seed)
     return dataclasses.replace(layout, template=template, few_shot=form)
 
@@ -193,7 +193,7 @@ def _separators(layout: Layout, seed: str) -> Layout:
   blocks = {
     name: dataclasses.replace(
       block,
-      separator=draws.choice([s for s in _BETWEEN_OPTIONS if s.strip() != block.separator.strip() or s != block.separator]),
+      separator=draws.choice([s for s in _BETWEEN_OPTIONS if s != block.separator]),
       last_separator=None,
     )
     for name, block in layout.blocks.items()

@@ -91,3 +91,20 @@ instructions:
   )
   files = [write('good.yaml', good), write('other.yaml', training.replace('ROLE', 'evaluation'))]
   assert len(reading.validate(files, with_other_fields)) == 4
+
+
+def test_a_perturbed_phrasing_may_double_what_it_was_made_of_but_nothing_trained_on(problems, write, good):
+  changed = """
+family: mini
+collection: mini_tuning
+role: case
+instructions:
+  first_word:
+    t01_case: 'which word opens this: {sentence}'
+"""
+  files = [write('good.yaml', good), write('case.yaml', changed)]
+  assert len(reading.validate(files, vocabulary=_FoldingVocabulary())) == 4
+  training = changed.replace('role: case', 'role: alignment').replace('t01_case', 'a01')
+  for texts in ((changed, training), (training, changed)):
+    found = problems(*texts)
+    assert len(found) == 1 and ('also the case phrasing' in found[0] or 'training role' in found[0])

@@ -74,3 +74,29 @@ def test_a_text_that_stands_under_two_tasks_serves_once():
   dataset = datasets.Dataset('d', 'b', ('t', 'u'), {}, fields=('q',))
   served = groups.serve(dataset, groups.by_task([*phrasings, other]), frozenset(), None)
   assert [i.task for i in served.members] == ['t']
+
+
+def _perturbed(kinds, observed=(), own=None):
+  roles = [*ROLES, ('e', 'evaluation')]
+  phrasings = [make_instruction(c, 't', f'k{i}', role, f'Ask word {i}: {{q}}') for i, (c, role) in enumerate(roles)]
+  served = groups.serve(
+    datasets.Dataset('d', 'b', ('t',), {}, own=own), groups.by_task(phrasings), frozenset(observed), None, kinds, 3
+  )
+  return served, {g.name: [i.id for i in g.instructions] for g in served.groups}
+
+
+def test_perturbations_are_groups_of_observed_phrasings_or_else_of_all():
+  served, found = _perturbed(['typos', 'option_order', 'persona'], observed=['b'])
+  assert found['typos'] == ['b/t/k1_typos'] and found['persona'] == ['b/t/k1_persona'] and 'option_order' not in found
+  assert [i.key for i in served.canonical] == ['k1'] and [i.key for i in served.paraphrases] == ['k2', 'k3']
+  _, found = _perturbed(['typos'])
+  assert found['typos'] == ['a/t/k0_typos', 'b/t/k1_typos', 'e/t/k5_typos']
+  _, found = _perturbed(['typos'], own=datasets.OwnPhrasings(list, ('a',), {'a': 'seen'}))
+  assert found['typos'] == ['a/t/k0_typos'] and found['seen'] == ['a/t/k0', 'a/t/k4']
+
+
+def test_perturbed_phrasings_are_evaluated_by_themselves(vocabulary, banks, quiz):
+  names = suites.register(vocabulary, [quiz], banks, observed_collections=['seen'], perturbations=['case'])
+  assert {'quiz_eval_case', 'quiz_eval_seen_case', 'quiz__seen_k0_case'} <= {*names}
+  task = registration.evaluation_task('quiz_eval_case')
+  assert task.group == 'case' and [i.role for i in task.instructions] == ['case', 'case']
