@@ -2,7 +2,8 @@
 
 `robust-t5x tasks list --gin_file=gin/tasks/mmlu.gin --MMLU_DIR=DIR` lists tasks and mixtures, `show TASK` prints
 examples as a model sees them, `stats TASK` warns of what would spoil an evaluation, `validate PATH` checks bank files,
-`render` fills a bank's layouts in with items from a file, and `export` writes tasks for another program.
+`render` fills a bank's layouts in with items from a file, `paraphrase` has a model draft phrasings, `perturb` writes
+perturbed ones, and `export` writes tasks for another program.
 """
 
 import argparse
@@ -12,12 +13,14 @@ import fnmatch
 import glob
 import json
 import os
+import shutil
 import sys
 from typing import Any
 
 from robust_t5x.results.scorers import SCORERS
 from robust_t5x.runtime import errors, gin_files, launcher, quiet
 from seqio_tasks import datasets, framing, tables
+from seqio_tasks.bank.instruction import PERTURBATIONS
 from seqio_tasks.errors import UserError
 from seqio_tasks.pipeline import registration
 
@@ -94,6 +97,41 @@ def render(bank_paths: Sequence[str], requests: str, out: str) -> tuple[int, int
     lines.append(json.dumps(answer, ensure_ascii=False))
   files_lib.write_atomically(out, ''.join(line + '\n' for line in lines))
   return len(lines) - failed, failed
+
+
+def perturb(bank_paths: Sequence[str], kinds: Sequence[str], seed: int, out: str) -> list[str]:
+  """Writes the evaluation phrasings of a bank with perturbations, a bank file for each collection.
+
+  Args:
+    bank_paths: bank files or directories.
+    kinds: some of bank.instruction.PERTURBATIONS.
+    seed: of what is chosen.
+    out: directory for the files.
+
+  Returns:
+    a line for each kind, and where they are.
+
+  Raises:
+    BankError: if the bank is faulty.
+    UserError: for a kind that there is not, or if no phrasing has the role evaluation.
+  """
+  from robust_t5x.runtime import files as files_lib
+  from seqio_tasks.bank import perturbations, reading, schema
+
+  bank = [i for i in reading.read_banks(bank_paths) if i.role == 'evaluation']
+  made = perturbations.perturbed(bank, kinds, seed)
+  if not made:
+    raise UserError(
+      f'{", ".join(bank_paths)}: no phrasing with the role evaluation has anything to perturb; name another --bank'
+    )
+  os.makedirs(out, exist_ok=True)
+  for collection in dict.fromkeys(i.collection for i in made):
+    members = [i for i in made if i.collection == collection]
+    heading = f'# Perturbed phrasings, seed {seed}; the source of each is the id of the unperturbed one.\n'
+    text = heading + schema.file_text('perturbed', members, collection=collection)
+    files_lib.write_atomically(os.path.join(out, f'{collection}_perturbed.yaml'), text)
+  counts = collections.Counter(i.role for i in made)
+  return [f'{counts[kind]:6} of {len(bank)} phrasings  {kind}' for kind in dict.fromkeys(kinds)] + [f'wrote {out}']
 
 
 def _object(text: str) -> dict[str, Any]:
@@ -357,7 +395,7 @@ def _as_list(value: Any) -> list[int]:
 def _parser() -> argparse.ArgumentParser:
   parser = errors.Parser(
     prog='robust-t5x tasks', description=__doc__.splitlines()[0], allow_abbrev=False,
-    epilog='list, show, stats, cache and export take --gin_file and --NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files; without one, the mini suite is looked at.',
+    epilog='list, show, stats, paraphrase, cache and export take --gin_file and --NAME=VALUE as robust-t5x eval does; gin/tasks/ has the files; without one, the mini suite is looked at.',
   )  # fmt: skip
   actions = parser.add_subparsers(dest='action', required=True, metavar='ACTION')
 
@@ -380,6 +418,17 @@ def _parser() -> argparse.ArgumentParser:
   filling.add_argument('--bank', required=True, action='append', metavar='PATH', help='repeatable; "package" for ours')
   filling.add_argument('--requests', required=True, metavar='FILE', help='JSON Lines')
   filling.add_argument('--out', required=True, metavar='FILE', help='JSON Lines')
+  drafting = action(
+    'paraphrase', 'has a model draft paraphrases, checks and judges them; settings: gin/runs/paraphrase.gin'
+  )
+  drafting.add_argument('--review', metavar='DIR', help='only prints the drafts of a directory beside their sources')
+  perturbing = action('perturb', 'writes evaluation phrasings with typos, other separators and the like')
+  perturbing.add_argument(
+    '--bank', required=True, action='append', metavar='PATH', help='repeatable; "package" for ours'
+  )
+  perturbing.add_argument('--kinds', default=','.join(PERTURBATIONS), metavar='NAMES', help='%(default)s')
+  perturbing.add_argument('--seed', type=int, default=0, metavar='N', help='of what is chosen')
+  perturbing.add_argument('--out', required=True, metavar='DIR', help='for BANKS of a run')
   caching = action('cache', "writes SeqIO's cache of tasks, with Beam")
   caching.add_argument('task', nargs='+', metavar='TASK')
   caching.add_argument('--out', required=True, metavar='DIR', help='where the cache goes')
@@ -431,13 +480,24 @@ def main(argv: Sequence[str] | None = None) -> int:
       done, failed = render(arguments.bank, arguments.requests, arguments.out)
       print(f'rendered {done} requests to {arguments.out}' + (f', {failed} have an error' if failed else ''))
       return 0
+    if arguments.action == 'perturb':
+      _no_more(rest)
+      print('\n'.join(perturb(arguments.bank, arguments.kinds.split(','), arguments.seed, arguments.out)))
+      return 0
+    if arguments.action == 'paraphrase' and arguments.review:
+      _no_more(rest)
+      from robust_t5x.evaluation import paraphrase
+
+      print(paraphrase.review(arguments.review, shutil.get_terminal_size((120, 24)).columns))
+      return 0
     quiet.set_up()
+    if arguments.action == 'paraphrase':
+      _configure(rest)
+      print(gin_files.configured('paraphrase.paraphrase')())
+      return 0
     if not any(argument.startswith('--gin_file') for argument in rest):
       rest = ['--gin_file=gin/tasks/mini.gin', '--gin_file=gin/observed/mini.gin', *rest]
-    flags = launcher.parse_flags(rest, __doc__.splitlines()[0], prog='robust-t5x tasks')
-    launcher.set_environment(flags)
-    quiet.import_tensorflow()
-    gin_files.parse_gin(flags)
+    _configure(rest)
     vocabulary = _vocabulary(arguments)
     names = gin_files.configured('suites.register_all')(vocabulary=vocabulary)
     if arguments.action == 'list':
@@ -470,6 +530,14 @@ def main(argv: Sequence[str] | None = None) -> int:
       return 2
     return errors.report_error(e)
   return 0
+
+
+def _configure(rest: Sequence[str]) -> None:
+  """Reads gin files and settings."""
+  flags = launcher.parse_flags(rest, __doc__.splitlines()[0], prog='robust-t5x tasks')
+  launcher.set_environment(flags)
+  quiet.import_tensorflow()
+  gin_files.parse_gin(flags)
 
 
 def _no_more(rest: Sequence[str]) -> None:
