@@ -111,6 +111,8 @@ PARTS = {
   'eval_endpoint': ['observed/none', 'tasks/mini'],
   'represent': ['models/bundled', 'tasks/mini'],
   'infer': ['models/bundled'],
+  'paraphrase': ['models/bundled'],
+  'paraphrase_endpoint': [],
 }
 
 

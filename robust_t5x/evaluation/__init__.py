@@ -1,5 +1,6 @@
 """How a model's answers become a results table.
 
 Public: `scorers.score_task` (the rows of a task, scored), `rows` (the rows of evaluation tasks), `cells` (which of them a
-budget allows), `subjects` (what is asked of a model) and `lm_eval_tasks` (tasks for lm-evaluation-harness). The verbs `eval` and `represent` put these together.
+budget allows), `subjects` (what is asked of a model), `lm_eval_tasks` (tasks for lm-evaluation-harness)
+and `paraphrase` (drafts of paraphrases). The verbs `eval` and `represent` put these together.
 """
