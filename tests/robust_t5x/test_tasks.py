@@ -284,3 +284,24 @@ def test_free_answers_cannot_be_ranked(tmp_path, bank, tiny_checkpoint, capsys):
     in capsys.readouterr().err
   )
   assert not (tmp_path / 'out').exists()
+
+
+def test_perturb_writes_a_bank_that_is_read_beside_the_unperturbed_one(bank, tmp_path, capsys):
+  out = tmp_path / 'perturbed'
+  arguments = ['tasks', 'perturb', '--bank', bank, '--kinds', 'persona,option_order', '--out', out]
+  assert run(*arguments) == 0
+  told = capsys.readouterr().out
+  assert '2 of 2 phrasings  persona' in told and '1 of 2 phrasings  option_order' in told
+  text = (out / 'mine_perturbed.yaml').read_text()
+  assert text.startswith('# Perturbed phrasings, seed 0;') and 'listed_persona:' in text and 'shuffle: ' in text
+  assert run('tasks', 'validate', bank, out) == 0
+  assert '1  mine, option_order' in capsys.readouterr().out
+  assert run(*arguments, '--seed', 1) == 0 and (out / 'mine_perturbed.yaml').read_text() != text
+  assert run('tasks', 'perturb', '--bank', bank, '--kinds', 'tpyos', '--out', out) == 2
+  assert "no perturbation 'tpyos'; use some of typos" in capsys.readouterr().err
+  (bank / 'mine.yaml').write_text(
+    BANK.replace('role: evaluation', 'role: alignment').replace('    alike: "{question}?  "\n', '')
+  )
+  assert run('tasks', 'perturb', '--bank', bank, '--out', tmp_path / 'none') == 2
+  assert 'no phrasing with the role evaluation has anything to perturb' in capsys.readouterr().err
+  assert not (tmp_path / 'none').exists()

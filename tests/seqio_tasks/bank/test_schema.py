@@ -182,3 +182,23 @@ def test_a_template_that_tells_the_right_answer_is_a_fault(tmp_path):
   with pytest.raises(instruction.BankError, match='c/t/k: the template names {answer}, which is the right answer'):
     _read(tmp_path, text)
   assert len(_read(tmp_path, text.replace('{answer}', '{data_answer}'))) == 1
+
+
+def test_the_order_of_options_is_written_and_read(write):
+  text = """
+family: f
+collection: c
+role: option_order
+blocks:
+  listed: {item: '{label}) {option}', shuffle: 7}
+instructions:
+  quiz:
+    a: "{question} {listed}"
+    b: {template: "{question} {listed}", answer: label}
+    c: {template: "Now: {question} {listed}", answer: {form: '({label})', shuffle: 7}}
+"""
+  read = reading.validate([write('a.yaml', text)])
+  assert {i.layout.default_answer.shuffle for i in read} == {7}
+  again = reading.validate([write('b.yaml', schema.file_text('f', read))])
+  item = {'question': 'Q', 'options': ['x', 'y', 'z'], 'answer': 'y'}
+  assert [i.layout.render(item) for i in again] == [i.layout.render(item) for i in read]
