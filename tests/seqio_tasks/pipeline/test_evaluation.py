@@ -3,9 +3,9 @@
 import pytest
 
 from seqio_tasks.bank.instruction import make_instruction
-from seqio_tasks.bank.layouts import Answer, Layout
+from seqio_tasks.bank.layouts import Answer, Block, Layout
 from seqio_tasks.datasets import DatasetError
-from seqio_tasks.pipeline.evaluation import EvaluationTask
+from seqio_tasks.pipeline.evaluation import EvaluationTask, content_hash
 
 EXAMPLES = [{'example_id': str(i), 'fields': {'a': 'x'}, 'gold': 'y', 'options': ['y'] * (2 - i)} for i in range(3)]
 
@@ -29,6 +29,18 @@ def test_the_hash_is_that_of_examples_and_phrasings():
   assert len(hashes) == 5
   with pytest.raises(DatasetError, match="task n has no split 'train'; choose among test, validation"):
     task.content_hash('train')
+
+
+def _hash_of_a_list(**changes):
+  block, answer = Block('{label}. {option}', **changes), Answer('{label}', **changes)
+  layout = Layout('{a} {o}', {'o': block}, answer=answer)
+  return content_hash([make_instruction('c', 't', 'k', 'evaluation', '{a} {o}', layout)], [], [])
+
+
+def test_the_hash_outlives_new_fields_of_layouts():
+  """Results on disk go by it; this one was computed before options could be shuffled."""
+  assert _hash_of_a_list() == 'b51fe58714d038ed8960a7f467cc10f944145b649751f56a03411f6552ffa468'
+  assert len({_hash_of_a_list(), _hash_of_a_list(shuffle=1), _hash_of_a_list(shuffle=2)}) == 3
 
 
 def test_an_example_that_cannot_be_ranked_is_named():
