@@ -27,6 +27,10 @@ from seqio_tasks.pipeline import registration
 _EXAMPLES_TO_JUDGE = 20  # fewer tell nothing about the balance of labels
 # What a run gives room for unless it says otherwise; gin/runs/shared/ has the same.
 _LENGTHS = {'inputs': 512, 'targets': 16}
+_DRAFTING = (
+  'A served model: --gin_file=gin/runs/paraphrase_endpoint.gin --ENDPOINT=URL --MODEL_NAME=NAME. A loaded one: '
+  '--gin_file=gin/runs/paraphrase.gin and a file each of gin/models/ and gin/topologies/. Then'
+)
 
 
 def validate(paths: Sequence[str], vocabulary: Any = None) -> str:
@@ -418,8 +422,10 @@ def _parser() -> argparse.ArgumentParser:
   filling.add_argument('--bank', required=True, action='append', metavar='PATH', help='repeatable; "package" for ours')
   filling.add_argument('--requests', required=True, metavar='FILE', help='JSON Lines')
   filling.add_argument('--out', required=True, metavar='FILE', help='JSON Lines')
-  drafting = action(
-    'paraphrase', 'has a model draft paraphrases, checks and judges them; settings: gin/runs/paraphrase.gin'
+  drafting = action('paraphrase', 'has a model draft paraphrases, checks and judges them')
+  drafting.epilog = (
+    f'{_DRAFTING} --TASK=NAME, --OUTPUT_DIR=DIR and, for phrasings of your own, --BANKS="[\'FILE\']"; '
+    'gin/runs/shared/paraphrase.gin has all settings.'
   )
   drafting.add_argument('--review', metavar='DIR', help='only prints the drafts of a directory beside their sources')
   perturbing = action('perturb', 'writes evaluation phrasings with typos, other separators and the like')
@@ -492,6 +498,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       return 0
     quiet.set_up()
     if arguments.action == 'paraphrase':
+      if not any(argument.startswith('--gin_file') for argument in rest):
+        raise errors.UsageError(f'no model is named. {_DRAFTING} --TASK=NAME and --OUTPUT_DIR=DIR')
       _configure(rest)
       print(gin_files.configured('paraphrase.paraphrase')())
       return 0

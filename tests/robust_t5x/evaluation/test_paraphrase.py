@@ -8,8 +8,10 @@ from servers import serving
 
 import gin
 from robust_t5x import __main__ as command_line
+from robust_t5x.checkpoints import loading
 from robust_t5x.evaluation import paraphrase
 from robust_t5x.served import client as client_lib
+from seqio_tasks import framing
 from seqio_tasks.bank import drafts, reading
 
 pytestmark = pytest.mark.usefixtures('as_started_anew')
@@ -99,7 +101,7 @@ def test_drafts_are_checked_judged_written_and_reviewed(bank, tmp_path, capsys):
   text = (out / paraphrase.BANK).read_text()
   assert text.startswith('# Drafts by m, which nobody has reviewed yet')
   record = json.loads((out / paraphrase.RECORD).read_text())
-  assert record['model']['backbone']['path'] == f'm at {url}' and record['command'].startswith('')
+  assert record['model']['backbone']['path'] == f'm at {url}' and record['task'] == 'quiz'
   assert {r['text']: r['reason'] for r in record['refused']} == BAD
   assert record['kept']['p001']['manner'] == paraphrase.MANNERS[0]
 
@@ -152,6 +154,11 @@ def test_settings_that_cannot_be_used(bank, tmp_path, capsys, setting, message):
   assert not (tmp_path / 'out').exists()
 
 
+def test_what_to_name_is_told(capsys):
+  assert command_line.main(['tasks', 'paraphrase']) == 2
+  assert 'no model is named. A served model: --gin_file=gin/runs/paraphrase_endpoint.gin' in capsys.readouterr().err
+
+
 def test_nothing_kept_leaves_a_record_alone(bank, tmp_path, capsys):
   out = tmp_path / 'out'
   with serving(lambda body: {'model': 'm', 'choices': [{'message': {'content': 'I cannot.'}}]}) as (url, _):
@@ -176,9 +183,21 @@ def test_every_manner_is_another_and_sources_take_turns():
   assert len({m for _, m in pairs[:3]}) == 3
 
 
-def test_a_loaded_model_drafts_too(bank, tmp_path, tiny_decoder_checkpoint, capsys):
-  """One with random weights, all of whose drafts are refused."""
-  gin.clear_config(clear_constants=True)
+def test_a_loaded_model_drafts_too(bank, tmp_path, tiny_decoder_checkpoint, capsys, monkeypatch):
+  """Its runner is replaced, which would compile for seconds."""
+  asked = []
+
+  class Runner:
+    def __init__(self, loaded, batch_size, lengths, directory):
+      assert batch_size == 2 and lengths['targets'] in (8, 192)
+      self._vocabulary = loaded.vocabulary
+
+    def generate(self, inputs):
+      texts = [framing.visible(self._vocabulary, ids.tolist()) for ids in inputs]
+      asked.extend(texts)
+      return ['no' if 'yes or no' in text else GOOD[0] for text in texts]
+
+  monkeypatch.setattr(loading.Loaded, 'runner', lambda *arguments: Runner(*arguments))
   out = tmp_path / 'out'
   assert command_line.main(
     [
@@ -188,4 +207,6 @@ def test_a_loaded_model_drafts_too(bank, tmp_path, tiny_decoder_checkpoint, caps
       '--NUM_DRAFTS=2', '--EVAL_BATCH_SIZE=2',
     ]
   ) == 0  # fmt: skip
-  assert '0 kept, 2 refused' in capsys.readouterr().out
+  told = capsys.readouterr().out
+  assert '0 kept, 2 refused' in told and f'2  {paraphrase.DIFFERS}' in told
+  assert len(asked) == 2 + 2 * (4 + 2) and all('animal is meant' in text for text in asked)
