@@ -3,7 +3,7 @@
 `robust-t5x eval mini --OUTPUT_DIR=out/before`; `robust-t5x eval --help` lists the recipes.
 
 The results are one row per example and phrasing (see results). A finished evaluation is found and not repeated,
-an interrupted one goes on with the task at which it stopped, or writes the report that it lacks.
+an interrupted one goes on with the task, or with STOP_WIDTH the round, at which it stopped, or writes the report that it lacks.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +37,7 @@ def evaluate(
   label: str | None = None,
   cell_budget: int | float | None = None,
   cell_seed: int = 0,
+  stop_width: int | float | None = None,
   dry_run: bool = False,
 ) -> 'pd.DataFrame | None':
   """Evaluates and writes the results table, and a report of it.
@@ -53,7 +54,9 @@ def evaluate(
     label: name of the model in tables and reports; by default its own, or whether there is an adapter.
     cell_budget: how many cells (an example under a phrasing) of each task are evaluated, a number or a share below 1;
       None evaluates all. They are sampled evenly, and analysis.prompteval estimates the accuracy under every phrasing.
-    cell_seed: of the sample.
+    cell_seed: of the sample, or of the order of the cells.
+    stop_width: evaluates cells in rounds until the mean accuracy of each group of phrasings over all cells is known to ± so
+      many points, by an interval that holds whenever one stops (evaluation.stopping); None evaluates all.
     dry_run: whether only to print what the evaluation takes, in requests and tokens.
 
   Returns:
@@ -66,9 +69,10 @@ def evaluate(
   import numpy as np
 
   import gin
+  from robust_t5x.evaluation import stopping
   from robust_t5x.evaluation.cells import check_budget, sample_cells
   from robust_t5x.evaluation.rows import read_task
-  from robust_t5x.evaluation.scorers import cost_of, score_task
+  from robust_t5x.evaluation.scorers import cost_of, score_task, score_tasks
   from robust_t5x.results.runs import Run
   from robust_t5x.results.scorers import SCORERS
   from robust_t5x.runtime import progress
@@ -77,6 +81,8 @@ def evaluate(
   if scorer not in SCORERS:
     raise errors.UsageError(f'SCORER: unknown scorer {scorer!r}; use one of {", ".join(SCORERS)}')
   tasks = suites.evaluation_tasks(register_tasks, loaded.vocabulary, mixtures)
+  if stop_width is not None:
+    stopping.check(stop_width, cell_budget)
   check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
   if SCORERS[scorer].needs_options:
     for task in tasks:
@@ -90,6 +96,8 @@ def evaluate(
   identity = fingerprint(loaded, tasks, task_feature_lengths, split, scorer)
   if cell_budget is not None:
     identity['cells'] = {'budget': cell_budget, 'seed': cell_seed}
+  if stop_width is not None:
+    identity['cells'] = {'width': stop_width, 'seed': cell_seed}
   if dry_run:
     runner = loaded.runner(batch_size, task_feature_lengths, output_dir)
     counted = {
@@ -100,7 +108,7 @@ def evaluate(
       )
       for task in tasks
     }
-    print(_told(counted))
+    print(_told(counted, stop_width is not None))
     return None
   with locks.held(output_dir, 'OUTPUT_DIR'):
     # The main process alone keeps results; the others, whose disks may be their own, follow it.
@@ -109,41 +117,46 @@ def evaluate(
     todo = [task for task, is_open in zip(tasks, processes.from_main(open_tasks), strict=True) if is_open]
     if run is not None and run.finished:
       table = run.table()
-      lacking = [name for name in _products(cell_budget) if not os.path.isfile(os.path.join(output_dir, name))]
+      lacking = [name for name in _products(run.record) if not os.path.isfile(os.path.join(output_dir, name))]
       print(
         f'{output_dir} holds this evaluation already; '
         + (f'only {", ".join(lacking)} had not been written' if lacking else 'nothing to do')
       )
       if lacking:
-        _write_products(run.record, output_dir, task_feature_lengths, cell_budget)
+        _write_products(run.record, output_dir, task_feature_lengths)
       return table
 
     runner = loaded.runner(batch_size, task_feature_lengths, output_dir)
-    done = len(tasks) - len(todo)
-    signals.keeps(_kept(done, len(tasks), output_dir))
-    with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
-      for task in todo:
-        rows = read_task(task.name, lengths, split)
-        sampled = sample_cells(rows, task.name, cell_budget, cell_seed)
-        table = score_task(runner, sampled, task, SCORERS[scorer], label)
-        if run is not None:
-          run.add_shard(task.name, table)
-        done += 1
-        signals.keeps(_kept(done, len(tasks), output_dir))
-        bar.advance(1, task.name)
+    stopped, table = None, None
+    if stop_width is not None:
+      every = [(task, read_task(task.name, lengths, split)) for task in tasks]
+      score = functools.partial(score_tasks, runner, scorer=SCORERS[scorer], label=label)
+      found = stopping.evaluate(every, stop_width / 100, cell_seed, score, run, label)
+      table, stopped = found or (None, None)
+    else:
+      done = len(tasks) - len(todo)
+      signals.keeps(_kept(done, len(tasks), output_dir))
+      with progress.Progress(f'evaluating {label}', len(tasks), done) as bar:
+        for task in todo:
+          rows = read_task(task.name, lengths, split)
+          sampled = sample_cells(rows, task.name, cell_budget, cell_seed)
+          shard = score_task(runner, sampled, task, SCORERS[scorer], label)
+          if run is not None:
+            run.add_shard(task.name, shard)
+          done += 1
+          signals.keeps(_kept(done, len(tasks), output_dir))
+          bar.advance(1, task.name)
     if run is None:
       return None
-    table = run.finish(
-      instructions={i.id: i.template for task in tasks for i in task.instructions},
-      metadata={
-        'model': loaded.identity,
-        'gin_config': gin.config_str(),
-        'command': launcher.command_line(),
-        'data': readings(),
-      },
-    )
+    metadata: Record = {
+      'model': loaded.identity, 'gin_config': gin.config_str(), 'command': launcher.command_line(), 'data': readings(),
+    }  # fmt: skip
+    if stopped is not None:
+      metadata['stopped'] = stopped
+      print('\n'.join(stopping.in_words(stopped)))
+    table = run.finish({i.id: i.template for task in tasks for i in task.instructions}, metadata, table)
     print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
-    _write_products(run.record, output_dir, task_feature_lengths, cell_budget)
+    _write_products(run.record, output_dir, task_feature_lengths)
     return table
 
 
@@ -151,32 +164,33 @@ def _kept(done: int, tasks: int, output_dir: str) -> str:
   return f'{done} of {tasks} tasks are kept in {output_dir}; the same command goes on with the others'
 
 
-def _told(counted: 'Mapping[str, Cost]') -> str:
-  """What an evaluation takes, task by task and together, in words."""
+def _told(counted: 'Mapping[str, Cost]', stops: bool) -> str:
+  """What an evaluation takes, task by task and together, in words; at most so much where it stops early."""
   total = functools.reduce(lambda a, b: a.plus(b), counted.values())
   lines = [
     f'{name}: {c.requests:,} requests, about {c.input_tokens:,} tokens read and {c.output_tokens:,} or fewer written'
     + (f'; {c.known:,} answers are at hand' if c.known else '')
     for name, c in (*counted.items(), ('together', total))
   ]
-  return '\n'.join([*lines, 'dry run: nothing was asked'])
+  most = ['all of this at most: it stops where STOP_WIDTH is reached'] if stops else []
+  return '\n'.join([*lines, *most, 'dry run: nothing was asked'])
 
 
-def _products(cell_budget: int | float | None) -> list[str]:
+def _products(record: 'Record') -> list[str]:
   """What is made of a finished table; each is there once all of its kind is, since it is written last."""
-  return ['report.html', 'report.md', *(['estimates.csv'] if cell_budget is not None else [])]
+  from robust_t5x.results.schema import sample_of
+
+  return ['report.html', 'report.md', *(['estimates.csv'] if sample_of(record) else [])]
 
 
-def _write_products(
-  record: 'Record', output_dir: str, lengths: Mapping[str, int], cell_budget: int | float | None
-) -> None:
+def _write_products(record: 'Record', output_dir: str, lengths: Mapping[str, int]) -> None:
   """Writes the report, and the estimates of a sample; says what of the evaluation is not as one would think."""
   from robust_t5x.reports import page
 
   for warning in _warnings(record, lengths):
     print(f'warning: {warning}', file=sys.stderr)
   print(page.write([output_dir], output_dir))
-  if cell_budget is not None:
+  if 'estimates.csv' in _products(record):
     _write_estimates(output_dir)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from robust_t5x.analysis import agreement, crossed, extremes, metrics, significance, statistics
-from robust_t5x.analysis.sources import Source, check_same_cells, check_same_sample, read_sources
+from robust_t5x.analysis.sources import Source, check_same_cells, check_same_sample, on_common_cells, read_sources
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, GrainError, Record, ResultsError
 from seqio_tasks.errors import UserError
@@ -302,7 +302,7 @@ def compare(paths: Sequence[str]) -> Comparison:
   """
   if not paths:
     raise ResultsError('no evaluation given; name the OUTPUT_DIR of at least one `robust-t5x eval`')
-  return compare_sources(read_sources(paths))
+  return compare_sources(on_common_cells(read_sources(paths)))
 
 
 def compare_sources(sources: Sequence[Source]) -> Comparison:

@@ -1,6 +1,7 @@
 """Results as a comparison needs them: of one model from one place, with its cells in the order of another's."""
 
 from collections.abc import Sequence
+import functools
 import os
 
 import numpy as np
@@ -8,7 +9,7 @@ import pandas as pd
 
 from robust_t5x.results.cells import Arrays, Cells
 from robust_t5x.results.reading import read_models
-from robust_t5x.results.schema import Record, ResultsError, grain
+from robust_t5x.results.schema import EXAMPLE, Record, ResultsError, grain, sample_of
 from seqio_tasks.answers import normalise
 from seqio_tasks.errors import UserError
 
@@ -68,6 +69,25 @@ def read_sources(paths: Sequence[str]) -> list[Source]:
     if before is not source.path and source.record.get('launcher') != 'published':
       raise ResultsError(f'{before} and {source.path} are the same evaluation; give it once')
   return found
+
+
+def on_common_cells(sources: Sequence[Source]) -> list[Source]:
+  """The sources on the cells that all have, where some stopped early: cells come in one order, so that changes stay paired.
+
+  Sources as they are where none stopped early, or where a phrasing would be left without a cell.
+  """
+  if len(sources) < 2 or not any('width' in (sample_of(s.record) or {}) for s in sources):
+    return list(sources)
+  keys = ['dataset', 'group', 'instruction_id', 'example_id']
+  indices = [pd.MultiIndex.from_frame(s.table[keys]) for s in sources if s.grain == EXAMPLE]
+  common = functools.reduce(lambda a, b: a.intersection(b, sort=False), indices)
+  phrasings = {place for index in indices for place in index.droplevel('example_id')}
+  if len(indices) < len(sources) or set(common.droplevel('example_id')) != phrasings:
+    return list(sources)
+  return [
+    Source(s.path, s.label, s.table[index.isin(common)].reset_index(drop=True), s.record)
+    for s, index in zip(sources, indices, strict=True)
+  ]
 
 
 def check_same_cells(first: Source, other: Source) -> None:

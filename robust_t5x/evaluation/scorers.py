@@ -27,12 +27,20 @@ def score_task(runner: Runner, rows: Sequence[Row], task: EvaluationTask, scorer
   Returns:
     a results table, with `results.schema.COLUMNS`.
   """
+  return score_tasks(runner, [(task, rows)], scorer, label)
+
+
+def score_tasks(
+  runner: Runner, parts: Sequence[tuple[EvaluationTask, Sequence[Row]]], scorer: Scorer, label: str
+) -> pd.DataFrame:
+  """As `score_task`, of rows of several tasks, which run together."""
+  rows = [row for _, own in parts for row in own]
   table = pd.DataFrame(_scored(runner, rows, scorer)).assign(
     model=label,
-    dataset=task.dataset,
+    dataset=[task.dataset for task, own in parts for _ in own],
     example_id=[row['example_id'] for row in rows],
     instruction_id=[row['instruction_id'] for row in rows],
-    group=task.group,
+    group=[task.group for task, own in parts for _ in own],
     truncated_tokens=[int(row['truncated_tokens']) for row in rows],
     cut_answer_tokens=[0 if scorer.rank else int(row['cut_answer_tokens']) for row in rows],
   )

@@ -23,7 +23,7 @@ from robust_t5x.reports import (
 )
 from robust_t5x.reports.inputs import Inputs, focus_of, read
 from robust_t5x.reports.scaling import Family, find_families, scaling_table
-from robust_t5x.reports.sections import Section, agreement, estimated, extraction, sensitivity
+from robust_t5x.reports.sections import Section, agreement, estimated, extraction, sensitivity, stopped
 from robust_t5x.reports.summary import Summary, metric_frame, summarise
 from robust_t5x.reports.tables import Table, number, percent
 from robust_t5x.results.schema import EXAMPLE, OBSERVED
@@ -78,6 +78,7 @@ def write(
     uncertainty.section(inputs, made_of),
     choice.section(inputs),
     wording.section(inputs),
+    stopped(inputs),
     estimated(inputs),
     sensitivity(inputs, epsilon, delta),
     extraction(inputs),

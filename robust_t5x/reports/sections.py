@@ -1,4 +1,4 @@
-"""Sections of a report that stand where there is something to say: agreement, estimates from sampled cells."""
+"""Sections of a report that stand where there is something to say: agreement, where it stopped, estimates from sampled cells."""
 
 from collections.abc import Sequence
 import dataclasses
@@ -14,7 +14,7 @@ from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports.charts import Lines
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.tables import Cell, Column, Table
-from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED
+from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, Valid, sample_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,10 +149,45 @@ def extraction(inputs: Inputs) -> Section | None:
   return Section('extraction', 'Right answers in other forms', tables=[table])
 
 
+def stopped(inputs: Inputs) -> Section | None:
+  """The section on where evaluations stopped, with the intervals that hold although these chose their size themselves."""
+  rows: list[tuple[Cell, ...]] = []
+  for model in inputs.models:
+    for source in (s for s in inputs.of(model).sources if s.label == model and 'stopped' in s.record):
+      found = source.record['stopped']
+      asked = f'±{100 * found["half_width"]:g} points'
+      for group, valid in found['groups'].items():
+        rows.append((model, group, _evaluated(valid), asked, _interval(valid), None))
+      if 'gap' in found:
+        rows.append((model, 'gap', _evaluated(found['gap']), '', None, _interval(found['gap'])))
+  if not rows:
+    return None
+  columns = (
+    Column('model'), Column('phrasings'), Column('cells evaluated'), Column('asked for'), Column('mean accuracy', 'percent'),
+    Column('gap, points', 'points'),
+  )  # fmt: skip
+  table = Table(
+    'stopped', 'Where the evaluation stopped, and what is known of all cells', columns, rows,
+    'Cells were evaluated in random order, balanced over phrasings, until the interval was as narrow as asked. These 95% intervals '
+    'are of what an evaluation of all cells, these phrasings and examples, would give, and hold at whatever cell one stops '
+    '(a confidence sequence; that of the gap is the difference of two at 97.5%). All other intervals of this report are of phrasings or examples like '
+    'these and take the number of cells as given: docs/statistics.md says how far that matters.',
+  )  # fmt: skip
+  return Section('stopped', 'Stopped early', tables=[table])
+
+
+def _evaluated(valid: Valid) -> str:
+  return f'{valid["evaluated"]:,} of {valid["cells"]:,} ({valid["evaluated"] / valid["cells"]:.0%})'
+
+
+def _interval(valid: Valid) -> Interval:
+  return Interval(valid['estimate'], valid['low'], valid['high'])
+
+
 def estimated(inputs: Inputs) -> Section | None:
   """The section on estimates for all phrasings, where only a sample of the cells was evaluated."""
   cohort = inputs.cohorts[0]
-  if not any(record.get('fingerprint', {}).get('cells') for record in cohort.records.values()):
+  if not any(sample_of(record) for record in cohort.records.values()):
     return None
   names = {'mean': 'mean', 'worst': 'worst', 'p5': '5%', 'p50': 'median', 'p95': '95%', 'best': 'best'}
   rows = [

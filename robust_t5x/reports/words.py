@@ -9,7 +9,7 @@ from robust_t5x.analysis.sensitivity import without_room
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.summary import GAP, GAP_CHANGE, Change, Summary
 from robust_t5x.reports.tables import percent, points
-from robust_t5x.results.schema import EXAMPLE, Record
+from robust_t5x.results.schema import EXAMPLE, Record, sample_of
 from robust_t5x.results.scorers import SCORERS
 from seqio_tasks.datasets.sources import Reading, Reason
 
@@ -129,10 +129,11 @@ def warnings(inputs: Inputs) -> list[str]:
       found.append(f'{percent(share)} of the outputs of {model}, where there were options, were none of them.')
     for note in _left_out(inputs.records[model], model):
       found.append(note)
-    cells = inputs.records[model].get('fingerprint', {}).get('cells')
+    cells = sample_of(inputs.records[model])
     if cells:
+      how = f'CELL_BUDGET {cells["budget"]}' if 'budget' in cells else f'STOP_WIDTH {cells["width"]}'
       found.append(
-        f'Only a sample of the cells of {model} was evaluated (CELL_BUDGET {cells["budget"]}, seed {cells["seed"]}): the '
+        f'Only a sample of the cells of {model} was evaluated ({how}, seed {cells["seed"]}): the '
         'accuracy of a phrasing rests on few examples, so spread, best and worst are exaggerated. The estimates below '
         'correct for it.'
       )

@@ -87,25 +87,32 @@ class Run:
     """
     if not os.path.isfile(self._shard(name)):
       return False
-    self._rows(name)
+    self.shard(name)
     return True
 
   def add_shard(self, name: str, table: pd.DataFrame) -> None:
-    """Keeps the rows of a task."""
+    """Keeps the rows of a task, or of a round of several."""
     write_parquet(table[list(COLUMNS)], self._shard(name))
 
-  def finish(self, instructions: Mapping[str, str], metadata: Record) -> pd.DataFrame:
-    """Joins the shards to the table.
+  def shard(self, name: str) -> pd.DataFrame:
+    """The rows that are kept by this name."""
+    return schema.read_parquet(self._shard(name), 'delete it and run the same `robust-t5x eval` again')
+
+  def finish(
+    self, instructions: Mapping[str, str], metadata: Record, table: pd.DataFrame | None = None
+  ) -> pd.DataFrame:
+    """Writes the table.
 
     Args:
       instructions: instruction id -> template, kept for reports.
       metadata: what else to record, such as the gin configuration.
+      table: whole; None where there is a shard for each task.
 
     Returns:
       the table, its rows in the order of tasks, examples and phrasings.
     """
-    names = self.record['fingerprint']['tasks']
-    table = pd.concat([self._rows(name) for name in names], ignore_index=True)
+    if table is None:
+      table = pd.concat([self.shard(name) for name in self.record['fingerprint']['tasks']], ignore_index=True)
     write_parquet(table, os.path.join(self.directory, 'results.parquet'))
     path = os.path.join(self.directory, 'results.csv')
     # All texts are quoted, since one may hold the end of a line.
@@ -126,9 +133,6 @@ class Run:
 
   def _write(self) -> None:
     files.write_atomically(os.path.join(self.directory, 'run.json'), json.dumps(self.record, indent=2) + '\n')
-
-  def _rows(self, name: str) -> pd.DataFrame:
-    return schema.read_parquet(self._shard(name), 'delete it and run the same `robust-t5x eval` again')
 
   def _shard(self, name: str) -> str:
     # The readable part may be cut or ambiguous; the hash keeps names apart.

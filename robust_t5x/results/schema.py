@@ -32,11 +32,32 @@ EXAMPLE, PHRASING = 'example', 'phrasing'  # grains
 OBSERVED, UNOBSERVED = 'observed', 'unobserved'  # the groups of phrasings that the gap is between; there may be others
 
 
-class Sample(TypedDict):
-  """Which cells of each task were evaluated: CELL_BUDGET and its seed."""
+class Sample(TypedDict, total=False):
+  """Which cells of each task were evaluated: CELL_BUDGET, or STOP_WIDTH in points, and the seed."""
 
   budget: int | float
+  width: int | float
   seed: int
+
+
+class Valid(TypedDict):
+  """A mean accuracy or a gap of all cells, by those evaluated, with an interval that holds at whatever cell one stops."""
+
+  evaluated: int
+  cells: int
+  estimate: float
+  low: float
+  high: float
+
+
+class Stopped(TypedDict, total=False):
+  """Where an evaluation with STOP_WIDTH stopped."""
+
+  half_width: float  # that was asked for, as a share
+  level: float  # of the intervals
+  rounds: int
+  groups: dict[str, Valid]
+  gap: Valid  # absent where there is none
 
 
 class Fingerprint(TypedDict, total=False):
@@ -49,7 +70,7 @@ class Fingerprint(TypedDict, total=False):
   split: str
   task_feature_lengths: dict[str, int]
   tasks: dict[str, str] | list[str]  # to the hash of their examples and phrasings, where it is known
-  cells: Sample  # absent where all were evaluated
+  cells: Sample  # absent where all were to be evaluated
 
 
 class LeftOut(TypedDict):
@@ -81,6 +102,7 @@ class Record(TypedDict, total=False):
   sources: list[str]
   left_out: list[LeftOut]
   taken: list[str]  # which tasks of others were taken for phrasings of one dataset, in words
+  stopped: Stopped  # absent without STOP_WIDTH
   data: dict[str, Reading]  # source of examples -> what came of reading it
 
 
@@ -95,6 +117,13 @@ class GrainError(ResultsError):
 def grain(table: pd.DataFrame) -> str:
   """What a row of a table stands for: EXAMPLE (under a phrasing) or PHRASING."""
   return EXAMPLE if 'example_id' in table else PHRASING
+
+
+def sample_of(record: Record) -> Sample | None:
+  """Which cells were evaluated, where not all were."""
+  found = record.get('stopped')
+  whole = found is not None and all(v['evaluated'] == v['cells'] for v in found['groups'].values())
+  return None if whole else record.get('fingerprint', {}).get('cells')
 
 
 def read_table(directory: str) -> pd.DataFrame:

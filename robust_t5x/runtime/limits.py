@@ -87,7 +87,8 @@ RANGES: dict[str, dict[str, Range]] = {
     'save_period': _STEPS, 'log_period': _STEPS, 'task_feature_lengths': _DIMENSION,
   },
   'eval.evaluate': {
-    'batch_size': _ROWS, 'cell_budget': _POSITIVE, 'cell_seed': _SEED, 'task_feature_lengths': _DIMENSION,
+    'batch_size': _ROWS, 'cell_budget': _POSITIVE, 'cell_seed': _SEED, 'stop_width': Range(0, 50, above=True, below=True),
+    'task_feature_lengths': _DIMENSION,
   },
   'represent.represent': {
     'batch_size': _ROWS, 'max_examples': Range(1, _MANY), 'task_feature_lengths': _DIMENSION,
