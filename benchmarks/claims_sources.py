@@ -206,7 +206,7 @@ def _calibration_table(part: str) -> tuple[list[str], str, str]:
 def _least_coverage() -> float:
   """The least share, in percent, of all intervals of coverage.csv."""
   table = pd.read_csv(RESULTS / 'coverage.csv', index_col='design')
-  return 100 * float(table[[c for c in table if 'p <' not in c]].min().min())
+  return 100 * float(table[[c for c in table if 'p <' not in c and c not in coverage.PEERS]].min().min())
 
 
 def _sizes(path: pathlib.Path) -> int:
@@ -350,6 +350,8 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'coverage_means': functools.partial(_coverage_table, 0),
   'coverage_phrasings': functools.partial(_coverage_table, 1),
   'coverage_cells': functools.partial(_coverage_table, 2),
+  'coverage_peers': functools.partial(_coverage_table, 3),
+  'coverage_peer_tests': functools.partial(_coverage_table, 4),
   **{f'calibration_{part}': functools.partial(_calibration_table, part) for part in calibration.PARTS},
   'evaluation_cost': claims_costs.evaluation_cost_table,
   'padding': claims_costs.padding_table,

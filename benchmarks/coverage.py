@@ -2,7 +2,8 @@
 
 `python benchmarks/coverage.py` takes about ten minutes on one core; `--trials 100` a minute. Tables of right and wrong answers
 are drawn from a known model: logit P(right) = mean + example + phrasing + seed, each normal. Every cell of the printed table is the
-share of the tables whose nominal 95% interval holds the truth, or whose p-value is below 0.05 where there is nothing to find.
+share of the tables whose nominal 95% interval holds the truth, or whose p-value is below 0.05 where there is nothing to find. The same
+tables are given to what other tools do: lm-evaluation-harness's standard errors, bootstraps, z-tests.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 import scipy.special
+import scipy.stats
 
 from robust_t5x.analysis import agreement, crossed, extremes, metrics, prompteval, statistics
 
@@ -26,6 +28,12 @@ BUDGETS = ((20, 100, 0.2, 0.5), (40, 60, 0.1, 0.8), (40, 60, 0.3, 0.3), (100, 50
 _EXTREMES = {'best': 'MaxP', 'worst': 'worst phrasing', 'spread': 'spread', 'sd': 'sd'}
 _CASES = ('case-level worst', 'case-level best', 'PSS')
 _ONE = [(slice(None), 1.0)]
+# What other tools do, on the tables of means.
+PEERS = (
+  'lm-eval, one phrasing', 'lm-eval, pooled', 'bootstrap of rows', 'bootstrap of examples', 'gap: z-test of rows', 'gap: z-test of examples',
+  'change: paired z-test of rows', 'change: paired z-test of examples',
+)  # fmt: skip
+_RESAMPLES = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,13 +77,47 @@ def means(world: World, rng: np.random.Generator, truth: float) -> dict[str, boo
   ]
   models = [(slice(0, world.seeds), 1.0), (slice(world.seeds, None), -1.0)]
   change = crossed.contrast([{'u': np.concatenate(pair)}], names, {'u': 1}, models)
-  return {
+  return _of_peers(tables, pair, truth) | {
     'mean accuracy': _holds(crossed.contrast([tables], names, {'u': 1}, _ONE).share(), truth),
     'gap': _holds(gap.interval(), 0),
     'change': _holds(change.interval(), 0),
     'gap: p < 0.05': gap.p_value() < 0.05,
     'change: p < 0.05': change.p_value() < 0.05,
   }
+
+
+def _of_peers(tables: dict[str, np.ndarray], pair: list[np.ndarray], truth: float) -> dict[str, bool]:
+  """What others say of the same tables [seeds, N, k]: whether an interval holds the truth, or p is below 0.05.
+
+  lm-eval: the mean over the documents of one phrasing (the harness's stderr), or over those of all phrasings as a group of
+  tasks (its pooled_sample_stderr). Bootstraps: percentiles of the mean of resampled rows, or of examples with all of their
+  rows. z-tests: of rows as if they were independent, or of each example's mean over phrasings and seeds.
+  """
+  scores, rng = tables['u'], np.random.default_rng(1)
+  of_examples, n = scores.mean((0, 2)), scores.shape[1]
+  one = scores[0, :, 0]
+  pooled = np.sqrt(scores.var(1, ddof=1).mean() / scores.size)  # phrasings of one size
+  rows = rng.binomial(scores.size, scores.mean(), _RESAMPLES) / scores.size  # of 0 and 1: resampling is a binomial
+  examples = rng.multinomial(n, np.full(n, 1 / n), _RESAMPLES) @ of_examples / n
+  z = scipy.stats.norm.ppf(0.975)
+  gap, change = tables['u'] - tables['o'], pair[0] - pair[1]
+  both = np.sqrt(sum(t.var(ddof=1) / t.size for t in tables.values()))
+  return {
+    'lm-eval, one phrasing': bool(abs(one.mean() - truth) <= z * _error(one)),
+    'lm-eval, pooled': bool(abs(scores.mean() - truth) <= z * pooled),
+    **{
+      name: bool(np.quantile(means, 0.025) <= truth <= np.quantile(means, 0.975))
+      for name, means in (('bootstrap of rows', rows), ('bootstrap of examples', examples))
+    },
+    'gap: z-test of rows': bool(abs(gap.mean()) > z * both),
+    'gap: z-test of examples': bool(abs(gap.mean()) > z * _error(gap.mean((0, 2)))),
+    'change: paired z-test of rows': bool(abs(change.mean()) > z * _error(change.ravel())),
+    'change: paired z-test of examples': bool(abs(change.mean()) > z * _error(change.mean((0, 2)))),
+  }
+
+
+def _error(values: np.ndarray) -> float:
+  return float(values.std(ddof=1) / np.sqrt(len(values)))
 
 
 def of_phrasings(world: World, rng: np.random.Generator, trial: int) -> dict[str, bool]:
@@ -177,7 +219,7 @@ def markdown(columns: list[str], table: pd.DataFrame) -> list[str]:
 
 
 def tables(table: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
-  """The three printed tables: means, given phrasings, some cells."""
+  """The printed tables: means, given phrasings, some cells, and what others say of the means."""
   cells = table.index.str.contains('of the cells')
   first = ['mean accuracy', 'gap', 'change', 'gap: p < 0.05', 'change: p < 0.05']
   second = [*_EXTREMES, *_CASES, agreement.CONSISTENCY, agreement.KAPPA]
@@ -185,6 +227,8 @@ def tables(table: pd.DataFrame) -> Iterator[tuple[list[str], pd.DataFrame]]:
   yield first, table[~cells]
   yield second, table[~cells & table['PSS'].notna()]
   yield third, table[cells]
+  yield ['mean accuracy', *PEERS[:4]], table[~cells]
+  yield ['gap: p < 0.05', *PEERS[4:6], 'change: p < 0.05', *PEERS[6:]], table[~cells]
 
 
 if __name__ == '__main__':

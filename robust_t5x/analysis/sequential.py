@@ -23,10 +23,8 @@ import scipy.optimize
 from robust_t5x.analysis.statistics import Interval
 
 _STAKE = 0.75  # of the wealth at most
-_FIRST, _GROWTH = (
-  0.02,
-  1.2,
-)  # share of the cells in the first round, and how many times as many there are after each other
+_FIRST = 0.005  # share of the cells in the first round
+_GROWTH = 1.25  # how many times as many there are after each other round
 
 
 def sizes_after(before: Sequence[int], sizes: Sequence[int], number: int) -> list[int]:
@@ -37,8 +35,8 @@ def sizes_after(before: Sequence[int], sizes: Sequence[int], number: int) -> lis
     sizes: all cells of each stratum.
     number: of the round, from 0.
 
-  >>> sizes_after([0, 0], [1000, 3], 0), sizes_after([20, 1], [1000, 3], 1)
-  ([20, 1], [24, 2])
+  >>> sizes_after([0, 0], [1000, 3], 0), sizes_after([5, 1], [1000, 3], 1)
+  ([5, 1], [7, 2])
   """
   share = min(_FIRST * _GROWTH**number, 1.0)
   return [min(max(int(np.ceil(share * n - 1e-9)), b + 1), n) for b, n in zip(before, sizes, strict=True)]

@@ -164,7 +164,7 @@ def evaluate(
         rounds.add(table['score'].to_numpy(float))
         tables.append(table)
         places += [starts[t] + own for t, own in cells]
-        signals.keeps(f'{rounds.number} rounds are kept in {directory}; the same command goes on with the next')
+        signals.keeps(f'all up to round {rounds.number} is kept in {directory}; the same command goes on with the next')
       bar.advance(sum(len(own) for _, own in cells), f'round {rounds.number}')
   if not run:
     return None

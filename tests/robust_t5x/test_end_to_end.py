@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 
 from helpers import SMALL, align, evaluate, run
@@ -155,6 +156,50 @@ def test_a_budget_of_cells(tiny_checkpoint, tmp_path, capsys):
   assert 'different samples of the cells' in capsys.readouterr().err
   for budget, message in ((9, 'its 10 phrasings need one each'), (1.5, 'CELL_BUDGET is 1.5; give a whole number')):
     assert evaluate(tiny_checkpoint, tmp_path / 'bad', f'--gin.CELL_BUDGET={budget}', examples=4) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_an_evaluation_that_stops_early(tiny_checkpoint, tmp_path, monkeypatch, capsys):
+  """It is killed in a round, goes on as the same run, is not run twice, and says where it stopped."""
+  from robust_t5x.evaluation import scorers
+
+  parts = tmp_path / 'parts'
+  wide = '--gin.STOP_WIDTH=10'  # the tiny model is wrong throughout, so that few cells tell
+  rounds = []
+  original = scorers.score_tasks
+
+  def interrupted(runner, tasks, *rest, **named):
+    if len(rounds) == 1:
+      os.kill(os.getpid(), signal.SIGTERM)
+    rounds.append([row['example_id'] for _, rows in tasks for row in rows])
+    return original(runner, tasks, *rest, **named)
+
+  monkeypatch.setattr(scorers, 'score_tasks', interrupted)
+  assert evaluate(tiny_checkpoint, parts, wide, examples=20) == 143
+  assert f'interrupted: all up to round 1 is kept in {parts}; the same command goes on' in capsys.readouterr().err
+  monkeypatch.setattr(scorers, 'score_tasks', lambda *args, **named: rounds.append(None) or original(*args, **named))
+  before = len(rounds)
+  assert evaluate(tiny_checkpoint, parts, wide, examples=20) == 0
+  assert len(rounds) == before + 2  # of three
+  said = capsys.readouterr().out
+  assert re.search(r'\nunobserved: after 30 of 200 cells \(15%\) the mean accuracy is 0.0%, of all cells 0.0 to 1\d', said)
+  assert 'estimated for all unobserved phrasings from 30 of' in said
+  cells = schema.read_table(str(parts))[['group', 'instruction_id', 'example_id']]
+  assert len(cells) == 60 and not cells.duplicated().any()
+  assert set(cells.groupby(['group', 'instruction_id']).size()) == {3}
+  assert evaluate(tiny_checkpoint, parts, wide, examples=20) == 0
+  assert 'nothing to do' in capsys.readouterr().out
+  record = json.loads((parts / 'run.json').read_text())
+  assert record['fingerprint']['cells'] == {'width': 10, 'seed': 0}
+  assert record['stopped']['groups']['observed']['evaluated'] == 30 and record['stopped']['gap']['cells'] == 400
+  assert (parts / 'report.md').read_text().count('| 30 of 200 (15%) | ±10 points |') == 2
+  assert evaluate(tiny_checkpoint, parts, '--gin.STOP_WIDTH=30', examples=20) == 2
+  assert 'cells.width was 10, is 30. Choose' in capsys.readouterr().err
+  for flags, message in (
+    (['--gin.STOP_WIDTH=50'], 'STOP_WIDTH is 50; it must be'),
+    ([wide, '--gin.CELL_BUDGET=0.5'], 'STOP_WIDTH and CELL_BUDGET both say'),
+  ):
+    assert evaluate(tiny_checkpoint, tmp_path / 'bad', *flags, examples=4) == 2
     assert message in capsys.readouterr().err
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robust_t5x.analysis.sources import Source, check_same_cells, check_same_sample
+from robust_t5x.analysis.sources import Source, check_same_cells, check_same_sample, on_common_cells
 from robust_t5x.results.schema import ResultsError
 
 
@@ -48,3 +48,31 @@ def test_a_cell_that_stands_twice_names_the_file():
   table = _source([['a']]).table
   with pytest.raises(ResultsError, match='place: the results have more than one score'):
     Source('place', 'm', pd.concat([table, table]), {})
+
+
+def _stopped(places, label):
+  rows = [
+    {'dataset': 'd', 'group': 'g', 'example_id': e, 'instruction_id': i, 'score': 1.0, 'prediction': label + e + i}
+    for e, i in places
+  ]
+  return Source('place', label, pd.DataFrame(rows), {'fingerprint': {'cells': {'width': 2, 'seed': 0}}})
+
+
+def test_those_that_stopped_early_are_compared_on_what_both_have():
+  a = _stopped([('e1', 'i1'), ('e2', 'i2')], 'a')
+  b = _stopped([('e3', 'i1'), ('e2', 'i2'), ('e1', 'i1'), ('e1', 'i2')], 'b')
+  found = on_common_cells([a, b])
+  assert [s.table['prediction'].tolist() for s in found] == [['ae1i1', 'ae2i2'], ['be2i2', 'be1i1']]
+  check_same_cells(*found)
+  check_same_sample(found[0], found[0].scores(), found[1], found[1].aligned_to(found[0].places, found[1].scores()))
+  # One that did not stop has more cells; one by itself stays whole.
+  whole = _source([['a', 'b'], ['c', 'd']], label='c')
+  assert on_common_cells([whole, whole]) == [whole, whole] and on_common_cells([b]) == [b]
+  whole.table['example_id'] = ['e1', 'e1', 'e2', 'e2']
+  whole.table['instruction_id'] = ['i1', 'i2'] * 2
+  assert [len(s.table) for s in on_common_cells([a, whole])] == [2, 2]
+
+
+def test_a_phrasing_that_would_be_lost_is_left_to_the_check():
+  a, b = _stopped([('e1', 'i1'), ('e1', 'i2')], 'a'), _stopped([('e1', 'i1')], 'b')
+  assert on_common_cells([a, b]) == [a, b]

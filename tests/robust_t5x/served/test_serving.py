@@ -180,6 +180,31 @@ def test_an_evaluation(tmp_path, monkeypatch, capsys):
   assert all(b'secret-123' not in f.read_bytes() for f in pathlib.Path(out).rglob('*') if f.is_file())
 
 
+@pytest.mark.usefixtures('as_started_anew')
+def test_an_evaluation_that_stops_early_asks_less(tmp_path, capsys):
+  data = tmp_path / 'mine.csv'
+  data.write_text('question,choices,answer\n' + ''.join(f'Which {i}?,right|wrong,right\n' for i in range(40)))
+  out = tmp_path / 'out'
+  with serving(chat('right')) as (url, server):
+    flags = [
+      'eval',
+      'endpoint',
+      f'--ENDPOINT={url}',
+      '--MODEL_NAME=m',
+      f'--DATA_FILE={data}',
+      f'--OUTPUT_DIR={out}',
+      '--STOP_WIDTH=10',
+    ]
+    assert run([*flags, '--DRY_RUN=True']) == 0
+    assert 'all of this at most: it stops where STOP_WIDTH is reached' in capsys.readouterr().out
+    assert run(flags) == 0
+  table, record = read(str(out))
+  found = record['stopped']['groups']['unobserved']
+  assert len(server.requests) <= len(table) == found['evaluated'] < found['cells'] / 2
+  counts = table.groupby('instruction_id').size()
+  assert counts.min() == counts.max() and found['cells'] == 40 * len(counts)
+
+
 def test_texts_come_back_as_they_went_in():
   import tensorflow as tf
 
