@@ -16,6 +16,7 @@ from robust_t5x.reports import (
   perturbations,
   representation,
   robustness,
+  room,
   svg,
   uncertainty,
   wording,
@@ -75,6 +76,7 @@ def write(
   sections = [
     perturbations.section(inputs),
     robustness.section(inputs, summary, spread_margin),
+    room.section(inputs),
     uncertainty.section(inputs, made_of),
     choice.section(inputs),
     wording.section(inputs),
