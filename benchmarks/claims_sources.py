@@ -203,6 +203,11 @@ def _calibration_table(part: str) -> tuple[list[str], str, str]:
   return calibration.markdown(pd.read_csv(path, index_col='design')), 'measured', str(path.relative_to(ROOT))
 
 
+def _stopping_table(part: str) -> tuple[list[str], str, str]:
+  path = RESULTS / f'stopping_{part}.csv'
+  return stopping.markdown(pd.read_csv(path, index_col='design')), 'measured', str(path.relative_to(ROOT))
+
+
 def _least_coverage() -> float:
   """The least share, in percent, of all intervals of coverage.csv."""
   table = pd.read_csv(RESULTS / 'coverage.csv', index_col='design')
@@ -350,6 +355,8 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'coverage_means': functools.partial(_coverage_table, 0),
   'coverage_phrasings': functools.partial(_coverage_table, 1),
   'coverage_cells': functools.partial(_coverage_table, 2),
+  'stopping_designs': functools.partial(_stopping_table, 'designs'),
+  'stopping_tables': functools.partial(_stopping_table, 'tables'),
   'coverage_peers': functools.partial(_coverage_table, 3),
   'coverage_peer_tests': functools.partial(_coverage_table, 4),
   **{f'calibration_{part}': functools.partial(_calibration_table, part) for part in calibration.PARTS},

@@ -2,12 +2,14 @@
 
 import json
 
-from helpers import write_evaluation
+from helpers import change_record, write_evaluation
 import pandas as pd
 
 from robust_t5x import report
+from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports import inputs
-from robust_t5x.reports.sections import extraction
+from robust_t5x.reports.sections import extraction, stopped
+from robust_t5x.reports.words import warnings
 from robust_t5x.results.reading import read
 
 
@@ -29,6 +31,24 @@ def test_sampled_cells_are_said_and_estimated(evaluations, tmp_path):
   assert estimates['cells evaluated'].tolist() == ['40 of 80', '60 of 120'] * 2
   assert (estimates['mean low'] <= estimates['mean']).all()
   assert (estimates['worst'] <= estimates['median']).all()
+
+
+def test_where_an_evaluation_stopped_is_said(tmp_path):
+  where = write_evaluation(tmp_path / 'a', 'm', {'observed': 0.9, 'unobserved': 0.5})
+  assert stopped(inputs.read([where])) is None
+  valid = {'evaluated': 160, 'cells': 640, 'estimate': 0.9, 'low': 0.88, 'high': 0.93}
+  gap = {'evaluated': 400, 'cells': 1600, 'estimate': -0.4, 'low': -0.5, 'high': -0.3}
+  found = {'half_width': 0.025, 'level': 0.95, 'rounds': 9, 'groups': {'observed': valid}, 'gap': gap}
+  change_record(where, stopped=found, fingerprint__cells={'width': 2.5, 'seed': 0})
+  read = inputs.read([where])
+  assert stopped(read).tables[0].rows == [
+    ('m', 'observed', '160 of 640 (25%)', '±2.5 points', Interval(0.9, 0.88, 0.93), None),
+    ('m', 'gap', '400 of 1,600 (25%)', '', None, Interval(-0.4, -0.5, -0.3)),
+  ]
+  assert any('sample of the cells of m was evaluated (STOP_WIDTH 2.5, seed 0)' in text for text in warnings(read))
+  # Where it came to all cells, nothing is a sample.
+  change_record(where, stopped=found | {'groups': {'observed': valid | {'cells': 160}}})
+  assert not any('sample of the cells' in text for text in warnings(inputs.read([where])))
 
 
 def test_strict_and_extracted_scores_stand_side_by_side_where_they_differ(tmp_path):
