@@ -19,6 +19,7 @@ import claims_costs
 import coverage
 import pandas as pd
 import sentencepiece
+import stopping
 
 from robust_t5x.models import families
 from seqio_tasks.bank import layouts, likeness, reading
