@@ -182,7 +182,9 @@ def test_an_evaluation_that_stops_early(tiny_checkpoint, tmp_path, monkeypatch, 
   assert evaluate(tiny_checkpoint, parts, wide, examples=20) == 0
   assert len(rounds) == before + 2  # of three
   said = capsys.readouterr().out
-  assert re.search(r'\nunobserved: after 30 of 200 cells \(15%\) the mean accuracy is 0.0%, of all cells 0.0 to 1\d', said)
+  assert re.search(
+    r'\nunobserved: after 30 of 200 cells \(15%\) the mean accuracy is 0.0%, of all cells 0.0 to 1\d', said
+  )
   assert 'estimated for all unobserved phrasings from 30 of' in said
   cells = schema.read_table(str(parts))[['group', 'instruction_id', 'example_id']]
   assert len(cells) == 60 and not cells.duplicated().any()
