@@ -75,6 +75,7 @@ setuptools.setup(
     'docs': ['mkdocs-material>=9.7', 'mkdocstrings[python]>=1.0'],  # the site, mkdocs.yml
     'plan': ['libtpu'],  # the TPU's compiler, to plan on a machine without one
     'gcs': ['gcsfs'],
+    'lm-eval': ['lm-eval>=0.4.13'],  # `robust-t5x harness`
     # What T5X, airio and jestimator import besides; they install from their repositories, launch/install_t5x.sh.
     't5x': ['absl-py', 'cached_property', 'fiddle>=0.2.5', 'grain', 'jaxtyping', 'tensorboard'],
   },
@@ -84,6 +85,7 @@ setuptools.setup(
     'Programming Language :: Python :: 3',
     'Programming Language :: Python :: 3.11',
     'Programming Language :: Python :: 3.12',
+    'Programming Language :: Python :: 3.13',
     'Topic :: Scientific/Engineering :: Artificial Intelligence',
   ],
 )

@@ -15,6 +15,7 @@ VERBS = {
   'tasks': ('robust_t5x.tasks', 'list, show, check and render tasks and instruction banks'),
   'import': ('robust_t5x.importing', 'make bank files of published instruction sets'),
   'convert': ('robust_t5x.convert', 'convert checkpoints and adapters between formats'),
+  'harness': ('robust_t5x.harness', 'run lm-evaluation-harness on a model with an adapter'),
   'plan': ('robust_t5x.plan', 'compile a run for a TPU topology and say what it needs there'),
   'preflight': ('robust_t5x.preflight', 'count the workers and devices that a run would have'),
   'compare': ('robust_t5x.compare', 'test one model against another on the same cells'),

@@ -302,6 +302,13 @@ class FramedVocabulary(seqio.Vocabulary):
       made.append(Encoded([*ids[: len(ids) - cut], self.eos_id], cut))
     return made
 
+  def encode_continuation(self, text: str) -> list[int]:
+    """The tokens of a text as it stands behind an input, blanks at its start included and no end token added.
+
+    An answer in a chat begins a turn, so that there the blanks are what the template has.
+    """
+    return self._answer(text if self._template is None else self._lead + text.lstrip(' '))
+
   @functools.cached_property
   def _before_ids(self) -> list[int]:
     """The tokens of what the input ends with."""

@@ -31,6 +31,7 @@ def export(
   scorer: Scorer,
   split: str,
   end_token: str,
+  delimiter: str,
   max_output: int,
 ) -> None:
   """Writes the tasks of some mixtures.
@@ -41,8 +42,9 @@ def export(
       groups.
     scorer: how answers are scored: by the likelihoods of options, or of greedy outputs.
     split: of the tasks.
-    end_token: what an encoder-decoder puts behind an answer, which then counts among the tokens of an option, such as
-      '</s>'; empty for a decoder, whose options follow the text behind a space.
+    end_token: what the model puts behind an answer, which then counts among the tokens of an option, such as '</s>'; may be
+      empty.
+    delimiter: between the text and an option: a space for a decoder, nothing for an encoder-decoder.
     max_output: most tokens of an output.
 
   Raises:
@@ -55,14 +57,16 @@ def export(
     if fault is not None:
       raise UsageError(f'--scorer: {scorer.name} ranks options, but of {task.name} {fault}; use exact_match')
   for task in tasks.values():
-    names = _export(task, out, scorer, split, end_token, max_output)
+    names = _export(task, out, scorer, split, end_token, delimiter, max_output)
     _write(out, task.name, _group(task.name, names, scorer))
   for name, members in mixtures.items():
     if name not in tasks:
       _write(out, name, _group(name, [task.name for task in members], scorer))
 
 
-def _export(task: EvaluationTask, out: str, scorer: Scorer, split: str, end_token: str, max_output: int) -> list[str]:
+def _export(
+  task: EvaluationTask, out: str, scorer: Scorer, split: str, end_token: str, delimiter: str, max_output: int
+) -> list[str]:
   """Writes a task for each phrasing; their names."""
   names: dict[str, str] = {}
   for instruction in task.instructions:
@@ -81,7 +85,7 @@ def _export(task: EvaluationTask, out: str, scorer: Scorer, split: str, end_toke
     )  # fmt: skip
     config = {
       'task': name, 'dataset_path': 'json', 'dataset_kwargs': {'data_files': {_SPLIT: data}}, 'test_split': _SPLIT,
-      'num_fewshot': 0, 'doc_to_text': 'text', **_asked(own, scorer, end_token, max_output),
+      'num_fewshot': 0, 'doc_to_text': 'text', **_asked(own, scorer, delimiter, max_output),
       'metadata': {'version': 1.0, 'robust_t5x': dict(about)},
     }  # fmt: skip
     _write(out, name, config)
@@ -113,11 +117,11 @@ def _choices(document: OwnDocument, end_token: str) -> dict[str, list[str]]:
   return {'choices': [option + end_token for option in document['options']]}
 
 
-def _asked(documents: Iterable[OwnDocument], scorer: Scorer, end_token: str, max_output: int) -> Mapping[str, Any]:
+def _asked(documents: Iterable[OwnDocument], scorer: Scorer, delimiter: str, max_output: int) -> Mapping[str, Any]:
   """What the harness asks of the model, and how it scores that by itself."""
   if scorer.rank is not None:
     return {
-      'output_type': 'multiple_choice', 'target_delimiter': '' if end_token else ' ', 'doc_to_choice': 'choices',
+      'output_type': 'multiple_choice', 'target_delimiter': delimiter, 'doc_to_choice': 'choices',
       'doc_to_target': 'right' if any(len(d['right']) > 1 for d in documents) else '{{right[0]}}',
       'metric_list': [{'metric': m, 'aggregation': 'mean', 'higher_is_better': True} for m in ('acc', 'acc_norm')],
     }  # fmt: skip

@@ -39,14 +39,41 @@ def score_options(
   Returns:
     Sums over the options' tokens, float32, in nats; 0 for an option that is all padding.
   """
+  return _score(_option_logits(network, params, inputs, options, ids), options, ids)
+
+
+def score_continuations(
+  network: Network,
+  params: Params,
+  inputs: Int[jax.Array, 'B T'],
+  options: Int[jax.Array, 'B C L'],
+  ids: SpecialIds,
+) -> Float[jax.Array, 'B C 2']:
+  """As `score_options`, with 1 beside the score of what a greedy decode would begin with, and 0 beside the others."""
+  logits = _option_logits(network, params, inputs, options, ids)
+  examples, choices, length = options.shape
+  guesses = logits.argmax(axis=-1)
+  first, rest = guesses[:, :1, None], guesses[:, 1:].reshape(examples, choices, length - 1)
+  guesses = jnp.concatenate([jnp.broadcast_to(first, (examples, choices, 1)), rest], axis=-1)
+  greedy = ((guesses == options) | (options == ids.pad)).all(axis=-1)
+  return jnp.stack([_score(logits, options, ids), greedy.astype(jnp.float32)], axis=-1)
+
+
+def _option_logits(
+  network: Network, params: Params, inputs: jax.Array, options: jax.Array, ids: SpecialIds
+) -> Float[jax.Array, 'B S V']:
+  """Logits of the first step, which all options share, and of the further steps of each: S is 1 + C (L - 1)."""
   examples, choices, _ = options.shape
   context = protocol.read(network, params, inputs, ids.pad)
   fed = jnp.pad(options[:, :, :-1].reshape(examples, -1), [(0, 0), (1, 0)], constant_values=ids.begin)
-  logits = protocol.answer(network, params, context, fed, branches=choices).logits
-  totals = jax.nn.logsumexp(logits, axis=-1)  # [B, 1 + C (L - 1)]
+  return protocol.answer(network, params, context, fed, branches=choices).logits
+
+
+def _score(logits: jax.Array, options: jax.Array, ids: SpecialIds) -> Float[jax.Array, 'B C']:
+  totals = jax.nn.logsumexp(logits, axis=-1)
   first, rest = options[:, :, 0], options[:, :, 1:]
   first_scores = jnp.take_along_axis(logits[:, 0], first, axis=-1) - totals[:, :1]
-  rest_scores = jnp.take_along_axis(logits[:, 1:], rest.reshape(examples, -1, 1), axis=-1)[..., 0] - totals[:, 1:]
+  rest_scores = jnp.take_along_axis(logits[:, 1:], rest.reshape(len(options), -1, 1), axis=-1)[..., 0] - totals[:, 1:]
   return first_scores * (first != ids.pad) + (rest_scores.reshape(rest.shape) * (rest != ids.pad)).sum(axis=-1)
 
 

@@ -316,6 +316,12 @@ class RobustModel:
     """Log-likelihood, in nats, of every option [B, C, L] of every input [B, T]; see decoding.score_options."""
     return decoding.score_options(self.module, params, encoder_input_tokens, options, self.ids)
 
+  def score_continuations(
+    self, params: Params, encoder_input_tokens: Int[jax.Array, 'B T'], options: Int[jax.Array, 'B C L']
+  ) -> Float[jax.Array, 'B C 2']:
+    """Log-likelihood of every option, and whether a greedy decode begins with it; see decoding.score_continuations."""
+    return decoding.score_continuations(self.module, params, encoder_input_tokens, options, self.ids)
+
   def score_free_running(
     self, params: Params, encoder_input_tokens: Int[jax.Array, 'B T'], options: Int[jax.Array, 'B C L']
   ) -> Float[jax.Array, 'B C']:
@@ -356,6 +362,10 @@ class RobustModel:
   def compiled_score(self, mesh: Any = None) -> Callable[..., Any]:
     """`score_options`, likewise."""
     return self._compiled('score', self.score_options, mesh)
+
+  def compiled_continuations(self, mesh: Any = None) -> Callable[..., Any]:
+    """`score_continuations`, likewise."""
+    return self._compiled('continuations', self.score_continuations, mesh)
 
   def compiled_score_free_running(self, mesh: Any = None) -> Callable[..., Any]:
     """`score_free_running`, likewise."""

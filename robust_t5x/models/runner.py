@@ -135,7 +135,7 @@ class Runner:
     Returns:
       For each input a float32 array with a score per option.
     """
-    return self._score_options(self._model.compiled_score(self._mesh), inputs, options, on_batch)
+    return self._score_options(self._model.compiled_score(self._mesh), inputs, self._encoded_options(options), on_batch)
 
   def score_free_running(
     self,
@@ -144,7 +144,26 @@ class Runner:
     on_batch: Callable[[int], None] = lambda n: None,
   ) -> list[np.ndarray]:
     """As `score`, with the number of decoding.score_free_running."""
-    return self._score_options(self._model.compiled_score_free_running(self._mesh), inputs, options, on_batch)
+    program = self._model.compiled_score_free_running(self._mesh)
+    return self._score_options(program, inputs, self._encoded_options(options), on_batch)
+
+  def score_continuations(
+    self,
+    inputs: Sequence[np.ndarray],
+    continuations: Sequence[Sequence[Sequence[int]]],
+    on_batch: Callable[[int], None] = lambda n: None,
+  ) -> list[np.ndarray]:
+    """Log-likelihood of every continuation of every input, in nats, and whether a greedy output begins with it.
+
+    Args:
+      inputs: token ids of each input, unpadded.
+      continuations: token ids of each of them, of at least one for an input; nothing is added to them.
+      on_batch: called with the number of inputs done after each batch.
+
+    Returns:
+      For each input a float32 array with a row of two numbers per continuation, the second 1 or 0.
+    """
+    return self._score_options(self._model.compiled_continuations(self._mesh), inputs, continuations, on_batch)
 
   def count_tokens(self, options: Sequence[Sequence[str]]) -> list[list[int]]:
     """Tokens of every option, its end token included."""
@@ -171,8 +190,10 @@ class Runner:
         out[member] = tuple(x[row] for x in found)
     return tuple(np.stack(x) for x in zip(*out, strict=True))
 
-  def _score_options(self, program, inputs, options, on_batch):
-    encoded = [[self._encode(o) for o in row] for row in options]
+  def _encoded_options(self, options: Sequence[Sequence[str]]) -> list[list[list[int]]]:
+    return [[self._encode(o) for o in row] for row in options]
+
+  def _score_options(self, program, inputs, encoded, on_batch):
     shapes = [(_power(len(row)), _power(max(map(len, row)))) for row in encoded]
     out: list[Any] = [None] * len(inputs)
     for shape in sorted(set(shapes)):

@@ -58,6 +58,7 @@ class Results(_Shots):
   results: dict[str, Any]
   configs: NotRequired[dict[str, _Config]]
   group_subtasks: NotRequired[dict[str, list[str]]]
+  config: NotRequired[dict[str, Any]]
   model_name: NotRequired[str | None]
   chat_template: NotRequired[str | dict[str, str] | None]
   system_instruction: NotRequired[str | None]
@@ -208,10 +209,13 @@ def _task(file: str, task: str, results: Results | None, choice: Choice) -> _Tas
 
 
 def _label(folder: str, results: Results | None) -> str:
-  """The model's name, and what else changes its answers: a chat template, a system instruction."""
+  """The model's name, and what else changes its answers: an adapter of ours, a chat template, a system instruction."""
   if results is None:
     return os.path.basename(os.path.abspath(folder))
   parts = [results.get('model_name') or os.path.basename(os.path.abspath(folder))]
+  adapter = (results.get('config', {}).get('robust_t5x') or {}).get('adapter')
+  if adapter:
+    parts.append(f'adapter {adapter["path"]}')
   if results.get('chat_template'):
     parts.append('chat template')
   instruction = results.get('system_instruction')

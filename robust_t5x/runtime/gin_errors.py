@@ -40,7 +40,7 @@ def told(error: Exception, bindings: Mapping[str, str], texts: Mapping[str, str]
   place = 'the gin files'
   if isinstance(error, SyntaxError):
     said, cure = error.msg, _SYNTAX
-    if error.filename == '<tokenize>':
+    if error.filename in ('<tokenize>', '<string>'):  # of Python 3.11, and of newer ones
       place = _untokenized(texts) or place
     elif error.filename:
       place = f'{error.filename}: line {error.lineno}'

@@ -88,7 +88,7 @@ def make_train_step(
     if axis_name is not None:
       loss, metrics, gradient = jax.lax.psum((loss, metrics, gradient), axis_name)
 
-    norm = optax.global_norm(gradient)
+    norm = optax.tree.norm(gradient)
     finite = state.finite & jnp.isfinite(loss) & jnp.isfinite(norm)
     updates, opt_state = optimizer.update(gradient, state.opt_state, state.params)
     params = optax.apply_updates(state.params, updates)
