@@ -1,5 +1,6 @@
 """Our models as lm-evaluation-harness calls them; of the harness there is what the model class asks of it."""
 
+import importlib
 import json
 import pathlib
 import sys
@@ -17,7 +18,7 @@ from robust_t5x.results import lm_eval as harness_results
 from robust_t5x.runtime.errors import UserError
 from seqio_tasks import framing
 
-QUESTIONS = ['What is the first letter of garden?', 'Which number is larger, 120 or 712?']
+QUESTION = 'Which number is larger, 120 or 712?'
 TOKENIZERS = pathlib.Path(__file__).parents[2] / 'data' / 'hf_tokenizers'
 
 
@@ -40,8 +41,6 @@ def lm_eval_model():
     for own, module in made.items():
       patch.setitem(sys.modules, own, module)
     patch.delitem(sys.modules, name, raising=False)
-    import importlib
-
     yield importlib.import_module(name)
     sys.modules.pop(name)
 
@@ -51,32 +50,18 @@ def bundled(lm_eval_model):
   return lm_eval_model.RobustLM('bundled', adapter='bundled', batch_size='4', device='cpu')
 
 
-def test_a_continuation_is_an_option_with_its_end_token(bundled):
-  options = [['g', 'n', 'garden'], ['120', '712']]
+def test_continuations_and_outputs_of_an_encoder_decoder(bundled):
+  """An option ends with the end token where its text does; without it, a greedy output may only begin with it."""
   model, params = bundled._model, bundled._params
-  scores = model.score(params, QUESTIONS, options)
-  requests = [asked(q, f' {o}</s>') for q, row in zip(QUESTIONS, options, strict=True) for o in row]
-  found = bundled.loglikelihood(requests)
-  np.testing.assert_allclose([score for score, _ in found], np.concatenate(scores), rtol=1e-4)
-  outputs = model.generate(params, QUESTIONS)
-  right = [o == out for out, row in zip(outputs, options, strict=True) for o in row]
-  assert [is_greedy for _, is_greedy in found] == right and sum(right) == 2
-
-
-def test_without_end_token_a_greedy_output_only_begins_with_it(bundled):
-  (whole, first), (open_, second) = bundled.loglikelihood([asked(QUESTIONS[1], '712</s>'), asked(QUESTIONS[1], '712')])
-  assert whole < open_ < 0 and first and second
-  assert bundled.loglikelihood([asked('', ''), asked('', 'x'), asked('', '')])[0] == (0.0, True)
-
-
-def test_outputs_stop_where_the_task_says(bundled):
-  requests = [
-    asked(QUESTIONS[1], {'until': '2', 'max_gen_toks': 8}),
-    asked(QUESTIONS[1], {'until': ['\n'], 'max_gen_toks': 8, 'do_sample': False}),
-    asked(QUESTIONS[1], {'until': [], 'max_gen_toks': 1}),
-  ]
-  assert bundled.generate_until(requests)[:2] == ['71', '712']
-  assert '712'.startswith(bundled.generate_until(requests)[2])
+  texts = [' 712</s>', '120</s>', '712', '', ' 712</s>']
+  found = bundled.loglikelihood([asked(QUESTION, text) for text in texts])
+  expected = model.score(params, [QUESTION], [['712', '120', '712', '712']])[0]
+  np.testing.assert_allclose([score for score, _ in found[:2]], expected[:2], rtol=1e-4)
+  assert [is_greedy for _, is_greedy in found] == [True, False, True, True, True]
+  assert found[0] == found[4] and found[0][0] < found[2][0] < found[3][0] == 0
+  untils = ['2', ['\n'], [], None]
+  outputs = bundled.generate_until([asked(QUESTION, {'until': until, 'max_gen_toks': 8}) for until in untils])
+  assert outputs == ['71', '712', '712', '712']
 
 
 def test_what_cannot_be_is_said_in_a_line(bundled, lm_eval_model):
