@@ -452,7 +452,7 @@ def _parser() -> argparse.ArgumentParser:
   exporting.add_argument('--scorer', default='rank_likelihood', metavar='NAME', help='how answers will be scored')
   exporting.add_argument(
     '--network', default='encoder_decoder', choices=['encoder_decoder', 'decoder'],
-    help='what will be evaluated: the former ends each option with its end token, as robust-t5x eval does',
+    help="what will be evaluated, where --vocabulary does not tell: a decoder's options then have no end token",
   )  # fmt: skip
   exporting.add_argument('--max_output', type=int, default=_LENGTHS['targets'], metavar='N', help='tokens of an output')
   for sub in (listing, showing, statistics, checking, caching, exporting):
