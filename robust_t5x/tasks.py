@@ -344,12 +344,13 @@ def export(
       f'--scorer: {scorer!r} is none of {", ".join(name for name in SCORERS if name != "paper_logits")}'
     )
   tasks = {n: [registration.evaluation_task(task) for task in registration.evaluation_tasks(n)] for n in names}
+  end_id = vocabulary.eos_id
   if isinstance(vocabulary, framing.Framing):
-    end, delimiter = vocabulary.show([vocabulary.eos_id]), ' '
+    end, delimiter = vocabulary.show([end_id]), ' '
   elif network == 'decoder':  # of a vocabulary that is not known here
     end, delimiter = '', ' '
   else:
-    end, delimiter = vocabulary.tokenizer.id_to_piece(vocabulary.eos_id), ''
+    end, delimiter = vocabulary.tokenizer.id_to_piece(end_id), ''
   lm_eval_tasks.export(tasks, out, SCORERS[scorer], split, end, delimiter, max_output)
 
 

@@ -96,7 +96,7 @@ class RobustLM(LM):
   def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
     """Log-likelihood of whole texts in nats, in windows of 2,048 tokens; of decoder-only models alone."""
     del disable_tqdm
-    adapter = self._model.module.adapter
+    adapter, encode = self._model.module.adapter, self._vocabulary.encode
     if not isinstance(self._vocabulary, framing.Framing):
       raise UsageError('a task asks for the likelihood of whole texts, which an encoder-decoder does not have')
     if adapter is not None and adapter.prompt_position:
@@ -105,7 +105,7 @@ class RobustLM(LM):
       )
     windows: list[tuple[int, list[int], list[int]]] = []
     for number, (text,) in enumerate(request.args for request in requests):
-      ids = list(self._vocabulary.encode(text))
+      ids = list(encode(text))
       pairs = get_rolling_token_windows(ids, self._model.ids.end, _WINDOW, 1)
       windows += [(number, *make_disjoint_window(pair)) for pair in pairs]
     inputs = [np.asarray(context, np.int32) for _, context, _ in windows]
