@@ -176,11 +176,7 @@ class RobustLM(LM):
 
 
 def _stopped(text: str, until: str | Sequence[str] | None) -> str:
-  """A text up to the first of some others.
-
-  >>> _stopped('four. Five', ['. ', ', '])
-  'four'
-  """
+  """A text up to the first of some others."""
   for stop in [until] if isinstance(until, str) else until or ():
     text = text.partition(stop)[0] if stop else text
   return text
