@@ -17,20 +17,19 @@ def read_task(name: str, task_feature_lengths: Mapping[str, int], split: str) ->
   """The rows of a flat evaluation task.
 
   Raises:
-    UsageError: if the task has no such split or no rows.
+    UsageError: if the task has no such split, or is none to evaluate.
+    DatasetError: if it has no examples, or one lacks what a phrasing needs.
   """
   import seqio
+
+  from seqio_tasks.pipeline import providers
 
   task = seqio.get_mixture_or_task(name)
   if split not in task.splits:
     raise UsageError(f'SPLIT: task {name} has no split {split!r}, only {", ".join(task.splits)}')
-  ds = task.get_dataset(dict(task_feature_lengths), split=split, shuffle=False)
-  rows: list[Row] = []
-  for row in ds.as_numpy_iterator():
-    rows.append({k: v.decode() if isinstance(v, bytes) else v for k, v in row.items()})
-  if not rows:
-    raise UsageError(f'task {name} has no examples in split {split!r}')
-  return rows
+  if not isinstance(task, providers.ExamplesTask) or task.evaluation is None:
+    raise UsageError(f'{name} is no evaluation task; `robust-t5x tasks list` names those')
+  return list(task.reader(split, task_feature_lengths).rows())
 
 
 def read_grid(

@@ -1,13 +1,31 @@
 """Training batches, and the task or mixture that they are of."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
 
-from clu.data import dataset_iterator
+import numpy as np
 
 from robust_t5x.models.protocol import Vocabulary
 from robust_t5x.models.robust import RobustModel
 from robust_t5x.runtime import errors
+from robust_t5x.training import batches
 from seqio_tasks import suites
+
+
+class DataIterator(Protocol):
+  """Endless batches whose position can be saved."""
+
+  def __next__(self) -> Mapping[str, np.ndarray]:
+    """The next batch."""
+    ...
+
+  def save(self, path: Any) -> None:
+    """Writes the position."""
+    ...
+
+  def restore(self, path: Any) -> None:
+    """Goes to a position that was saved."""
+    ...
 
 
 def register(name: str, register_tasks: Sequence[Callable[..., Iterable[str]]], vocabulary: Vocabulary) -> str:
@@ -39,12 +57,19 @@ def data_iterator(
   batch_size: int,
   seed: int,
   use_cached: bool,
-) -> dataset_iterator.DatasetIterator:
+) -> DataIterator:
   """An endless, checkpointable iterator over the training batches.
 
   Every process reads whole batches, of which it uses its part: so a run does not depend on the number of processes.
+  Examples under phrasings come in batches of like length (see batches); all else is read by SeqIO's pipelines.
   """
   import seqio
+
+  provider = seqio.get_mixture_or_task(name)
+  found = None if use_cached else _of_phrasings(provider, task_feature_lengths, seed)
+  if found is not None:
+    return batches.PhrasingBatches(*found, task_feature_lengths, batch_size, seed, model.ids)
+  from clu.data import dataset_iterator
 
   converter = model.FEATURE_CONVERTER_CLS(pack=False)
   converter.keep_truncated = True
@@ -60,3 +85,22 @@ def data_iterator(
   )
   ds = ds.batch(batch_size, drop_remainder=True).prefetch(4)
   return dataset_iterator.TfDatasetIterator(ds, checkpoint=True)
+
+
+def _of_phrasings(
+  provider: Any, lengths: Mapping[str, int], seed: int
+) -> tuple[list[batches.Source], list[float]] | None:
+  """What a task or mixture is drawn from, and how much each counts; None unless all of it are
+  examples under as many phrasings."""
+  import seqio
+
+  from seqio_tasks.pipeline import phrasings, providers
+
+  sources, rates = [], []
+  for place, task in enumerate(t for t in seqio.get_subtasks(provider) if 'train' in t.splits):
+    preprocessor = task.preprocessor if isinstance(task, providers.ExamplesTask) else None
+    if not isinstance(preprocessor, phrasings.StackPhrasings):
+      return None
+    sources.append(batches.Source(task.reader('train', lengths), preprocessor, seed, place))
+    rates.append(provider.get_rate(task) if isinstance(provider, seqio.Mixture) else 1.0)
+  return (sources, rates) if len({source.num_phrasings for source in sources}) == 1 else None

@@ -5,12 +5,12 @@ import dataclasses
 import time
 from typing import Any
 
-from clu.data import dataset_iterator
 import jax
 
 from robust_t5x.checkpoints.runs import RunCheckpoints
 from robust_t5x.models.protocol import Params
 from robust_t5x.runtime import partitioning, processes, progress, signals
+from robust_t5x.training.data import DataIterator
 from robust_t5x.training.step import TrainState
 from seqio_tasks.errors import UserError
 
@@ -32,7 +32,7 @@ def run(
   step_fn: Callable[..., Any],
   state: TrainState,
   frozen: Params,
-  data: dataset_iterator.DatasetIterator,
+  data: DataIterator,
   mesh: jax.sharding.Mesh,
   saved: RunCheckpoints,
   model_dir: str,
@@ -71,8 +71,8 @@ def run(
       batch = dict(next(data))
       if 'truncated_tokens' in batch:
         cut += int((batch.pop('truncated_tokens') > 0).sum())
-      batch = {name: partitioning.split_rows(rows, mesh) for name, rows in batch.items()}
-      state, metrics = step_fn(state, frozen, batch)
+      placed = {name: partitioning.split_rows(rows, mesh) for name, rows in batch.items()}
+      state, metrics = step_fn(state, frozen, placed)
       totals = metrics if totals is None else merge(totals, metrics)
       stop.defer()
       step += 1

@@ -40,33 +40,44 @@ def as_dataset(
   import numpy as np
   import tensorflow as tf
 
-  if not examples:
-    raise DatasetError(f'{where} has no example; ask for at least one')
+  check_any(where, examples)
   order: Sequence[int] = range(len(examples))
   if shuffle:
     order = np.random.default_rng(None if seed is None else int(seed)).permutation(len(examples)).tolist()
   columns: dict[str, list[Any]] = collections.defaultdict(list)
   for i in order:
     example = examples[i]
-    try:
-      made = flat.features(item_of(example))
-    except LayoutError as e:
-      raise DatasetError(f'{where}: example {example["example_id"]!r}: {e}') from e
-    if ranked and '' in made['option_list']:
-      raise DatasetError(
-        f'{where}: example {example["example_id"]!r} has no options to rank; evaluate the task without __rank'
-      )
-    if ranked and '[]' in made['right_options']:
-      raise DatasetError(
-        f'{where}: none of the options of example {example["example_id"]!r} is right; mend it, or evaluate the task '
-        'without __rank'
-      )
+    made = features_of(where, example, flat, ranked)
     columns['example_id'].append(str(example['example_id']))
     for name in phrasings.OF_ANSWERS:
       columns[name].append(made[name])
     for name, text in made['texts'].items():
       columns[phrasings.FIELD_PREFIX + name].append(text)
   return tf.data.Dataset.from_tensor_slices(dict(columns))
+
+
+def features_of(where: str, example: Example, flat: flattening.FlatPhrasings, ranked: bool = False) -> dict[str, Any]:
+  """What `flat` needs of an example; see `as_dataset`."""
+  try:
+    made = flat.features(item_of(example))
+  except LayoutError as e:
+    raise DatasetError(f'{where}: example {example["example_id"]!r}: {e}') from e
+  if ranked and '' in made['option_list']:
+    raise DatasetError(
+      f'{where}: example {example["example_id"]!r} has no options to rank; evaluate the task without __rank'
+    )
+  if ranked and '[]' in made['right_options']:
+    raise DatasetError(
+      f'{where}: none of the options of example {example["example_id"]!r} is right; mend it, or evaluate the task '
+      'without __rank'
+    )
+  return made
+
+
+def check_any(where: str, examples: Sequence[Example]) -> None:
+  """Raises DatasetError if there is no example."""
+  if not examples:
+    raise DatasetError(f'{where} has no example; ask for at least one')
 
 
 def identity(examples: Any) -> Any:

@@ -10,8 +10,10 @@ from typing import Any
 
 import seqio
 
+from seqio_tasks.datasets.sources import Example
 from seqio_tasks.pipeline.evaluation import EvaluationTask, Examples, content_hash
-from seqio_tasks.pipeline.flattening import FlatPhrasings
+from seqio_tasks.pipeline.phrasings import ExpandPhrasings, RankOptions, StackPhrasings
+from seqio_tasks.pipeline.reading import Reader
 
 
 class ExamplesTask(seqio.Task):
@@ -20,6 +22,7 @@ class ExamplesTask(seqio.Task):
   Attributes:
     content: what it was registered with, to tell whether it is registered anew with the same.
     evaluation: what it holds, if it is a flat evaluation task.
+    preprocessor: that puts its examples under phrasings.
   """
 
   def __init__(
@@ -28,20 +31,33 @@ class ExamplesTask(seqio.Task):
     content: Any,
     evaluation: EvaluationTask | None,
     examples: Mapping[str, Examples],
-    phrasings: FlatPhrasings,
+    preprocessor: StackPhrasings | ExpandPhrasings | RankOptions,
     **kwargs: Any,
   ):
     super().__init__(*args, **kwargs)
     self.content = content
     self.evaluation = evaluation
-    self._examples, self._phrasings = examples, phrasings
+    self.preprocessor = preprocessor
+    self._examples = examples
+
+  def reader(self, split: str, lengths: Mapping[str, int] | None) -> Reader:
+    """Its examples of a split under its phrasings, read without TensorFlow.
+
+    Args:
+      split: one of its splits.
+      lengths: most tokens of 'inputs' and 'targets'; longer ones are cut.
+    """
+    vocabulary = self.output_features['inputs'].vocabulary
+    return Reader(f'{self.name}:{split}', self._read(split), self.preprocessor.flat, vocabulary, lengths)
 
   def content_hash(self, split: str) -> str:
     """SHA-256 over the examples of a split and the phrasings."""
+    flat = self.preprocessor.flat
+    return content_hash(flat.instructions, flat.examples, self._read(split))
+
+  def _read(self, split: str) -> Sequence[Example]:
     examples = self._examples[split]
-    return content_hash(
-      self._phrasings.instructions, self._phrasings.examples, examples() if callable(examples) else examples
-    )
+    return examples() if callable(examples) else examples
 
 
 class ExamplesMixture(seqio.Mixture):

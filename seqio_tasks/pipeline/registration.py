@@ -111,7 +111,7 @@ def register_examples_task(
     content=content,
     evaluation=evaluation,
     examples=examples_by_split,
-    phrasings=preprocessor.flat,
+    preprocessor=preprocessor,
   )
   return name
 
