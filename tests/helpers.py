@@ -12,6 +12,7 @@ import pandas as pd
 
 from robust_t5x import __main__ as command
 from robust_t5x.results.runs import Run
+from robust_t5x.runtime import launcher
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 SMALL = ['--gin.BATCH_SIZE=8', '--gin.ADAPTER_LENGTH=4', '--gin.LEARNING_RATE=0.01']
@@ -20,13 +21,7 @@ GROUPS = {'observed': ('o1', 'o2'), 'unobserved': ('u1', 'u2', 'u3')}
 
 def run(*arguments) -> int:
   """`robust-t5x ...` in this process, as if started anew."""
-  import seqio
-
-  import gin
-
-  gin.clear_config(clear_constants=True)
-  seqio.TaskRegistry.reset()
-  seqio.MixtureRegistry.reset()
+  launcher.forget()
   return command.main([str(a) for a in arguments])
 
 

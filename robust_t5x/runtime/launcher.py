@@ -209,6 +209,17 @@ def run_configured(name: str, argv: Sequence[str] | None, description: str) -> i
   return 0
 
 
+def forget() -> None:
+  """Forgets configuration and tasks of what has run, so that another command may run in this process."""
+  import seqio
+
+  import gin
+
+  gin.clear_config(clear_constants=True)
+  seqio.TaskRegistry.reset()
+  seqio.MixtureRegistry.reset()
+
+
 def set_environment(flags: argparse.Namespace) -> None:
   """Applies flags that other libraries read from the environment, and turns on JAX's compilation cache."""
   if flags.tfds_data_dir:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import tiny_checkpoint as tiny
 
+from robust_t5x.runtime import launcher
+
 
 @pytest.fixture
 def control_c():
@@ -72,12 +74,6 @@ def two_evaluations(tmp_path):
 @pytest.fixture
 def as_started_anew():
   """No gin configuration, and no task registered by the test is left to the next."""
-  import seqio
-
-  import gin
-
-  gin.clear_config(clear_constants=True)
+  launcher.forget()
   yield
-  gin.clear_config(clear_constants=True)
-  seqio.TaskRegistry.reset()
-  seqio.MixtureRegistry.reset()
+  launcher.forget()

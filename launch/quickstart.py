@@ -1,0 +1,39 @@
+"""The quickstart, in one process: measures the bundled model, aligns it, measures again, and writes the report.
+
+  python launch/quickstart.py [OUT]
+
+The same as the commands that it prints, one after another, but Python, JAX and TensorFlow start once. What is finished in OUT already
+is not done again.
+"""
+
+import shlex
+import sys
+
+from robust_t5x import __main__ as command
+from robust_t5x.runtime import launcher
+
+
+def main() -> int:
+  """Runs the commands; returns the exit status of the first that fails, or 0."""
+  out = sys.argv[1] if len(sys.argv) > 1 else 'out/quickstart'
+  commands = (
+    ('evaluating the bundled model', ['eval', 'mini', '--LABEL=without adapter', f'--OUTPUT_DIR={out}/before']),
+    ('training an adapter with the alignment objective', ['train', 'quickstart', f'--MODEL_DIR={out}/adapter']),
+    (
+      'evaluating the model with the adapter',
+      ['eval', 'mini', '--LABEL=with aligned adapter', f'--ADAPTER={out}/adapter/adapter.safetensors', f'--OUTPUT_DIR={out}/after'],
+    ),
+    ('writing the report', ['report', f'{out}/before', f'{out}/after', '--out', out]),
+  )  # fmt: skip
+  for number, (words, arguments) in enumerate(commands, 1):
+    sys.argv = ['robust-t5x', *arguments]  # for the records of the runs
+    print(f'{number}/{len(commands)} {words}: {shlex.join(sys.argv)}', flush=True)
+    status = command.main(arguments)
+    if status:
+      return status
+    launcher.forget()
+  return 0
+
+
+if __name__ == '__main__':
+  sys.exit(main())
