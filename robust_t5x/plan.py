@@ -1,6 +1,6 @@
 """Compiles a run for a topology, attached or not, and says what it needs and what it can reach there.
 
-`robust-t5x plan RECIPE OR ARGUMENTS OF robust-t5x train [--topology v4-32] [--json]`
+`robust-t5x plan RECIPE OR ARGUMENTS OF robust-t5x train [--topology v4-32] [--json] [--study CELLS]`
 
 The steps are those that would run: training, scoring of options and greedy decoding, compiled by the compiler of that
 machine (libtpu's for a TPU) with the shardings of the run.
@@ -119,6 +119,59 @@ def plan(settings: Settings, topology: str, steps: Sequence[str] = ('train', 'ev
   step_lib.check_batch(settings.batch_size, settings.microbatches, placement.mesh)
   device = topologies.TPUS[topology].device if topology in topologies.TPUS else None
   return [_PROGRAMS[name](settings, placement, device) for name in steps]
+
+
+def study(settings: Settings, topology: str) -> tuple[Settings, list[Step]] | None:
+  """Compiles a study's steps, training and scoring, with the first settings that fit.
+
+  The devices that share the weights are doubled until these leave half of the memory, then microbatches until a step fits.
+
+  Args:
+    settings: to begin with.
+    topology: a name of topologies.TPUS.
+
+  Returns:
+    (the settings that fit, what each step needs there), or None if none do.
+  """
+  machine = topologies.TPUS[topology]
+  import jax
+
+  shapes = settings.model.variable_shapes()[0]
+  weights = sum(x.size for x in jax.tree.leaves(shapes)) * jax.numpy.dtype(settings.backbone_dtype).itemsize
+  shared = settings.model_parallel
+  while weights / shared > machine.device.memory / 2 and shared < machine.devices:
+    shared *= 2
+  parts = settings.microbatches
+  while machine.devices % shared == 0 and settings.batch_size % (parts * machine.devices // shared) == 0:
+    chosen = dataclasses.replace(settings, model_parallel=shared, microbatches=parts)
+    with contextlib.suppress(OutOfMemory):
+      steps = plan(chosen, topology, ('train', 'eval'))
+      if all(s.fits for s in steps):
+        return chosen, steps
+    parts *= 2
+  return None
+
+
+def study_line(topology: str, found: tuple[Settings, list[Step]] | None, train_steps: int, cells: int) -> str:
+  """A line of the table of `--study`: hours of a training run and of two evaluations, before and after, and chip-hours."""
+  chips = topologies.TPUS[topology].chips
+  if found is None:
+    return f'| {topology} | {chips} | | | does not fit | | | |'
+  settings, (train, score) = found
+  hours = [
+    (s.seconds or 0) * n / 3600 for s, n in ((train, train_steps), (score, 2 * math.ceil(cells / score.examples)))
+  ]
+  total = sum(hours)
+  return (
+    f'| {topology} | {chips} | {settings.model_parallel} | {settings.microbatches} | {hours[0]:.2f} | {hours[1]:.2f} | '
+    f'{total:.2f} | {total * chips:.1f} |'
+  )
+
+
+STUDY_HEAD = (
+  '| topology | chips | model parallel | microbatches | train, hours | evaluate twice, hours | together | chip-hours |\n'
+  '|---|---|---|---|---|---|---|---|'
+)
 
 
 def _train_program(settings, placement, device) -> Step:
@@ -338,6 +391,14 @@ def main(argv: Sequence[str] | None = None) -> int:
   argv = list(sys.argv[1:] if argv is None else argv)
   try:
     flags = launcher.parse_flags(argv, __doc__.splitlines()[0], 'train', 'robust-t5x plan', _add_flags)
+    if flags.study is not None and flags.study < 1:
+      raise errors.UsageError(f'--study is {flags.study}; give the number of cells, examples times phrasings')
+    if flags.study and flags.topology and flags.topology not in topologies.TPUS:
+      raise errors.UsageError(
+        f'--study: a study is planned for TPUs; --topology is one of {", ".join(topologies.TPUS)}'
+      )
+    if flags.study and not flags.topology:
+      flags.gin_file.append(f'gin/topologies/{next(iter(topologies.TPUS))}.gin')
     if flags.topology:
       if flags.topology not in topologies.NAMES:
         near = errors.nearest(flags.topology, topologies.NAMES) or f'; use one of {", ".join(topologies.NAMES)}'
@@ -356,6 +417,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       jax.config.update('jax_enable_compilation_cache', False)  # which cannot be read back without one
     else:
       launcher.enable_compilation_cache()
+    if flags.study:
+      return _print_study(settings, [topology] if flags.topology else list(topologies.TPUS), flags.study)
     print(f'compiling for {topology}; minutes for a large model', file=sys.stderr)
     steps = plan(settings, topology, flags.steps.split(','))
   except Exception as e:
@@ -364,7 +427,27 @@ def main(argv: Sequence[str] | None = None) -> int:
   return 0 if all(s.fits is not False for s in steps) else 1
 
 
+def _print_study(settings: Settings, names: Sequence[str], cells: int) -> int:
+  """Prints the table of a study as it is made; returns the exit status, 1 if it fits nowhere."""
+  train_steps = gin_files.macro('TRAIN_STEPS')
+  print(
+    f'{train_steps} training steps of {settings.batch_size} examples of {settings.phrasings} phrasings; {cells:,} cells, '
+    f'evaluated before and after, each with {settings.inputs} input tokens and {OPTIONS} options; times by the roofline\n\n{STUDY_HEAD}'
+  )
+  fits = []
+  for name in names:
+    print(f'compiling for {name}; minutes for a large model', file=sys.stderr)
+    found = study(settings, name)
+    fits.append(found is not None)
+    print(study_line(name, found, train_steps, cells), flush=True)
+  return 0 if any(fits) else 1
+
+
 def _add_flags(parser: argparse.ArgumentParser) -> None:
   parser.add_argument('--topology', help=f'one of {", ".join(topologies.NAMES)}; adds its file of gin/topologies/')
   parser.add_argument('--json', action='store_true', help='print JSON instead of a table')
+  parser.add_argument(
+    '--study', type=int, metavar='CELLS',
+    help='hours and chips of training and of evaluating so many cells before and after, on every TPU or on --topology',
+  )  # fmt: skip
   parser.add_argument('--steps', default='train,eval,infer', help='which steps to compile, comma-separated')

@@ -52,6 +52,11 @@ class Topology:
   device: Device
   chip_config: str = ''
 
+  @property
+  def chips(self) -> int:
+    """What Cloud TPU counts and bills; a chip of v2 and v3 is two devices."""
+    return self.devices // 2 if self.name.startswith(('v2', 'v3')) else self.devices
+
 
 # Source: the pages on system architecture of Cloud TPU's documentation; links of v2 to v4: Jouppi et al. 2020, 2023. A
 # device is a core of v2 and v3, and gets half of its chip's figures.

@@ -1,6 +1,8 @@
 """The planner: tiny models compiled by the TPU's own compiler, and what it says of them."""
 
+import dataclasses
 import json
+import types
 
 import numpy as np
 import optax
@@ -87,10 +89,36 @@ def test_microbatches_take_less_memory_for_the_same_work(libtpu):
   )
 
 
+def test_a_study_costs_its_steps_and_cells(libtpu):
+  found = plan.study(settings(), 'v5e-4')
+  assert found is not None
+  chosen, (train, score) = found
+  assert (chosen.model_parallel, chosen.microbatches, train.name, score.name) == (1, 1, 'train', 'eval')
+  timed = [dataclasses.replace(s, seconds=t, examples=32) for s, t in ((train, 0.9), (score, 1.8))]
+  line = plan.study_line('v5e-4', (chosen, timed), 400, 6401)  # 201 evaluation steps, twice
+  assert line == '| v5e-4 | 4 | 1 | 1 | 0.10 | 0.20 | 0.30 | 1.2 |'
+  assert '| v3-8 | 4 |' in plan.study_line('v3-8', (chosen, timed), 400, 6401)
+
+
+def test_a_study_shares_weights_that_are_too_large_and_then_cuts_the_batch(monkeypatch):
+  weights = 2 * sum(x.size for x in trainable.flatten(settings().model.variable_shapes()[0]).values())
+  machine = topologies.TPUS['v5e-4']
+  small = dataclasses.replace(machine, device=dataclasses.replace(machine.device, memory=weights))
+  monkeypatch.setitem(topologies.TPUS, 'v5e-4', small)
+  asked = []
+
+  def too_large(chosen, topology, steps):
+    asked.append((chosen.model_parallel, chosen.microbatches))
+    return [types.SimpleNamespace(fits=False)]
+
+  monkeypatch.setattr(plan, 'plan', too_large)
+  assert plan.study(settings(batch=16), 'v5e-4') is None
+  assert asked == [(2, 1), (2, 2), (2, 4), (2, 8)]
+  assert plan.study_line('v5e-4', None, 400, 10) == '| v5e-4 | 4 | | | does not fit | | | |'
+
+
 def test_what_does_not_fit_is_said(libtpu):
   config = families.config('t5_1_1', 'xxl', 'bfloat16')
-  import dataclasses
-
   wide = dataclasses.replace(config, num_encoder_layers=1, num_decoder_layers=1, vocab_size=2_000_000)
   try:
     (step,) = plan.plan(settings(wide), 'v2-8', ['train'])
@@ -135,6 +163,8 @@ def test_the_cpu_is_planned_for_here(capsys):
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
+    (['--study=0'], '--study is 0; give the number of cells, examples times phrasings'),
+    (['--study=9', '--topology=cpu'], '--study: a study is planned for TPUs; --topology is one of v2-8'),
     (['--topology=v4-9'], "unknown topology 'v4-9'; did you mean v4-8?"),
     (['--topology=xyz'], "unknown topology 'xyz'; use one of cpu, gpu-1"),
     (['--topology=gpu-1', '--gin.TRAIN_STEPS=1'], 'give only one of these files'),
