@@ -15,6 +15,7 @@ import pathlib
 import re
 import statistics
 import time
+import types
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -82,7 +83,7 @@ def main():
 
   vocabulary = vocabularies.vocabulary(str(arguments.data / 'vocab' / 't5.sentencepiece.model'))
   task, flat, phrasings = register(arguments.data, vocabulary, arguments.items)
-  model = robust.RobustModel(None, vocabulary, vocabulary)
+  model = robust.RobustModel(types.SimpleNamespace(adapter=None), vocabulary, vocabulary)
 
   def training():
     batches = data_lib.data_iterator(model, task, LENGTHS, 64, seed=0, use_cached=False)
