@@ -141,8 +141,12 @@ def study(settings: Settings, topology: str) -> tuple[Settings, list[Step]] | No
   shared = settings.model_parallel
   while weights / shared > machine.device.memory / 2 and shared < machine.devices:
     shared *= 2
-  parts = settings.microbatches
-  while machine.devices % shared == 0 and settings.batch_size % (parts * machine.devices // shared) == 0:
+  if machine.devices % shared:
+    return None
+  replicas, parts = machine.devices // shared, settings.microbatches
+  while parts > 1 and settings.batch_size % (parts * replicas):
+    parts //= 2  # the microbatches of a smaller machine
+  while settings.batch_size % (parts * replicas) == 0:
     chosen = dataclasses.replace(settings, model_parallel=shared, microbatches=parts)
     with contextlib.suppress(OutOfMemory):
       steps = plan(chosen, topology, ('train', 'eval'))
@@ -163,8 +167,8 @@ def study_line(topology: str, found: tuple[Settings, list[Step]] | None, train_s
   ]
   total = sum(hours)
   return (
-    f'| {topology} | {chips} | {settings.model_parallel} | {settings.microbatches} | {hours[0]:.2f} | {hours[1]:.2f} | '
-    f'{total:.2f} | {total * chips:.1f} |'
+    f'| {topology} | {chips} | {settings.model_parallel} | {settings.microbatches} | {hours[0]:.2g} | {hours[1]:.2g} | '
+    f'{total:.2g} | {total * chips:.2g} |'
   )
 
 

@@ -96,7 +96,7 @@ def test_a_study_costs_its_steps_and_cells(libtpu):
   assert (chosen.model_parallel, chosen.microbatches, train.name, score.name) == (1, 1, 'train', 'eval')
   timed = [dataclasses.replace(s, seconds=t, examples=32) for s, t in ((train, 0.9), (score, 1.8))]
   line = plan.study_line('v5e-4', (chosen, timed), 400, 6401)  # 201 evaluation steps, twice
-  assert line == '| v5e-4 | 4 | 1 | 1 | 0.10 | 0.20 | 0.30 | 1.2 |'
+  assert line == '| v5e-4 | 4 | 1 | 1 | 0.1 | 0.2 | 0.3 | 1.2 |'
   assert '| v3-8 | 4 |' in plan.study_line('v3-8', (chosen, timed), 400, 6401)
 
 
@@ -114,6 +114,9 @@ def test_a_study_shares_weights_that_are_too_large_and_then_cuts_the_batch(monke
   monkeypatch.setattr(plan, 'plan', too_large)
   assert plan.study(settings(batch=16), 'v5e-4') is None
   assert asked == [(2, 1), (2, 2), (2, 4), (2, 8)]
+  asked.clear()
+  assert plan.study(settings(batch=16, microbatches=32), 'v5e-4') is None
+  assert asked == [(2, 8)]
   assert plan.study_line('v5e-4', None, 400, 10) == '| v5e-4 | 4 | | | does not fit | | | |'
 
 
