@@ -98,8 +98,10 @@ def test_commands_are_understood(arguments):
   if verb not in ('train', 'eval', 'infer', 'represent', 'plan') or not rest:
     return
   if verb == 'plan':
+    if '--study' in rest and '--topology' not in rest:
+      rest += ['--topology', 'v4-8']  # a study takes each
     rest = [f'--gin_file=gin/topologies/{a}.gin' if rest[i - 1] == '--topology' else a for i, a in enumerate(rest)]
-    rest = [a for a in rest if a not in ('--topology', '--json')]
+    rest = [a for i, a in enumerate(rest) if a not in ('--topology', '--json', '--study') and rest[i - 1] != '--study']
   gin.clear_config(clear_constants=True)
   flags = launcher.parse_flags(rest, '', 'train' if verb == 'plan' else verb)
   gin_files.parse_gin(flags, all_set=False)

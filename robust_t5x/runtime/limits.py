@@ -94,6 +94,7 @@ RANGES: dict[str, dict[str, Range]] = {
     'batch_size': _ROWS, 'max_examples': Range(1, _MANY), 'task_feature_lengths': _DIMENSION,
   },
   'infer.infer': {'batch_size': _ROWS, 'max_output': _DIMENSION, 'max_input': _DIMENSION},
+  'paraphrase.paraphrase': {'num_drafts': Range(1, _MANY), 'batch_size': _ROWS},
   'loading.load_with_identity': {'model_parallel': _DEVICES},
   'serving.served': {
     'concurrency': Range(1, 1024), 'requests_per_minute': _POSITIVE, 'timeout': _POSITIVE, 'retries': Range(0, 1000),
@@ -123,7 +124,7 @@ RANGES: dict[str, dict[str, Range]] = {
   },
   'suites.register': {
     'num_examples': Range(1, _MANY), 'num_shots': Range(0, 1000), 'num_paraphrases': Range(1, _WIDE),
-    'max_tuning_rate': _POSITIVE,
+    'max_tuning_rate': _POSITIVE, 'perturbation_seed': _SEED,
   },
   'datasets.mini': {
     'num_train_examples': Range(1, _MANY), 'num_eval_examples': Range(1, _MANY), 'seed': _SEED, 'tuning_rates': Range(0, _MANY),

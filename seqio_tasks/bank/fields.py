@@ -1,7 +1,9 @@
-"""Names in templates that mean something to a layout, and what the data's fields are called beside them."""
+"""Names in templates that mean something to a layout, what the data's fields are called beside them, and options' orders."""
 
 from __future__ import annotations
 
+import functools
+import random
 import re
 
 _WORDS = (
@@ -28,3 +30,19 @@ def field_name(name: str) -> str:
 def count_word(count: int) -> str:
   """A number as a word, up to twenty."""
   return _WORDS[count] if count < len(_WORDS) else str(count)
+
+
+@functools.lru_cache(maxsize=4096)
+def shuffled(count: int, seed: int | None) -> tuple[int, ...]:
+  """Which option stands at each place of a list of so many: their own order without a seed, another one with it.
+
+  >>> shuffled(3, None), sorted(shuffled(3, 7))
+  ((0, 1, 2), [0, 1, 2])
+  """
+  given = list(range(count))
+  order = list(given)
+  if seed is not None and count > 1:
+    draws = random.Random(f'{seed}/{count}')
+    while order == given:
+      draws.shuffle(order)
+  return tuple(order)

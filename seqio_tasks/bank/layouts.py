@@ -17,12 +17,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
 import functools
-import random
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from seqio_tasks.bank.fields import BRACES, OPTION, count_word
-from seqio_tasks.bank.templates import parse_template
+from seqio_tasks.bank.fields import BRACES, OPTION, count_word, shuffled
+from seqio_tasks.bank.templates import parsed_template
 from seqio_tasks.errors import UserError
 
 Item = Mapping[str, Any]
@@ -32,22 +31,6 @@ LABELS: Mapping[str, Callable[[int], str]] = MappingProxyType(
   {'upper': lambda i: chr(ord('A') + i), 'lower': lambda i: chr(ord('a') + i), 'numbers': lambda i: str(i + 1)}
 )
 OTHERWISE = '*'  # key of a mapping for whatever it does not name
-
-
-@functools.lru_cache(maxsize=4096)
-def shuffled(count: int, seed: int | None) -> tuple[int, ...]:
-  """Which option stands at each place of a list of so many: their own order without a seed, another one with it.
-
-  >>> shuffled(3, None), sorted(shuffled(3, 7))
-  ((0, 1, 2), [0, 1, 2])
-  """
-  given = list(range(count))
-  order = list(given)
-  if seed is not None and count > 1:
-    draws = random.Random(f'{seed}/{count}')
-    while order == given:
-      draws.shuffle(order)
-  return tuple(order)
 
 
 class LayoutError(UserError):
@@ -227,7 +210,7 @@ class Answer:
         raise LayoutError(f'the answer {option!r} is not among {sorted(mapping)}, which the instruction maps')
       option = mapping.get(option, mapping.get(OTHERWISE, option))
     pieces = []
-    for literal, name in _parse(form):
+    for literal, name in parsed_template(form):
       pieces.append(literal)
       if name == 'label':
         place = shuffled(len(_options(item)), self.shuffle).index(index)
@@ -287,7 +270,7 @@ class Layout:
   def shows_the_answer(self) -> bool:
     """Whether the right answer stands in what is asked, and not in the examples of a few-shot form alone."""
     asked = [self.template or '', *((self.few_shot.prefix, self.few_shot.input) if self.few_shot else ())]
-    return any(name == 'answer' for text in asked for _, name in _parse(text)) and 'answer' not in self.derived
+    return any(name == 'answer' for text in asked for _, name in parsed_template(text)) and 'answer' not in self.derived
 
   def render(self, item: Item, examples: Sequence[Item] = ()) -> Rendered:
     """Fills the layout in.
@@ -367,7 +350,7 @@ class Layout:
     def fill(text: str, of_option: Mapping[str, str] = MappingProxyType({})) -> str:
       return ''.join(
         literal + ('' if not name else of_option[name] if name in of_option else value(name))
-        for literal, name in _parse(text)
+        for literal, name in parsed_template(text)
       )
 
     return fill(template)
@@ -388,11 +371,6 @@ def answer_index(item: Item) -> int:
     raise LayoutError(
       f'the answer {item["answer"]!r} is not among the options {list(options)}; mend the item'
     ) from None
-
-
-@functools.lru_cache(maxsize=65536)
-def _parse(template: str) -> tuple[tuple[str, str], ...]:
-  return tuple(parse_template(template))
 
 
 def _field(item: Item, name: str) -> Any:

@@ -7,6 +7,7 @@ an attribute, an index or a format specification. Imports nothing beyond the sta
 from __future__ import annotations
 
 from collections.abc import Mapping
+import functools
 import re
 import unicodedata
 
@@ -31,6 +32,12 @@ def parse_template(template: str) -> list[tuple[str, str]]:
         'digits and _ only) and use no other braces'
       )
   return list(zip(parts[::2], [*parts[1::2], ''], strict=True))
+
+
+@functools.lru_cache(maxsize=65536)
+def parsed_template(template: str) -> tuple[tuple[str, str], ...]:
+  """What `parse_template` gives, kept: a template is filled in for many items."""
+  return tuple(parse_template(template))
 
 
 def render(template: str, fields: Mapping[str, str]) -> str:

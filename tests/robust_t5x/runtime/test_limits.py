@@ -32,7 +32,7 @@ def no_gin_configuration(as_started_anew):
 def selector(function):
   """The full name of a function as gin files call it."""
   for package in (
-    'robust_t5x', 'robust_t5x.checkpoints', 'robust_t5x.models', 'robust_t5x.results', 'robust_t5x.served', 'robust_t5x.training',
+    'robust_t5x', 'robust_t5x.checkpoints', 'robust_t5x.evaluation', 'robust_t5x.models', 'robust_t5x.results', 'robust_t5x.served', 'robust_t5x.training',
     'seqio_tasks', 'seqio_tasks.pipeline',
   ):  # fmt: skip
     try:

@@ -206,13 +206,6 @@ def test_missing_fields_are_named():
     Layout('{options}', {'options': STYLES['plain']}).render({'answer': 'x'})
 
 
-def test_a_shuffled_list_is_another_order_of_the_same_options():
-  for count in range(2, 9):
-    orders = {layouts.shuffled(count, seed) for seed in range(50)}
-    assert all(sorted(order) == [*range(count)] for order in orders) and tuple(range(count)) not in orders
-  assert layouts.shuffled(1, 5) == (0,) and layouts.shuffled(0, 5) == () and layouts.shuffled(2, 5) == (1, 0)
-
-
 def test_labels_of_a_shuffled_list_are_those_that_stand_there():
   block = layouts.Block('{label}. {option}', shuffle=5)
   item = {'options': ['no', 'yes'], 'answer': 'yes'}
