@@ -67,15 +67,9 @@ def fit(model, name, steps):
   topology = topologies.TPUS[name]
   model_parallel, microbatches = first_guess(model, topology)
   while model_parallel <= topology.devices:
-    replicas = topology.devices // model_parallel
-    while BATCH % (microbatches * replicas) == 0:
-      try:
-        compiled = plan.plan(settings(model, model_parallel, microbatches), name, steps)
-        if all(s.fits for s in compiled):
-          return model_parallel, microbatches, compiled
-      except plan.OutOfMemory:
-        pass
-      microbatches *= 2
+    found = plan.cut_until_it_fits(settings(model, model_parallel, microbatches), name, steps)
+    if found:
+      return model_parallel, found[0].microbatches, found[1]
     model_parallel *= 2
     microbatches = max(1, BATCH * model_parallel // topology.devices // 4)
   return None

@@ -146,13 +146,20 @@ def study(settings: Settings, topology: str) -> tuple[Settings, list[Step]] | No
   replicas, parts = machine.devices // shared, settings.microbatches
   while parts > 1 and settings.batch_size % (parts * replicas):
     parts //= 2  # the microbatches of a smaller machine
-  while settings.batch_size % (parts * replicas) == 0:
-    chosen = dataclasses.replace(settings, model_parallel=shared, microbatches=parts)
+  return cut_until_it_fits(
+    dataclasses.replace(settings, model_parallel=shared, microbatches=parts), topology, ('train', 'eval')
+  )
+
+
+def cut_until_it_fits(settings: Settings, topology: str, steps: Sequence[str]) -> tuple[Settings, list[Step]] | None:
+  """Compiles steps with twice as many microbatches until they fit; (the settings, the steps), or None if none do."""
+  replicas = topologies.TPUS[topology].devices // settings.model_parallel
+  while settings.batch_size % (settings.microbatches * replicas) == 0:
     with contextlib.suppress(OutOfMemory):
-      steps = plan(chosen, topology, ('train', 'eval'))
-      if all(s.fits for s in steps):
-        return chosen, steps
-    parts *= 2
+      compiled = plan(settings, topology, steps)
+      if all(s.fits for s in compiled):
+        return settings, compiled
+    settings = dataclasses.replace(settings, microbatches=2 * settings.microbatches)
   return None
 
 
