@@ -19,6 +19,7 @@ from seqio_tasks.pipeline.reading import Reader, Stacked
 
 Shape = tuple[int, int]  # tokens of inputs and of targets
 Drawn = tuple[int, int, tuple[int, ...]]  # task, example, its phrasings
+Waiting = list[tuple[Drawn, Stacked]]
 
 _SHAPES = 4  # a program is compiled for each
 _SAMPLE = 512  # examples whose lengths the shapes are chosen by
@@ -100,7 +101,7 @@ class PhrasingBatches:
     self.shapes = choose_shapes(self._sample(), (lengths['inputs'], lengths['targets']))
     self._drawn = 0
     self._taken = [0] * len(sources)
-    self._waiting: list[list[Drawn]] = [[] for _ in self.shapes]
+    self._waiting: list[Waiting] = [[] for _ in self.shapes]
 
   def __iter__(self) -> 'PhrasingBatches':
     return self
@@ -109,16 +110,18 @@ class PhrasingBatches:
     """The next batch: inputs [B, K, T] and targets [B, L] of one of the shapes, int32."""
     while True:
       drawn = self._draw()
-      size = _size(self._stack(drawn))
+      stacked = self._stack(drawn)
+      size = _size(stacked)
       place = next(i for i, shape in enumerate(self.shapes) if _fits(size, shape))
-      self._waiting[place].append(drawn)
+      self._waiting[place].append((drawn, stacked))
       if len(self._waiting[place]) == self._batch_size:
         members, self._waiting[place] = self._waiting[place], []
-        return self._batch([self._stack(member) for member in members], self.shapes[place])
+        return self._batch([stacked for _, stacked in members], self.shapes[place])
 
   def save(self, path: str) -> None:
     """Writes the position to a file, local or in a bucket."""
-    state = {'drawn': self._drawn, 'taken': self._taken, 'waiting': self._waiting}
+    waiting = [[drawn for drawn, _ in rows] for rows in self._waiting]
+    state = {'drawn': self._drawn, 'taken': self._taken, 'waiting': waiting}
     files.write_atomically(path, json.dumps(state) + '\n')
 
   def restore(self, path: str) -> None:
@@ -135,7 +138,8 @@ class PhrasingBatches:
       raise UserError(f'{path} is no position in the data; delete the checkpoint of its step') from e
     if len(taken) != len(self._sources) or len(waiting) != len(self.shapes):
       raise UserError(f'{path} is a position in other data; give another MODEL_DIR')
-    self._drawn, self._taken, self._waiting = drawn, taken, waiting
+    self._drawn, self._taken = drawn, taken
+    self._waiting = [[(member, self._stack(member)) for member in rows] for rows in waiting]
 
   def _draw(self) -> Drawn:
     block, row = divmod(self._drawn, _BLOCK)
