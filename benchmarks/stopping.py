@@ -18,7 +18,6 @@ import scipy.special
 
 from robust_t5x.analysis import crossed
 from robust_t5x.analysis.sequential import ConfidenceSequence, sizes_after
-from robust_t5x.analysis.statistics import Interval
 from robust_t5x.results import published
 
 # (phrasings, examples, standard deviation of the phrasings in logits, mean in logits, points asked for)
@@ -28,7 +27,6 @@ DESIGNS = (
 )  # fmt: skip
 ASKED = (5, 3, 2, 1)  # points
 _Z = 1.96
-_TRUTHS = 20_000  # examples that the truth of what is like these is taken from
 
 
 class Stopped:
@@ -57,7 +55,7 @@ class Stopped:
       self.always &= self.interval.low - 1e-9 <= self.truth <= self.interval.high + 1e-9
       if self.naive is None:
         self._look(strata, weights, points / 100)
-      if _half(self.interval) <= points / 100 + 1e-12:
+      if self.interval.half_width <= points / 100 + 1e-12:
         break
     self.share = cells.evaluated / cells.cells
 
@@ -181,10 +179,6 @@ def markdown(table: pd.DataFrame) -> list[str]:
     f'| {name} | ' + ' | '.join(f'{v:,.0f}' if c in plain else f'{v:.0%}' for c, v in row.items()) + ' |'
     for name, row in table.iterrows()
   ]
-
-
-def _half(interval: Interval) -> float:
-  return (interval.high - interval.low) / 2
 
 
 def main() -> None:

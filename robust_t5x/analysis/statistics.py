@@ -40,6 +40,11 @@ class Interval:
     """Whether the whole interval lies on one side of zero."""
     return self.low > 0 or self.high < 0
 
+  @property
+  def half_width(self) -> float:
+    """Half of the interval."""
+    return (self.high - self.low) / 2
+
 
 def example_weights(num_examples: int, replicates: int, seed: int, place: int) -> np.ndarray:
   """How often each of a number of resamples holds each example, [1 + R, N]; the first row is the data's, all 1.

@@ -11,7 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 import json
 import os
 import re
+import textwrap
 from typing import TYPE_CHECKING, Any, NamedTuple, TypedDict
+
+import numpy as np
 
 from robust_t5x.runtime import errors, files, launcher, progress, records
 from seqio_tasks import framing
@@ -233,8 +236,6 @@ def _answers(
   loaded: 'Subject', texts: Sequence[str], lengths: Mapping[str, int], batch_size: int, directory: str, label: str
 ) -> list[str]:
   """Greedy outputs."""
-  import numpy as np
-
   encoded = framing.inputs(loaded.vocabulary, texts, loaded.lengths(lengths)['inputs'])
   for text, tokens in zip(texts, encoded, strict=True):
     if tokens.cut:
@@ -285,8 +286,6 @@ def review(directory: str, width: int = 120) -> str:
   Raises:
     UserError: if it holds no drafts, or the bank file is faulty.
   """
-  import textwrap
-
   path = os.path.join(directory, RECORD)
   record: _Record = records.read(path, _Record, 'name an OUTPUT_DIR of `robust-t5x tasks paraphrase`')
   bank = os.path.join(directory, BANK)

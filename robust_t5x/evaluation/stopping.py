@@ -77,7 +77,7 @@ class Rounds:
 
   def wanting(self) -> np.ndarray:
     """Which groups have not enough, one truth value each."""
-    return np.array([_half(s.interval(LEVEL)) > self._half + 1e-12 for s in self._sequences.values()])
+    return np.array([s.interval(LEVEL).half_width > self._half + 1e-12 for s in self._sequences.values()])
 
   def next(self, wanted: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """The next cells of the groups that want some: tasks, and the places of their rows."""
@@ -200,7 +200,3 @@ def _valid(interval: Interval, of: Sequence[ConfidenceSequence]) -> Valid:
     evaluated=sum(s.evaluated for s in of), cells=sum(s.cells for s in of), estimate=interval.estimate,
     low=interval.low, high=interval.high,
   )  # fmt: skip
-
-
-def _half(interval: Interval) -> float:
-  return (interval.high - interval.low) / 2

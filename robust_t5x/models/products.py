@@ -35,7 +35,7 @@ def product(x: Float[jax.Array, '... K'], kernel: Float[jax.Array, 'K M']) -> Fl
 def batch_product(a: Float[jax.Array, '*B M K'], b: Float[jax.Array, '*B K N']) -> Float[jax.Array, '*B M N']:
   """Products of the last two axes, float32."""
   if not _in_hardware(a):
-    return jnp.matmul(a, b, preferred_element_type=jnp.float32)
+    return _plain(a, b)
   flat = _products(a.reshape(-1, *a.shape[-2:]), b.reshape(-1, *b.shape[-2:]))
   return flat.reshape(*a.shape[:-1], b.shape[-1])
 

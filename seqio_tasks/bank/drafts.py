@@ -82,23 +82,6 @@ def tidied(output: str, source: Instruction) -> str:
   return text
 
 
-@dataclasses.dataclass(frozen=True)
-class Refusal:
-  """A draft that is not kept.
-
-  Attributes:
-    text: as tidied.
-    source: id of the phrasing that it was to paraphrase.
-    reason: why; one of this module's, or of who judges drafts.
-    detail: what in the draft, or which other phrasing; '' for nothing.
-  """
-
-  text: str
-  source: str
-  reason: str
-  detail: str = ''
-
-
 def text_fault(text: str, source: Instruction) -> tuple[str, str] | None:
   """What is wrong with a draft by itself, as a reason and a detail; None if nothing is.
 
