@@ -161,12 +161,13 @@ def follow(tpu: Tpu) -> int | None:
   """Shows the main worker's log until the command ends; returns its exit status, or None if the TPU was lost."""
   shown = 0
   while True:
+    # The status before the log: once there is one, the log is whole.
+    status = tpu.read(f'cat {RUN}.exit')
     log = tpu.read(f'tail -c +{shown + 1} {RUN}.log')
     if log:
       print(log, flush=True)
       # ssh's output was stripped of its last line break.
       shown += len(log.encode()) + 1
-    status = tpu.read(f'cat {RUN}.exit')
     if tpu.shell.dry_run:
       return 0
     # A worker that fails, or does not answer, may do so because the TPU is being taken away.

@@ -93,6 +93,21 @@ def test_arguments_arrive_as_they_were_given(tpu, capfd):
   assert create[4:] == ['n', '--accelerator-type=v4-32', '--version=tpu-ubuntu2204-base', '--zone=z']
 
 
+def test_what_is_written_just_before_the_end_is_shown(tpu, monkeypatch, capfd):
+  module, _ = tpu
+  done = []
+
+  def read(_, script):
+    # The command writes its last line and ends between the first look and the second.
+    text = {True: '0' if done else None, False: 'last line' if done else ''}[script.startswith('cat')]
+    done.append(True)
+    return text
+
+  monkeypatch.setattr(module.Tpu, 'read', read)
+  assert module.main(['logs', '--name=n', '--zone=z']) == 0
+  assert 'last line' in capfd.readouterr().out.splitlines()
+
+
 def test_one_that_is_there_is_used_again(tpu):
   module, home = tpu
   (home / 'state').write_text('READY')
