@@ -185,7 +185,9 @@ def sha256(path: str) -> str:
   return digest.hexdigest()
 
 
-def network_config(path: str, dtype: str = 'float32', dropout_rate: float = 0.0, remat: bool = False) -> NetworkConfig:
+def network_config(
+  path: str, dtype: str = 'float32', dropout_rate: float = 0.0, remat: bool = False, scan_layers: bool = False
+) -> NetworkConfig:
   """The network's configuration, as a checkpoint tells it.
 
   Args:
@@ -193,9 +195,10 @@ def network_config(path: str, dtype: str = 'float32', dropout_rate: float = 0.0,
     dtype: dtype of activations.
     dropout_rate: dropout, which a checkpoint does not decide.
     remat: recompute activations in the backward pass.
+    scan_layers: run the layers as one loop.
   """
   config: Any = open_backbone(path).config  # a dataclass, which its Protocol does not say
-  return dataclasses.replace(config, dtype=dtype, dropout_rate=dropout_rate, remat=remat)
+  return dataclasses.replace(config, dtype=dtype, dropout_rate=dropout_rate, remat=remat, scan_layers=scan_layers)
 
 
 def load_backbone(path: str, like: Mapping[str, Any]) -> tuple[dict[str, Any], RestoreReport]:

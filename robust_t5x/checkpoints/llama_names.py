@@ -16,7 +16,7 @@ _MLP = {'wi_0': 'gate', 'wi_1': 'up', 'wo': 'down'}
 _TOLD = frozenset(
   ('vocab_size', 'emb_dim', 'num_layers', 'mlp_dim', 'logits_via_embedding', 'attention_bias', 'mlp_bias', 'qk_norm')
 )
-_FREE = frozenset(('dropout_rate', 'dtype', 'remat'))
+_FREE = frozenset(('dropout_rate', 'dtype', 'remat', 'scan_layers'))
 _EMBEDDING, _OUTPUT = 'model.embed_tokens.weight', 'lm_head.weight'
 
 

@@ -102,6 +102,7 @@ def load_with_identity(
   model_parallel: int = 1,
   chat_template: str = chat_templates.OWN,
   system_message: str = chat_templates.OWN,
+  scan_layers: bool | None = None,
 ) -> Loaded:
   """As `load`, with path and hash of what was loaded; the weights lie on all devices.
 
@@ -113,8 +114,10 @@ def load_with_identity(
     model_parallel: devices that share one copy of the weights.
     chat_template: see `load`.
     system_message: see `load`.
+    scan_layers: run the layers as one loop; by default on a CPU alone, where compiling takes longest.
   """
-  config = backbones.network_config(checkpoint, dtype)
+  scan_layers = jax.default_backend() == 'cpu' if scan_layers is None else scan_layers
+  config = backbones.network_config(checkpoint, dtype, scan_layers=scan_layers)
   backbone_hash = backbones.backbone_hash(checkpoint)
   identity: dict[str, Any] = {'backbone': {'path': checkpoint, 'sha256': backbone_hash}, 'adapter': None}
   arrays: dict[str, np.ndarray] = {}

@@ -119,7 +119,12 @@ def sizes(family: str) -> tuple[str, ...]:
 
 
 def config(
-  family: str, size: str, dtype: str = 'float32', dropout_rate: float = 0.0, remat: bool = False
+  family: str,
+  size: str,
+  dtype: str = 'float32',
+  dropout_rate: float = 0.0,
+  remat: bool = False,
+  scan_layers: bool = False,
 ) -> NetworkConfig:
   """The network of a published model.
 
@@ -129,6 +134,7 @@ def config(
     dtype: dtype of activations.
     dropout_rate: dropout.
     remat: recompute activations in the backward pass.
+    scan_layers: run the layers as one loop.
 
   Raises:
     FamilyError: naming the families or sizes there are.
@@ -136,7 +142,7 @@ def config(
   if size not in sizes(family):
     raise FamilyError(f'SIZE: {family} has no size {size!r}; use one of {", ".join(sizes(family))}')
   made = _decoder(family, size) if family in _DECODERS else t5_config(family, size)
-  return dataclasses.replace(made, dtype=dtype, dropout_rate=dropout_rate, remat=remat)
+  return dataclasses.replace(made, dtype=dtype, dropout_rate=dropout_rate, remat=remat, scan_layers=scan_layers)
 
 
 def t5_config(family: str, size: str) -> t5.T5Config:

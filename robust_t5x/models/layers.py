@@ -1,6 +1,6 @@
 """Layers that families of networks share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from flax import linen as nn
@@ -24,6 +24,71 @@ def keep_states(module: nn.Module, states: Float[jax.Array, 'N S D']) -> None:
   """Gives the states behind a layer to a caller that asks for the collection LAYER_STATES, and to no other."""
   if not module.is_initializing():
     module.sow(LAYER_STATES, 'states', states)
+
+
+def run_layers(
+  module: nn.Module,
+  kind: Callable[..., nn.Module],
+  arguments: Sequence[Any],
+  count: int,
+  x: Any,
+  of_each: Any,
+  shared: Sequence[Any],
+  deterministic: bool,
+  cached: bool = False,
+) -> tuple[Any, Any]:
+  """Runs the layers `layers_0`, `layers_1`, ... of a stack, and keeps the states behind each (see `keep_states`).
+
+  Where the configuration says `scan_layers`, they run as one loop, which compiles in the time of one layer: their parameters,
+  which are those of separate layers, are stacked inside the program, at the cost of a copy. Layers with a cache never do.
+
+  Args:
+    module: the stack, in its `__call__`.
+    kind: the layers' class; called with (x, of_each, *shared, deterministic) a layer returns (x, what it made).
+    arguments: of the class, the configuration first.
+    count: of layers.
+    x: what goes through them.
+    of_each: arrays whose first axis is the layers'.
+    shared: what all layers get.
+    deterministic: no dropout.
+    cached: whether they have a cache.
+
+  Returns:
+    (x behind the last layer, what the layers made, stacked).
+  """
+  config = arguments[0]
+  if config.scan_layers and not cached and not module.is_initializing():
+    x, (made, states) = _scan(module, kind(*arguments, parent=None), count, x, of_each, shared, deterministic)
+    if module.is_mutable_collection(LAYER_STATES):
+      for state in states:
+        keep_states(module, state)
+    return x, made
+  if config.remat and not cached:
+    kind = nn.remat(kind, static_argnums=(3 + len(shared),))
+  made = []
+  for i in range(count):
+    own = jax.tree.map(lambda part, i=i: part[i], of_each)
+    x, more = kind(*arguments, name=f'layers_{i}')(x, own, *shared, deterministic)
+    keep_states(module, x)
+    made.append(more)
+  return x, jax.tree.map(lambda *parts: jnp.stack(parts), *made)
+
+
+def _scan(module, layer, count, x, of_each, shared, deterministic):
+  """run_layers as a loop; beside what the layers made are the states behind each."""
+  own = [module.variables['params'][f'layers_{i}'] for i in range(count)]
+  stacked = jax.tree.map(lambda *parts: jnp.stack(parts), *own)
+  keys = None if deterministic else jax.random.split(module.make_rng('dropout'), count)
+
+  def run(x, of_one):
+    params, given, key = of_one
+    rngs = {} if key is None else {'dropout': key}
+    x, made = layer.apply({'params': params}, x, given, *shared, deterministic, rngs=rngs)
+    return x, (made, x)
+
+  # A loop writes whatever its backward pass reads to memory. So products alone are kept, and what lies between is made again.
+  policy = None if layer.config.remat else jax.checkpoint_policies.dots_saveable
+  return lax.scan(jax.checkpoint(run, prevent_cse=False, policy=policy), x, (stacked, of_each, keys))
 
 
 def branch_layout(branches: int, length: int) -> tuple[np.ndarray, np.ndarray]:

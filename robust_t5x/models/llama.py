@@ -22,10 +22,11 @@ import jax
 from jax import lax
 import jax.numpy as jnp
 from jaxtyping import Float, Int
+import numpy as np
 
 from robust_t5x import adapters
 from robust_t5x.adapters import AdapterConfig, LayerAdapter, Projection, Side, Site
-from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout, keep_states
+from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout, run_layers
 from robust_t5x.models.products import batch_product
 from robust_t5x.models.protocol import ADAPTER, Answer, Context, Params, Work
 from robust_t5x.models.rotary import Rotary, rotate
@@ -55,6 +56,7 @@ class LlamaConfig:
     dropout_rate: dropout probability of what a layer adds, applied only where a call asks for it.
     dtype: dtype of activations, 'float32' or 'bfloat16'; parameters keep the dtype they are stored in.
     remat: recompute each layer's activations in the backward pass instead of keeping them.
+    scan_layers: run the layers as one loop, which compiles in the time of one but copies their weights; see layers.run_layers.
   """
 
   vocab_size: int
@@ -74,6 +76,7 @@ class LlamaConfig:
   dropout_rate: float = 0.0
   dtype: str = 'float32'
   remat: bool = False
+  scan_layers: bool = False
 
   @property
   def sites(self) -> tuple[Site, ...]:
@@ -116,12 +119,12 @@ class Kept(NamedTuple):
   """What is kept of an input.
 
   Attributes:
-    pairs: each layer's keys, already rotated, and values, [N, S, G, F].
+    pairs: each layer's keys, already rotated, and values, stacked, [layers, N, S, G, F].
     positions: of the context's places, int [N, S].
     added: the adapter's additions, all layers stacked; what is generated from the input is made once.
   """
 
-  pairs: tuple[tuple[jax.Array, jax.Array], ...]
+  pairs: tuple[jax.Array, jax.Array]
   positions: jax.Array
   added: LayerAdapter
 
@@ -200,6 +203,20 @@ class Attention(nn.Module):
     return cached_key.value, cached_value.value
 
 
+class OfLayer(NamedTuple):
+  """What a layer gets that others do not; of one layer, or stacked for all.
+
+  Attributes:
+    kept: keys and values to attend to besides.
+    added: the adapter's additions.
+    bias: which of the biases is its own.
+  """
+
+  kept: tuple[jax.Array, jax.Array] | None
+  added: LayerAdapter
+  bias: jax.Array
+
+
 class Layer(nn.Module):
   """Attention and MLP, each behind a norm and added to its input."""
 
@@ -207,17 +224,19 @@ class Layer(nn.Module):
   cache_length: int = 0
 
   @nn.compact
-  def __call__(self, x, positions, bias, kept, adapter, deterministic):
+  def __call__(self, x, own, positions, biases, deterministic):
+    """x [N, Q, D], OfLayer, positions [N, Q], biases [windows, N, Q, K] -> (x, keys and values of these positions)."""
     cfg = self.config
+    kept, adapter, which = own
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     y = LayerNorm(cfg.dtype, cfg.norm_epsilon, name='pre_attention_layer_norm')(x)
     attention = Attention(cfg, self.cache_length, name='attention')
-    y, own = attention(y, positions, bias, kept, adapter)
+    y, pair = attention(y, positions, biases[which], kept, adapter)
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, cfg.norm_epsilon, name='pre_mlp_layer_norm')(x)
     activations: Mapping[str, str] = {'wi_0': 'silu', 'wi_1': 'linear'}
     mlp = MLP(cfg.mlp_dim, activations, cfg.dtype, cfg.dropout_rate, bias=cfg.mlp_bias, name='mlp')
-    return x + drop(mlp(y, adapter.low_rank, deterministic), deterministic=deterministic), own
+    return x + drop(mlp(y, adapter.low_rank, deterministic), deterministic=deterministic), pair
 
 
 class Stack(nn.Module):
@@ -235,13 +254,13 @@ class Stack(nn.Module):
       key_positions: of what was kept, then of these or the cache's places, [N, K]; those of a joined prefix, the first ones of
         all, are added here.
       visible: whether a query may attend to a key, windows aside, bool [N, Q, K]; likewise.
-      pairs: what was kept, of each layer; empty where nothing was.
+      pairs: what was kept, of each layer; None where nothing was.
       added: the adapter's additions, stacked.
       deterministic: no dropout.
       cache_length: room of the cache; 0 for none.
 
     Returns:
-      (states after the last norm [N, Q, D], each layer's keys and values of these positions).
+      (states after the last norm [N, Q, D], each layer's keys and values of these positions, stacked).
     """
     cfg = self.config
     before = adapters.joined_length(added)
@@ -250,16 +269,13 @@ class Stack(nn.Module):
     key_positions = jnp.concatenate([first, key_positions], axis=1)
     distance = positions[:, :, None] - key_positions[:, None, :]
     windows = cfg.windows or (0,) * cfg.num_layers
-    biases = {w: jnp.where(visible & (distance < w) if w else visible, 0.0, MASKED) for w in dict.fromkeys(windows)}
-    layer = nn.remat(Layer, static_argnums=(6,)) if cfg.remat and not cache_length else Layer
-    made = []
-    for i, window in enumerate(windows):
-      x, own = layer(cfg, cache_length, name=f'layers_{i}')(
-        x, positions, biases[window], pairs[i] if pairs else None, adapters.layer(added, i), deterministic
-      )
-      keep_states(self, x)
-      made.append(own)
-    return LayerNorm(cfg.dtype, cfg.norm_epsilon, name='decoder_norm')(x), tuple(made)
+    kinds = list(dict.fromkeys(windows))
+    biases = jnp.stack([jnp.where(visible & (distance < w) if w else visible, 0.0, MASKED) for w in kinds])
+    which = np.asarray([kinds.index(w) for w in windows])
+    of_each, shared = OfLayer(pairs, added, which), (positions, biases)
+    cached = bool(cache_length)
+    x, made = run_layers(self, Layer, (cfg, cache_length), cfg.num_layers, x, of_each, shared, deterministic, cached)
+    return LayerNorm(cfg.dtype, cfg.norm_epsilon, name='decoder_norm')(x), made
 
 
 class Decoder(nn.Module):
@@ -297,7 +313,7 @@ class Decoder(nn.Module):
     positions = adapters.joined_length(added) + jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)
     places = jnp.arange(mask.shape[1])
     visible = (places[None, :] <= places[:, None])[None] & (mask > 0)[:, None, :]
-    states, pairs = self.decoder(x, positions, positions, visible, (), added, deterministic)
+    states, pairs = self.decoder(x, positions, positions, visible, None, added, deterministic)
     return Context(states, mask, own, Kept(pairs, positions, added))
 
   def answer(

@@ -156,6 +156,9 @@ class NetworkConfig(Protocol):
   def remat(self) -> bool: ...
 
   @property
+  def scan_layers(self) -> bool: ...
+
+  @property
   def sites(self) -> tuple[Site, ...]:
     """Where adapters attach."""
     ...

@@ -22,7 +22,7 @@ import numpy as np
 
 from robust_t5x import adapters
 from robust_t5x.adapters import AdapterConfig, LayerAdapter, Projection, Side, Site
-from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout, keep_states, mask_bias
+from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout, mask_bias, run_layers
 from robust_t5x.models.protocol import ADAPTER, Answer, Context, Params, Work
 
 
@@ -43,6 +43,7 @@ class T5Config:
     dropout_rate: dropout probability, applied only where a call asks for it.
     dtype: dtype of activations, 'float32' or 'bfloat16'; parameters keep the dtype they are stored in.
     remat: recompute each layer's activations in the backward pass instead of keeping them.
+    scan_layers: run the layers as one loop, which compiles in the time of one but copies their weights; see layers.run_layers.
     relpos_buckets: buckets of the relative position bias.
     relpos_max_distance: distance from which on all positions share the last bucket.
   """
@@ -59,6 +60,7 @@ class T5Config:
   dropout_rate: float = 0.0
   dtype: str = 'float32'
   remat: bool = False
+  scan_layers: bool = False
   relpos_buckets: int = 32
   relpos_max_distance: int = 128
 
@@ -281,7 +283,8 @@ class EncoderLayer(nn.Module):
   config: T5Config
 
   @nn.compact
-  def __call__(self, x, bias, adapter, deterministic):
+  def __call__(self, x, adapter, bias, deterministic):
+    """x [N, S, D] -> (x, nothing besides)."""
     cfg = self.config
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     y = LayerNorm(cfg.dtype, name='pre_attention_layer_norm')(x)
@@ -289,7 +292,7 @@ class EncoderLayer(nn.Module):
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
     y = cfg.mlp()(y, adapter.low_rank, deterministic)
-    return x + drop(y, deterministic=deterministic)
+    return x + drop(y, deterministic=deterministic), ()
 
 
 class DecoderLayer(nn.Module):
@@ -300,8 +303,10 @@ class DecoderLayer(nn.Module):
   cache_length: int = 0
 
   @nn.compact
-  def __call__(self, x, encoded, self_bias, cross_bias, adapter, cross_adapter, deterministic):
+  def __call__(self, x, added, encoded, self_bias, cross_bias, deterministic):
+    """x [N, L, D], what is added to the attention to itself and to the encoding -> (x, nothing besides)."""
     cfg = self.config
+    adapter, cross_adapter = added
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     y = LayerNorm(cfg.dtype, name='pre_self_attention_layer_norm')(x)
     y = Attention(cfg, name='self_attention')(
@@ -326,7 +331,7 @@ class DecoderLayer(nn.Module):
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, name='pre_mlp_layer_norm')(x)
     y = cfg.mlp()(y, adapter.low_rank, deterministic)
-    return x + drop(y, deterministic=deterministic)
+    return x + drop(y, deterministic=deterministic), ()
 
 
 class Encoder(nn.Module):
@@ -343,10 +348,7 @@ class Encoder(nn.Module):
     bias = RelativePositionBias(cfg, True, name='relpos_bias')(np.arange(x.shape[1]), before)
     bias = bias + _prefixed_bias(mask, before, cfg.dtype)
     x = drop(x, deterministic=deterministic)
-    layer = nn.remat(EncoderLayer, static_argnums=(4,)) if cfg.remat else EncoderLayer
-    for i in range(cfg.num_encoder_layers):
-      x = layer(cfg, name=f'layers_{i}')(x, bias, adapters.layer(adapter, i), deterministic)
-      keep_states(self, x)
+    x, _ = run_layers(self, EncoderLayer, (cfg,), cfg.num_encoder_layers, x, adapter, (bias,), deterministic)
     x = LayerNorm(cfg.dtype, name='encoder_norm')(x)
     return drop(x, deterministic=deterministic)
 
@@ -369,11 +371,8 @@ class Decoder(nn.Module):
     bias = bias + jnp.where(visible, 0.0, MASKED).astype(cfg.dtype)
     cross_bias = _prefixed_bias(encoded_mask, adapters.joined_length(cross_adapter), cfg.dtype)
     x = drop(x, deterministic=deterministic)
-    layer = nn.remat(DecoderLayer, static_argnums=(7,)) if cfg.remat and not cached else DecoderLayer
-    for i in range(cfg.num_decoder_layers):
-      x = layer(cfg, cached, cache_length, name=f'layers_{i}')(
-        x, encoded, bias, cross_bias, adapters.layer(adapter, i), adapters.layer(cross_adapter, i), deterministic
-      )
+    own, added, shared = (cfg, cached, cache_length), (adapter, cross_adapter), (encoded, bias, cross_bias)
+    x, _ = run_layers(self, DecoderLayer, own, cfg.num_decoder_layers, x, added, shared, deterministic, cached)
     x = LayerNorm(cfg.dtype, name='decoder_norm')(x)
     x = drop(x, deterministic=deterministic)
     if cfg.logits_via_embedding:

@@ -80,7 +80,7 @@ def test_a_joined_prefix_of_what_tokens_are_read_to_is_those_tokens(kind):
   inputs, options = reference['inputs'], np.random.default_rng(1).integers(2, 96, (4, 2, 3)).astype(np.int32)
   first = np.array([[7, 8, 9]])
   pairs = protocol.read(plain, params, first, IDS.pad).kept.pairs
-  prefix = {f'decoder_{part}': np.stack([layer[i][0] for layer in pairs]) for i, part in enumerate(('key', 'value'))}
+  prefix = {f'decoder_{part}': layers[:, 0] for part, layers in zip(('key', 'value'), pairs, strict=True)}
   network = plain.clone(adapter=AdapterConfig(prefix_lengths={'decoder': 3}, prefix_gated=False))
   params = {**params, 'adapter': prefix}
   longer = np.concatenate([np.repeat(first, len(inputs), axis=0), inputs], axis=1)
