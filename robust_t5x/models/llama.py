@@ -27,7 +27,7 @@ import numpy as np
 from robust_t5x import adapters
 from robust_t5x.adapters import AdapterConfig, LayerAdapter, Projection, Side, Site
 from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout, run_layers
-from robust_t5x.models.products import batch_product
+from robust_t5x.models.products import batch_product, wide_product
 from robust_t5x.models.protocol import ADAPTER, Answer, Context, Params, Work
 from robust_t5x.models.rotary import Rotary, rotate
 
@@ -357,7 +357,7 @@ class Decoder(nn.Module):
   def _logits(self, states: jax.Array) -> jax.Array:
     if not self.config.logits_via_embedding:
       return self.logits_dense(states)
-    return jnp.dot(states.astype(jnp.float32), self.token_embedder.embedding.astype(jnp.float32).T)
+    return wide_product(states, self.token_embedder.embedding.T)
 
   def __call__(self, tokens: jax.Array, mask: jax.Array, answer_tokens: jax.Array) -> Answer:
     """Reads and answers; makes the parameters."""

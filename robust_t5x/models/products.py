@@ -32,6 +32,13 @@ def product(x: Float[jax.Array, '... K'], kernel: Float[jax.Array, 'K M']) -> Fl
   return _products(rows, kernel).astype(x.dtype).reshape(*x.shape[:-1], kernel.shape[1])
 
 
+def wide_product(x: Float[jax.Array, '... K'], kernel: Float[jax.Array, 'K M']) -> Float[jax.Array, '... M']:
+  """x · kernel, float32 whatever their dtypes: products of bfloat16 are exact in float32."""
+  if x.dtype != kernel.dtype or not _in_hardware(x):
+    return jnp.dot(x.astype(jnp.float32), kernel.astype(jnp.float32))
+  return _products(x.reshape(-1, x.shape[-1]), kernel).reshape(*x.shape[:-1], kernel.shape[1])
+
+
 def batch_product(a: Float[jax.Array, '*B M K'], b: Float[jax.Array, '*B K N']) -> Float[jax.Array, '*B M N']:
   """Products of the last two axes, float32."""
   if not _in_hardware(a):

@@ -194,7 +194,7 @@ class Runner:
     return [[self._encode(o) for o in row] for row in options]
 
   def _score_options(self, program, inputs, encoded, on_batch):
-    shapes = [(_power(len(row)), _power(max(map(len, row)))) for row in encoded]
+    shapes = [(_round(len(row)), _round(max(map(len, row)))) for row in encoded]
     out: list[Any] = [None] * len(inputs)
     for shape in sorted(set(shapes)):
       chosen = [i for i, s in enumerate(shapes) if s == shape]
@@ -251,6 +251,7 @@ class Runner:
     return framing.answer_text(self._model.output_vocabulary, kept)
 
 
-def _power(n: int) -> int:
-  """The least power of two that is at least n, so that few shapes are compiled."""
-  return 1 << max(n - 1, 0).bit_length()
+def _round(n: int) -> int:
+  """The least number of at least n of which a program is compiled: of 4 to an octave from 8 on, so that shapes are few."""
+  step = max(1, (1 << max(n - 1, 0).bit_length()) // 8)
+  return -(-n // step) * step
