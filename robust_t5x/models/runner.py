@@ -4,9 +4,11 @@ Inputs are sorted by length and cut into batches of few shapes (`plan_batches`),
 program is compiled once per shape.
 """
 
+import collections
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import itertools
+import math
 from typing import Any
 
 import jax
@@ -18,7 +20,9 @@ from seqio_tasks import framing
 from seqio_tasks.errors import UserError, shorten
 
 _BUCKET = 8  # input lengths are padded to a multiple of this, and more coarsely from 16 times it on
-_FULL = 0.94  # share of a batch that is filled at least, each input counted with its own padding
+# How fine the shapes are, by the number of batches: a program of its own has to save more than compiling it takes.
+# Batches -> (lengths to an octave, share of a batch that is filled at least, each input counted with its own padding).
+_FINENESS = ((16, (2, 0.5)), (48, (4, 0.75)), (math.inf, (8, 0.94)))
 _GROWTH = 4  # how many times as many rows a batch of short inputs may hold
 
 
@@ -37,9 +41,9 @@ class Batch:
   length: int
 
 
-def bucket(length: int) -> int:
+def bucket(length: int, per_octave: int = 8) -> int:
   """Input length that a program is compiled for: of 8 to an octave from 64 on, so at most an eighth is padding."""
-  step = max(_BUCKET, (1 << max(length - 1, 0).bit_length()) // 16)
+  step = max(_BUCKET, (1 << max(length - 1, 0).bit_length()) // (2 * per_octave))
   return -(-length // step) * step
 
 
@@ -48,7 +52,7 @@ def plan_batches(lengths: Sequence[int], batch_size: int, longest: int | None = 
 
   A row count is `batch_size` times or divided by a power of two. Short inputs run in up to four times `batch_size`
   rows while the batch holds no more tokens than `batch_size` of the longest. Where inputs of its length are few, a batch
-  is smaller, down to a sixteenth of `batch_size`, rather than padded.
+  is smaller, down to a sixteenth of `batch_size`, rather than padded. Few inputs run in fewer shapes with more padding.
 
   Args:
     lengths: tokens of each input.
@@ -58,7 +62,8 @@ def plan_batches(lengths: Sequence[int], batch_size: int, longest: int | None = 
     unit: every number of rows is a multiple of it, such as the replicas.
   """
   order = np.argsort(lengths, kind='stable')[::-1]
-  buckets = [bucket(int(length)) for length in lengths]
+  per_octave, full = next(fine for most, fine in _FINENESS if len(lengths) < most * batch_size)
+  buckets = [bucket(int(length), per_octave) for length in lengths]
   longest = max([bucket(longest or 1), *buckets])
   smallest = batch_size
   while smallest % (2 * unit) == 0 and smallest > batch_size // 16:
@@ -69,7 +74,7 @@ def plan_batches(lengths: Sequence[int], batch_size: int, longest: int | None = 
     rows = batch_size
     while rows < _GROWTH * batch_size and 2 * rows * length <= batch_size * longest:
       rows *= 2
-    while rows > smallest and sum(buckets[i] for i in order[:rows]) < _FULL * rows * length:
+    while rows > smallest and sum(buckets[i] for i in order[:rows]) < full * rows * length:
       rows //= 2
     batches.append(Batch(order[:rows], rows, length))
     order = order[rows:]
@@ -194,7 +199,7 @@ class Runner:
     return [[self._encode(o) for o in row] for row in options]
 
   def _score_options(self, program, inputs, encoded, on_batch):
-    shapes = [(_round(len(row)), _round(max(map(len, row)))) for row in encoded]
+    shapes = _option_shapes([(len(row), max(map(len, row))) for row in encoded], self._batch_size)
     out: list[Any] = [None] * len(inputs)
     for shape in sorted(set(shapes)):
       chosen = [i for i, s in enumerate(shapes) if s == shape]
@@ -251,7 +256,21 @@ class Runner:
     return framing.answer_text(self._model.output_vocabulary, kept)
 
 
-def _round(n: int) -> int:
-  """The least number of at least n of which a program is compiled: of 4 to an octave from 8 on, so that shapes are few."""
-  step = max(1, (1 << max(n - 1, 0).bit_length()) // 8)
-  return -(-n // step) * step
+def _option_shapes(sizes: Sequence[tuple[int, int]], batch_size: int) -> list[tuple[int, int]]:
+  """Options and tokens of the longest one -> those of the program that scores them, which has at least as many.
+
+  Lengths are rounded up, and those that fill less than a batch join the next greater ones with as many options.
+  """
+  rounded = [(options, -(-tokens // 4) * 4 if tokens > _BUCKET else tokens) for options, tokens in sizes]
+  counts = collections.Counter(rounded)
+  joined: dict[tuple[int, int], tuple[int, int]] = {}
+  for options in {options for options, _ in counts}:
+    waiting: list[int] = []
+    lengths = sorted(t for o, t in counts if o == options)
+    for tokens in lengths:
+      waiting.append(tokens)
+      filled = sum(counts[options, t] for t in waiting)
+      if tokens == lengths[-1] or filled >= max(batch_size, min(len(sizes) // 4, 8 * batch_size)):
+        joined |= {(options, t): (options, tokens) for t in waiting}
+        waiting = []
+  return [joined[shape] for shape in rounded]

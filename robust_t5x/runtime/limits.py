@@ -123,7 +123,7 @@ RANGES: dict[str, dict[str, Range]] = {
     ),
   },
   'suites.register': {
-    'num_examples': Range(1, _MANY), 'num_shots': Range(0, 1000), 'num_paraphrases': Range(1, _WIDE),
+    'num_examples': Range(1, _MANY), 'num_shots': Range(0, 1000), 'num_paraphrases': Range(0, _WIDE),
     'max_tuning_rate': _POSITIVE, 'perturbation_seed': _SEED,
   },
   'datasets.mini': {
