@@ -4,18 +4,26 @@
   robust-t5x convert CHECKPOINT DIR --to huggingface [--adapter FILE]   LoRA merged into the weights; CHECKPOINT may be a GGUF file
   robust-t5x convert ADAPTER OUT --to adapter|npy|peft           an adapter; ADAPTER may be a T5X checkpoint that holds one
 
+For a hub: --card BEFORE AFTER writes README.md beside what goes to PEFT, or beside weights with a merged adapter.
+
 The source's format is found out. A backbone is written tensor by tensor and needs little more memory than its largest one.
 """
 
 import argparse
 from collections.abc import Sequence
+import dataclasses
 import json
 import os
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from robust_t5x.runtime import errors, files, progress, quiet
 from seqio_tasks.errors import UserError
+
+if TYPE_CHECKING:
+  import numpy as np
+
+  from robust_t5x.models.protocol import NetworkConfig
 
 BACKBONES = ('huggingface', 't5x')
 ADAPTERS = ('adapter', 'npy', 'peft')
@@ -31,9 +39,25 @@ class ConversionError(UserError):
   """A conversion that cannot be made."""
 
 
+@dataclasses.dataclass(frozen=True)
+class Card:
+  """What a model card is written from, beside the adapter and the record of its training.
+
+  Attributes:
+    before: OUTPUT_DIR of an evaluation without the adapter.
+    after: that of one with it.
+    license: of the adapter, as the hub names it.
+  """
+
+  before: str
+  after: str
+  license: str | None = None
+
+
 def convert_backbone(
-  source: str, target: str, to: str, adapter: str | None = None, dtype: str = 'float32', vocabulary: str | None = None
-) -> dict[str, Any]:
+  source: str, target: str, to: str, adapter: str | None = None, dtype: str = 'float32', vocabulary: str | None = None,
+  card: Card | None = None, base_model: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
   """Writes a backbone in another format.
 
   Args:
@@ -43,13 +67,15 @@ def convert_backbone(
     adapter: an adapter file to put into a T5X checkpoint, or whose LoRA is merged into Hugging Face's weights.
     dtype: storage dtype.
     vocabulary: a SentencePiece file, tokenizer.json or GGUF file whose tokenizer is put beside it; by default the source's own.
+    card: of a merged adapter, to write a model card from.
+    base_model: the source's name on the hub, for that card.
 
   Returns:
     The report, which is also written to `conversion.json` there: every parameter with its shape, the hash of what was
     written, and path and hash of an adapter.
 
   Raises:
-    ValueError: if the source cannot be read, or the target exists.
+    ValueError: if the source cannot be read, the target exists, or the card is not of this adapter.
   """
   import ml_dtypes
 
@@ -67,6 +93,7 @@ def convert_backbone(
     raise ConversionError(f'--vocabulary: no file {vocabulary}; name a SentencePiece model or tokenizer.json')
   arrays: dict[str, Any] = {}
   lora: dict[str, Any] = {}
+  readme = None
   if adapter is not None:
     loaded, metadata = adapter_files.load(adapter)
     config.check_fits(loaded, backbone.config, adapter)
@@ -76,6 +103,8 @@ def convert_backbone(
       lora_weights.check_mergeable(loaded, adapter)
       adapter_files.check_backbone(metadata, adapter, backbones.backbone_hash(source))
       lora = loaded
+      if card is not None:
+        readme = _readme(card, adapter, target, loaded, metadata, backbone.config, base_model, merged=True)
   weight = lora_weights.merged(backbone.read, lora)
   kind = ml_dtypes.bfloat16 if dtype == 'bfloat16' else dtype
   with files.made_beside(target, progress.log) as temporary:
@@ -104,6 +133,8 @@ def convert_backbone(
       'parameters': {name: list(shape) for name, shape in sorted(shapes.items())},
     }
     files.write_atomically(os.path.join(temporary, 'conversion.json'), json.dumps(report, indent=2) + '\n')
+    if readme is not None:
+      files.write_atomically(os.path.join(temporary, 'README.md'), readme)
   return report
 
 
@@ -129,9 +160,39 @@ def _put_tokenizer(directory: str, source: str, vocabulary: str | None) -> None:
       shutil.copyfile(f'{source}/{name}', os.path.join(directory, name))
 
 
+def _readme(
+  card: Card, adapter: str, target: str, arrays: 'dict[str, np.ndarray]', metadata: dict[str, Any], network: 'NetworkConfig',
+  base_model: str | None, merged: bool,
+) -> str:  # fmt: skip
+  """The model card of an adapter; see reports.card for the errors."""
+  from robust_t5x.adapters import config
+  from robust_t5x.checkpoints import backbones
+  from robust_t5x.models import llama
+  from robust_t5x.reports import card as cards
+  from robust_t5x.runtime import records
+
+  if not os.path.isfile(adapter) or not metadata.get('backbone'):
+    raise ConversionError(
+      f'--card: {adapter} is not what evaluations name by its hash; give the adapter.safetensors that was evaluated'
+    )
+  place, record = os.path.join(os.path.dirname(adapter), 'run.json'), None
+  if os.path.isfile(place):
+    record = records.read(place, cards.TrainingRecord, 'move it away to write the card without it')
+    if record['seed'] != metadata.get('seed', record['seed']) or record['backbone'] != metadata['backbone']:
+      raise ConversionError(f'--card: {place} is of another training run than {adapter}; move it away')
+  subject = cards.Subject(
+    name=os.path.basename(os.path.abspath(target)), config=config.config_of(arrays), sha256=backbones.sha256(adapter),
+    values=sum(array.size for array in arrays.values()), backbone=metadata['backbone']['sha256'],
+    decoder=isinstance(network, llama.LlamaConfig), merged=merged, metadata=metadata, record=record,
+    base_model=base_model, license=card.license,
+  )  # fmt: skip
+  return cards.text(subject, cards.compared(card.before, card.after, subject))
+
+
 def convert_adapter(
-  source: str, target: str, to: str, backbone: str | None = None, prompt_position: int | None = None
-) -> dict[str, Any]:
+  source: str, target: str, to: str, backbone: str | None = None, prompt_position: int | None = None,
+  card: Card | None = None, base_model: str | None = None,
+) -> dict[str, Any]:  # fmt: skip
   """Writes an adapter in another format.
 
   Args:
@@ -141,12 +202,14 @@ def convert_adapter(
       soft prompt.
     backbone: the checkpoint that the adapter belongs to, which an adapter file must name; found out where the source says.
     prompt_position: tokens of the input that stand before a soft prompt, where the source does not say and it is not 0.
+    card: for PEFT's directory, to write a model card from.
+    base_model: the backbone's name on the hub, for PEFT's directory.
 
   Returns:
     The report: name -> shape of what was written.
 
   Raises:
-    ValueError: if the source holds no adapter, or the format cannot hold it.
+    ValueError: if the source holds no adapter, the format cannot hold it, or the card is not of this adapter.
   """
   import numpy as np
 
@@ -191,7 +254,15 @@ def convert_adapter(
     except checks.CheckpointError as e:
       raise ConversionError(f'{source}: its backbone cannot be read ({e}); add --backbone CHECKPOINT') from e
     config.check_fits(arrays, network, source)
-    peft.write(target, arrays, network, place, metadata.get('prompt_position', 0))
+    readme = card and _readme(card, source, target, arrays, metadata, network, base_model, merged=False)
+    peft.write(
+      target,
+      arrays,
+      network,
+      base_model or place,
+      metadata.get('prompt_position', 0),
+      {'README.md': readme} if readme else {},
+    )
   return {name: list(array.shape) for name, array in arrays.items()}
 
 
@@ -219,22 +290,50 @@ def main(argv: Sequence[str] | None = None) -> int:
     '--vocabulary',
     help="a SentencePiece file or tokenizer.json to put beside a backbone; the source's tokenizer by default",
   )
+  parser.add_argument(
+    '--card', nargs=2, metavar=('BEFORE', 'AFTER'),
+    help='writes a model card from the OUTPUT_DIR of an evaluation without the adapter and of one with it',
+  )  # fmt: skip
+  parser.add_argument('--license', metavar='ID', help='of the adapter, for its card, such as apache-2.0')
+  parser.add_argument(
+    '--base_model', metavar='NAME', help="the model's name on the hub, for the card and PEFT's adapter_config.json"
+  )
   arguments = parser.parse_args(argv)
+  merges = arguments.to == 'huggingface' and arguments.adapter is not None
+  if arguments.card and not merges and arguments.to != 'peft':
+    parser.error('--card goes with --to peft, or with --to huggingface --adapter FILE')
+  if arguments.license and not arguments.card:
+    parser.error('--license goes with --card')
+  if arguments.base_model and not arguments.card and arguments.to != 'peft':
+    parser.error('--base_model goes with --to peft or --card')
+  card = Card(arguments.card[0], arguments.card[1], arguments.license) if arguments.card else None
   try:
+    if card or arguments.base_model:
+      from robust_t5x.reports import card as cards
+
+      cards.check_names(arguments.base_model, arguments.license)
     if arguments.to in BACKBONES:
       report = convert_backbone(
-        arguments.source, arguments.target, arguments.to, arguments.adapter, arguments.dtype, arguments.vocabulary
-      )
+        arguments.source, arguments.target, arguments.to, arguments.adapter, arguments.dtype, arguments.vocabulary, card,
+        arguments.base_model,
+      )  # fmt: skip
       for name, shape in report['parameters'].items():
         print(f'{name}  {"x".join(map(str, shape))}')
       print(f'wrote {len(report["parameters"])} parameters to {arguments.target}')
     else:
       report = convert_adapter(
-        arguments.source, arguments.target, arguments.to, arguments.backbone, arguments.prompt_position
-      )
+        arguments.source, arguments.target, arguments.to, arguments.backbone, arguments.prompt_position, card,
+        arguments.base_model,
+      )  # fmt: skip
       for name, shape in report.items():
         print(f'{name}  {"x".join(map(str, shape))}')
       print(f'wrote {arguments.target}')
+    if card is not None:
+      print(f'card: {os.path.join(arguments.target, "README.md")}')
+      if not arguments.base_model:
+        progress.log(
+          'warning: the card names the base model by its hash alone; --base_model NAME says where the hub has it'
+        )
   except Exception as e:
     return errors.report_error(e)
   return 0

@@ -85,7 +85,12 @@ def read(
 
 
 def write(
-  directory: str, arrays: Mapping[str, np.ndarray], network: NetworkConfig, model: str | None = None, position: int = 0
+  directory: str,
+  arrays: Mapping[str, np.ndarray],
+  network: NetworkConfig,
+  model: str | None = None,
+  position: int = 0,
+  beside: Mapping[str, str] | None = None,
 ) -> None:
   """Writes an adapter, whole or not at all.
 
@@ -93,8 +98,9 @@ def write(
     directory: where to; it must not exist.
     arrays: of an adapter that fits the network.
     network: that of the model.
-    model: the model's path, for PEFT to find it.
+    model: the model's path or name on the hub, for PEFT to find it.
     position: tokens of the input that stand before a soft prompt.
+    beside: name -> text of files that go there too.
 
   Raises:
     AdapterError: if PEFT has no place for the adapter, or for all of it.
@@ -114,6 +120,8 @@ def write(
   try:
     write_atomically(os.path.join(temporary, WEIGHTS), data)
     write_atomically(os.path.join(temporary, CONFIG), json.dumps(fields, indent=2).encode() + b'\n')
+    for name, text in (beside or {}).items():
+      write_atomically(os.path.join(temporary, name), text)
     os.replace(temporary, directory)
   finally:
     shutil.rmtree(temporary, ignore_errors=True)

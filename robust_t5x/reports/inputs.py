@@ -115,6 +115,11 @@ def read(paths: Sequence[str]) -> Inputs:
     if cohorts is None:
       raise
     return _join(cohorts)
+  return of_comparison(comparison)
+
+
+def of_comparison(comparison: Comparison) -> Inputs:
+  """A comparison that was made as what a report reads."""
   return _join((comparison,))
 
 

@@ -92,7 +92,7 @@ def intervals_note(inputs: Inputs) -> str:
     return (
       "Intervals: 95%. Those of mean accuracies, gaps and changes are of examples, phrasings and seeds like these (Student's, "
       'over crossed factors); all others are of these very phrasings, on other examples. Changes are paired. How often they '
-      'hold the truth: docs/statistics.md.'
+      'hold the truth: docs/statistics.md of robust_t5x.'
     )
   return (
     "Intervals: 95%, of phrasings like these (Student's), paired where models are compared: these inputs have accuracies per "
@@ -120,9 +120,14 @@ def scorer_of(record: Record) -> str:
   return scorer if isinstance(scorer, str) else ', '.join(scorer)
 
 
-def warnings(inputs: Inputs) -> list[str]:
-  """What a reader should know before believing the numbers."""
-  found = _of_data(inputs.records[model] for model in inputs.models)
+def warnings(inputs: Inputs, places: bool = True) -> list[str]:
+  """What a reader should know before believing the numbers.
+
+  Args:
+    inputs: the models.
+    places: whether the first row of each fault of the data is named, with its file.
+  """
+  found = _of_data((inputs.records[model] for model in inputs.models), places)
   for model in inputs.models:
     share, cut = inputs.unmatched.get(model, 0.0), _count(inputs, model, 'truncated_inputs')
     if share > 0:
@@ -171,7 +176,7 @@ def _count(inputs: Inputs, model: str, name: Literal['truncated_inputs', 'cut_an
   return sum(source.record.get(name, 0) for source in inputs.of(model).sources if source.label == model)
 
 
-def _of_data(records: Iterable[Record]) -> list[str]:
+def _of_data(records: Iterable[Record], places: bool) -> list[str]:
   """How many rows of the data could not be used, by reason, and how many are doubled; what models share is told once."""
   data: dict[str, Reading] = {}
   for record in records:
@@ -182,16 +187,20 @@ def _of_data(records: Iterable[Record]) -> list[str]:
       reasons.setdefault(reason, []).append(entry)
   found = [
     f'{sum(e["rows"] for e in entries) or len(entries):,} {"rows" if entries[0]["rows"] else "files"} of the data were left out '
-    f'({reason}); the first: {entries[0]["first"]}.'
+    f'({reason}){_first(entries, places)}.'
     for reason, entries in reasons.items()
   ]
   doubled = [reading['doubled'] for reading in data.values() if 'doubled' in reading]
   if doubled:
     found.append(
-      f'{sum(e["rows"] for e in doubled):,} examples of the data ask the same as an earlier one, and count like any other; '
-      f'the first: {doubled[0]["first"]}.'
+      f'{sum(e["rows"] for e in doubled):,} examples of the data ask the same as an earlier one, and count like any other'
+      f'{_first(doubled, places)}.'
     )
   return found
+
+
+def _first(entries: Sequence[Reason], places: bool) -> str:
+  return f'; the first: {entries[0]["first"]}' if places else ''
 
 
 def _left_out(record: Record, model: str) -> list[str]:

@@ -5,6 +5,7 @@ import json
 import pathlib
 import shutil
 
+from helpers import change_record, write_evaluation
 import jax
 import numpy as np
 import pytest
@@ -182,3 +183,79 @@ def test_where_a_soft_prompt_of_a_decoder_stands_must_be_said(tmp_path, capsys):
   assert 'stands behind the first 4 tokens of the input' in capsys.readouterr().err
   assert command.main(['convert', target, str(tmp_path / 'b'), '--to', 'adapter', '--prompt_position', '5']) == 2
   assert 'says that it is 4; leave it out' in capsys.readouterr().err
+
+
+@pytest.fixture
+def aligned(tmp_path):
+  """(adapter, evaluation without it, evaluation with it)."""
+  path, places = str(tmp_path / 'adapter.safetensors'), []
+  _adapter(path, BACKBONE, lora_rank=2)
+  for name, adapter in (('before', None), ('after', backbones.sha256(path))):
+    places.append(write_evaluation(tmp_path / name, name, {'observed': 0.9, 'unobserved': 0.5}, seed=len(places)))
+    change_record(
+      places[-1],
+      fingerprint__backbone=backbones.backbone_hash(BACKBONE),
+      fingerprint__adapter=adapter,
+      fingerprint__seed=0,
+    )
+  return path, *places
+
+
+def test_a_card_stands_beside_both_exports(aligned, tmp_path, capsys):
+  from huggingface_hub import ModelCard
+
+  adapter, *results = aligned
+  told = ['--card', *results, '--base_model', 'someone/t5', '--license', 'mit']
+  assert command.main(['convert', adapter, str(tmp_path / 'peft'), '--to', 'peft', *told]) == 0
+  assert f'card: {tmp_path}/peft/README.md' in capsys.readouterr().out
+  fields = json.loads((tmp_path / 'peft/adapter_config.json').read_text())
+  assert fields['base_model_name_or_path'] == 'someone/t5'
+  merge = ['convert', BACKBONE, str(tmp_path / 'merged'), '--to', 'huggingface', '--adapter', adapter]
+  assert command.main([*merge, '--card', *results]) == 0
+  assert 'warning: the card names the base model by its hash alone' in capsys.readouterr().err
+  cards = [ModelCard.load(str(tmp_path / name / 'README.md')) for name in ('peft', 'merged')]
+  assert [c.data.library_name for c in cards] == ['peft', 'transformers']
+  assert [c.data.base_model for c in cards] == ['someone/t5', None] and cards[0].data.license == 'mit'
+  assert cards[0].data.eval_results == cards[1].data.eval_results and len(cards[0].data.eval_results) == 8
+  assert f'Adapter `{backbones.sha256(adapter)}`' in cards[1].text
+
+
+@pytest.mark.parametrize(
+  ('more', 'message'),
+  [
+    (['--to', 'adapter', '--card', 'a', 'b'], '--card goes with --to peft, or with --to huggingface --adapter FILE'),
+    (['--to', 'huggingface', '--card', 'a', 'b'], '--card goes with --to peft'),
+    (['--to', 'peft', '--card', 'a'], 'expected 2 arguments'),
+    (['--to', 'peft', '--license', 'mit'], '--license goes with --card'),
+    (['--to', 'npy', '--base_model', 'a/b'], '--base_model goes with --to peft or --card'),
+  ],
+)
+def test_what_goes_with_a_card(more, message, capsys):
+  with pytest.raises(SystemExit):
+    command.main(['convert', 'x', 'y', *more])
+  assert message in capsys.readouterr().err
+
+
+def test_a_card_of_something_else_leaves_nothing(aligned, tmp_path, capsys):
+  adapter, before, after = aligned
+  to_peft, merge = ['convert', adapter, str(tmp_path / 'x'), '--to', 'peft'], ['convert', BACKBONE, str(tmp_path / 'x')]
+  merge += ['--to', 'huggingface', '--adapter', adapter]
+  for command_line in (to_peft, merge):
+    assert command.main([*command_line, '--card', after, before]) == 2
+    assert 'give the evaluation without the adapter first' in capsys.readouterr().err
+    assert not (tmp_path / 'x').exists()
+  (tmp_path / 'run.json').write_text(json.dumps({'seed': 1, 'backbone': {'sha256': 'f' * 64}}))
+  assert command.main([*to_peft, '--card', before, after]) == 2
+  assert f'{tmp_path}/run.json is of another training run than {adapter}; move it away' in capsys.readouterr().err
+  assert (
+    command.main(['convert', str(DATA / 'peft/t5_lora'), *to_peft[2:], '--backbone', BACKBONE, '--card', before, after])
+    == 2
+  )
+  assert 'give the adapter.safetensors that was evaluated' in capsys.readouterr().err
+  assert not (tmp_path / 'x').exists()
+
+
+@pytest.mark.parametrize(('name', 'message'), [('/a/b', '--base_model'), ("x'y", '--base_model')])
+def test_a_name_that_no_hub_has_is_refused(aligned, tmp_path, name, message, capsys):
+  assert command.main(['convert', aligned[0], str(tmp_path / 'x'), '--to', 'peft', '--base_model', name]) == 2
+  assert message in capsys.readouterr().err and not (tmp_path / 'x').exists()

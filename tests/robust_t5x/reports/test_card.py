@@ -1,0 +1,150 @@
+"""Model cards: the hub's own reader of them, numbers, foreign texts, and what is refused."""
+
+import dataclasses
+
+from helpers import change_record
+import pytest
+import yaml
+
+from robust_t5x.adapters import AdapterConfig
+from robust_t5x.analysis.comparison import compare
+from robust_t5x.analysis.effects import compare_two
+from robust_t5x.reports import card, tables
+
+CONFIG = """
+ALIGNMENT_OBJECTIVE = @objectives.weighted_sum()
+ANCHOR_WEIGHT = 2.0
+BANKS = ['/home/someone/secret/mine.yaml', 'package']
+MODEL_DIR = '/home/someone/secret/run'
+SEED = 7
+TRAIN_STEPS = 300
+objectives.weighted_sum.weights = [1.0, %ANCHOR_WEIGHT]
+"""
+SUBJECT = card.Subject(
+  name='tuned', config=AdapterConfig(lora_rank=4), values=1234, sha256='a' * 64, backbone='b' * 64, decoder=True, merged=False,
+  metadata={'gin_config': CONFIG}, record={'seed': 7, 'backbone': None, 'tasks': {'t_alignment': 'c' * 64}},
+  base_model='someone/model', license='apache-2.0',
+)  # fmt: skip
+
+
+@pytest.fixture
+def results(two_evaluations):
+  """Evaluations without and with the adapter of SUBJECT."""
+  before, after = two_evaluations
+  change_record(before, fingerprint__backbone='b' * 64, fingerprint__adapter=None)
+  change_record(after, fingerprint__backbone='b' * 64, fingerprint__adapter='a' * 64)
+  return str(before), str(after)
+
+
+def test_the_hubs_own_reader_finds_model_licence_and_results(results):
+  from huggingface_hub import ModelCard
+
+  data = ModelCard(card.text(SUBJECT, card.compared(*results, SUBJECT))).data
+  assert (data.base_model, data.license, data.library_name) == ('someone/model', 'apache-2.0', 'peft')
+  assert data.base_model_relation == 'adapter' and 'lora' in data.tags and data.model_name == 'tuned'
+  found = {(r.dataset_name, r.dataset_split, r.metric_type, r.metric_name): r.metric_value for r in data.eval_results}
+  assert len(found) == 8
+  by_phrasing = compare([results[1]]).phrasings.query('dataset == "first" and group == "unobserved"')['b']
+  place = ('first', 'test', 'accuracy')
+  assert found[*place, 'accuracy, mean over 3 unobserved phrasings'] == pytest.approx(by_phrasing.mean(), abs=1e-5)
+  assert found[*place, 'accuracy, worst of 3 unobserved phrasings'] == pytest.approx(by_phrasing.min(), abs=1e-5)
+
+
+def test_the_table_has_the_numbers_of_a_comparison(results):
+  comparison = compare_two(*results)
+  found = card.tables(comparison)
+  assert list(found) == ['observed', 'unobserved']
+  first, second, every = found['unobserved'].rows
+  by_phrasing = comparison.phrasings.query('dataset == "first" and group == "unobserved"')
+  assert first[:3] == ('first', 3, 40) and second[0] == 'second' and every[:3] == ('mean of all', None, 80)
+  for place, model in ((3, 'a'), (4, 'b')):
+    assert first[place].estimate == pytest.approx(by_phrasing[model].mean())
+    assert first[place].low < first[place].estimate < first[place].high
+    assert first[place + 4] == pytest.approx(by_phrasing[model].max() - by_phrasing[model].min())
+    assert first[place + 6] == pytest.approx(by_phrasing[model].min())
+  assert every[5] == comparison.change('b', 'unobserved', 'AvgP') and every[6] == 'different'
+  text = card.text(SUBJECT, comparison)
+  assert tables.text(every[5], 'points') in text and tables.text(comparison.gap_change('b'), 'points') in text
+
+
+def test_training_is_told_without_the_places_of_a_machine(results):
+  text = card.text(SUBJECT, card.compared(*results, SUBJECT))
+  assert '| steps | 300 |' in text and '| seed | 7 |' in text and '| objective | weighted_sum() |' in text
+  assert '| objectives.weighted_sum.weights | [1.0, 2.0] |' in text
+  assert "| banks of phrasings | ['mine.yaml', 'package'] |" in text and 'Tasks: t_alignment.' in text
+  assert 'secret' not in text and str(results[0]) not in text
+  assert text.endswith('.\n')
+
+
+def test_what_is_not_known_is_said_and_not_guessed(results):
+  subject = dataclasses.replace(SUBJECT, metadata={}, record=None, base_model=None, license=None)
+  text = card.text(subject, card.compared(*results, subject))
+  front = yaml.safe_load(text.split('---\n')[1])
+  assert not {'license', 'base_model', 'base_model_relation'} & set(front)
+  assert 'does not record how it was trained' in text and 'None was stated' in text and 'b' * 64 in text
+
+
+@pytest.mark.parametrize(
+  ('config', 'merged', 'words', 'library'),
+  [
+    (AdapterConfig(length=5), False, 'a soft prompt of 5 vectors', 'peft'),
+    (AdapterConfig(prefix_lengths={'decoder': 3}, prefix_gated=False), False, 'a prefix of 3 key-value pairs', 'peft'),
+    (AdapterConfig(lora_rank=2), True, 'LoRA of rank 2', 'transformers'),
+  ],
+)
+def test_what_was_exported_is_named_and_loaded_as_it_is(results, config, merged, words, library):
+  subject = dataclasses.replace(SUBJECT, config=config, merged=merged, decoder=False)
+  text = card.text(subject, card.compared(*results, subject))
+  assert f'someone/model with {words}' in text and 'AutoModelForSeq2SeqLM' in text
+  assert yaml.safe_load(text.split('---\n')[1])['library_name'] == library
+  assert ('PeftModel' in text) != merged and ('merged into the weights' in text) == merged
+
+
+def test_foreign_texts_are_escaped(results):
+  before, after = results
+  change_record(before, label='x\n---\nlicense: mit')
+  change_record(after, label='<img src=x> | [a](b)')
+  subject = dataclasses.replace(SUBJECT, name='a: "b"\n---\n<i>')
+  comparison = card.compared(before, after, subject)
+  text = card.text(subject, comparison)
+  front, rest = yaml.safe_load(text.split('\n---\n')[0]), text.split('\n---\n')[1:]
+  assert front['license'] == 'apache-2.0' and len(rest) == 1
+  assert '<i' not in rest[0] and '<img' not in text and '](b)' not in text.replace('\\](b)', '')
+
+
+@pytest.mark.parametrize(
+  ('which', 'change', 'message'),
+  [
+    (0, {'fingerprint__backbone': 'd' * 64}, r'a/run.json is of another model \(hash dddddddddddd\)'),
+    (1, {'fingerprint__backbone': ''}, 'b/run.json has no hash of the weights'),
+    (0, {'fingerprint__adapter': 'a' * 64}, 'a/run.json is of the adapter with the hash aaaaaaaaaaaa, not of the model without'),
+    (1, {'fingerprint__adapter': 'd' * 64}, 'b/run.json is of the adapter with the hash dddddddddddd, not of the adapter with'),
+    (1, {'fingerprint__adapter': None}, 'b/run.json is of the model without adapter, not of the adapter with'),
+    (1, {'fingerprint__scorer': 'lmentry'}, 'cannot be compared: another scorer'),
+    (1, {'finished': None}, 'was interrupted'),
+  ],
+)  # fmt: skip
+def test_results_of_something_else_are_refused(results, which, change, message):
+  change_record(results[which], **change)
+  with pytest.raises(ValueError, match=message):
+    card.compared(*results, SUBJECT)
+
+
+def test_a_place_without_results_is_refused(results, tmp_path):
+  with pytest.raises(card.CardError, match='nothing has no run.json; give OUTPUT_DIR'):
+    card.compared(results[0], str(tmp_path / 'nothing'), SUBJECT)
+
+
+@pytest.mark.parametrize(
+  ('names', 'message'),
+  [
+    (('a/b/c', None), "--base_model: 'a/b/c' is no name"),
+    (('/home/me/model', None), "--base_model: '/home/me/model' is no name"),
+    (("a'b", None), 'is no name'),
+    ((None, 'Apache 2.0'), "--license: 'Apache 2.0' is no identifier"),
+  ],
+)
+def test_names_that_the_hub_would_not_take(names, message):
+  with pytest.raises(card.CardError, match=message):
+    card.check_names(*names)
+  card.check_names('gpt2', 'mit')
