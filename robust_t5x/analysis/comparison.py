@@ -54,8 +54,8 @@ class Comparison:
     start = sum(len(self.runs[m]) for m in before)
     return slice(start, start + len(self.runs[model]))
 
-  def interval(self, model: str, group: str, metric: str) -> Interval:
-    """A metric of one model under a group, mean over its seeds and the datasets that have the group.
+  def interval(self, model: str, group: str, metric: str, dataset: str | None = None) -> Interval:
+    """A metric of one model under a group, mean over its seeds, of one dataset or the mean over those that have the group.
 
     AvgP is of phrasings, examples and seeds like these (`crossed`); all else of these very phrasings, on examples and by
     seeds like these.
@@ -65,8 +65,15 @@ class Comparison:
     """
     self._check_metric(metric)
     if self._is_mean(metric):
-      return self._contrast({group: 1}, metric, [(model, 1)]).share()
-    return statistics.of_draws(self.draws(model, group, metric), self._values_of(model, group, metric), bounds=(0, 1))
+      return self._contrast({group: 1}, metric, [(model, 1)], dataset).share()
+    values = self._values_of(model, group, metric, dataset)
+    return statistics.of_draws(self.draws(model, group, metric, dataset), values, bounds=(0, 1))
+
+  def of_phrasing(self, model: str, dataset: str, group: str, place: int) -> Interval:
+    """Accuracy under the phrasing at a place of a group, on examples and by seeds like these."""
+    scores = {group: self.datasets[dataset][group][..., place : place + 1]}
+    names = {group: self.names[dataset, group][place : place + 1]}
+    return crossed.contrast([scores], [names], {group: 1.0}, [(self.runs_of(model), 1.0)]).share()
 
   def change(self, model: str, group: str, metric: str, baseline: str | None = None) -> Interval:
     """A metric of a model less that of the baseline (the first model), paired over examples and phrasings."""

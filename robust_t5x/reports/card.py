@@ -26,7 +26,7 @@ from robust_t5x.results.scorers import SCORERS
 from robust_t5x.runtime import settings
 from seqio_tasks.errors import UserError, shorten
 
-FILE = 'README.md'
+PART = r'[A-Za-z0-9](?:[\w.-]{0,94}[\w-])?'  # of a name on the hub, which is ORGANISATION/MODEL, or of old models MODEL
 # Macros of a training run that a reader wants to know, and what they are. Places on the trainer's machine are none of them.
 _TOLD = {
   'ALIGNMENT_OBJECTIVE': 'objective',
@@ -103,8 +103,7 @@ class Subject:
 
 def check_names(base_model: str | None, license: str | None) -> None:
   """Raises CardError for what cannot be the name of a model on the hub, or a licence's identifier there."""
-  part = r'[A-Za-z0-9][\w.-]{0,95}'
-  if base_model is not None and not re.fullmatch(rf'{part}(/{part})?', base_model, re.ASCII):
+  if base_model is not None and not re.fullmatch(rf'{PART}(/{PART})?', base_model, re.ASCII):
     raise CardError(
       f'--base_model: {shorten(base_model)!r} is no name of a model on the hub, such as ORGANISATION/MODEL'
     )
@@ -233,7 +232,7 @@ def tables(comparison: Comparison) -> dict[str, Table]:
     for r in found[found['group'] == group].itertuples():
       dataset = None if r.dataset == 'all' else r.dataset
       own = [g[group] for d, g in comparison.datasets.items() if group in g and dataset in (None, d)]
-      means = (comparison.contrast({group: 1.0}, [(m, 1.0)], dataset).share() for m in (a, b))
+      means = (comparison.interval(m, group, 'AvgP', dataset) for m in (a, b))
       extremes = (comparison.value(m, group, name, dataset) for name in ('spread', 'worst phrasing') for m in (a, b))
       rows.append(
         (

@@ -40,3 +40,33 @@ def test_different_cells_are_refused(evaluations, tmp_path, capsys):
   assert 'differ in the examples or phrasings of first' in capsys.readouterr().err
   assert not (tmp_path / 'out').exists()
   assert json.loads((tmp_path / 'other/run.json').read_text())['label'] == 'other'
+
+
+def test_results_go_to_every_eval_ever(evaluations, tmp_path, capsys):
+  before, after = evaluations
+  told = ['--to', 'every_eval_ever', '--organisation', 'Lab', '--relationship', 'other', '--models', 'a/b', 'a/c']
+  assert report.main([before, *after, '--out', str(tmp_path), *told]) == 0
+  paths = capsys.readouterr().out.split()
+  assert len(paths) == 6 and all(json.loads(open(path).read())['evaluation_results'] for path in paths)
+  assert not (tmp_path / 'report.html').exists()
+  assert report.main([before, '--out', str(tmp_path / 'x'), *told]) == 2
+  assert '--models: 2 names for 1 models' in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+  ('more', 'message'),
+  [
+    (['--to', 'every_eval_ever'], 'needs --organisation and --relationship'),
+    (['--to', 'every_eval_ever', '--organisation', 'x'], 'needs --relationship'),
+    (['--to', 'helm'], 'invalid choice'),
+    (['--organisation', 'x'], 'go with --to every_eval_ever'),
+    (
+      ['--to', 'every_eval_ever', '--organisation', 'x', '--relationship', 'other', '--represent', 'd'],
+      '--represent does not go with --to',
+    ),
+  ],
+)
+def test_what_goes_with_another_schema(more, message, capsys):
+  with pytest.raises(SystemExit):
+    report.main(['x', '--out', 'y', *more])
+  assert message in capsys.readouterr().err
