@@ -1,6 +1,6 @@
 """Answers on disk by the hash of their request, so that no request is paid for twice."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import hashlib
 import json
 import os
@@ -50,6 +50,19 @@ class Answers:
   def get(self, request: str) -> dict[str, Any] | None:
     """The answer to a request with this hash, or None."""
     return self._known.get(request)
+
+  def check(self, request: str, fault: Callable[[Any], str]) -> None:
+    """Raises AnswersError if there is an answer to a request and something is wrong with it.
+
+    Args:
+      request: hash of the request.
+      fault: what is wrong with an answer; empty if nothing is.
+    """
+    found = fault(self._known[request]) if request in self._known else ''
+    if found:
+      raise AnswersError(
+        f'{self._path}: the answer to the request {request[:12]} is damaged ({found}); delete its line to ask again'
+      )
 
   def add(self, request: str, answer: dict[str, Any]) -> None:
     """Keeps an answer."""

@@ -181,6 +181,8 @@ class ServedRunner:
   def _all(self, bodies: Sequence[dict[str, Any]], api: str, fault: Callable[[Any], str]) -> list[dict[str, Any]]:
     """The answers to requests; those that are the same are sent once."""
     requests = {self._hash(api, body): body for body in map(self._whole, bodies)}
+    for request in requests:
+      self._answers.check(request, fault)
 
     def answer(request: str) -> None:
       found = self._model.client.post(protocol.PATHS[api], requests[request], fault)

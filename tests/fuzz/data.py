@@ -1,12 +1,16 @@
 """Damaged data of the benchmarks and of one's own: each made from a few examples in the layout that its reader reads."""
 
 from collections.abc import Callable, Iterable
+import contextlib
 import csv
 import io
 import json
 import pathlib
+import shutil
 
 import numpy as np
+import pyarrow as pa
+from pyarrow import parquet
 
 from seqio_tasks import datasets
 from seqio_tasks.bank.layouts import LayoutError
@@ -18,6 +22,7 @@ from .running import Reading, Wrong
 
 Writer = Callable[[np.random.Generator, pathlib.Path], Callable[[], object]]
 
+_HUGGING_FACE = pathlib.Path(__file__).parents[1] / 'data' / 'hf_datasets'
 _MMLU = [
   ('Which is a fruit?', 'chair', 'plum', 'dog', 'bus', 'B'),
   ('Say "no", then 2 + 2', '1', '2', '3', '4', 'D'),
@@ -170,6 +175,57 @@ def _own(kind: str) -> Writer:
   return write
 
 
+def _arrow(rows: object, kind: str) -> bytes:
+  """Rows as a Parquet file, or as Arrow's file or stream; pa.ArrowException for what no table holds."""
+  table = pa.Table.from_pylist(rows if isinstance(rows, list) else [rows])
+  sink = pa.BufferOutputStream()
+  if kind == 'parquet':
+    parquet.write_table(table, sink)
+  else:
+    with (pa.ipc.new_file if kind == 'file' else pa.ipc.new_stream)(sink, table.schema) as writer:
+      writer.write_table(table)
+  return sink.getvalue().to_pybytes()
+
+
+def _own_arrow(suffix: str) -> Writer:
+  """Half of the tables are whole files of odd values, half are damaged in their bytes."""
+
+  def write(rng: np.random.Generator, directory: pathlib.Path) -> Reading:
+    kind = 'parquet' if suffix == 'parquet' else damage.pick(rng, ('file', 'stream'))
+    data = _arrow(_ROWS, kind)
+    if rng.random() < 0.5:
+      with contextlib.suppress(pa.ArrowException, OverflowError, TypeError, ValueError, AttributeError):
+        data = _arrow(damage.tree(rng, _ROWS), kind)
+    else:
+      data = damage.binary(rng, data)
+    path = _write(directory / f'mine.{suffix}', data)
+    options = damage.pick(rng, ('list', ['first', 'second'], None))
+    split, strict = damage.pick(rng, (None, 'part')), bool(rng.random() < 0.3)
+    return _files(
+      (path.name,),
+      directory,
+      lambda: datasets.table(path, 'mine', ['yes_no'], options=options, split=split, strict=strict),
+    )
+
+  return write
+
+
+def _hugging_face(rng: np.random.Generator, directory: pathlib.Path) -> Reading:
+  """A directory that Hugging Face's library wrote, with one of its files damaged or gone."""
+  layout = damage.pick(rng, ('saved', 'hub'))
+  place = pathlib.Path(shutil.copytree(_HUGGING_FACE / layout, directory / layout))
+  file = damage.pick(rng, sorted(path for path in place.rglob('*') if path.is_file()))
+  if rng.random() < 0.1:
+    file.unlink()
+  else:
+    file.write_bytes(damage.binary(rng, file.read_bytes()))
+  return _files(
+    (file.name, layout),
+    directory,
+    lambda: datasets.table(place, 'hf', ['multiple_choice'], options='choices.text', answer_is='letter', split='split'),
+  )
+
+
 def _summary(rng: np.random.Generator, directory: pathlib.Path) -> Reading:
   """Rows that are left out are counted, each once."""
   path = _write(
@@ -193,5 +249,8 @@ READERS: dict[str, Writer] = {
   'LMentry': _lmentry,
   'own CSV': _own('csv'),
   'own JSON Lines': _own('jsonl'),
+  'own Parquet': _own_arrow('parquet'),
+  'own Arrow': _own_arrow('arrow'),
+  'Hugging Face datasets': _hugging_face,
   'counts of rows': _summary,
 }

@@ -1,6 +1,7 @@
 """Damaged results, checkpoints, adapters and records: each made from a whole one that is tiny."""
 
 from collections.abc import Callable, Mapping
+import contextlib
 import csv
 import functools
 import io
@@ -14,6 +15,8 @@ from typing import Any
 from flax import serialization
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+from pyarrow import parquet
 from safetensors import numpy as safetensors
 
 from robust_t5x import adapters
@@ -129,6 +132,27 @@ def _generic() -> Files:
   rows = [f'm,d,i{i},{group},s,{i / 8},20,"Say, {{x}}"\n' for i in range(6) for group in ('observed', 'unobserved')]
   header = 'model,dataset,instruction_id,group,scorer,score,num_examples,template\n'
   return {'table.csv': (header + ''.join(rows)).encode()}
+
+
+def _published_parquet(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], object]:
+  """Half of the tables are whole files of odd values, half are damaged in their bytes."""
+  rows: Any = [
+    {'model': 'm', 'dataset': 'd', 'instruction_id': f'i{i}', 'group': group, 'score': i / 8, 'num_examples': 20, 'template': 'Say, {x}'}
+    for i in range(6)
+    for group in ('observed', 'unobserved')
+  ]  # fmt: skip
+  sink = pa.BufferOutputStream()
+  parquet.write_table(pa.Table.from_pylist(rows), sink)
+  data = sink.getvalue().to_pybytes()
+  if rng.random() < 0.5:
+    with contextlib.suppress(pa.ArrowException, OverflowError, TypeError, ValueError, AttributeError):
+      sink = pa.BufferOutputStream()
+      parquet.write_table(pa.Table.from_pylist(damage.tree(rng, rows)), sink)
+      data = sink.getvalue().to_pybytes()
+  else:
+    data = damage.binary(rng, data)
+  _write(directory, {'table.parquet': data})
+  return lambda: _check_results(directory / 'table.parquet', {})
 
 
 @functools.cache
@@ -510,6 +534,7 @@ def _peft_lora(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[]
 
 READERS: dict[str, Writer] = {
   'results of phrasings': _results_csv(_generic, 'table.csv'),
+  'results of phrasings, Parquet': _published_parquet,
   'results of examples': _results_csv(_by_example, 'table.csv'),
   'InstructionEval tables': _results_csv(_instruction_eval, 'tables'),
   'multi-prompt tables': _results_csv(_multi_prompt, 'accuracies'),

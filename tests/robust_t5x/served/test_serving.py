@@ -63,6 +63,25 @@ def test_answers_are_paid_for_once(tmp_path):
     assert len(server.requests) == count + 1
 
 
+@pytest.mark.parametrize(
+  ('content', 'fault'),
+  [('null', ''), ('["no", "text"]', r"choices\[0\].message.content is \['no', 'text'\], not str | None")],
+)
+def test_an_answer_at_hand_that_is_none_is_told_before_anything_is_asked(tmp_path, content, fault):
+  with serving(chat('Yes.')) as (url, server):
+    runner(url, tmp_path).generate(inputs('a'))
+    kept = tmp_path / 'answers.jsonl'
+    kept.write_text(kept.read_text().replace('"Yes."', content))
+    if fault:
+      with pytest.raises(
+        UserError, match=f'answers.jsonl: the answer to the request .* is damaged .{fault}.*delete its line'
+      ):
+        runner(url, tmp_path).generate(inputs('b', 'a'))
+    else:
+      assert runner(url, tmp_path).generate(inputs('a')) == ['']
+    assert len(server.requests) == 1
+
+
 def test_many_at_a_time(tmp_path):
   import time
 
