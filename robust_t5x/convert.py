@@ -18,7 +18,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from robust_t5x.runtime import errors, files, progress, quiet
-from seqio_tasks.errors import UserError
+from seqio_tasks.errors import UserError, shorten
 
 if TYPE_CHECKING:
   import numpy as np
@@ -178,7 +178,8 @@ def _readme(
   place, record = os.path.join(os.path.dirname(adapter), 'run.json'), None
   if os.path.isfile(place):
     record = records.read(place, cards.TrainingRecord, 'move it away to write the card without it')
-    if record['seed'] != metadata.get('seed', record['seed']) or record['backbone'] != metadata['backbone']:
+    trained_on = (record['backbone'] or {}).get('sha256')
+    if record['seed'] != metadata.get('seed', record['seed']) or trained_on != metadata['backbone']['sha256']:
       raise ConversionError(f'--card: {place} is of another training run than {adapter}; move it away')
   subject = cards.Subject(
     name=os.path.basename(os.path.abspath(target)), config=config.config_of(arrays), sha256=backbones.sha256(adapter),
@@ -252,7 +253,7 @@ def convert_adapter(
     try:
       network = backbones.open_backbone(place).config
     except checks.CheckpointError as e:
-      raise ConversionError(f'{source}: its backbone cannot be read ({e}); add --backbone CHECKPOINT') from e
+      raise ConversionError(f'{source}: its backbone cannot be read ({shorten(e)}); add --backbone CHECKPOINT') from e
     config.check_fits(arrays, network, source)
     readme = card and _readme(card, source, target, arrays, metadata, network, base_model, merged=False)
     peft.write(

@@ -9,6 +9,7 @@ import pandas as pd
 from robust_t5x.results import lm_eval, published, t5x_output
 from robust_t5x.results.lm_eval_samples import SamplesError
 from robust_t5x.results.schema import Record, ResultsError, read_record, read_table
+from seqio_tasks.errors import shorten
 
 
 class ModelResults(NamedTuple):
@@ -114,9 +115,8 @@ def _check_belongs(path: str, table: pd.DataFrame, record: Record) -> None:
   if missing:
     raise ResultsError(f'{os.path.join(path, "run.json")} has no {missing[0]}; {cure}')
   if len(table) != record['rows']:
-    raise ResultsError(
-      f'{path}: results.parquet has {len(table):,} rows, by run.json there should be {record["rows"]:,}; {cure}'
-    )
+    wanted = shorten(f'{record["rows"]:,}')
+    raise ResultsError(f'{path}: results.parquet has {len(table):,} rows, by run.json there should be {wanted}; {cure}')
   if table.empty:
     raise ResultsError(f'{path}: results.parquet has no row; {cure}')
   models = table['model'].unique()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from fuzz import banks, damage, data, files, running, served
+from fuzz import banks, cards, damage, data, files, running, served
 
 TRIES = 300
 
@@ -24,7 +24,7 @@ def test_what_is_not_damaged_is_read(tmp_path, monkeypatch):
   monkeypatch.setattr(damage, 'tree', lambda rng, value: value)
   monkeypatch.setattr(files, '_one_damaged', lambda rng, whole: (dict(whole), min(whole)))
   known = running.readers()
-  for module in (banks, data, files, served):
+  for module in (banks, cards, data, files, served):
     for number, name in enumerate(module.READERS):
       directory = tmp_path / f'{module.__name__}-{number}'
       directory.mkdir()
