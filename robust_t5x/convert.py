@@ -253,7 +253,9 @@ def convert_adapter(
     try:
       network = backbones.open_backbone(place).config
     except checks.CheckpointError as e:
-      raise ConversionError(f'{source}: its backbone cannot be read ({shorten(e)}); add --backbone CHECKPOINT') from e
+      raise ConversionError(
+        f'{source}: its backbone cannot be read ({shorten(e, 200)}); add --backbone CHECKPOINT'
+      ) from e
     config.check_fits(arrays, network, source)
     readme = card and _readme(card, source, target, arrays, metadata, network, base_model, merged=False)
     peft.write(

@@ -21,7 +21,7 @@ from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports import escaping, inputs, words
 from robust_t5x.reports.page import render
 from robust_t5x.reports.tables import Column, Table
-from robust_t5x.results.schema import read_record
+from robust_t5x.results.schema import Record, read_record
 from robust_t5x.results.scorers import SCORERS
 from robust_t5x.runtime import settings
 from seqio_tasks.errors import UserError, shorten
@@ -169,6 +169,7 @@ def text(subject: Subject, comparison: Comparison) -> str:
       'scorers': [SCORERS[s].words if s in SCORERS else s for s in _list(found.get('scorer', 'not recorded'))],
       'split': found.get('split', 'not recorded'),
       'dtypes': [comparison.records[m].get('fingerprint', {}).get('dtype', 'not recorded') for m in comparison.models],
+      'framing': _framing(subject, record),
       'groups': [(g, _GROUPS.get(g, ''), table) for g, table in tables(comparison).items()],
       'gap': _gap(comparison),
       'interval_note': words.intervals_note(told),
@@ -179,6 +180,17 @@ def text(subject: Subject, comparison: Comparison) -> str:
     },
   )
   return card + '\n'
+
+
+def _framing(subject: Subject, record: Record) -> str:
+  """What a decoder-only model read around texts, by the settings of its evaluation; empty where that is not known."""
+  found = settings.read(record.get('gin_config', ''))
+  if not subject.decoder or 'CHAT_TEMPLATE' not in found:
+    return ''
+  template, system = (found.get(name, "'own'") for name in ('CHAT_TEMPLATE', 'SYSTEM_MESSAGE'))
+  told = {"'own'": "in the model's own chat template, where it has one", "'none'": 'without a chat template'}
+  around = {"'own'": '', "'none'": ', without a system turn'}.get(system, f', with the system message {system}')
+  return f'Texts were read {told.get(template, "in another chat template than its own")}{around}.'
 
 
 def metadata(subject: Subject, comparison: Comparison) -> dict[str, Any]:

@@ -76,6 +76,30 @@ def test_training_is_told_without_the_places_of_a_machine(results):
   assert text.endswith('.\n')
 
 
+@pytest.mark.parametrize(
+  ('config', 'told'),
+  [
+    (
+      "CHAT_TEMPLATE = 'own'\nSYSTEM_MESSAGE = 'own'\n",
+      "Texts were read in the model's own chat template, where it has one.\n",
+    ),
+    ("CHAT_TEMPLATE = 'none'\n", 'Texts were read without a chat template.\n'),
+    (
+      "CHAT_TEMPLATE = '/home/me/x.jinja'\nSYSTEM_MESSAGE = 'Be <b>brief.'\n",
+      "Texts were read in another chat template than its own, with the system message 'Be &lt;b>brief.'.\n",
+    ),
+    ('', None),
+  ],
+)
+def test_what_stood_around_texts(results, config, told):
+  change_record(results[1], gin_config=config)
+  text = card.text(SUBJECT, card.compared(*results, SUBJECT))
+  assert told in text if told else 'Texts were read' not in text
+  assert '/home/me' not in text
+  other = dataclasses.replace(SUBJECT, decoder=False)
+  assert 'Texts were read' not in card.text(other, card.compared(*results, other))
+
+
 def test_what_is_not_known_is_said_and_not_guessed(results):
   subject = dataclasses.replace(SUBJECT, metadata={}, record=None, base_model=None, license=None)
   text = card.text(subject, card.compared(*results, subject))
