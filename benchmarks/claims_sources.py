@@ -18,6 +18,7 @@ from claims import Page, Table, Value, printed
 import claims_costs
 import coverage
 import pandas as pd
+import real_model
 import sentencepiece
 import stopping
 
@@ -346,6 +347,12 @@ def _readme_table() -> tuple[list[str], str, str]:
   return lines, 'recorded', f'{_RESULTS_PAGE}, "The main comparison"'
 
 
+def _real_model_table(name: str) -> tuple[list[str], str, str]:
+  path = RESULTS / 'real_model.json'
+  record = json.loads(path.read_text(encoding='utf-8'))
+  return real_model.table(name, record).splitlines(), 'measured', str(path.relative_to(ROOT))
+
+
 _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'banks': _bank_table,
   'likeness': _likeness_table,
@@ -365,6 +372,14 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'padding': claims_costs.padding_table,
   'input_pipeline': claims_costs.pipeline_table,
   'step_cost': claims_costs.made_by('step_cost', 'step_cost.jsonl'),
+  **{
+    f'real_{kind}{suffix}': functools.partial(_real_model_table, f'{kind}/sum/{part}')
+    for kind in ('methods', 'changes')
+    for suffix, part in (('', 'all'), ('_listed', 'listed'), ('_not_listed', 'not listed'))
+  },
+  'real_wording': functools.partial(_real_model_table, 'wording/sum'),
+  'real_changes_per_token': functools.partial(_real_model_table, 'changes/per token/all'),
+  'real_readings': functools.partial(_real_model_table, 'readings'),
   'readme': _readme_table,
   'data_layer': claims_costs.made_by('data_layer', 'data_layer.json'),
   'scaling': claims_costs.made_by('scaling', 'scaling.json'),

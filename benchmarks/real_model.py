@@ -24,6 +24,7 @@ from robust_t5x.results.schema import Record
 RESULTS = pathlib.Path(__file__).parent / 'results/real_model.json'
 FROZEN, CONTENT_FREE = 'frozen', 'content_free'
 GROUP = 'unobserved'
+_METRICS = ('AvgP', 'sd', 'worst phrasing')
 _AS_IT_IS = 'sum'
 # Readings of the same scores; the first is what the evaluation itself reports.
 _NORMS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -68,8 +69,16 @@ def methods(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Ite
   """A row for each model, its seeds together."""
   compared = _compare(tables, record)
   for name in tables:
-    change = '' if name == FROZEN else _interval(compared.change(name, GROUP, 'AvgP', baseline=FROZEN), signed=True)
-    yield [name, str(len(tables[name])), *_numbers(compared, name), change]
+    yield [name, str(len(tables[name])), *_numbers(compared, name)]
+
+
+def changes(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Iterator[Cells]:
+  """A row for each method against the frozen model, and for the first method against each other one."""
+  compared = _compare(tables, record)
+  trained = [name for name in tables if name != FROZEN]
+  for name, baseline in [(name, FROZEN) for name in trained] + [(trained[0], other) for other in trained[1:]]:
+    found = (compared.change(name, GROUP, metric, baseline=baseline) for metric in _METRICS)
+    yield [f'{name} less {baseline}', *(_interval(change, signed=True) for change in found)]
 
 
 def _compare(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Comparison:
@@ -84,7 +93,7 @@ def _compare(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Co
 
 def _numbers(compared: Comparison, model: str) -> Cells:
   """Mean accuracy, spread over phrasings, worst phrasing, and pairs of phrasings that lead to the same option, in %."""
-  found = [compared.interval(model, GROUP, metric) for metric in ('AvgP', 'sd', 'worst phrasing')]
+  found = [compared.interval(model, GROUP, metric) for metric in _METRICS]
   return [*map(_interval, found), _interval(compared.answer_agreement(model, GROUP)['consistency'])]
 
 
@@ -102,7 +111,8 @@ def _interval(found: Interval, signed: bool = False) -> str:
 _HEADS = {
   'wording': ['task', 'examples', 'chance', 'no question', 'mean', 'sd', 'lowest–highest', *_STRATA],
   'readings': ['ranked by', 'mean', 'sd', 'worst phrasing', 'same answer'],
-  'methods': ['model', 'seeds', 'mean', 'sd', 'worst phrasing', 'same answer', 'change of the mean'],
+  'methods': ['model', 'seeds', 'mean', 'sd', 'worst phrasing', 'same answer'],
+  'changes': ['', 'mean', 'sd', 'worst phrasing'],
 }
 
 
@@ -135,7 +145,8 @@ def main() -> None:
         model: [by_place(again(t[t['instruction_id'].isin(kept)])) for t in seeds]
         for model, seeds in ({FROZEN: [frozen]} | found).items()
       }
-      tables[f'methods/{norm}/{name or "all"}'] = list(methods(models, record))
+      for kind in (methods, changes):
+        tables[f'{kind.__name__}/{norm}/{name or "all"}'] = list(kind(models, record))
   tables['readings'] = list(without_training(frozen, free, record))
   content = {
     'command': 'bash benchmarks/real_model.sh OUT BIGBENCH_DIR',

@@ -6,6 +6,7 @@ The same as the commands that it prints, one after another, but Python, JAX and 
 is not done again.
 """
 
+from collections.abc import Sequence
 import shlex
 import sys
 
@@ -13,18 +14,8 @@ from robust_t5x import __main__ as command
 from robust_t5x.runtime import launcher
 
 
-def main() -> int:
-  """Runs the commands; returns the exit status of the first that fails, or 0."""
-  out = sys.argv[1] if len(sys.argv) > 1 else 'out/quickstart'
-  commands = (
-    ('evaluating the bundled model', ['eval', 'mini', '--LABEL=without adapter', f'--OUTPUT_DIR={out}/before']),
-    ('training an adapter with the alignment objective', ['train', 'quickstart', f'--MODEL_DIR={out}/adapter']),
-    (
-      'evaluating the model with the adapter',
-      ['eval', 'mini', '--LABEL=with aligned adapter', f'--ADAPTER={out}/adapter/adapter.safetensors', f'--OUTPUT_DIR={out}/after'],
-    ),
-    ('writing the report', ['report', f'{out}/before', f'{out}/after', '--out', out]),
-  )  # fmt: skip
+def run(commands: Sequence[tuple[str, Sequence[str]]]) -> int:
+  """Runs commands of robust-t5x, each behind words about it; returns the exit status of the first that fails, or 0."""
   for number, (words, arguments) in enumerate(commands, 1):
     sys.argv = ['robust-t5x', *arguments]  # for the records of the runs
     print(f'{number}/{len(commands)} {words}: {shlex.join(sys.argv)}', flush=True)
@@ -33,6 +24,22 @@ def main() -> int:
       return status
     launcher.forget()
   return 0
+
+
+def main() -> int:
+  """Runs the quickstart; returns the exit status."""
+  out = sys.argv[1] if len(sys.argv) > 1 else 'out/quickstart'
+  return run(
+    (
+      ('evaluating the bundled model', ['eval', 'mini', '--LABEL=without adapter', f'--OUTPUT_DIR={out}/before']),
+      ('training an adapter with the alignment objective', ['train', 'quickstart', f'--MODEL_DIR={out}/adapter']),
+      (
+        'evaluating the model with the adapter',
+        ['eval', 'mini', '--LABEL=with aligned adapter', f'--ADAPTER={out}/adapter/adapter.safetensors', f'--OUTPUT_DIR={out}/after'],
+      ),
+      ('writing the report', ['report', f'{out}/before', f'{out}/after', '--out', out]),
+    )
+  )  # fmt: skip
 
 
 if __name__ == '__main__':

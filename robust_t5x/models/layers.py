@@ -39,7 +39,7 @@ def run_layers(
 ) -> tuple[Any, Any]:
   """Runs the layers `layers_0`, `layers_1`, ... of a stack, and keeps the states behind each (see `keep_states`).
 
-  Where the configuration says `scan_layers`, they run as one loop, which compiles in the time of one layer: their parameters,
+  Where the configuration says `scan_layers`, they run on a CPU as one loop, which compiles in the time of one layer: their parameters,
   which are those of separate layers, are stacked inside the program, at the cost of a copy. Layers with a cache never do.
 
   Args:
@@ -57,7 +57,7 @@ def run_layers(
     (x behind the last layer, what the layers made, stacked).
   """
   config = arguments[0]
-  if config.scan_layers and not cached and not module.is_initializing():
+  if config.scan_layers and jax.default_backend() == 'cpu' and not cached and not module.is_initializing():
     x, (made, states) = _scan(module, kind(*arguments, parent=None), count, x, of_each, shared, deterministic)
     if module.is_mutable_collection(LAYER_STATES):
       for state in states:
