@@ -10,14 +10,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[1]
 RESULTS = ROOT / 'benchmarks/results'
 
 
-def made_by(script: str, file: str) -> Callable[[], tuple[list[str], str, str]]:
-  """The table that a benchmark's function `table` makes of its own results."""
+def made_by(script: str, file: str, function: str = 'table') -> Callable[[], tuple[list[str], str, str]]:
+  """The table that a benchmark's function makes of its own results."""
 
   def lines() -> tuple[list[str], str, str]:
     path = RESULTS / file
     text = path.read_text(encoding='utf-8')
     rows = [json.loads(line) for line in text.splitlines()] if path.suffix == '.jsonl' else json.loads(text)
-    return __import__(script).table(rows).splitlines(), 'measured', str(path.relative_to(ROOT))
+    return getattr(__import__(script), function)(rows).splitlines(), 'measured', str(path.relative_to(ROOT))
 
   return lines
 

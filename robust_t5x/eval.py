@@ -151,6 +151,8 @@ def evaluate(
     metadata: Record = {
       'model': loaded.identity, 'gin_config': gin.config_str(), 'command': launcher.command_line(), 'data': readings(),
     }  # fmt: skip
+    if runner.shared_tokens:
+      metadata['shared_tokens'] = runner.shared_tokens
     if stopped is not None:
       metadata['stopped'] = stopped
       print('\n'.join(stopping.in_words(stopped)))
@@ -169,6 +171,7 @@ def _told(counted: 'Mapping[str, Cost]', stops: bool) -> str:
   total = functools.reduce(lambda a, b: a.plus(b), counted.values())
   lines = [
     f'{name}: {c.requests:,} requests, about {c.input_tokens:,} tokens read and {c.output_tokens:,} or fewer written'
+    + (f'; {c.shared_tokens:,} more are read with those of rows that begin alike' if c.shared_tokens else '')
     + (f'; {c.known:,} answers are at hand' if c.known else '')
     for name, c in (*counted.items(), ('together', total))
   ]

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 class CountingRunner(Runner, Protocol):
   """What answers, and says beforehand what that takes."""
 
+  @property
+  def shared_tokens(self) -> int:
+    """Input tokens, of all that was answered, that were not read again since other inputs begin with them too."""
+
   def cost(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> Cost:
     """What answering takes; `options` are those that are ranked, none where outputs are generated."""
 

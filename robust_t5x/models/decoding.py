@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from jaxtyping import Float, Int
 
 from robust_t5x.models import protocol
-from robust_t5x.models.protocol import Network, Params, SpecialIds
+from robust_t5x.models.protocol import Context, Network, Params, SpecialIds
 
 # The most steps of the greedy decode that `score_free_running` reads, as in InstructionEval's code.
 FREE_RUNNING_STEPS = 32
@@ -23,6 +23,7 @@ def score_options(
   inputs: Int[jax.Array, 'B T'],
   options: Int[jax.Array, 'B C L'],
   ids: SpecialIds,
+  begun: Context | None = None,
 ) -> Float[jax.Array, 'B C']:
   """Log-likelihood of every option of every input.
 
@@ -35,11 +36,12 @@ def score_options(
     inputs: tokens, padded.
     options: each option's tokens with its end token, padded.
     ids: the special ids.
+    begun: the context of what all inputs begin with, of one row, which `inputs` then lack; None for whole inputs.
 
   Returns:
     Sums over the options' tokens, float32, in nats; 0 for an option that is all padding.
   """
-  return _score(_option_logits(network, params, inputs, options, ids), options, ids)
+  return _score(_option_logits(network, params, inputs, options, ids, begun), options, ids)
 
 
 def score_continuations(
@@ -48,9 +50,10 @@ def score_continuations(
   inputs: Int[jax.Array, 'B T'],
   options: Int[jax.Array, 'B C L'],
   ids: SpecialIds,
+  begun: Context | None = None,
 ) -> Float[jax.Array, 'B C 2']:
   """As `score_options`, with 1 beside the score of what a greedy decode would begin with, and 0 beside the others."""
-  logits = _option_logits(network, params, inputs, options, ids)
+  logits = _option_logits(network, params, inputs, options, ids, begun)
   examples, choices, length = options.shape
   guesses = logits.argmax(axis=-1)
   first, rest = guesses[:, :1, None], guesses[:, 1:].reshape(examples, choices, length - 1)
@@ -60,11 +63,11 @@ def score_continuations(
 
 
 def _option_logits(
-  network: Network, params: Params, inputs: jax.Array, options: jax.Array, ids: SpecialIds
+  network: Network, params: Params, inputs: jax.Array, options: jax.Array, ids: SpecialIds, begun: Context | None
 ) -> Float[jax.Array, 'B S V']:
   """Logits of the first step, which all options share, and of the further steps of each: S is 1 + C (L - 1)."""
   examples, choices, _ = options.shape
-  context = protocol.read(network, params, inputs, ids.pad)
+  context = protocol.read_behind(network, params, begun, inputs, ids.pad)
   fed = jnp.pad(options[:, :, :-1].reshape(examples, -1), [(0, 0), (1, 0)], constant_values=ids.begin)
   return protocol.answer(network, params, context, fed, branches=choices).logits
 
@@ -83,6 +86,7 @@ def score_free_running(
   inputs: Int[jax.Array, 'B T'],
   options: Int[jax.Array, 'B C L'],
   ids: SpecialIds,
+  begun: Context | None = None,
 ) -> Float[jax.Array, 'B C']:
   """Log of the product of the options' probabilities along the model's own greedy output; not a likelihood.
 
@@ -97,6 +101,7 @@ def score_free_running(
     inputs: tokens, padded.
     options: each option's tokens with its end token, padded; all padding where there is none.
     ids: the special ids.
+    begun: see `score_options`.
 
   Returns:
     float32, in nats: the logarithm tells products apart that float32 rounds to 0.
@@ -113,11 +118,16 @@ def score_free_running(
 
   scores = jnp.zeros(options.shape[:2], jnp.float32)
   steps = shortest.max()
-  return _decode(network, params, inputs, length, ids, lambda position, _: position < steps, look, scores)[1]
+  return _decode(network, params, inputs, length, ids, begun, lambda position, _: position < steps, look, scores)[1]
 
 
 def decode_greedily(
-  network: Network, params: Params, inputs: Int[jax.Array, 'B T'], max_length: int, ids: SpecialIds
+  network: Network,
+  params: Params,
+  inputs: Int[jax.Array, 'B T'],
+  max_length: int,
+  ids: SpecialIds,
+  begun: Context | None = None,
 ) -> tuple[Int[jax.Array, 'B L'], Float[jax.Array, ' B']]:
   """Decodes greedily with a cache, stopping when every row has ended.
 
@@ -127,6 +137,7 @@ def decode_greedily(
     inputs: tokens, padded.
     max_length: most tokens L of an output, the end token included.
     ids: the special ids.
+    begun: see `score_options`.
 
   Returns:
     (tokens, padding after the one that ended the output; the outputs' log-likelihood, float32, in nats).
@@ -137,7 +148,7 @@ def decode_greedily(
     return scores + jnp.where(ended, 0.0, logits.max(axis=-1) - jax.nn.logsumexp(logits, axis=-1))
 
   scores = jnp.zeros(inputs.shape[:1], jnp.float32)
-  return _decode(network, params, inputs, max_length, ids, lambda _, ended: ~ended.all(), look, scores)
+  return _decode(network, params, inputs, max_length, ids, begun, lambda _, ended: ~ended.all(), look, scores)
 
 
 def read_states(
@@ -164,6 +175,7 @@ def _decode(
   inputs: jax.Array,
   max_length: int,
   ids: SpecialIds,
+  begun: Context | None,
   go_on: Callable[[jax.Array, jax.Array], jax.Array],
   look: Callable[[jax.Array, jax.Array, jax.Array, jax.Array], jax.Array],
   found: jax.Array,
@@ -174,7 +186,7 @@ def _decode(
   [B, max_length] and what was found.
   """
   rows = inputs.shape[0]
-  context = protocol.read(network, params, inputs, ids.pad)
+  context = protocol.read_behind(network, params, begun, inputs, ids.pad)
 
   def unfinished(state):
     position, _, _, _, ended, _ = state

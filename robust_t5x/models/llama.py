@@ -5,7 +5,8 @@ positions, attention with fewer heads for keys and values than for queries, a ga
 norms of queries and keys, windows of attention, an output layer tied to the embedding.
 
 The input is read once, in a pass that keeps each layer's keys and values; every answer attends to those. Inputs are padded
-at their ends, and an answer's positions follow directly behind each row's last token.
+at their ends, and an answer's positions follow directly behind each row's last token. What several inputs begin with can be read once
+for all of them: no position sees what follows it.
 
 Shape letters: N rows, P prompt length, T input tokens, S = P + T, L answer tokens, Q queries, D model width, H heads, G heads
 of keys and values, F head width, V vocabulary.
@@ -26,8 +27,9 @@ import numpy as np
 
 from robust_t5x import adapters
 from robust_t5x.adapters import AdapterConfig, LayerAdapter, Projection, Side, Site
-from robust_t5x.models.layers import MASKED, MLP, Dense, Embedder, LayerNorm, branch_layout, run_layers
-from robust_t5x.models.products import batch_product, wide_product
+from robust_t5x.models.attending import Pairs, attend, biases_of
+from robust_t5x.models.layers import MLP, Dense, Embedder, LayerNorm, branch_layout, run_layers
+from robust_t5x.models.products import wide_product
 from robust_t5x.models.protocol import ADAPTER, Answer, Context, Params, Work
 from robust_t5x.models.rotary import Rotary, rotate
 
@@ -115,18 +117,37 @@ class LlamaConfig:
     return Work(per_position, layers + output, 4 * pairs * self.num_heads * self.head_dim)
 
 
+LayerPairs = tuple[jax.Array, jax.Array]  # keys, already rotated, and values, of all layers: [layers, N, S, G, F]
+
+
+class Shared(NamedTuple):
+  """What all rows begin with: one row's.
+
+  Attributes:
+    pairs: its keys and values, N = 1.
+    positions: of its places, int [1, S].
+    mask: 1 for what may be attended to, int [1, S].
+  """
+
+  pairs: LayerPairs
+  positions: jax.Array
+  mask: jax.Array
+
+
 class Kept(NamedTuple):
   """What is kept of an input.
 
   Attributes:
-    pairs: each layer's keys, already rotated, and values, stacked, [layers, N, S, G, F].
+    pairs: its keys and values.
     positions: of the context's places, int [N, S].
     added: the adapter's additions, all layers stacked; what is generated from the input is made once.
+    shared: what stands before the context in all rows, or None.
   """
 
-  pairs: tuple[jax.Array, jax.Array]
+  pairs: LayerPairs
   positions: jax.Array
   added: LayerAdapter
+  shared: Shared | None = None
 
 
 class Attention(nn.Module):
@@ -143,8 +164,9 @@ class Attention(nn.Module):
     bias: Float[jax.Array, 'N Q K'],
     kept: tuple[jax.Array, jax.Array] | None,
     adapter: LayerAdapter,
+    shared: Pairs | None,
   ) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    """Attends to what was kept, then to these positions or, with a cache, to those in it.
+    """Attends to what is shared, to what was kept, then to these positions or, with a cache, to those in it.
 
     Returns:
       (output [N, Q, D], keys and values of these positions).
@@ -170,20 +192,16 @@ class Attention(nn.Module):
       key, value = self._append_to_cache(key, value)
     if kept is not None:
       key, value = (jnp.concatenate(both, axis=1) for both in zip(kept, (key, value), strict=True))
-    key, value = adapters.join_prefix(adapter.prefix, key, value)
-    scale = cfg.head_dim**-0.5
-    rows, asked = query.shape[:2]
-    grouped = query.reshape(rows, asked, cfg.num_kv_heads, -1, cfg.head_dim).transpose(0, 2, 3, 1, 4)
-    side_by_side = grouped.reshape(rows, cfg.num_kv_heads, -1, cfg.head_dim)  # queries of all heads that share keys
-    logits = batch_product(side_by_side, key.transpose(0, 2, 3, 1)).reshape(*grouped.shape[:-1], -1)
-    weights = jax.nn.softmax(logits * scale + bias[:, None, None], axis=-1).astype(cfg.dtype)
-    joined = weights.reshape(*side_by_side.shape[:-1], -1)
-    out = batch_product(joined, value.transpose(0, 2, 1, 3)).astype(cfg.dtype)
-    out = out.reshape(grouped.shape).transpose(0, 3, 1, 2, 4).reshape(query.shape)
+    # A joined prefix stands before the first place of all.
+    if shared is None:
+      key, value = adapters.join_prefix(adapter.prefix, key, value)
+    else:
+      shared = Pairs(*adapters.join_prefix(adapter.prefix, shared.key, shared.value), shared.bias)
+    out = attend(query, Pairs(key, value, bias), shared)
     if (
       adapter.prefix is not None and adapter.prefix.gate is not None
     ):  # stands at no position: the query is not rotated
-      out = out + adapters.attend_to_prefix(plain * scale, adapter.prefix)
+      out = out + adapters.attend_to_prefix(plain * cfg.head_dim**-0.5, adapter.prefix)
     joined = out.reshape(*out.shape[:2], -1)
     axes = ('joined_kv', 'embed')
     projected = Dense(x.shape[-1], axes, cfg.dtype, bias='out' in cfg.attention_bias, name='out')(joined)
@@ -208,13 +226,15 @@ class OfLayer(NamedTuple):
 
   Attributes:
     kept: keys and values to attend to besides.
+    shared: those that stand before them in all rows.
     added: the adapter's additions.
-    bias: which of the biases is its own.
+    window: which of the windows is its own.
   """
 
-  kept: tuple[jax.Array, jax.Array] | None
+  kept: LayerPairs | None
+  shared: LayerPairs | None
   added: LayerAdapter
-  bias: jax.Array
+  window: jax.Array | np.ndarray
 
 
 class Layer(nn.Module):
@@ -224,19 +244,31 @@ class Layer(nn.Module):
   cache_length: int = 0
 
   @nn.compact
-  def __call__(self, x, own, positions, biases, deterministic):
-    """x [N, Q, D], OfLayer, positions [N, Q], biases [windows, N, Q, K] -> (x, keys and values of these positions)."""
+  def __call__(self, x, own, positions, biases, common, deterministic):
+    """Runs the layer.
+
+    Args:
+      x: [N, Q, D].
+      own: OfLayer.
+      positions: of the queries, [N, Q].
+      biases: by window, of own keys, [windows, N, Q, K].
+      common: likewise, of shared ones, or None.
+      deterministic: no dropout.
+
+    Returns:
+      (x, keys and values of these positions).
+    """
     cfg = self.config
-    kept, adapter, which = own
+    shared = None if own.shared is None else Pairs(*own.shared, common[own.window])
     drop = nn.Dropout(cfg.dropout_rate, broadcast_dims=(-2,))
     y = LayerNorm(cfg.dtype, cfg.norm_epsilon, name='pre_attention_layer_norm')(x)
     attention = Attention(cfg, self.cache_length, name='attention')
-    y, pair = attention(y, positions, biases[which], kept, adapter)
+    y, pair = attention(y, positions, biases[own.window], own.kept, own.added, shared)
     x = x + drop(y, deterministic=deterministic)
     y = LayerNorm(cfg.dtype, cfg.norm_epsilon, name='pre_mlp_layer_norm')(x)
     activations: Mapping[str, str] = {'wi_0': 'silu', 'wi_1': 'linear'}
     mlp = MLP(cfg.mlp_dim, activations, cfg.dtype, cfg.dropout_rate, bias=cfg.mlp_bias, name='mlp')
-    return x + drop(mlp(y, adapter.low_rank, deterministic), deterministic=deterministic), pair
+    return x + drop(mlp(y, own.added.low_rank, deterministic), deterministic=deterministic), pair
 
 
 class Stack(nn.Module):
@@ -245,7 +277,7 @@ class Stack(nn.Module):
   config: LlamaConfig
 
   @nn.compact
-  def __call__(self, x, positions, key_positions, visible, pairs, added, deterministic, cache_length=0):
+  def __call__(self, x, positions, key_positions, visible, pairs, added, deterministic, cache_length=0, shared=None):
     """Runs the layers.
 
     Args:
@@ -254,27 +286,26 @@ class Stack(nn.Module):
       key_positions: of what was kept, then of these or the cache's places, [N, K]; those of a joined prefix, the first ones of
         all, are added here.
       visible: whether a query may attend to a key, windows aside, bool [N, Q, K]; likewise.
-      pairs: what was kept, of each layer; None where nothing was.
+      pairs: what was kept; None where nothing was.
       added: the adapter's additions, stacked.
       deterministic: no dropout.
       cache_length: room of the cache; 0 for none.
+      shared: what stands before all of that in every row, or None.
 
     Returns:
       (states after the last norm [N, Q, D], each layer's keys and values of these positions, stacked).
     """
     cfg = self.config
-    before = adapters.joined_length(added)
-    visible = jnp.pad(visible, [(0, 0), (0, 0), (before, 0)], constant_values=True)
-    first = jnp.broadcast_to(jnp.arange(before), (len(key_positions), before))
-    key_positions = jnp.concatenate([first, key_positions], axis=1)
-    distance = positions[:, :, None] - key_positions[:, None, :]
     windows = cfg.windows or (0,) * cfg.num_layers
     kinds = list(dict.fromkeys(windows))
-    biases = jnp.stack([jnp.where(visible & (distance < w) if w else visible, 0.0, MASKED) for w in kinds])
-    which = np.asarray([kinds.index(w) for w in windows])
-    of_each, shared = OfLayer(pairs, added, which), (positions, biases)
-    cached = bool(cache_length)
-    x, made = run_layers(self, Layer, (cfg, cache_length), cfg.num_layers, x, of_each, shared, deterministic, cached)
+    before = adapters.joined_length(added)
+    biases, common = biases_of(positions, key_positions, visible, kinds, 0 if shared else before), None
+    if shared:
+      common = biases_of(positions, shared.positions, shared.mask[:, None] > 0, kinds, before)
+    window = np.asarray([kinds.index(w) for w in windows])
+    of_each = OfLayer(pairs, shared.pairs if shared else None, added, window)
+    for_all, cached = (positions, biases, common), bool(cache_length)
+    x, made = run_layers(self, Layer, (cfg, cache_length), cfg.num_layers, x, of_each, for_all, deterministic, cached)
     return LayerNorm(cfg.dtype, cfg.norm_epsilon, name='decoder_norm')(x), made
 
 
@@ -310,11 +341,27 @@ class Decoder(nn.Module):
       # The prompt's states are no part of what a phrasing is read to.
       own = self.adapter_module.around_prompt(mask)
       x, mask = self.adapter_module.insert(x, mask)
-    positions = adapters.joined_length(added) + jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)
+    return self._read(x, mask, own, adapters.joined_length(added), added, None, deterministic)
+
+  @property
+  def least_shared(self) -> int | None:
+    """See protocol.Network: a soft prompt among the tokens is read with what is shared."""
+    if self.adapter is None:
+      return 1
+    return None if self.adapter.generator_dim else max(1, self.adapter.prompt_position or 0)
+
+  def read_behind(self, begun: Context, tokens: Int[jax.Array, 'N T'], mask: Int[jax.Array, 'N T']) -> Context:
+    """Reads what follows in each row behind what all begin with; see protocol.Network."""
+    shared = Shared(begun.kept.pairs, begun.kept.positions, begun.mask)
+    return self._read(self.token_embedder(tokens), mask, mask, _end(begun), begun.kept.added, shared, True)
+
+  def _read(self, x, mask, own, start, added, shared, deterministic):
+    """Reads embedded positions causally, the first at position `start`."""
+    positions = start + jnp.maximum(jnp.cumsum(mask, axis=1) - 1, 0)
     places = jnp.arange(mask.shape[1])
     visible = (places[None, :] <= places[:, None])[None] & (mask > 0)[:, None, :]
-    states, pairs = self.decoder(x, positions, positions, visible, None, added, deterministic)
-    return Context(states, mask, own, Kept(pairs, positions, added))
+    states, pairs = self.decoder(x, positions, positions, visible, None, added, deterministic, shared=shared)
+    return Context(states, mask, own, Kept(pairs, positions, added, shared))
 
   def answer(
     self, context: Context, tokens: Int[jax.Array, 'N L'], *, deterministic: bool = True, branches: int = 1
@@ -352,7 +399,8 @@ class Decoder(nn.Module):
     visible = jnp.concatenate([read, own], axis=2)
     key_positions = jnp.concatenate([kept.positions, own_positions], axis=1)
     x = self.token_embedder(tokens)
-    return self.decoder(x, positions, key_positions, visible, kept.pairs, kept.added, deterministic, cache_length)
+    pairs, added = kept.pairs, kept.added
+    return self.decoder(x, positions, key_positions, visible, pairs, added, deterministic, cache_length, kept.shared)
 
   def _logits(self, states: jax.Array) -> jax.Array:
     if not self.config.logits_via_embedding:
@@ -366,7 +414,9 @@ class Decoder(nn.Module):
 
 def _end(context: Context) -> Int[jax.Array, 'N 1']:
   """The position behind each row's last token."""
-  return adapters.joined_length(context.kept.added) + context.mask.sum(axis=1)[:, None]
+  shared = context.kept.shared
+  before = 0 if shared is None else shared.mask.sum(axis=1)[:, None]
+  return adapters.joined_length(context.kept.added) + before + context.mask.sum(axis=1)[:, None]
 
 
 def _last(context: Context) -> Float[jax.Array, 'N 1 D']:

@@ -6,6 +6,10 @@ A family is a configuration (`NetworkConfig`) and a flax module (`Network`) with
   answer(context, tokens) -> Answer      logits and states of answers, teacher-forced, several behind one context
   step(context, token) -> logits         the same, one position at a time, with a cache that flax holds
 
+and, where what several inputs begin with can be read once for all of them (`least_shared`), a fourth:
+
+  read_behind(begun, tokens, mask) -> Context    reads each row's rest behind the context of what all rows begin with
+
 Decoding, scorers, objectives, representations and adapters use these and nothing else of a family, through the functions
 here, which apply a network to parameters.
 
@@ -188,6 +192,14 @@ class Network(Protocol):
   @property
   def adapter(self) -> AdapterConfig | None: ...
 
+  @property
+  def least_shared(self) -> int | None:
+    """The fewest tokens that can be read once for all rows that begin with them; None where each row must be read whole.
+
+    A network with a number has `read_behind(begun, tokens, mask)`, where `begun` is the context of one row.
+    """
+    ...
+
   def init(self, rngs: jax.Array, *args: Any) -> Any: ...
 
   def apply(self, variables: Any, *args: Any, **kwargs: Any) -> Any: ...
@@ -237,6 +249,15 @@ def read(
     **_dropout(dropout_rng),
     method='read',
   )
+
+
+def read_behind(
+  network: Network, params: Params, begun: Context | None, tokens: Int[jax.Array, 'N T'], pad: int
+) -> Context:
+  """Reads inputs of which `begun`, the context of one row, is read already; whole ones where it is None."""
+  if begun is None:
+    return read(network, params, tokens, pad)
+  return network.apply({'params': params}, begun, tokens, mask_of(tokens, pad), method='read_behind')
 
 
 def read_layers(

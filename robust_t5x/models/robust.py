@@ -18,7 +18,7 @@ import numpy as np
 from robust_t5x import objectives
 from robust_t5x.models import decoding, protocol, runner
 from robust_t5x.models import trainable as trainable_lib
-from robust_t5x.models.protocol import ADAPTER, Network, Params, Vocabulary
+from robust_t5x.models.protocol import ADAPTER, Context, Network, Params, Vocabulary
 from robust_t5x.runtime import partitioning
 from seqio_tasks import framing
 from seqio_tasks.errors import UserError
@@ -311,22 +311,34 @@ class RobustModel:
     return scores
 
   def score_options(
-    self, params: Params, encoder_input_tokens: Int[jax.Array, 'B T'], options: Int[jax.Array, 'B C L']
+    self,
+    params: Params,
+    encoder_input_tokens: Int[jax.Array, 'B T'],
+    options: Int[jax.Array, 'B C L'],
+    begun: Context | None = None,
   ) -> Float[jax.Array, 'B C']:
     """Log-likelihood, in nats, of every option [B, C, L] of every input [B, T]; see decoding.score_options."""
-    return decoding.score_options(self.module, params, encoder_input_tokens, options, self.ids)
+    return decoding.score_options(self.module, params, encoder_input_tokens, options, self.ids, begun)
 
   def score_continuations(
-    self, params: Params, encoder_input_tokens: Int[jax.Array, 'B T'], options: Int[jax.Array, 'B C L']
+    self,
+    params: Params,
+    encoder_input_tokens: Int[jax.Array, 'B T'],
+    options: Int[jax.Array, 'B C L'],
+    begun: Context | None = None,
   ) -> Float[jax.Array, 'B C 2']:
     """Log-likelihood of every option, and whether a greedy decode begins with it; see decoding.score_continuations."""
-    return decoding.score_continuations(self.module, params, encoder_input_tokens, options, self.ids)
+    return decoding.score_continuations(self.module, params, encoder_input_tokens, options, self.ids, begun)
 
   def score_free_running(
-    self, params: Params, encoder_input_tokens: Int[jax.Array, 'B T'], options: Int[jax.Array, 'B C L']
+    self,
+    params: Params,
+    encoder_input_tokens: Int[jax.Array, 'B T'],
+    options: Int[jax.Array, 'B C L'],
+    begun: Context | None = None,
   ) -> Float[jax.Array, 'B C']:
     """The scorer `paper_logits` of every option [B, C, L] of every input [B, T]; see decoding.score_free_running."""
-    return decoding.score_free_running(self.module, params, encoder_input_tokens, options, self.ids)
+    return decoding.score_free_running(self.module, params, encoder_input_tokens, options, self.ids, begun)
 
   def predict_batch(self, params: Params, batch: Batch, rng: jax.Array | None = None) -> Int[jax.Array, 'B L']:
     """Greedy decodes, int [B, L]; padding after the end token."""
@@ -350,10 +362,22 @@ class RobustModel:
     return tokens, {'scores': scores}
 
   def decode_greedily(
-    self, params: Params, encoder_input_tokens: Int[jax.Array, 'B T'], max_length: int
+    self,
+    params: Params,
+    encoder_input_tokens: Int[jax.Array, 'B T'],
+    max_length: int,
+    begun: Context | None = None,
   ) -> tuple[Int[jax.Array, 'B L'], Float[jax.Array, ' B']]:
     """Greedy outputs [B, max_length] of inputs [B, T] and their log-likelihood; see decoding.decode_greedily."""
-    return decoding.decode_greedily(self.module, params, encoder_input_tokens, max_length, self.ids)
+    return decoding.decode_greedily(self.module, params, encoder_input_tokens, max_length, self.ids, begun)
+
+  def begin(self, params: Params, encoder_input_tokens: Int[jax.Array, '1 T']) -> Context:
+    """What the network makes of what several inputs begin with, to be given as `begun`; see protocol.Network.least_shared."""
+    return protocol.read(self.module, params, encoder_input_tokens, self.ids.pad)
+
+  def compiled_begin(self, mesh: Any = None) -> Callable[..., Any]:
+    """`begin`, compiled likewise; what it gives stays where the devices need it."""
+    return self._compiled('begin', self.begin, mesh, out_shardings=None)
 
   def compiled_decode(self, mesh: Any = None) -> Callable[..., Any]:
     """`decode_greedily`, compiled once per shape for the life of the model; its results are whole on every device."""
@@ -386,8 +410,8 @@ class RobustModel:
 
   def _compiled(self, name, function, mesh, **options):
     if (name, mesh) not in self._programs:
-      out = None if mesh is None else partitioning.replicated(mesh)
-      self._programs[name, mesh] = jax.jit(function, out_shardings=out, **options)
+      whole = None if mesh is None else partitioning.replicated(mesh)
+      self._programs[name, mesh] = jax.jit(function, **{'out_shardings': whole, **options})
     return self._programs[name, mesh]
 
   def logits(

@@ -1,29 +1,59 @@
 """Runs a model over many inputs of different lengths: greedy outputs, scores of given options, states.
 
 Inputs are sorted by length and cut into batches of few shapes (`plan_batches`), so little is computed on padding and a
-program is compiled once per shape.
+program is compiled once per shape. What many inputs begin with is read once, where the network can (models.sharing).
 """
 
 import collections
 from collections.abc import Callable, Iterator, Sequence
 import dataclasses
 import itertools
-import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+from robust_t5x.models import sharing
 from robust_t5x.runtime import partitioning
 from robust_t5x.runtime.costs import Cost
 from seqio_tasks import framing
 from seqio_tasks.errors import UserError, shorten
 
-_BUCKET = 8  # input lengths are padded to a multiple of this, and more coarsely from 16 times it on
-# How fine the shapes are, by the number of batches: a program of its own has to save more than compiling it takes.
-# Batches -> (lengths to an octave, share of a batch that is filled at least, each input counted with its own padding).
-_FINENESS = ((16, (2, 0.5)), (48, (4, 0.75)), (math.inf, (8, 0.94)))
 _GROWTH = 4  # how many times as many rows a batch of short inputs may hold
+_SHRINKAGE = 16  # to which part of its rows a batch of few inputs is made smaller
+
+
+class Steps(NamedTuple):
+  """How finely the shapes of batches differ: less is computed on padding, or fewer programs are compiled.
+
+  Attributes:
+    least: input lengths are padded to a multiple of this, and more coarsely from `2 * per_octave` times it on.
+    per_octave: lengths between one and its double.
+    rows: factor between numbers of rows.
+    full: share of a batch that is filled at least, each input counted with its own padding.
+  """
+
+  least: int
+  per_octave: int
+  rows: int
+  full: float
+
+
+FINE = Steps(least=8, per_octave=8, rows=2, full=0.94)
+MIDDLE = Steps(least=8, per_octave=4, rows=2, full=0.75)
+# Behind shared tokens, where each of their lengths is a program more for every shape.
+COARSE = Steps(least=16, per_octave=4, rows=4, full=0.85)
+# For a few batches, of which each program runs little more than once.
+FEW = Steps(least=8, per_octave=2, rows=2, full=0.5)
+
+
+def steps_for(count: int, batch_size: int, behind_shared: bool = False) -> Steps:
+  """How finely shapes differ for so many inputs: a program has to save more than compiling it takes."""
+  if count < 16 * batch_size:
+    return FEW
+  if behind_shared:
+    return COARSE
+  return MIDDLE if count < 48 * batch_size else FINE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -41,16 +71,27 @@ class Batch:
   length: int
 
 
-def bucket(length: int, per_octave: int = 8) -> int:
-  """Input length that a program is compiled for: of 8 to an octave from 64 on, so at most an eighth is padding."""
-  step = max(_BUCKET, (1 << max(length - 1, 0).bit_length()) // (2 * per_octave))
+def bucket(length: int, steps: Steps = FINE) -> int:
+  """Input length that a program is compiled for; at most the share `1 / steps.per_octave` of a long input is padding."""
+  step = max(steps.least, (1 << max(length - 1, 0).bit_length()) // (2 * steps.per_octave))
   return -(-length // step) * step
 
 
-def plan_batches(lengths: Sequence[int], batch_size: int, longest: int | None = None, unit: int = 1) -> list[Batch]:
+def shared_bucket(length: int) -> int:
+  """Length that shared tokens are padded to: of 2 to an octave from 32 on.
+
+  Padding there is read once and then only masked, and each length is a program more for every shape of the rows behind it.
+  """
+  power = max(32, 1 << max(length - 1, 0).bit_length())
+  return 3 * power // 4 if 32 < power and length <= 3 * power // 4 else power
+
+
+def plan_batches(
+  lengths: Sequence[int], batch_size: int, longest: int | None = None, unit: int = 1, steps: Steps | None = None
+) -> list[Batch]:
   """Cuts inputs into batches of about as many tokens each, the longest inputs first.
 
-  A row count is `batch_size` times or divided by a power of two. Short inputs run in up to four times `batch_size`
+  A row count is `batch_size` times or divided by a power of `steps.rows`. Short inputs run in up to four times `batch_size`
   rows while the batch holds no more tokens than `batch_size` of the longest. Where inputs of its length are few, a batch
   is smaller, down to a sixteenth of `batch_size`, rather than padded. Few inputs run in fewer shapes with more padding.
 
@@ -60,22 +101,23 @@ def plan_batches(lengths: Sequence[int], batch_size: int, longest: int | None = 
     longest: length for which `batch_size` is meant, the longest of the inputs by default. Given, it makes the shapes
       the same for all sets of inputs.
     unit: every number of rows is a multiple of it, such as the replicas.
+    steps: between lengths and between numbers of rows; by default as `steps_for` says.
   """
+  steps = steps or steps_for(len(lengths), batch_size)
   order = np.argsort(lengths, kind='stable')[::-1]
-  per_octave, full = next(fine for most, fine in _FINENESS if len(lengths) < most * batch_size)
-  buckets = [bucket(int(length), per_octave) for length in lengths]
+  buckets = [bucket(int(length), steps) for length in lengths]
   longest = max([bucket(longest or 1), *buckets])
   smallest = batch_size
-  while smallest % (2 * unit) == 0 and smallest > batch_size // 16:
-    smallest //= 2
+  while smallest % (steps.rows * unit) == 0 and smallest > batch_size // _SHRINKAGE:
+    smallest //= steps.rows
   batches = []
   while len(order):
     length = buckets[order[0]]
     rows = batch_size
-    while rows < _GROWTH * batch_size and 2 * rows * length <= batch_size * longest:
-      rows *= 2
-    while rows > smallest and sum(buckets[i] for i in order[:rows]) < full * rows * length:
-      rows //= 2
+    while rows < _GROWTH * batch_size and steps.rows * rows * length <= batch_size * longest:
+      rows *= steps.rows
+    while rows > smallest and sum(buckets[i] for i in order[:rows]) < steps.full * rows * length:
+      rows //= steps.rows
     batches.append(Batch(order[:rows], rows, length))
     order = order[rows:]
   return batches
@@ -100,10 +142,16 @@ class Runner:
     """
     self._ids = model.ids
     self._encoded: dict[str, list[int]] = {}
+    self._shared_tokens = 0
     self._model, self._params, self._max_output, self._max_input = model, params, max_output, max_input
     self._mesh = partitioning.mesh_of(params)
     self._unit = self._mesh.shape['data'] if self._mesh else 1
     self._batch_size = partitioning.round_up(batch_size, self._mesh) if self._mesh else batch_size
+
+  @property
+  def shared_tokens(self) -> int:
+    """Input tokens, of all that was answered, that were not read again since other inputs begin with them too."""
+    return self._shared_tokens
 
   def generate(self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None) -> list[str]:
     """Greedy outputs as text.
@@ -114,9 +162,9 @@ class Runner:
     """
     decode = self._model.compiled_decode(self._mesh)
 
-    def start(tokens, members):
+    def start(tokens, members, begun):
       del members
-      return decode(self._params, tokens, max_length=self._max_output)
+      return decode(self._params, tokens, max_length=self._max_output, begun=begun)
 
     out: list[str] = [''] * len(inputs)
     for members, (tokens, _) in self._run(inputs, start, on_batch):
@@ -175,9 +223,10 @@ class Runner:
     return [[len(self._encode(text)) for text in row] for row in options]
 
   def cost(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> Cost:
-    """What answering takes: an input is read once, whatever is ranked behind it."""
+    """What answering takes: an input is read once, whatever is ranked behind it, and so is what several begin with."""
     written = sum(sum(row) for row in self.count_tokens(options)) if options else self._max_output * len(inputs)
-    return Cost(len(inputs), 0, sum(len(x) for x in inputs), written)
+    shared = sum(group.saved for group in self._groups(inputs))
+    return Cost(len(inputs), 0, sum(len(x) for x in inputs) - shared, written, shared)
 
   def states(
     self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None
@@ -190,7 +239,13 @@ class Runner:
     """
     program = self._model.compiled_states(self._mesh)
     out: list[Any] = [None] * len(inputs)
-    for members, found in self._run(inputs, lambda tokens, _: program(self._params, tokens), on_batch):
+
+    def start(tokens, members, begun):
+      del members, begun
+      return program(self._params, tokens)
+
+    # The states of all tokens are asked for, so each input is read whole.
+    for members, found in self._run(inputs, start, on_batch, groups=[sharing.Group(0, np.arange(len(inputs)))]):
       for row, member in enumerate(members):
         out[member] = tuple(x[row] for x in found)
     return tuple(np.stack(x) for x in zip(*out, strict=True))
@@ -200,34 +255,73 @@ class Runner:
 
   def _score_options(self, program, inputs, encoded, on_batch):
     shapes = _option_shapes([(len(row), max(map(len, row))) for row in encoded], self._batch_size)
+
+    def start(tokens, members, begun):
+      targets = np.full((len(tokens), *shapes[members[0]]), self._ids.pad, np.int32)
+      for row, member in enumerate(members):
+        for c, ids in enumerate(encoded[member]):
+          targets[row, c, : len(ids)] = ids
+      return program(self._params, tokens, self._place(targets), begun)
+
     out: list[Any] = [None] * len(inputs)
-    for shape in sorted(set(shapes)):
-      chosen = [i for i, s in enumerate(shapes) if s == shape]
-
-      def start(tokens, members, chosen=chosen, shape=shape):
-        targets = np.full((len(tokens), *shape), self._ids.pad, np.int32)
-        for row, member in enumerate(members):
-          for c, ids in enumerate(encoded[chosen[member]]):
-            targets[row, c, : len(ids)] = ids
-        return program(self._params, tokens, self._place(targets))
-
-      for members, scores in self._run([inputs[i] for i in chosen], start, on_batch):
-        for member, row in zip(members, scores, strict=False):
-          out[chosen[member]] = row[: len(encoded[chosen[member]])]
+    for members, scores in self._run(inputs, start, on_batch, shapes):
+      for member, row in zip(members, scores, strict=False):
+        out[member] = row[: len(encoded[member])]
     return out
 
+  def _groups(self, inputs: Sequence[np.ndarray]) -> list[sharing.Group]:
+    """Inputs that are read behind the same tokens."""
+    least = self._model.module.least_shared
+    if least is None:
+      return [sharing.Group(0, np.arange(len(inputs)))]
+    return sharing.plan_groups(inputs, sharing.GROUP_COST, least)
+
   def _run(
-    self, inputs: Sequence[np.ndarray], start: Callable[[Any, np.ndarray], Any], on_batch: Callable[[int], None]
+    self,
+    inputs: Sequence[np.ndarray],
+    start: Callable[[Any, np.ndarray, Any], Any],
+    on_batch: Callable[[int], None],
+    kinds: Sequence[Any] | None = None,
+    groups: Sequence[sharing.Group] | None = None,
   ) -> Iterator[tuple[np.ndarray, Any]]:
-    """(indices of the inputs, result or results) of each batch; `start(tokens, indices)` computes on tokens [rows, length]."""
-    for batch in plan_batches([len(x) for x in inputs], self._batch_size, self._max_input, self._unit):
-      tokens = np.full((batch.rows, batch.length), self._ids.pad, np.int32)
-      for row, i in enumerate(batch.members):
-        tokens[row, : len(inputs[i])] = inputs[i]
-      found = jax.tree.map(np.asarray, start(self._place(tokens), batch.members))
-      self._check_finite([inputs[i] for i in batch.members], found)
-      yield batch.members, found
-      on_batch(len(batch.members))
+    """(indices of the inputs, result or results) of each batch.
+
+    Args:
+      inputs: tokens of each.
+      start: `start(tokens, indices, begun)` computes on tokens [rows, length] behind the context of what was read before.
+      on_batch: called with the number of inputs done after each batch.
+      kinds: of each input; those of a batch are of one kind.
+      groups: of the inputs, by default those of `_groups`.
+    """
+    for group in self._groups(inputs) if groups is None else groups:
+      begun, longest = None, self._max_input
+      if group.length:
+        begun = self._begin(inputs[group.members[0]][: group.length])
+        self._shared_tokens += group.saved
+        # Rows behind shared tokens are as many as if they were read whole.
+        longest = longest or max(len(inputs[i]) for i in group.members)
+      by_kind: dict[Any, list[int]] = {}
+      for i in group.members:
+        by_kind.setdefault(kinds[i] if kinds else None, []).append(i)
+      for _, chosen in sorted(by_kind.items()):
+        rests = [inputs[i][group.length :] for i in chosen]
+        steps = steps_for(len(chosen), self._batch_size, group.length > 0)
+        for batch in plan_batches([len(x) for x in rests], self._batch_size, longest, self._unit, steps):
+          tokens = np.full((batch.rows, batch.length), self._ids.pad, np.int32)
+          for row, i in enumerate(batch.members):
+            tokens[row, : len(rests[i])] = rests[i]
+          members = np.asarray(chosen)[batch.members]
+          found = jax.tree.map(np.asarray, start(self._place(tokens), members, begun))
+          self._check_finite([inputs[i] for i in members], found)
+          yield members, found
+          on_batch(len(members))
+
+  def _begin(self, shared: np.ndarray) -> Any:
+    """The context of what several inputs begin with."""
+    tokens = np.full((1, shared_bucket(len(shared))), self._ids.pad, np.int32)
+    tokens[0, : len(shared)] = shared
+    placed = tokens if self._mesh is None else partitioning.everywhere(tokens, self._mesh)
+    return self._model.compiled_begin(self._mesh)(self._params, placed)
 
   def _check_finite(self, inputs: Sequence[np.ndarray], found: Any) -> None:
     """Raises UserError where a number of an input is NaN or infinite: it would be ranked, or decoded, as any other."""
@@ -261,7 +355,7 @@ def _option_shapes(sizes: Sequence[tuple[int, int]], batch_size: int) -> list[tu
 
   Lengths are rounded up, and those that fill less than a batch join the next greater ones with as many options.
   """
-  rounded = [(options, -(-tokens // 4) * 4 if tokens > _BUCKET else tokens) for options, tokens in sizes]
+  rounded = [(options, -(-tokens // 4) * 4 if tokens > 8 else tokens) for options, tokens in sizes]
   counts = collections.Counter(rounded)
   joined: dict[tuple[int, int], tuple[int, int]] = {}
   for options in {options for options, _ in counts}:

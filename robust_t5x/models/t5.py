@@ -402,6 +402,10 @@ class Transformer(nn.Module):
     else:
       self.adapter_module = None
 
+  @property
+  def least_shared(self) -> None:
+    """Nothing is shared: an encoder's states, the first one's too, depend on all that follows; see protocol.Network."""
+
   def read(self, tokens: Int[jax.Array, 'N T'], mask: Int[jax.Array, 'N T'], *, deterministic: bool = True) -> Context:
     """Encodes; a soft prompt takes P of the context's S positions."""
     x = self.token_embedder(tokens)

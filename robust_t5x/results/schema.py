@@ -102,6 +102,9 @@ class Record(TypedDict, total=False):
   sources: list[str]
   left_out: list[LeftOut]
   taken: list[str]  # which tasks of others were taken for phrasings of one dataset, in words
+  shared_tokens: (
+    int  # of inputs, read with those of rows that begin alike, since the last start; absent where there are none
+  )
   stopped: Stopped  # absent without STOP_WIDTH
   data: dict[str, Reading]  # source of examples -> what came of reading it
 

@@ -11,17 +11,19 @@ class Cost(NamedTuple):
     known: that need not be made, since their answers are at hand.
     input_tokens: of the requests to be made, about.
     output_tokens: that their answers may have at most.
+    shared_tokens: of the requests besides, which others begin with as well and which are read with those.
   """
 
   requests: int = 0
   known: int = 0
   input_tokens: int = 0
   output_tokens: int = 0
+  shared_tokens: int = 0
 
   def plus(self, other: 'Cost') -> 'Cost':
     """Both together.
 
-    >>> Cost(1, 0, 20, 8).plus(Cost(2, 1, 10, 8))
-    Cost(requests=3, known=1, input_tokens=30, output_tokens=16)
+    >>> Cost(1, 0, 20, 8).plus(Cost(2, 1, 10, 8, 5))
+    Cost(requests=3, known=1, input_tokens=30, output_tokens=16, shared_tokens=5)
     """
     return Cost(*(a + b for a, b in zip(self, other, strict=True)))

@@ -119,6 +119,11 @@ def split_rows(rows: np.ndarray, mesh: Mesh) -> jax.Array:
   return jax.make_array_from_callback(rows.shape, by_rows(mesh), lambda index: rows[index])
 
 
+def everywhere(rows: np.ndarray, mesh: Mesh) -> jax.Array:
+  """Rows that every process holds all of -> a global array that is whole on every device."""
+  return jax.make_array_from_callback(rows.shape, replicated(mesh), lambda index: rows[index])
+
+
 def mesh_of(params: Any) -> Mesh | None:
   """The mesh that parameters lie on, or None."""
   sharding = getattr(next(iter(jax.tree.leaves(params)), None), 'sharding', None)

@@ -114,6 +114,11 @@ class ServedRunner:
     self._answers = Answers(directory)
     self._vocabulary = model.vocabulary
 
+  @property
+  def shared_tokens(self) -> int:
+    """None that is known of: what a server keeps is its own affair."""
+    return 0
+
   def generate(self, inputs: Sequence[np.ndarray]) -> list[str]:
     """Greedy outputs."""
     api = self._model.api

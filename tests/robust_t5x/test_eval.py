@@ -3,7 +3,17 @@
 import pytest
 
 from robust_t5x import eval as evaluation
+from robust_t5x.runtime.costs import Cost
 from robust_t5x.runtime.errors import UsageError
+
+
+def test_a_dry_run_tells_what_is_shared():
+  told = evaluation._told({'a': Cost(2, 0, 10, 4, 90), 'b': Cost(1, 0, 5, 2)}, False).splitlines()
+  assert (
+    told[0]
+    == 'a: 2 requests, about 10 tokens read and 4 or fewer written; 90 more are read with those of rows that begin alike'
+  )
+  assert 'begin alike' not in told[1] and told[2].endswith('; 90 more are read with those of rows that begin alike')
 
 
 def test_a_scorer_that_is_none_is_named():

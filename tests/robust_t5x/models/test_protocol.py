@@ -63,6 +63,7 @@ class BagConfig:
 class Bag(nn.Module):
   config: BagConfig
   adapter: AdapterConfig | None = None
+  least_shared = None
 
   def setup(self):
     shape = (self.config.vocab_size, self.config.emb_dim)

@@ -141,6 +141,19 @@ def test_little_is_padding(batch_size, most):
   assert padding < most and shapes <= 48
 
 
+def test_behind_shared_tokens_shapes_are_few():
+  """Rows of 40 groups of 60, batched group by group, as they are behind what each shares."""
+  rng = np.random.default_rng(0)
+  groups = [np.clip(rng.lognormal(4.5, 0.5, 60), 20, 400).astype(int) for _ in range(40)]
+  found = {}
+  for steps in (runner_lib.FINE, runner_lib.COARSE):
+    batches = [b for lengths in groups for b in runner_lib.plan_batches(lengths, 16, 512, steps=steps)]
+    padding = 1 - sum(map(sum, groups)) / sum(b.rows * b.length for b in batches)
+    found[steps] = padding, len({(b.rows, b.length) for b in batches})
+  (fine, many), (coarse, few) = found[runner_lib.FINE], found[runner_lib.COARSE]
+  assert fine < 0.1 and coarse < 0.2 and few < many / 2
+
+
 def test_padding_on_mmlu(shared_data):
   """Real questions under our own phrasings, in T5's vocabulary."""
   from seqio_tasks import datasets
@@ -205,6 +218,6 @@ def test_cost(model, params):
   """An input is read once, whatever is ranked behind it; generated outputs may fill their room."""
   found = runner_lib.Runner(model, params, max_output=7)
   inputs = [np.array([5, 6, 1]), np.array([5, 1])]
-  assert found.cost(inputs, []) == (2, 0, 5, 14)
+  assert found.cost(inputs, []) == (2, 0, 5, 14, 0)
   options = [['a', 'b'], ['c']]
-  assert found.cost(inputs, options) == (2, 0, 5, sum(sum(row) for row in found.count_tokens(options)))
+  assert found.cost(inputs, options) == (2, 0, 5, sum(sum(row) for row in found.count_tokens(options)), 0)

@@ -188,8 +188,10 @@ def test_an_evaluation(tmp_path, monkeypatch, capsys):
     before = len(server.requests)
     assert run([*flags, '--CONCURRENCY=1', '--DRY_RUN=True']) == 0
     assert f'; {before - 1} answers are at hand' in capsys.readouterr().out
+    monkeypatch.setattr('robust_t5x.served.serving.ServedRunner.shared_tokens', 7)  # as a decoder of ours has it
     assert run([*flags, '--CONCURRENCY=1']) == 0
   table, record = read(str(out))
+  assert record['shared_tokens'] == 7
   assert set(table['scorer']) == {'extracted'} and set(table['model']) == {'m'} and len(table) % 3 == 0
   asked = [json.dumps(request, sort_keys=True) for request in server.requests]
   assert len(asked) == len(set(asked)) + 1  # the refused one was asked twice
@@ -218,6 +220,7 @@ def test_an_evaluation_that_stops_early_asks_less(tmp_path, capsys):
     assert 'all of this at most: it stops where STOP_WIDTH is reached' in capsys.readouterr().out
     assert run(flags) == 0
   table, record = read(str(out))
+  assert 'shared_tokens' not in record
   found = record['stopped']['groups']['unobserved']
   assert len(server.requests) <= len(table) == found['evaluated'] < found['cells'] / 2
   counts = table.groupby('instruction_id').size()
