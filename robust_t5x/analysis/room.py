@@ -162,10 +162,11 @@ def _cochran(scores: Float[np.ndarray, 'n k']) -> tuple[float, int]:
 def _noise(scores: Float[np.ndarray, 'n k']) -> float:
   """sd of the accuracies if wording did nothing.
 
-  Where cells are missing, phrasings also differ in their examples.
+  Where cells are missing, phrasings also differ in their examples: of the variance between examples, two phrasings with n and m of
+  them, c in common, have 1/n + 1/m - 2c / (n m) of it between them.
   """
   there = ~np.isnan(scores)
-  per_example, per_phrasing = there.sum(1), there.sum(0)
+  per_example, per_phrasing, k = there.sum(1), there.sum(0), scores.shape[1]
   filled = np.where(there, scores, 0.0)
   means = np.divide(filled.sum(1), per_example, out=np.zeros(len(scores)), where=per_example > 0)
   total = float(np.nanvar(scores))
@@ -173,5 +174,7 @@ def _noise(scores: Float[np.ndarray, 'n k']) -> float:
   squares = float((((filled - means[:, None]) ** 2) * there).sum())
   within = squares / pairs if pairs else total
   between = max(total - within, 0.0)
-  n = int((per_example > 0).sum())
-  return float(np.sqrt(np.mean((within + between * (1 - per_phrasing / n)) / per_phrasing)))
+  own = float((1 / per_phrasing).sum())
+  common = float(((there / per_phrasing).sum(1) ** 2).sum()) - own  # Σ c / (n m) over pairs of phrasings
+  apart = max(own / k - common / (k * (k - 1)), 0.0)
+  return float(np.sqrt(within * own / k + between * apart))

@@ -79,6 +79,28 @@ def test_missing_cells():
   assert sd == pytest.approx(noise, rel=0.15)
 
 
+def test_noise_where_most_examples_have_one_answer():
+  """What an evaluation that stops early leaves: of 400 examples, a tenth under each phrasing, mostly another tenth for each.
+
+  The rows of examples that no phrasing was asked are not in the table, so that their number must not count.
+  """
+  rng, squares = np.random.default_rng(3), []
+  for _ in range(300):
+    table = (rng.random((400, 2)) < rng.beta(0.2, 0.2, (400, 1))).astype(float)
+    for column in table.T:
+      column[rng.permutation(400)[40:]] = NAN
+    found = room.of_scores(table[~np.isnan(table).all(1)])
+    squares.append((found.sd**2, found.noise**2))
+  sd, noise = np.mean(squares, axis=0)
+  assert sd == pytest.approx(noise, rel=0.15)
+  # By hand: two examples each, one in common. Its answers differ by as much as all do: nothing is between examples.
+  found = room.of_scores(np.array([[1, NAN], [1, 0], [NAN, 0]], float))
+  total, within = 1 / 4, 1 / 2
+  assert found.noise**2 == pytest.approx(within / 2 + max(total - within, 0))
+  found = room.of_scores(np.array([[1, NAN], [1, 1], [NAN, 0]], float))
+  assert found.noise**2 == pytest.approx(3 / 16 * (1 / 2 - 1 / 4))  # its answers are alike: all is between examples
+
+
 def test_the_test_keeps_its_level_and_has_power():
   rng, alike, apart = np.random.default_rng(2), [], []
   for _ in range(300):
