@@ -48,7 +48,7 @@ class Stopped:
     self.done, self.always, self.rounds = [0] * len(sizes), True, 0
     self.naive: bool | None = None  # whether the usual interval holds when it is first as narrow
     while True:
-      after = sizes_after(self.done, sizes, self.rounds)
+      after = sizes_after(self.done, sizes, weights, self.rounds)
       cells.add([s[o[b:a]] for s, o, b, a in zip(strata, self.orders, self.done, after, strict=True)])
       self.done, self.rounds = after, self.rounds + 1
       self.interval = cells.interval()

@@ -27,19 +27,30 @@ _FIRST = 0.005  # share of the cells in the first round
 _GROWTH = 1.25  # how many times as many there are after each other round
 
 
-def sizes_after(before: Sequence[int], sizes: Sequence[int], number: int) -> list[int]:
-  """How many cells of each stratum are there after a round, at least one more than before where some are left.
+def sizes_after(before: Sequence[int], sizes: Sequence[int], weights: Sequence[float], number: int) -> list[int]:
+  """How many cells of each stratum are there after a round: as many as its weight, or all; at least one more than before.
+
+  Cells by weight say most about the mean; by size, a large stratum would take most of them and say no more.
 
   Args:
     before: the round.
     sizes: all cells of each stratum.
+    weights: of each stratum's mean in the mean; they sum to 1.
     number: of the round, from 0.
 
-  >>> sizes_after([0, 0], [1000, 3], 0), sizes_after([5, 1], [1000, 3], 1)
-  ([5, 1], [7, 2])
+  >>> sizes_after([0, 0], [1000, 200], [0.5, 0.5], 0), sizes_after([3, 3], [1000, 200], [0.5, 0.5], 1)
+  ([3, 3], [4, 4])
   """
+  n, weight = np.asarray(sizes, float), np.asarray(weights, float)
+  # After n / w cells for each unit of weight a stratum is used up; the cells of all until then are linear in between.
+  order = np.argsort(n / weight)
+  ends = (n / weight)[order]
+  cells = np.cumsum(n[order]) + ends * (1 - np.cumsum(weight[order]))
   share = min(_FIRST * _GROWTH**number, 1.0)
-  return [min(max(int(np.ceil(share * n - 1e-9)), b + 1), n) for b, n in zip(before, sizes, strict=True)]
+  density = float(np.interp(share * n.sum(), np.r_[0, cells], np.r_[0, ends])) if share < 1 else np.inf
+  return [
+    min(max(int(np.ceil(min(density * w, m) - 1e-9)), b + 1), m) for b, m, w in zip(before, sizes, weights, strict=True)
+  ]
 
 
 class ConfidenceSequence:
@@ -86,7 +97,7 @@ class ConfidenceSequence:
         are.
 
     Raises:
-      ValueError: if a stratum with cells left has none, or one has more than are left.
+      ValueError: if a stratum with cells left has none, or one has more than are left; if a score is not between 0 and 1.
     """
     drawn = np.array([len(s) for s in scores])
     left = self._sizes - self._count
@@ -94,11 +105,15 @@ class ConfidenceSequence:
       raise ValueError(
         f'a round of {drawn.tolist()} cells, where {left.astype(int).tolist()} are left: one to all of them'
       )
+    values, place = np.unique(np.concatenate(scores), return_inverse=True)
+    if not ((values >= 0) & (values <= 1)).all():
+      raise ValueError(
+        f'scores of {values.min()} to {values.max()}; the interval of a mean holds for scores of 0 to 1 only'
+      )
     weight = self._weights * left / self._sizes
     seen, unseen = self._seen(), float(weight.sum())
     exponents = np.divide(weight, drawn, out=np.zeros(len(drawn)), where=drawn > 0)
     stake = self._half / (self._variance() * unseen)
-    values, place = np.unique(np.concatenate(scores), return_inverse=True)
     totals = np.bincount(place, np.repeat(exponents / exponents.max(), drawn))
     bets = np.stack([values, totals, *(np.full(len(values), v) for v in (stake, seen, unseen))])
     self._bets = np.concatenate([self._bets, bets], axis=1)

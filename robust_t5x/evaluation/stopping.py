@@ -1,13 +1,14 @@
 """Evaluates cells in rounds, and stops where the mean accuracy is known as well as is asked.
 
-Every phrasing of every task has its examples in a random order of its own, and a round takes the next ones of each: so cells are
-balanced over phrasings, and the intervals are those of `analysis.sequential`, which hold whenever one stops. Each group of
+Every phrasing of every task has its examples in a random order of its own, and a round takes the next ones of each, as many as it
+counts in the mean: so cells are balanced over datasets and over their phrasings, and the intervals are those of `analysis.sequential`, which hold whenever one stops. Each group of
 phrasings stops by itself. A round is kept as soon as it is done, so that an interrupted evaluation goes on with the next.
 """
 
 import collections
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import itertools
 import zlib
 
 import numpy as np
@@ -64,9 +65,11 @@ class Rounds:
       phrasings[task.dataset, task.group] += len(places)
     datasets = collections.Counter(group for _, group in phrasings)
     self._sequences: dict[str, ConfidenceSequence] = {}
+    self._weights: dict[str, list[float]] = {}
     for group in datasets:
       members = self._of(group)
       weights = [1 / datasets[group] / phrasings[tasks[s.task][0].dataset, group] for s in members]
+      self._weights[group] = weights
       self._sequences[group] = ConfidenceSequence([len(s.order) for s in members], weights, half_width)
     self._drawn: list[tuple[_Stratum, np.ndarray]] = []
 
@@ -82,10 +85,10 @@ class Rounds:
   def next(self, wanted: np.ndarray) -> list[tuple[int, np.ndarray]]:
     """The next cells of the groups that want some: tasks, and the places of their rows."""
     self._drawn = []
-    for group, wants in zip(self._sequences, wanted, strict=True):
-      members = self._of(group) if wants else []
-      before = [s.done for s in members]
-      after = sequential.sizes_after(before, [len(s.order) for s in members], self.number)
+    for group in itertools.compress(self._sequences, wanted):
+      members = self._of(group)
+      before, sizes = [s.done for s in members], [len(s.order) for s in members]
+      after = sequential.sizes_after(before, sizes, self._weights[group], self.number)
       for stratum, until in zip(members, after, strict=True):
         self._drawn.append((stratum, stratum.order[stratum.done : until]))
         stratum.done = until

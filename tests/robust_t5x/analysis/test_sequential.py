@@ -1,8 +1,11 @@
 """Confidence sequences: by hand, at their bounds, and that they hold at all times."""
 
+import itertools
+
 import numpy as np
 import pytest
 
+from robust_t5x.analysis import sequential
 from robust_t5x.analysis.sequential import ConfidenceSequence, difference, sizes_after
 
 
@@ -12,7 +15,7 @@ def drawn(table, half_width, rng, level=0.95):
   orders = [rng.permutation(n) for _ in range(k)]
   cells, before, found = ConfidenceSequence([n] * k, [1 / k] * k, half_width), [0] * k, []
   while not found or found[-1].high - found[-1].low > 2 * half_width:
-    after = sizes_after(before, [n] * k, len(found))
+    after = sizes_after(before, [n] * k, [1 / k] * k, len(found))
     cells.add([table[o[b:a], i] for i, (o, b, a) in enumerate(zip(orders, before, after, strict=True))])
     found.append(cells.interval(level))
     before = after
@@ -108,12 +111,89 @@ def test_a_difference_is_as_sure_as_its_parts():
 
 
 def test_every_round_has_more_of_every_stratum():
-  sizes, before = [1000, 7, 1], [0, 0, 0]
+  sizes, weights, before = [1000, 7, 1], [0.2, 0.3, 0.5], [0, 0, 0]
   for number in range(40):
-    after = sizes_after(before, sizes, number)
+    after = sizes_after(before, sizes, weights, number)
     assert all(b < a <= n or a == b == n for b, a, n in zip(before, after, sizes, strict=True))
     before = after
   assert before == sizes
+
+
+def test_rounds_take_cells_by_weight_until_a_stratum_is_used_up():
+  """Half a percent of 1,100 is 5.5 cells, in halves, rounded up. Later 10% is 110: all 10 of the small one and 100 of the other."""
+  assert sizes_after([0, 0], [1000, 100], [0.5, 0.5], 0) == [3, 3]
+  assert sizes_after([0, 0], [1000, 100], [0.2, 0.8], 0) == [2, 5]  # 1.1 and 4.4
+  number = int(np.ceil(np.log(20) / np.log(1.25)))
+  share = 0.005 * 1.25**number
+  assert sizes_after([0, 0], [1090, 10], [0.5, 0.5], number) == [int(np.ceil(1100 * share - 10)), 10]
+  assert sizes_after([0] * 3, [200] * 3, [1 / 3] * 3, number) == [int(np.ceil(200 * share))] * 3
+
+
+def strata_of(orders, rounds):
+  """For each round, what each stratum gives."""
+  done = np.cumsum([[0] * len(orders), *rounds], axis=0)
+  return [[np.array(o[b:a]) for o, b, a in zip(orders, *ends, strict=True)] for ends in itertools.pairwise(done)]
+
+
+@pytest.mark.parametrize(
+  ('strata', 'weights', 'rounds'),
+  [
+    (([1, 1, 0, 0], [1, 0, 0]), (0.5, 0.5), ([1, 1], [2, 1], [1, 1])),
+    (([1, 1, 1, 0], [0.3, 0]), (0.2, 0.8), ([2, 1], [1, 1], [1, 0])),  # the second is used up first
+    (([1, 1, 1], [0, 0, 0], [0.5]), (0.3, 0.6, 0.1), ([2, 1, 1], [1, 1, 0], [0, 1, 0])),
+    (([1, 0, 0, 0, 0, 0],), (1.0,), ([1], [1], [2], [2])),
+  ],
+)
+def test_the_bets_are_fair_over_all_orders(strata, weights, rounds):
+  """The expectation of the wealth against the true mean, over every order of every stratum, is never above 1, nor is it in vain."""
+  mean = sum(w * np.mean(s) for w, s in zip(weights, strata, strict=True))
+  wealth = []
+  for orders in itertools.product(*map(itertools.permutations, strata)):
+    cells, own = ConfidenceSequence([len(s) for s in strata], weights, half_width=0.1), []
+    for scores in strata_of(orders, rounds):
+      cells.add(scores)
+      values, exponents, stake, seen, left = cells._bets
+      mirrored = np.stack([1 - values, exponents, stake, 1 - seen - left, left])
+      own += [sequential._log_wealth(mean, cells._bets), sequential._log_wealth(1 - mean, mirrored)]
+    wealth.append(np.exp(own))
+  expected = np.mean(wealth, axis=0)
+  assert (expected <= 1 + 1e-12).all() and expected[:2].min() > 0.5
+
+
+def test_the_interval_is_that_of_each_bet_by_itself():
+  """Against bets that are placed cell by cell, on a grid of means, for strata of unlike size and graded scores."""
+  rng = np.random.default_rng(5)
+  sizes, weights, half = np.array([300, 40]), np.array([0.5, 0.5]), 0.05
+  orders = [rng.random(300) ** 0.3, rng.integers(0, 2, 40).astype(float)]
+  rounds = strata_of(orders, [[20, 20], [40, 10], [80, 10], [50, 0]])
+  cells = ConfidenceSequence(sizes, weights, half)
+  grid = np.linspace(0, 1, 2001)
+  up, down, done = np.zeros(2001), np.zeros(2001), [np.array([]), np.array([])]
+  for scores in rounds:
+    cells.add(scores)
+    known = sum(w * s.sum() / n for w, s, n in zip(weights, done, sizes, strict=True))
+    left = [w * (n - len(s)) / n for w, s, n in zip(weights, done, sizes, strict=True)]
+    count = sum(map(len, done))
+    means, squares = ([(s**p).mean() if len(s) else 0.0 for s in done] for p in (1, 2))
+    variance = (0.25 + count * (np.dot(weights, squares) - np.dot(weights, means) ** 2)) / (1 + count)
+    rest = np.clip((grid - known) / sum(left), 1e-9, 1 - 1e-9)
+    per_cell = np.array([v / len(s) if len(s) else 0.0 for v, s in zip(left, scores, strict=True)])
+    for power, own in zip(per_cell / per_cell.max(), scores, strict=True):
+      for x in own:
+        stake = half / variance / sum(left)
+        up += power * np.log(1 + np.minimum(stake, 0.75 / rest) * (x - rest))
+        down += power * np.log(1 - np.minimum(stake, 0.75 / (1 - rest)) * (x - rest))
+    done = [np.r_[d, s] for d, s in zip(done, scores, strict=True)]
+  holds = grid[(up < np.log(40)) & (down < np.log(40))]
+  found = cells.interval()
+  assert (found.low, found.high) == pytest.approx((holds.min(), holds.max()), abs=5e-4)
+  assert found.high - found.low < 0.3
+
+
+@pytest.mark.parametrize('score', [-0.01, 1.01, np.nan])
+def test_scores_that_are_no_shares_are_refused(score):
+  with pytest.raises(ValueError, match='holds for scores of 0 to 1 only'):
+    ConfidenceSequence([4], [1.0], half_width=0.1).add([np.array([0.5, score])])
 
 
 def test_a_sequence_that_fails_falls_back_on_what_is_certain():

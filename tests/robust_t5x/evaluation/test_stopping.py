@@ -1,6 +1,7 @@
 """Rounds of cells: balanced, random under a seed, each group by itself, and what is kept is taken up again."""
 
 import types
+import zlib
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,11 @@ def score_of(right):
     )  # fmt: skip
 
   return score, asked
+
+
+def hash_of(row):
+  """A number of a cell that looks random."""
+  return zlib.crc32(f'{row["example_id"]} {row["instruction_id"]}'.encode())
 
 
 def test_rounds_are_balanced_random_and_the_seeds():
@@ -79,6 +85,19 @@ def test_every_dataset_counts_alike_and_each_group_stops_by_itself():
   made = list(zip(table['dataset'] + '_' + table['group'], table['example_id'], table['instruction_id'], strict=True))
   assert made == [cell for cell in order if cell in set(made)]
   assert stopping.in_words(stopped)[0].startswith('observed: after ')
+
+
+def test_a_large_dataset_takes_no_more_cells_than_a_small_one():
+  """Both count alike in the mean, so that what is asked of them is alike too, until the small one is used up."""
+  tasks = [task('small', 'observed', 40, 4), task('large', 'observed', 2000, 4), task('wordy', 'observed', 200, 40)]
+  score, asked = score_of(lambda t, row: hash_of(row) % 3 > 0)
+  run = types.SimpleNamespace(directory='', has_shard=lambda name: False, add_shard=lambda name, table: None)
+  table, stopped = stopping.evaluate(tasks, 0.08, 0, score, run, 'model')
+  counts = table.groupby('dataset').size()
+  assert counts['small'] == 160 or abs(counts['small'] - counts['large']) <= 4 * stopped['rounds']
+  assert counts['large'] < 400 and counts['wordy'] < 800
+  valid = stopped['groups']['observed']
+  assert valid['low'] < 2 / 3 < valid['high'] and valid['high'] - valid['low'] <= 0.16
 
 
 def test_what_cannot_be_known_sooner_is_evaluated_whole():
