@@ -111,7 +111,7 @@ EVAL = ('mini', '--OUTPUT_DIR=x')
     ('train', '--LEARNING_RATE=1e999', 'not finite'),
     ('train', '--ALIGNMENT_WEIGHT=1.5', 'a number from 0 to 1'),
     ('train', '--LORA_RANK=-1', 'a whole number from 0'),
-    ('train', '--NUM_PARAPHRASES=0', 'a whole number from 1'),
+    ('train', '--NUM_PARAPHRASES=-1', 'a whole number from 0'),
     ('train', '--DTYPE=float99', 'one of float32, bfloat16'),
     ('train', "--TASK_FEATURE_LENGTHS={'inputs': 40}", "a mapping with 'inputs' and 'targets'"),
     ('train', "--TASK_FEATURE_LENGTHS={'inputs': 40, 'targets': 0}", 'a mapping from texts to whole numbers from 1'),
