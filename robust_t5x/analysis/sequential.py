@@ -8,7 +8,8 @@ reaches 2/α at any time with probability α/2 at most. The interval holds the v
 Before a round let A be the weighted sum of what was seen and B the weight of what was not. If the mean is μ, what is left has the
 mean m = (μ - A) / B, and the round multiplies the wealth by Π (1 + λ (x - m))^c over its cells x. With c at most 1, and in each
 stratum in proportion to the weight of what is left by the cells drawn, the expectation is at most 1: cells that are drawn without
-replacement are negatively associated, strata are independent, and a weighted geometric mean is at most the arithmetic one. The stake
+replacement are negatively associated, a power of at most 1 is concave, strata are independent, and a weighted geometric mean is at most
+the arithmetic one (docs/statistics.md has it in full). The stake
 λ = h / (σ² B), of the variance seen before, makes the interval narrowest when it reaches the half width h that is asked for.
 Nothing is assumed of the scores but that they lie between 0 and 1.
 

@@ -168,7 +168,7 @@ def stopped(inputs: Inputs) -> Section | None:
   )  # fmt: skip
   table = Table(
     'stopped', 'Where the evaluation stopped, and what is known of all cells', columns, rows,
-    'Cells were evaluated in random order, balanced over phrasings, until the interval was as narrow as asked. These 95% intervals '
+    'Cells were evaluated in random order, balanced over datasets and phrasings, until the interval was as narrow as asked. These 95% intervals '
     'are of what an evaluation of all cells, these phrasings and examples, would give, and hold at whatever cell one stops '
     '(a confidence sequence; that of the gap is the difference of two at 97.5%). All other intervals of this report are of phrasings or examples like '
     'these and take the number of cells as given: docs/statistics.md says how far that matters.',
