@@ -70,7 +70,7 @@ def biases_of(
   visible: Bool[jax.Array, '#N #Q K'],
   windows: Sequence[int],
   before: int = 0,
-) -> Float[jax.Array, 'windows #N #Q P+K']:
+) -> Float[jax.Array, 'windows ... P+K']:
   """What is added to the logits of keys, for each of the windows: with 1 for N and Q where it is the same for all.
 
   Args:

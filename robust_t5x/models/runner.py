@@ -40,20 +40,17 @@ class Steps(NamedTuple):
 
 
 FINE = Steps(least=8, per_octave=8, rows=2, full=0.94)
-MIDDLE = Steps(least=8, per_octave=4, rows=2, full=0.75)
+# For few batches, of which each program runs little more than once.
+FEW = Steps(least=8, per_octave=4, rows=2, full=0.75)
 # Behind shared tokens, where each of their lengths is a program more for every shape.
 COARSE = Steps(least=16, per_octave=4, rows=4, full=0.85)
-# For a few batches, of which each program runs little more than once.
-FEW = Steps(least=8, per_octave=2, rows=2, full=0.5)
 
 
 def steps_for(count: int, batch_size: int, behind_shared: bool = False) -> Steps:
   """How finely shapes differ for so many inputs: a program has to save more than compiling it takes."""
-  if count < 16 * batch_size:
-    return FEW
   if behind_shared:
     return COARSE
-  return MIDDLE if count < 48 * batch_size else FINE
+  return FEW if count < 48 * batch_size else FINE
 
 
 @dataclasses.dataclass(frozen=True)
