@@ -21,14 +21,33 @@ import statistics
 import subprocess
 import sys
 import time
+import typing
 
 MODELS = {'flan_t5_xl': ('t5_1_1', 'xl'), 'llama_8b': ('llama_3_1', '8b')}
-EXAMPLES, PHRASINGS, INPUTS, TARGETS = 8, 4, 256, 16
-ROWS, LENGTH, OPTIONS, OPTION_TOKENS = 64, 512, 4, 2
+
+
+class Sizes(typing.NamedTuple):
+  """Of a training step, and of an evaluation."""
+
+  examples: int = 8
+  phrasings: int = 4
+  inputs: int = 256
+  targets: int = 16
+  rows: int = 64
+  length: int = 512
+  options: int = 4
+  option_tokens: int = 2
+
+
 MICROBATCHES = 4
 # Dense bfloat16 operations in a second, of the makers' data sheets.
 PEAKS = {'H100': 989e12, 'H200': 989e12, 'A100': 312e12, 'L40S': 362e12, 'L4': 121e12}
 CONTESTANTS = ('ours step', 'peft step', 'ours evaluation', 'transformers evaluation')
+
+
+def sizes(tiny):
+  """What is run."""
+  return Sizes(4, 2, 16, 4, 8, 24) if tiny else Sizes()
 
 
 def shape(name, tiny):
@@ -61,6 +80,7 @@ def ours(name, kind, tiny):
   class Vocabulary:
     pad_id, eos_id = 0, 1
 
+  n = sizes(tiny)
   config = shape(name, tiny)
   adapter = adapters.AdapterConfig(lora_rank=8 if kind == 'step' else 0)
   model = robust.RobustModel(
@@ -82,17 +102,21 @@ def ours(name, kind, tiny):
     return rng.integers(2, config.vocab_size, size).astype(np.int32)
 
   if kind == 'evaluation':
-    score, inputs, options = model.compiled_score(), tokens(ROWS, LENGTH), tokens(ROWS, OPTIONS, OPTION_TOKENS)
-    fed = 1 + OPTIONS * (OPTION_TOKENS - 1)
-    needed = ROWS * arithmetic.floor(config, adapter, shapes, LENGTH, fed).forward
+    score, inputs, options = (
+      model.compiled_score(),
+      tokens(n.rows, n.length),
+      tokens(n.rows, n.options, n.option_tokens),
+    )
+    fed = 1 + n.options * (n.option_tokens - 1)
+    needed = n.rows * arithmetic.floor(config, adapter, shapes, n.length, fed).forward
     return (lambda: jax.block_until_ready(score(params, inputs, options))), needed
   params['adapter'] = jax.tree.map(lambda x: x.astype(jnp.float32), params['adapter'])
   moving, frozen = trainable.Trainable().split(params)
   state = step_lib.initial_state(moving, model.optimizer_def)
   step = step_lib.compiled_step(model, partitioning.make_mesh(), MICROBATCHES)
-  targets = tokens(EXAMPLES, TARGETS)
+  targets = tokens(n.examples, n.targets)
   batch = {
-    'encoder_input_tokens': tokens(EXAMPLES, PHRASINGS, INPUTS),
+    'encoder_input_tokens': tokens(n.examples, n.phrasings, n.inputs),
     'decoder_target_tokens': targets,
     'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1],
     'decoder_loss_weights': np.ones_like(targets),
@@ -102,7 +126,7 @@ def ours(name, kind, tiny):
     nonlocal state
     state, _ = jax.block_until_ready(step(state, frozen, batch))
 
-  return run, arithmetic.floor(config, adapter, shapes, INPUTS, TARGETS).step(EXAMPLES, PHRASINGS)
+  return run, arithmetic.floor(config, adapter, shapes, n.inputs, n.targets).step(n.examples, n.phrasings)
 
 
 def peer(name, kind, tiny):
@@ -110,16 +134,17 @@ def peer(name, kind, tiny):
   import torch
   import transformers
 
+  n = sizes(tiny)
   device = 'cuda' if torch.cuda.is_available() else 'cpu'
   dtype = torch.float32 if tiny else torch.bfloat16
   decoder = name == 'llama_8b'
-  sizes = (
+  widths = (
     {'vocab_size': 96, 'hidden_size': 32, 'intermediate_size': 48, 'num_hidden_layers': 2, 'num_attention_heads': 4}
     if tiny
     else {'vocab_size': 128256, 'hidden_size': 4096, 'intermediate_size': 14336, 'num_hidden_layers': 32, 'num_attention_heads': 32}
   )  # fmt: skip
   if decoder:
-    config = transformers.LlamaConfig(num_key_value_heads=2 if tiny else 8, **sizes)
+    config = transformers.LlamaConfig(num_key_value_heads=2 if tiny else 8, **widths)
   elif tiny:
     config = transformers.T5Config(
       vocab_size=96, d_model=32, d_kv=8, d_ff=48, num_layers=2, num_heads=4, feed_forward_proj='gated-gelu'
@@ -135,8 +160,8 @@ def peer(name, kind, tiny):
     return torch.randint(2, config.vocab_size, size, device=device)
 
   wait = torch.cuda.synchronize if device == 'cuda' else (lambda: None)
-  rows = EXAMPLES * PHRASINGS if kind == 'step' else ROWS * OPTIONS
-  length, answer = (INPUTS, TARGETS) if kind == 'step' else (LENGTH, OPTION_TOKENS)
+  rows = n.examples * n.phrasings if kind == 'step' else n.rows * n.options
+  length, answer = (n.inputs, n.targets) if kind == 'step' else (n.length, n.option_tokens)
   inputs, labels = tokens(rows, length), tokens(rows, answer)
   if decoder:
     inputs = torch.cat([inputs, labels], dim=1)
@@ -146,8 +171,8 @@ def peer(name, kind, tiny):
 
     @torch.no_grad()
     def run():
-      for i in range(0, rows, ROWS):
-        model(input_ids=inputs[i : i + ROWS], labels=labels[i : i + ROWS])
+      for i in range(0, rows, n.rows):
+        model(input_ids=inputs[i : i + n.rows], labels=labels[i : i + n.rows])
       wait()
 
     return run, None

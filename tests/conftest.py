@@ -3,12 +3,10 @@
 import os
 import pathlib
 
-# Before anything imports JAX. Eight devices on the host, so that parallel programs can be tested; and a compiler that takes
-# little time over what runs once, which leaves what is computed as it is.
-_FLAGS = (
-  '--xla_force_host_platform_device_count=8', '--xla_backend_optimization_level=0', '--xla_cpu_use_fusion_emitters=false'
-)  # fmt: skip
-os.environ['XLA_FLAGS'] = ' '.join((os.environ.get('XLA_FLAGS', ''), *_FLAGS))
+import compiler
+
+# Before anything imports JAX; eight devices on the host, so that parallel programs can be tested.
+os.environ['XLA_FLAGS'] = ' '.join((os.environ.get('XLA_FLAGS', ''), compiler.EIGHT_DEVICES, compiler.FLAGS))
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
 

@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 
+import compiler
 import numpy as np
 import pandas as pd
 
@@ -94,7 +95,8 @@ def free_port():
 
 def together(*arguments, count=2, expect=0):
   """Runs the command in several processes of two devices each; returns their outputs."""
-  environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '--xla_force_host_platform_device_count=2'}
+  flags = f'--xla_force_host_platform_device_count=2 {compiler.FLAGS}'
+  environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': flags}
   join = [f'--coordinator_address=localhost:{free_port()}', f'--process_count={count}']
   running = [
     subprocess.Popen(

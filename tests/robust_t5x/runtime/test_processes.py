@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import compiler
 from helpers import free_port, together
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ ROOT = pathlib.Path(__file__).parents[3]
 
 
 def _alone(*arguments):
-  environment = os.environ | {'XLA_FLAGS': ''}
+  environment = os.environ | {'XLA_FLAGS': compiler.FLAGS}
   subprocess.run(
     [sys.executable, '-m', 'robust_t5x', *map(str, arguments)],
     cwd=ROOT,

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 
+import compiler
 import numpy as np
 import pytest
 
@@ -46,7 +47,11 @@ def checkpoint(request, tmp_path_factory):
 
 
 def t5x(verb, *arguments):
-  environment = os.environ | {'JAX_PLATFORMS': 'cpu', 'XLA_FLAGS': '', 'PYTHONPATH': os.pathsep.join(sys.path)}
+  environment = os.environ | {
+    'JAX_PLATFORMS': 'cpu',
+    'XLA_FLAGS': compiler.FLAGS,
+    'PYTHONPATH': os.pathsep.join(sys.path),
+  }
   done = subprocess.run(
     [sys.executable, '-m', f't5x.{verb}', f'--gin_file=gin/t5x/{"align" if verb == "train" else verb}.gin', *MODEL,
      *map(str, arguments)],
@@ -65,7 +70,7 @@ def trained(checkpoint, tmp_path_factory):
   own = [*MODEL, *common, '--gin_file=gin/runs/align.gin', f"--gin.MODEL_DIR='{base}/own'", '--gin.TRAIN_STEPS=4',
          '--gin.train.train.log_period=1']  # fmt: skip
   # A process of its own with one device, as T5X's.
-  environment = os.environ | {'XLA_FLAGS': ''}
+  environment = os.environ | {'XLA_FLAGS': compiler.FLAGS}
   subprocess.run(
     [sys.executable, '-m', 'robust_t5x', 'train', *own], check=True, cwd=ROOT, env=environment, capture_output=True
   )
