@@ -9,6 +9,7 @@ import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import datetime
 import json
+import math
 import pathlib
 
 import pandas as pd
@@ -104,6 +105,8 @@ def by_place(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _interval(found: Interval, signed: bool = False) -> str:
+  if math.isnan(found.estimate):  # of one phrasing there is no spread
+    return '–'
   sign = '+' if signed else ''
   return f'{100 * found.estimate:{sign}.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]'.replace('-', '\u2212')
 
