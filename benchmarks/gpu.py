@@ -113,7 +113,7 @@ def ours(name, kind, tiny):
   params['adapter'] = jax.tree.map(lambda x: x.astype(jnp.float32), params['adapter'])
   moving, frozen = trainable.Trainable().split(params)
   state = step_lib.initial_state(moving, model.optimizer_def)
-  step = step_lib.compiled_step(model, partitioning.make_mesh(), MICROBATCHES)
+  step = step_lib.compiled_step(model, partitioning.make_mesh(devices=jax.devices()[:1]), MICROBATCHES)
   targets = tokens(n.examples, n.targets)
   batch = {
     'encoder_input_tokens': tokens(n.examples, n.phrasings, n.inputs),

@@ -324,6 +324,8 @@ def configured_settings() -> tuple[Settings, str]:
   # A step's cost depends on which ids pad and end, and on no piece of the vocabulary: it need not be within reach.
   with gin.unlock_config(), contextlib.suppress(ValueError):  # for a model with a vocabulary of another make
     gin.bind_parameter('vocabularies.vocabulary.pieces', False)
+  with gin.unlock_config():  # XLA counts the body of a loop once
+    gin.bind_parameter('SCAN_LAYERS/gin.macro.value', False)
   run = gin.get_bindings('train.train')
   errors.check_required({'TASK_FEATURE_LENGTHS': run.get('task_feature_lengths')})
   settings = Settings(

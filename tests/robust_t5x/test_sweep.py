@@ -7,7 +7,6 @@ import subprocess
 import sys
 import time
 
-import compiler
 import pandas as pd
 import pytest
 
@@ -303,6 +302,8 @@ def test_rows_that_cannot_be_compared_are_said(program, tmp_path, capsys):
 
 def test_a_real_trial_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
   """The command itself, with training and evaluation of a tiny model; then again, when there is nothing to do."""
+  import compiler  # the interrupted driver above runs this file by itself
+
   monkeypatch.setenv('XLA_FLAGS', compiler.FLAGS)
   arguments = [
     'sweep', *(f'--gin_file={f}' for f in MINI), f"--gin.INITIAL_CHECKPOINT_PATH='{tiny_checkpoint}'",
