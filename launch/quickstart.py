@@ -26,20 +26,33 @@ def run(commands: Sequence[tuple[str, Sequence[str]]]) -> int:
   return 0
 
 
+def measured_twice(
+  model: str, labels: tuple[str, str], measure: Sequence[str], train: Sequence[str], out: str
+) -> list[tuple[str, list[str]]]:
+  """The commands for `run` that measure a model, align it, measure again, and report.
+
+  Args:
+    model: in words.
+    labels: of the model without the adapter, and with it.
+    measure: the evaluation, but for what tells the two apart.
+    train: the training, but for its directory.
+    out: where everything goes.
+  """
+  before, after = labels
+  adapter = f'--ADAPTER={out}/adapter/adapter.safetensors'
+  return [
+    (f'evaluating {model}', [*measure, f'--LABEL={before}', f'--OUTPUT_DIR={out}/before']),
+    ('training an adapter with the alignment objective', [*train, f'--MODEL_DIR={out}/adapter']),
+    ('evaluating the model with the adapter', [*measure, f'--LABEL={after}', adapter, f'--OUTPUT_DIR={out}/after']),
+    ('writing the report', ['report', f'{out}/before', f'{out}/after', '--out', out]),
+  ]
+
+
 def main() -> int:
   """Runs the quickstart; returns the exit status."""
   out = sys.argv[1] if len(sys.argv) > 1 else 'out/quickstart'
-  return run(
-    (
-      ('evaluating the bundled model', ['eval', 'mini', '--LABEL=without adapter', f'--OUTPUT_DIR={out}/before']),
-      ('training an adapter with the alignment objective', ['train', 'quickstart', f'--MODEL_DIR={out}/adapter']),
-      (
-        'evaluating the model with the adapter',
-        ['eval', 'mini', '--LABEL=with aligned adapter', f'--ADAPTER={out}/adapter/adapter.safetensors', f'--OUTPUT_DIR={out}/after'],
-      ),
-      ('writing the report', ['report', f'{out}/before', f'{out}/after', '--out', out]),
-    )
-  )  # fmt: skip
+  labels = 'without adapter', 'with aligned adapter'
+  return run(measured_twice('the bundled model', labels, ['eval', 'mini'], ['train', 'quickstart'], out))
 
 
 if __name__ == '__main__':

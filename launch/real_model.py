@@ -5,7 +5,7 @@ python launch/real_model.py BIGBENCH_DIR [OUT]
 
 import sys
 
-from quickstart import run
+from quickstart import measured_twice, run
 
 from robust_t5x.models.products import cpu_has_bfloat16
 
@@ -21,20 +21,8 @@ def main() -> int:
   common = [f'--BIGBENCH_DIR={bigbench}', f'--DTYPE={dtype}']
   mixtures = [f'bigbench_{task}_eval_bigbench_evaluation' for task in TASKS]
   measure = ['eval', 'wording', *common, f'--MIXTURES={mixtures}', f'--NUM_EXAMPLES={EXAMPLES}']
-  return run(
-    (
-      ('evaluating SmolLM2', [*measure, '--LABEL=SmolLM2', f'--OUTPUT_DIR={out}/before']),
-      (
-        'training an adapter with the alignment objective',
-        ['train', 'align_smollm2', *common, f'--BACKBONE_DTYPE={dtype}', f'--TRAIN_STEPS={STEPS}', f'--MODEL_DIR={out}/adapter'],
-      ),
-      (
-        'evaluating the model with the adapter',
-        [*measure, '--LABEL=SmolLM2 aligned', f'--ADAPTER={out}/adapter/adapter.safetensors', f'--OUTPUT_DIR={out}/after'],
-      ),
-      ('writing the report', ['report', f'{out}/before', f'{out}/after', '--out', out]),
-    )
-  )  # fmt: skip
+  train = ['train', 'align_smollm2', *common, f'--BACKBONE_DTYPE={dtype}', f'--TRAIN_STEPS={STEPS}']
+  return run(measured_twice('SmolLM2', ('SmolLM2', 'SmolLM2 aligned'), measure, train, out))
 
 
 if __name__ == '__main__':
