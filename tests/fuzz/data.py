@@ -149,6 +149,17 @@ def _lmentry(rng: np.random.Generator, directory: pathlib.Path) -> Reading:
   return Reading(call, (f'{task}.json', f'{task}.csv', task, directory.name))
 
 
+def _table(rng: np.random.Generator, path: pathlib.Path, directory: pathlib.Path) -> Reading:
+  """A table of one's own, read with some of the settings that a user gives."""
+  options = damage.pick(rng, ('list', ['first', 'second'], None))
+  split, strict = damage.pick(rng, (None, 'part')), bool(rng.random() < 0.3)
+  return _files(
+    (path.name,),
+    directory,
+    lambda: datasets.table(path, 'mine', ['yes_no'], options=options, split=split, strict=strict),
+  )
+
+
 def _own(kind: str) -> Writer:
   def write(rng: np.random.Generator, directory: pathlib.Path) -> Reading:
     path = directory / f'mine.{kind}'
@@ -164,13 +175,7 @@ def _own(kind: str) -> Writer:
         _write(path, ''.join(json.dumps(line) + '\n' for line in lines).encode())
       except ValueError:
         _write(path, b'9' * 5000)
-    options = damage.pick(rng, ('list', ['first', 'second'], None))
-    split, strict = damage.pick(rng, (None, 'part')), bool(rng.random() < 0.3)
-    return _files(
-      (path.name,),
-      directory,
-      lambda: datasets.table(path, 'mine', ['yes_no'], options=options, split=split, strict=strict),
-    )
+    return _table(rng, path, directory)
 
   return write
 
@@ -199,13 +204,7 @@ def _own_arrow(suffix: str) -> Writer:
     else:
       data = damage.binary(rng, data)
     path = _write(directory / f'mine.{suffix}', data)
-    options = damage.pick(rng, ('list', ['first', 'second'], None))
-    split, strict = damage.pick(rng, (None, 'part')), bool(rng.random() < 0.3)
-    return _files(
-      (path.name,),
-      directory,
-      lambda: datasets.table(path, 'mine', ['yes_no'], options=options, split=split, strict=strict),
-    )
+    return _table(rng, path, directory)
 
   return write
 
