@@ -5,7 +5,7 @@ network makes, a file holds and a model must fit; `initialise` gives a soft prom
 that a network holds. A family of models needs no more of this room than these.
 """
 
-from robust_t5x.adapters.adapter import NO_ADDITION, Adapter, LayerAdapter, joined_length, layer
+from robust_t5x.adapters.adapter import NO_ADDITION, Adapter, LayerAdapter, joined_length
 from robust_t5x.adapters.config import AdapterConfig, AdapterError, check_fits, config_of, parameters
 from robust_t5x.adapters.initial import initialise, read_vectors
 from robust_t5x.adapters.low_rank import LowRank, add_low_rank
@@ -30,7 +30,6 @@ __all__ = [
   'initialise',
   'join_prefix',
   'joined_length',
-  'layer',
   'parameters',
   'read_vectors',
 ]

@@ -109,8 +109,3 @@ def joined_length(stacked: LayerAdapter) -> int:
   """Places P that a joined prefix takes before a site's first one; 0 where there is none, or a gated one."""
   prefix = stacked.prefix
   return 0 if prefix is None or prefix.gate is not None else prefix.key.shape[1]
-
-
-def layer(stacked: LayerAdapter, index: int) -> LayerAdapter:
-  """What is added in one layer, out of the stacked ones."""
-  return jax.tree.map(lambda x: x[index], stacked)

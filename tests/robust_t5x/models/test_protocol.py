@@ -76,7 +76,7 @@ class Bag(nn.Module):
     x = self.table[tokens]
     if self.added:
       x, mask = self.added.insert(x, mask)
-      low_rank = adapters.layer(self.added.layers('bag', x, mask), 0).low_rank
+      low_rank = jax.tree.map(lambda part: part[0], self.added.layers('bag', x, mask)).low_rank
       x = adapters.add_low_rank(x, x, low_rank.get('out'))
     return Context(x, mask, mask, kept=(x * mask[..., None]).sum(1))
 
