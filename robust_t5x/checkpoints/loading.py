@@ -102,7 +102,7 @@ def load_with_identity(
   model_parallel: int = 1,
   chat_template: str = chat_templates.OWN,
   system_message: str = chat_templates.OWN,
-  scan_layers: bool | None = None,
+  scan_layers: bool = True,
 ) -> Loaded:
   """As `load`, with path and hash of what was loaded; the weights lie on all devices.
 
@@ -114,9 +114,8 @@ def load_with_identity(
     model_parallel: devices that share one copy of the weights.
     chat_template: see `load`.
     system_message: see `load`.
-    scan_layers: run the layers as one loop; by default on a CPU alone, where compiling takes longest.
+    scan_layers: on a CPU, run the layers as one loop.
   """
-  scan_layers = jax.default_backend() == 'cpu' if scan_layers is None else scan_layers
   config = backbones.network_config(checkpoint, dtype, scan_layers=scan_layers)
   backbone_hash = backbones.backbone_hash(checkpoint)
   identity: dict[str, Any] = {'backbone': {'path': checkpoint, 'sha256': backbone_hash}, 'adapter': None}
