@@ -1,16 +1,20 @@
 """What wording does to a real model, and what alignment does about it: the tables of docs/real_model.md.
 
 `bash benchmarks/real_model.sh OUT BIGBENCH_DIR` makes the evaluations that this reads; `python benchmarks/real_model.py OUT`
-then writes benchmarks/results/real_model.json. OUT/frozen is the model as it is, OUT/content_free the same without questions,
-every OUT/METHOD-SEED one with an adapter.
+then keeps their scores in benchmarks/results/real_model/, beside those of earlier runs, and writes
+benchmarks/results/real_model.json from all that is kept. OUT/frozen is the model as it is, OUT/content_free the same without
+questions, every OUT/METHOD-SEED one with an adapter, OUT/tuning/METHOD the sweep that its learning rate was chosen by. Without
+OUT the tables are made from what is kept.
 """
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import datetime
+import hashlib
 import json
 import math
 import pathlib
+from typing import Any
 
 import pandas as pd
 
@@ -23,9 +27,13 @@ from robust_t5x.results.reading import read
 from robust_t5x.results.schema import Record
 
 RESULTS = pathlib.Path(__file__).parent / 'results/real_model.json'
+KEPT = RESULTS.with_suffix('')
+_RUNS, _TUNING = 'runs.json', 'tuning.csv'
 FROZEN, CONTENT_FREE = 'frozen', 'content_free'
 GROUP = 'unobserved'
 _METRICS = ('AvgP', 'sd', 'worst phrasing')
+_RATE, _CHOSEN_BY = 'LEARNING_RATE', 'development AvgP'
+_TUNED = ('method', _RATE, 'SEED', 'status', _CHOSEN_BY, 'development worst phrasing', 'development sd')
 _AS_IT_IS = 'sum'
 # Readings of the same scores; the first is what the evaluation itself reports.
 _NORMS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
@@ -116,6 +124,7 @@ _HEADS = {
   'readings': ['ranked by', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'methods': ['model', 'seeds', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'changes': ['', 'mean', 'sd', 'worst phrasing'],
+  'tuning': ['method', 'accuracy by learning rate', 'chosen'],
 }
 
 
@@ -126,16 +135,69 @@ def table(name: str, record: Mapping[str, Mapping[str, list[Cells]]]) -> str:
   return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [head, ['---'] * len(head), *rows])
 
 
+def tuning(trials: pd.DataFrame) -> Iterator[Cells]:
+  """A row for each method: mean accuracy in % under development phrasings by learning rate, and the best rate."""
+  for method, rows in trials.groupby('method', sort=False):
+    accuracy = 100 * rows.groupby(_RATE)[_CHOSEN_BY].mean()
+    yield [
+      str(method),
+      ', '.join(f'{rate:g}: {value:.1f}' for rate, value in accuracy.items()),
+      f'{accuracy.idxmax():g}',
+    ]
+
+
+def without_texts(results: pd.DataFrame, record: Record) -> pd.DataFrame:
+  """Results in the generic layout, with the phrasings' templates, and a digest for each text of the benchmark."""
+  columns = ['dataset', 'group', 'instruction_id', 'example_id', 'scorer', 'score', 'option_tokens', 'tied_options']
+  scores = [
+    json.dumps({_digest(option): round(score, 5) for option, score in json.loads(text).items()})
+    for text in results['option_scores']
+  ]
+  return results[columns].assign(
+    prediction=results['prediction'].map(_digest),
+    gold=results['gold'].map(_digest),
+    option_scores=scores,
+    template=results['instruction_id'].map(record['instructions']),
+  )
+
+
+def _digest(text: str) -> str:
+  return hashlib.blake2s(text.encode(), digest_size=6).hexdigest()
+
+
+def keep(out: pathlib.Path) -> None:
+  """Adds the evaluations and sweeps of a directory to what is kept; one of the same name takes the place of an earlier one."""
+  KEPT.mkdir(exist_ok=True)
+  path = KEPT / _RUNS
+  runs: dict[str, Any] = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+  for directory in sorted(p for p in out.iterdir() if (p / 'results.parquet').is_file()):
+    results, record = read(str(directory))
+    without_texts(results, record).to_parquet(KEPT / f'{directory.name}.parquet', index=False, compression='zstd')
+    runs[directory.name] = {
+      'fingerprint': record['fingerprint'],
+      'versions': record['versions'],
+      'date': datetime.date.today().isoformat(),
+    }
+  path.write_text(json.dumps(dict(sorted(runs.items())), indent=2) + '\n', encoding='utf-8')
+  sweeps = sorted(out.glob('tuning/*/sweep.csv'))
+  if sweeps:
+    pd.concat([pd.read_csv(p).assign(method=p.parent.name) for p in sweeps])[list(_TUNED)].to_csv(
+      KEPT / _TUNING, index=False
+    )
+
+
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('out', type=pathlib.Path, help='directory of the evaluations')
+  parser.add_argument('out', type=pathlib.Path, nargs='?', help='directory of evaluations to keep')
   out = parser.parse_args().out
+  if out:
+    keep(out)
   found: dict[str, list[pd.DataFrame]] = {}
-  for directory in sorted(p for p in out.iterdir() if (p / 'run.json').is_file()):
-    if directory.name not in (FROZEN, CONTENT_FREE):
-      found.setdefault(directory.name.rsplit('-', 1)[0], []).append(read(str(directory))[0])
-  frozen, record = read(str(out / FROZEN))
-  free = read(str(out / CONTENT_FREE))[0] if (out / CONTENT_FREE).is_dir() else None
+  for path in sorted(KEPT.glob('*-*.parquet')):
+    found.setdefault(path.stem.rsplit('-', 1)[0], []).append(read(str(path))[0])
+  frozen, record = read(str(KEPT / f'{FROZEN}.parquet'))
+  free_path = KEPT / f'{CONTENT_FREE}.parquet'
+  free = read(str(free_path))[0] if free_path.is_file() else None
   listed = frozen['instruction_id'].map(lambda i: stratum(record['instructions'][i]))
   tables: dict[str, list[Cells]] = {}
   for norm, again in _NORMS.items():
@@ -151,8 +213,10 @@ def main() -> None:
       for kind in (methods, changes):
         tables[f'{kind.__name__}/{norm}/{name or "all"}'] = list(kind(models, record))
   tables['readings'] = list(without_training(frozen, free, record))
+  if (KEPT / _TUNING).is_file():
+    tables['tuning'] = list(tuning(pd.read_csv(KEPT / _TUNING)))
   content = {
-    'command': 'bash benchmarks/real_model.sh OUT BIGBENCH_DIR',
+    'command': 'python benchmarks/real_model.py',
     'date': datetime.date.today().isoformat(),
     'tables': tables,
   }

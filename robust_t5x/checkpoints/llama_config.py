@@ -212,7 +212,9 @@ def _rotary(config: Mapping[str, Any], path: str) -> Rotary:
     for name, value in given.items()
     if name not in ('rope_type', 'type', 'rope_theta') and not (name == 'partial_rotary_factor' and whole)
   }
-  if kind in ('llama3', 'yarn') and 'max_position_embeddings' in config:  # as transformers does
+  if (
+    'original_max_position_embeddings' in _ROPE_FIELDS[kind] and 'max_position_embeddings' in config
+  ):  # as transformers does
     settings.setdefault('original_max_position_embeddings', config['max_position_embeddings'])
   names = _ROPE_FIELDS[kind]
   unknown = sorted(set(settings) - set(names))
@@ -238,6 +240,7 @@ _ORIGINAL = {**_SCALED, 'original_max_position_embeddings': 'original_length'}
 _ROPE_FIELDS: dict[str, dict[str, str]] = {
   'default': {},
   'linear': _SCALED,
+  'dynamic': _ORIGINAL,
   'llama3': {**_ORIGINAL, 'low_freq_factor': 'low_freq_factor', 'high_freq_factor': 'high_freq_factor'},
   'yarn': {
     **_ORIGINAL, 'beta_fast': 'beta_fast', 'beta_slow': 'beta_slow', 'attention_factor': 'attention_factor',

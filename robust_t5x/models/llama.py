@@ -299,6 +299,7 @@ class Stack(nn.Module):
     windows = cfg.windows or (0,) * cfg.num_layers
     kinds = list(dict.fromkeys(windows))
     before = adapters.joined_length(added)
+    cfg.rotary.check_length(before + key_positions.shape[1] + (shared.positions.shape[1] if shared else 0))
     biases, common = biases_of(positions, key_positions, visible, kinds, 0 if shared else before), None
     if shared:
       common = biases_of(positions, shared.positions, shared.mask[:, None] > 0, kinds, before)

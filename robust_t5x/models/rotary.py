@@ -10,7 +10,7 @@ import numpy as np
 
 from seqio_tasks.errors import UserError
 
-KINDS = ('default', 'linear', 'llama3', 'yarn')
+KINDS = ('default', 'linear', 'dynamic', 'llama3', 'yarn')
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Rotary:
     kind: one of KINDS.
     theta: the base of the frequencies.
     factor: by how much positions are stretched; of every kind but the default.
-    original_length: positions that the model was first trained on; of llama3 and yarn.
+    original_length: positions that the model was first trained on; of dynamic, llama3 and yarn.
     low_freq_factor: of llama3: wavelengths above original_length over this are stretched.
     high_freq_factor: of llama3: wavelengths below original_length over this are kept.
     beta_fast: of yarn: dimensions that turn more often than this over original_length are kept.
@@ -42,6 +42,14 @@ class Rotary:
   def __post_init__(self):
     if self.kind not in KINDS:
       raise UserError(f'rope_type: {self.kind!r} is not supported; supported are {", ".join(KINDS)}')
+
+  def check_length(self, places: int) -> None:
+    """Raises UserError where texts may have so many places that the frequencies would depend on how long each text is."""
+    if self.kind == 'dynamic' and places > self.original_length:
+      raise UserError(
+        f'rope_type dynamic: texts of up to {places} tokens, and beyond {self.original_length} the positions of this model are stretched '
+        'by the length of each text, which is not supported; lower TASK_FEATURE_LENGTHS'
+      )
 
   def frequencies(self, head_dim: int) -> np.ndarray:
     """Radians a position of every pair of dimensions, [F / 2]."""

@@ -17,6 +17,7 @@ import transformers
 HERE = pathlib.Path(__file__).parent
 ROPE = {
   'linear': {'factor': 4.0},
+  'dynamic': {'factor': 4.0},
   'llama3': {
     'factor': 8.0, 'low_freq_factor': 1.0, 'high_freq_factor': 4.0, 'original_max_position_embeddings': 32,
   },

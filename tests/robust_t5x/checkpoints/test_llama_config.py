@@ -85,8 +85,12 @@ def test_yarn_takes_the_longest_text_where_it_has_no_original(tmp_path):
     ({'head_dim': 7}, '4 heads of width 7'),
     ({'rms_norm_eps': 0}, 'rms_norm_eps is 0; it is above 0'),
     (
-      {'rope_parameters': {'rope_type': 'dynamic', 'factor': 2.0}},
-      "rope_parameters.rope_type is 'dynamic', which is not",
+      {'rope_parameters': {'rope_type': 'longrope', 'factor': 2.0}},
+      "rope_parameters.rope_type is 'longrope', which is not",
+    ),
+    (
+      {'rope_parameters': {'rope_type': 'dynamic', 'factor': 2.0}, 'max_position_embeddings': ...},
+      'rope_parameters has no original_max_position_embeddings',
     ),
     ({'rope_parameters': {'rope_type': 'linear'}}, 'rope_parameters has no factor'),
     ({'rope_parameters': {'rope_type': 'linear', 'factor': 0}}, 'rope_theta 10000.0 or a number of rope_parameters'),

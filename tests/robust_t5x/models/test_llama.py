@@ -30,6 +30,23 @@ def test_logits_behind_padded_inputs_are_hugging_faces(kind):
   np.testing.assert_allclose(logits, reference['logits'], atol=1e-4, rtol=0)
 
 
+def test_dynamic_positions_end_where_they_would_depend_on_the_length_of_a_text():
+  network, params, reference = hf_llama.read('llama_dynamic')
+  inputs, answers = reference['inputs'], _shifted(reference['answers'])
+  places = inputs.shape[1] + answers.shape[1] - 1  # the last token of an answer is not read
+  short = network.clone(
+    config=dataclasses.replace(network.config, rotary=Rotary('dynamic', factor=4.0, original_length=places))
+  )
+  np.testing.assert_allclose(
+    protocol.logits(short, params, inputs, answers, IDS.pad), reference['logits'], atol=1e-4, rtol=0
+  )
+  longer = np.concatenate([inputs, np.zeros_like(inputs[:, :1])], axis=1)
+  with pytest.raises(
+    UserError, match=f'texts of up to {places + 1} tokens, and beyond {places} .*lower TASK_FEATURE_LENGTHS'
+  ):
+    protocol.logits(short, params, longer, answers, IDS.pad)
+
+
 @pytest.mark.parametrize('kind', ['llama', 'mistral'])
 def test_cached_decoding_gives_hugging_faces_outputs_and_logits(kind):
   network, params, reference = hf_llama.read(kind)
