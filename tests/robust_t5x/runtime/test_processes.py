@@ -38,14 +38,14 @@ def _align(checkpoint, where, steps=4):
           '--gin.LEARNING_RATE=0.05', '--gin.optimizers.warmup_cosine.steps=4', '--gin.train.train.save_period=2']  # fmt: skip
 
 
-def _evaluate(checkpoint, where, adapter):
+def _evaluate(checkpoint, where):
   return ['eval', '--gin_file=gin/recipes/eval/mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
-          f"--gin.ADAPTER='{adapter}'", f"--gin.OUTPUT_DIR='{where}'", '--gin.NUM_EXAMPLES=3', '--gin.EVAL_BATCH_SIZE=30',
+          f"--gin.OUTPUT_DIR='{where}'", '--gin.NUM_EXAMPLES=3', '--gin.EVAL_BATCH_SIZE=30',
           "--gin.MIXTURES=['mini_first_word_eval_unobserved', 'mini_odd_one_out_eval_observed']"]  # fmt: skip
 
 
-def test_two_processes_train_and_evaluate_as_one_does(tiny_checkpoint, tmp_path):
-  checkpoint = tiny_checkpoint
+def test_two_processes_train_a_decoder_and_evaluate_t5_as_one_does(tiny_decoder_checkpoint, tiny_checkpoint, tmp_path):
+  checkpoint = tiny_decoder_checkpoint
   one, two = tmp_path / 'one', tmp_path / 'two'
   _alone(*_align(checkpoint, one))
   together(*_align(checkpoint, two, steps=2))  # and goes on from there
@@ -62,8 +62,8 @@ def test_two_processes_train_and_evaluate_as_one_does(tiny_checkpoint, tmp_path)
     np.testing.assert_allclose(theirs[name], value, atol=2e-6, err_msg=name)
   assert metadata['backbone']
 
-  _alone(*_evaluate(checkpoint, tmp_path / 'results_one', one / 'adapter.safetensors'))
-  together(*_evaluate(checkpoint, tmp_path / 'results_two', one / 'adapter.safetensors'))
+  _alone(*_evaluate(tiny_checkpoint, tmp_path / 'results_one'))
+  together(*_evaluate(tiny_checkpoint, tmp_path / 'results_two'))
   table, again = (reading.read(str(tmp_path / f'results_{n}'))[0] for n in ('one', 'two'))
   assert len(table) == 60
   assert table.equals(again)

@@ -1,0 +1,138 @@
+"""What alignment brings the bundled model, and what training on the answers brings it: the main tables of docs/results.md.
+
+`bash benchmarks/alignment.sh OUT [LMENTRY_DIR]` makes the evaluations that this reads; `python benchmarks/alignment.py OUT` then
+keeps their scores in benchmarks/results/alignment/, beside those of earlier runs, and writes benchmarks/results/alignment.json
+from all that is kept. OUT/before is the model as it is, every OUT/METHOD-SEED one with an adapter, OUT/tuning/METHOD the sweep
+that its learning rate was chosen by; names of LMentry's evaluations begin with lmentry_. Without OUT the tables are made from what is
+kept.
+"""
+
+import argparse
+from collections.abc import Iterator, Mapping, Sequence
+import datetime
+import json
+import pathlib
+
+import pandas as pd
+import study
+
+from robust_t5x.analysis.comparison import Comparison
+from robust_t5x.results.schema import OBSERVED, UNOBSERVED, Record
+
+RESULTS = pathlib.Path(__file__).parent / 'results/alignment.json'
+KEPT = RESULTS.with_suffix('')
+BEFORE, LMENTRY = 'before', 'lmentry_'
+# What is compared with what, beside every method with the model as it is.
+_PAIRS = (('aligned', 'likelihood'), ('aligned_long', 'likelihood_long'), ('aligned_long', 'aligned'))
+_HEADS = {
+  'methods': ['', 'seeds', 'observed', 'unobserved', 'gap, points', 'sd over unobserved', 'worst unobserved'],
+  'changes': ['', 'observed', 'unobserved', 'gap', 'sd', 'worst'],
+  'seeds': ['unobserved, by seed', 'accuracies'],
+  'tasks': ['unobserved, by task'],
+  'lmentry': ['LMentry', 'seeds', 'accuracy', 'sd over phrasings', 'worst phrasing', 'same answer'],
+  'lmentry_changes': ['LMentry', 'accuracy', 'sd over phrasings', 'worst phrasing'],
+  'tuning': study.TUNING_HEAD,
+}
+_SPREAD = ('sd', 'worst phrasing')
+
+Tables = Mapping[str, Sequence[pd.DataFrame]]
+
+
+def methods(tables: Tables, compared: Comparison) -> Iterator[study.Cells]:
+  """A row for each model, its seeds together."""
+  for name, seeds in tables.items():
+    found = [compared.interval(name, group, 'AvgP') for group in (OBSERVED, UNOBSERVED)]
+    found += [compared.gap(name), *(compared.interval(name, UNOBSERVED, metric) for metric in _SPREAD)]
+    yield [_words(name), str(len(seeds)), *map(study.interval, found)]
+
+
+def changes(tables: Tables, compared: Comparison) -> Iterator[study.Cells]:
+  """A row for each comparison."""
+  for name, baseline in _comparisons(tables):
+    found = [compared.change(name, group, 'AvgP', baseline=baseline) for group in (OBSERVED, UNOBSERVED)]
+    found += [compared.gap_change(name, baseline)]
+    found += [compared.change(name, UNOBSERVED, metric, baseline=baseline) for metric in _SPREAD]
+    yield [f'{_words(name)} less {_words(baseline)}', *(study.interval(f, signed=True) for f in found)]
+
+
+def _comparisons(tables: Tables) -> Iterator[tuple[str, str]]:
+  yield from ((name, BEFORE) for name in tables if name != BEFORE)
+  yield from (pair for pair in _PAIRS if set(pair) <= set(tables))
+
+
+def _words(name: str) -> str:
+  return {BEFORE: 'without adapter'}.get(name, name.replace('_long', ', twice as long'))
+
+
+def seeds_of(tables: Tables) -> Iterator[study.Cells]:
+  """The accuracy of every seed under unobserved phrasings, mean over tasks."""
+  for name, seeds in tables.items():
+    yield [_words(name), ', '.join(f'{100 * _by_task(table).mean():.1f}' for table in seeds)]
+
+
+def tasks_of(tables: Tables) -> Iterator[study.Cells]:
+  """The accuracy of every task under unobserved phrasings, mean over seeds."""
+  found = {name: sum(_by_task(table) for table in seeds) / len(seeds) for name, seeds in tables.items()}
+  for task in found[BEFORE].index:
+    yield [task.removeprefix('mini_').replace('_', ' '), *(f'{100 * found[name][task]:.0f}' for name in found)]
+
+
+def _by_task(table: pd.DataFrame) -> pd.Series:
+  return table[table['group'] == UNOBSERVED].groupby('dataset', sort=False)['score'].mean()
+
+
+def lmentry(tables: Tables, compared: Comparison) -> Iterator[study.Cells]:
+  """A row for each model on LMentry, under the published phrasings."""
+  (group,) = compared.groups
+  for name, seeds in tables.items():
+    found = [compared.interval(name, group, metric) for metric in ('AvgP', *_SPREAD)]
+    found += [compared.answer_agreement(name, group)['consistency']]
+    yield [_words(name), str(len(seeds)), *map(study.interval, found)]
+
+
+def lmentry_changes(tables: Tables, compared: Comparison) -> Iterator[study.Cells]:
+  """A row for each comparison on LMentry."""
+  (group,) = compared.groups
+  for name, baseline in _comparisons(tables):
+    found = [compared.change(name, group, metric, baseline=baseline) for metric in ('AvgP', *_SPREAD)]
+    yield [f'{_words(name)} less {_words(baseline)}', *(study.interval(f, signed=True) for f in found)]
+
+
+def tables_of(found: Tables, record: Record) -> dict[str, list[study.Cells]]:
+  """All tables, by name; a head is the first row of each."""
+  own = {name: found[name] for name in sorted(found, key=_place) if not name.startswith(LMENTRY)}
+  theirs = {name.removeprefix(LMENTRY): found[name] for name in sorted(found, key=_place) if name.startswith(LMENTRY)}
+  made: dict[str, list[study.Cells]] = {}
+  compared = study.compared(own, record)
+  for kind in (methods, changes):
+    made[kind.__name__] = [_HEADS[kind.__name__], *kind(own, compared)]
+  made['seeds'] = [_HEADS['seeds'], *seeds_of(own)]
+  made['tasks'] = [_HEADS['tasks'] + [_words(name) for name in own], *tasks_of(own)]
+  made['tuning'] = [_HEADS['tuning'], *study.tuning(KEPT)]
+  if theirs:
+    compared = study.compared(theirs, record)
+    for kind in (lmentry, lmentry_changes):
+      made[kind.__name__] = [_HEADS[kind.__name__], *kind(theirs, compared)]
+  return made
+
+
+def _place(name: str) -> tuple[bool, bool, str]:
+  """The model as it is first, then the shorter runs."""
+  return not name.endswith(BEFORE), name.endswith('_long'), name
+
+
+def main() -> None:
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument('out', type=pathlib.Path, nargs='?', help='directory of evaluations to keep')
+  out = parser.parse_args().out
+  if out:
+    study.add(out, KEPT)
+  tables = tables_of(*study.read_all(KEPT))
+  content = {'command': 'python benchmarks/alignment.py', 'date': datetime.date.today().isoformat(), 'tables': tables}
+  RESULTS.write_text(json.dumps(content, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
+  for name, (head, *rows) in tables.items():
+    print(f'\n{name}\n' + study.markdown(head, rows))
+
+
+if __name__ == '__main__':
+  main()

@@ -1,0 +1,119 @@
+"""What the studies of the docs share: evaluations whose scores are kept beside the docs, and cells of tables.
+
+From what is kept the tables can be made again, and later seeds be added to earlier ones. No text of a benchmark is kept: a digest
+stands for every option and answer.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+import datetime
+import hashlib
+import json
+import math
+import pathlib
+from typing import Any
+
+import pandas as pd
+
+from robust_t5x.analysis.comparison import Comparison, compare_sources
+from robust_t5x.analysis.sources import Source
+from robust_t5x.analysis.statistics import Interval
+from robust_t5x.results.reading import read
+from robust_t5x.results.schema import Record
+
+Cells = list[str]
+_RUNS, _TUNING = 'runs.json', 'tuning.csv'
+_COLUMNS = ['dataset', 'group', 'instruction_id', 'example_id', 'scorer', 'score', 'option_tokens', 'tied_options']
+_RATE, _CHOSEN_BY = 'LEARNING_RATE', 'development AvgP'
+_TUNED = ['method', _RATE, 'SEED', 'status', _CHOSEN_BY, 'development worst phrasing', 'development sd']
+TUNING_HEAD = ['method', 'accuracy by learning rate', 'chosen']
+
+
+def add(out: pathlib.Path, directory: pathlib.Path) -> None:
+  """Adds evaluations and sweeps to those that a directory keeps; one of the same name takes the place of an earlier one.
+
+  Args:
+    out: holds evaluations NAME/ and sweeps tuning/METHOD/. A name is that of a model, or METHOD-SEED.
+    directory: gets NAME.parquet in the generic layout of results, runs.json and tuning.csv.
+  """
+  directory.mkdir(exist_ok=True)
+  path = directory / _RUNS
+  runs: dict[str, Any] = json.loads(path.read_text(encoding='utf-8')) if path.is_file() else {}
+  for place in sorted(p.parent for p in out.glob('*/results.parquet')):
+    results, record = read(str(place))
+    _without_texts(results, record).to_parquet(directory / f'{place.name}.parquet', index=False, compression='zstd')
+    runs[place.name] = {
+      'fingerprint': record['fingerprint'],
+      'versions': record['versions'],
+      'date': datetime.date.today().isoformat(),
+    }
+  path.write_text(json.dumps(dict(sorted(runs.items())), indent=2) + '\n', encoding='utf-8')
+  sweeps = sorted(out.glob('tuning/*/sweep.csv'))
+  if sweeps:
+    trials = pd.concat([pd.read_csv(p).assign(method=p.parent.name) for p in sweeps])
+    trials[_TUNED].to_csv(directory / _TUNING, index=False)
+
+
+def _without_texts(results: pd.DataFrame, record: Record) -> pd.DataFrame:
+  scores = [
+    json.dumps({_digest(o): round(x, 5) for o, x in json.loads(text).items()}) if text else ''
+    for text in results['option_scores']
+  ]
+  return results[_COLUMNS].assign(
+    prediction=results['prediction'].map(_digest),
+    gold=results['gold'].map(_digest),
+    option_scores=scores,
+    template=results['instruction_id'].map(record['instructions']),
+  )
+
+
+def _digest(text: str) -> str:
+  return hashlib.blake2s(text.encode(), digest_size=6).hexdigest()
+
+
+def read_all(directory: pathlib.Path) -> tuple[dict[str, list[pd.DataFrame]], Record]:
+  """(model or method -> the tables of its seeds, a record with the phrasings of all)."""
+  found: dict[str, list[pd.DataFrame]] = {}
+  records = []
+  for path in sorted(directory.glob('*.parquet')):
+    table, record = read(str(path))
+    found.setdefault(path.stem.split('-')[0], []).append(table)
+    records.append(record)
+  phrasings = {i: text for record in records for i, text in record['instructions'].items()}
+  return found, {**records[0], 'instructions': phrasings}
+
+
+def tuning(directory: pathlib.Path) -> Iterator[Cells]:
+  """A row for each method: mean accuracy in % under development phrasings by learning rate, and the best rate."""
+  path = directory / _TUNING
+  trials = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=_TUNED)
+  for method, rows in trials.groupby('method', sort=False):
+    accuracy = 100 * rows.groupby(_RATE)[_CHOSEN_BY].mean()
+    yield [
+      str(method),
+      ', '.join(f'{rate:g}: {value:.1f}' for rate, value in accuracy.items()),
+      f'{accuracy.idxmax():g}',
+    ]
+
+
+def compared(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Comparison:
+  """The models, the seeds of each as one."""
+  return compare_sources(
+    [
+      Source(f'{name}-{seed}', name, table.assign(model=name), record)
+      for name, seeds in tables.items()
+      for seed, table in enumerate(seeds)
+    ]
+  )
+
+
+def interval(found: Interval, signed: bool = False) -> str:
+  """A share as a percentage, or a change as points, with its interval."""
+  if math.isnan(found.estimate):  # of one phrasing there is no spread
+    return '–'
+  sign = '+' if signed else ''
+  return f'{100 * found.estimate:{sign}.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]'.replace('-', '\u2212')
+
+
+def markdown(head: Cells, rows: Sequence[Cells]) -> str:
+  """A table as Markdown."""
+  return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [head, ['---'] * len(head), *rows])
