@@ -6,6 +6,7 @@ What JAX and TensorFlow are needed for is imported when a run starts, so that th
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from robust_t5x.runtime import errors, launcher, locks, processes, progress
@@ -34,6 +35,7 @@ def train(
   save_period: int = 1000,
   log_period: int = 50,
   use_cached_tasks: bool = False,
+  tracker: str | None = None,
 ) -> str:
   """Trains until `train_steps`, going on from the newest checkpoint in `model_dir` if there is one.
 
@@ -55,6 +57,7 @@ def train(
     save_period: steps between checkpoints.
     log_period: steps between log entries.
     use_cached_tasks: read tasks from seqio's cache.
+    tracker: of experiments, that the log goes to beside TensorBoard's files: one of tracking.TRACKERS.
 
   Returns:
     Path of the result: `adapter.safetensors`, or the directory `model` where the backbone was trained.
@@ -69,7 +72,7 @@ def train(
   from robust_t5x.checkpoints import runs, vocabularies
   from robust_t5x.models.placement import place
   from robust_t5x.models.trainable import Trainable
-  from robust_t5x.training import export, loop, records, start
+  from robust_t5x.training import export, loop, records, start, tracking
   from robust_t5x.training.data import data_iterator, register
   from robust_t5x.training.step import check_batch, compiled_step
 
@@ -81,6 +84,7 @@ def train(
       'TRAIN_STEPS': train_steps,
     }
   )
+  tracking.check(tracker)
   trainable = trainable or Trainable()
   vocabularies.check_vocabulary(model.module.config, model.input_vocabulary)
   placement = place(model, model_parallel)
@@ -121,7 +125,11 @@ def train(
         records.write_record(model_dir, record)
       periods = loop.Periods(train_steps, save_period, log_period)
       step_fn = compiled_step(model, placement.mesh, microbatches, seed)
-      loop.run(step_fn, state, frozen, data, placement.mesh, saved, model_dir, step, periods)
+      with contextlib.ExitStack() as stack:
+        log = tracking.Log(model_dir, tracker, record) if processes.is_main() else None
+        if log:
+          stack.callback(log.close)
+        loop.run(step_fn, state, frozen, data, placement.mesh, saved, model_dir, step, periods, log)
       state = saved.restore(train_steps, state)
       return export.write(model, model_dir, state.params, frozen, record)
     finally:

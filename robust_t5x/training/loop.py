@@ -9,9 +9,10 @@ import jax
 
 from robust_t5x.checkpoints.runs import RunCheckpoints
 from robust_t5x.models.protocol import Params
-from robust_t5x.runtime import partitioning, processes, progress, signals
+from robust_t5x.runtime import partitioning, progress, signals
 from robust_t5x.training.data import DataIterator
 from robust_t5x.training.step import TrainState
+from robust_t5x.training.tracking import Log
 from seqio_tasks.errors import UserError
 
 
@@ -38,6 +39,7 @@ def run(
   model_dir: str,
   step: int,
   periods: Periods,
+  log: Log | None,
 ) -> None:
   """Steps, logs and saves until `train_steps`.
 
@@ -48,19 +50,16 @@ def run(
     data: batches.
     mesh: that they are split over.
     saved: where the state goes.
-    model_dir: where the log goes.
+    model_dir: of the run.
     step: steps taken before.
     periods: steps in all, between checkpoints, between log entries.
+    log: of the main process; the others have none.
 
   Raises:
     NonFiniteLossError: when the loss or a gradient is not finite; the last good state has been saved.
     Stopped: when the process is asked to end; the state has been saved.
   """
-  from clu import metric_writers  # imports TensorFlow
-
   train_steps = periods.train_steps
-  main = processes.is_main()
-  writer = metric_writers.SummaryWriter(processes.join(model_dir, 'tensorboard')) if main else None
   totals, since, began = None, step, time.monotonic()
   cut = 0  # inputs, since this process started
   merge = jax.jit(lambda a, b: {k: v.merge(b[k]) for k, v in a.items()})
@@ -92,21 +91,16 @@ def run(
         seconds = time.monotonic() - began
         values['steps_per_second'] = (step - since) / seconds
         values['truncated_inputs'] = cut
-        if writer is not None:
-          writer.write_scalars(step, values)
+        if log is not None:
+          log.write(step, values)
         note = f'loss {values["loss"]:.4f}, token accuracy {values["token_accuracy"]:.3f}'
         totals, since, began = None, step, time.monotonic()
       if save_now:
         saved.save(step, state, data)
         signals.keeps(_kept(step, train_steps, model_dir))
       if stop_now:
-        if writer is not None:
-          writer.flush()
         raise signals.Stopped(stop.number)
       bar.advance(1, note)
-  if writer is not None:
-    writer.flush()
-    writer.close()
   if cut:
     progress.log(f'warning: {cut} inputs were longer than TASK_FEATURE_LENGTHS allows and were cut; raise it')
   if saved.latest_step() != train_steps:

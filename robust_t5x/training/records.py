@@ -19,6 +19,7 @@ FREE = (
   'MODEL_DIR', 'train.train.model_dir', 'SAVE_PERIOD', 'train.train.save_period', 'LOG_PERIOD', 'train.train.log_period',
   'TOPOLOGY', 'MICROBATCHES', 'train.train.microbatches', 'MODEL_PARALLEL', 'train.train.model_parallel',
   'REMAT', 'SCAN_LAYERS', 'EVAL_BATCH_SIZE', 'NUM_EXAMPLES', 'USE_CACHED_TASKS', 'train.train.use_cached_tasks',
+  'TRACKER', 'train.train.tracker',
 )  # fmt: skip
 
 
