@@ -19,6 +19,7 @@ import claims_costs
 import coverage
 import pandas as pd
 import real_model
+import study
 import sentencepiece
 import stopping
 
@@ -330,6 +331,17 @@ def _lmentry_table() -> tuple[list[str], str, str]:
   return lines, 'measured', str(path.relative_to(ROOT))
 
 
+def _alignment_rows(name: str) -> tuple[list[list[str]], str]:
+  """The rows of a table of benchmarks/alignment.py, its head first, and the file that has them."""
+  path = RESULTS / 'alignment.json'
+  return json.loads(path.read_text(encoding='utf-8'))['tables'][name], str(path.relative_to(ROOT))
+
+
+def _alignment_table(name: str) -> tuple[list[str], str, str]:
+  (head, *rows), path = _alignment_rows(name)
+  return study.markdown(head, rows).splitlines(), 'measured', path
+
+
 def _readme_table() -> tuple[list[str], str, str]:
   """The main comparison of docs/results.md, in the words of the README."""
   words = {
@@ -337,14 +349,10 @@ def _readme_table() -> tuple[list[str], str, str]:
     'aligned': "aligned: trained so that the decoder's states under any phrasing match the frozen model's under an observed one",
     'likelihood': 'trained on the right answers instead, same batches',
   }
-  lines = [
-    '| model that comes with the package | observed phrasings | unobserved phrasings | gap, points |',
-    '|---|---|---|---|',
-  ]
-  for cells in _cells(_results_page(), '## The main comparison'):
-    if cells[''] in words:
-      lines.append(f'| {words[cells[""]]} | {cells["observed"]} | {cells["unobserved"]} | {cells["gap, points"]} |')
-  return lines, 'recorded', f'{_RESULTS_PAGE}, "The main comparison"'
+  head = ['model that comes with the package', 'observed phrasings, %', 'unobserved phrasings, %', 'gap, points']
+  (_, *rows), path = _alignment_rows('methods')
+  shown = [[words[row[0]], *row[2:5]] for row in rows if row[0] in words]
+  return study.markdown(head, shown).splitlines(), 'measured', path
 
 
 def _real_model_table(name: str) -> tuple[list[str], str, str]:
@@ -383,6 +391,10 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'real_changes_per_token': functools.partial(_real_model_table, 'changes/per token/all'),
   'real_readings': functools.partial(_real_model_table, 'readings'),
   'readme': _readme_table,
+  **{
+    f'alignment_{name}': functools.partial(_alignment_table, name)
+    for name in ('methods', 'changes', 'seeds', 'tasks', 'tuning', 'lmentry', 'lmentry_changes')
+  },
   'data_layer': claims_costs.made_by('data_layer', 'data_layer.json'),
   'scaling': claims_costs.made_by('scaling', 'scaling.json'),
   'scaling_memory': claims_costs.made_by('scaling', 'scaling_memory.json'),

@@ -82,4 +82,6 @@ def _begin(model_dir: str, tracker: str, config: Mapping[str, Any]) -> Any:
     files.write_atomically(str(path), name + '\n')
   # W&B goes on with a run by its id, Trackio by its name.
   more = {'id': name} if tracker == 'wandb' else {}
+  if tracker == 'wandb' and '://' not in model_dir:
+    more['dir'] = model_dir
   return importlib.import_module(tracker).init(project=PROJECT, name=name, config=dict(config), resume='allow', **more)
