@@ -17,18 +17,20 @@ import pandas as pd
 import study
 
 from robust_t5x.analysis.comparison import Comparison
-from robust_t5x.results.schema import OBSERVED, UNOBSERVED, Record
+from robust_t5x.results.schema import OBSERVED, Record
 
 RESULTS = pathlib.Path(__file__).parent / 'results/alignment.json'
 KEPT = RESULTS.with_suffix('')
 BEFORE, LMENTRY = 'before', 'lmentry_'
+REPORTED = 'reported'  # the group of phrasings that nothing was chosen by
+_GAP = {REPORTED: 1, OBSERVED: -1}
 # What is compared with what, beside every method with the model as it is.
 _PAIRS = (('aligned', 'likelihood'), ('aligned_long', 'likelihood_long'), ('aligned_long', 'aligned'))
 _HEADS = {
-  'methods': ['', 'seeds', 'observed', 'unobserved', 'gap, points', 'sd over unobserved', 'worst unobserved'],
-  'changes': ['', 'observed', 'unobserved', 'gap', 'sd', 'worst'],
-  'seeds': ['unobserved, by seed', 'accuracies'],
-  'tasks': ['unobserved, by task'],
+  'methods': ['', 'seeds', 'observed', 'reported', 'gap, points', 'sd over reported', 'worst reported'],
+  'changes': ['', 'observed', 'reported', 'gap', 'sd', 'worst'],
+  'seeds': ['reported, by seed', 'accuracies'],
+  'tasks': ['reported, by task'],
   'lmentry': ['LMentry', 'seeds', 'accuracy', 'sd over phrasings', 'worst phrasing', 'same answer'],
   'lmentry_changes': ['LMentry', 'accuracy', 'sd over phrasings', 'worst phrasing'],
   'tuning': study.TUNING_HEAD,
@@ -41,17 +43,17 @@ Tables = Mapping[str, Sequence[pd.DataFrame]]
 def methods(tables: Tables, compared: Comparison) -> Iterator[study.Cells]:
   """A row for each model, its seeds together."""
   for name, seeds in tables.items():
-    found = [compared.interval(name, group, 'AvgP') for group in (OBSERVED, UNOBSERVED)]
-    found += [compared.gap(name), *(compared.interval(name, UNOBSERVED, metric) for metric in _SPREAD)]
+    found = [compared.interval(name, group, 'AvgP') for group in (OBSERVED, REPORTED)]
+    found += [compared.contrast(_GAP, [(name, 1)]).interval(), *(compared.interval(name, REPORTED, metric) for metric in _SPREAD)]
     yield [_words(name), str(len(seeds)), *map(study.interval, found)]
 
 
 def changes(tables: Tables, compared: Comparison) -> Iterator[study.Cells]:
   """A row for each comparison."""
   for name, baseline in _comparisons(tables):
-    found = [compared.change(name, group, 'AvgP', baseline=baseline) for group in (OBSERVED, UNOBSERVED)]
-    found += [compared.gap_change(name, baseline)]
-    found += [compared.change(name, UNOBSERVED, metric, baseline=baseline) for metric in _SPREAD]
+    found = [compared.change(name, group, 'AvgP', baseline=baseline) for group in (OBSERVED, REPORTED)]
+    found += [compared.contrast(_GAP, [(name, 1), (baseline, -1)]).interval()]
+    found += [compared.change(name, REPORTED, metric, baseline=baseline) for metric in _SPREAD]
     yield [f'{_words(name)} less {_words(baseline)}', *(study.interval(f, signed=True) for f in found)]
 
 
@@ -65,20 +67,20 @@ def _words(name: str) -> str:
 
 
 def seeds_of(tables: Tables) -> Iterator[study.Cells]:
-  """The accuracy of every seed under unobserved phrasings, mean over tasks."""
+  """The accuracy of every seed under reported phrasings, mean over tasks."""
   for name, seeds in tables.items():
     yield [_words(name), ', '.join(f'{100 * _by_task(table).mean():.1f}' for table in seeds)]
 
 
 def tasks_of(tables: Tables) -> Iterator[study.Cells]:
-  """The accuracy of every task under unobserved phrasings, mean over seeds."""
+  """The accuracy of every task under reported phrasings, mean over seeds."""
   found = {name: sum(_by_task(table) for table in seeds) / len(seeds) for name, seeds in tables.items()}
   for task in found[BEFORE].index:
     yield [task.removeprefix('mini_').replace('_', ' '), *(f'{100 * found[name][task]:.0f}' for name in found)]
 
 
 def _by_task(table: pd.DataFrame) -> pd.Series:
-  return table[table['group'] == UNOBSERVED].groupby('dataset', sort=False)['score'].mean()
+  return table[table['group'] == REPORTED].groupby('dataset', sort=False)['score'].mean()
 
 
 def lmentry(tables: Tables, compared: Comparison) -> Iterator[study.Cells]:

@@ -24,7 +24,7 @@ Cells = list[str]
 _RUNS, _TUNING = 'runs.json', 'tuning.csv'
 _COLUMNS = ['dataset', 'group', 'instruction_id', 'example_id', 'scorer', 'score', 'option_tokens', 'tied_options']
 _RATE, _CHOSEN_BY = 'LEARNING_RATE', 'development AvgP'
-_TUNED = ['method', _RATE, 'SEED', 'status', _CHOSEN_BY, 'development worst phrasing', 'development sd']
+_TUNED = ['method', _RATE, 'seed', 'status', _CHOSEN_BY, 'development worst phrasing', 'development sd']
 TUNING_HEAD = ['method', 'accuracy by learning rate', 'chosen']
 
 
@@ -50,7 +50,7 @@ def add(out: pathlib.Path, directory: pathlib.Path) -> None:
   sweeps = sorted(out.glob('tuning/*/sweep.csv'))
   if sweeps:
     trials = pd.concat([pd.read_csv(p).assign(method=p.parent.name) for p in sweeps])
-    trials[_TUNED].to_csv(directory / _TUNING, index=False)
+    trials.loc[trials['status'] == 'finished', _TUNED].to_csv(directory / _TUNING, index=False)
 
 
 def _without_texts(results: pd.DataFrame, record: Record) -> pd.DataFrame:

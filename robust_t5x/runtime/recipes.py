@@ -62,8 +62,8 @@ class Macro:
 
 
 def recipes(verb: str) -> list[Recipe]:
-  """The recipes of a verb, by name."""
-  return [_read(file, verb) for file in gin_files.names(f'recipes/{verb}')]
+  """The recipes of a verb, by name; what stands in a folder shared/ is a part of them."""
+  return [_read(file, verb) for file in gin_files.names(f'recipes/{verb}') if '/shared/' not in file]
 
 
 def find(verb: str, name: str) -> Recipe:
