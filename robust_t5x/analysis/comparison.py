@@ -3,12 +3,20 @@
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import functools
+import itertools
 
 import numpy as np
 import pandas as pd
 
 from robust_t5x.analysis import agreement, crossed, extremes, metrics, significance, statistics
-from robust_t5x.analysis.sources import Source, check_same_cells, check_same_sample, on_common_cells, read_sources
+from robust_t5x.analysis.sources import (
+  Source,
+  check_same_cells,
+  check_same_sample,
+  check_seeds,
+  on_common_cells,
+  read_sources,
+)
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, GrainError, Record, ResultsError
 from seqio_tasks.errors import UserError
@@ -316,11 +324,13 @@ def compare_sources(sources: Sequence[Source]) -> Comparison:
   """Compares results that were read; those with the same label are seeds of one model.
 
   Raises:
-    ResultsError: if some have not the same cells as the first.
+    ResultsError: if some have not the same cells as the first, or seeds were not made alike.
   """
   order = [source for label in dict.fromkeys(s.label for s in sources) for source in sources if source.label == label]
   for source in order[1:]:
     check_same_cells(order[0], source)
+  for before, source in itertools.pairwise(order):
+    check_seeds(before, source)
   first = order[0].places
   scores = [source.aligned_to(first, source.scores()) for source in order]
   datasets = {

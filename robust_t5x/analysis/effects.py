@@ -1,6 +1,5 @@
 """One model against another on the same cells: whether they may be compared, and how large the differences are."""
 
-from collections.abc import Sequence
 import dataclasses
 import os
 
@@ -9,7 +8,7 @@ import pandas as pd
 from robust_t5x.analysis.comparison import Comparison, compare_sources
 from robust_t5x.analysis.decisions import MARGIN, PValues, in_words, p_values_of
 from robust_t5x.analysis.significance import BENJAMINI_HOCHBERG, HOLM, adjust, cohens_d, odds_ratio
-from robust_t5x.analysis.sources import Source, read_sources
+from robust_t5x.analysis.sources import Source, read_sources, reasons
 from robust_t5x.results.reading import read
 from robust_t5x.results.schema import Record, ResultsError
 from seqio_tasks.errors import UserError
@@ -17,36 +16,6 @@ from seqio_tasks.errors import UserError
 
 class NotComparableError(UserError):
   """Two evaluations whose numbers must not be set against each other; the message has every reason."""
-
-
-def reasons(first: Record, second: Record) -> list[str]:
-  """Why two evaluations cannot be compared, from their records; empty if nothing speaks against it.
-
-  Args:
-    first: `run.json` of A.
-    second: `run.json` of B.
-  """
-  a, b = first.get('fingerprint', {}), second.get('fingerprint', {})
-  found = []
-  # T5X's output names no split.
-  for what, one, other in (
-    ('scorer', a.get('scorer'), b.get('scorer')),
-    ('split', a.get('split'), b.get('split')),
-  ):
-    if one is not None and other is not None and _names(one) != _names(other):
-      found.append(f'another {what}: {_names(one)} and {_names(other)}')
-  one, other = (record.get('model', {}).get('vocabulary') for record in (first, second))
-  if one and other and one != other:
-    found.append(f'another vocabulary: hash {one[:12]} and {other[:12]}')
-  tasks_a, tasks_b = a.get('tasks', {}), b.get('tasks', {})
-  if isinstance(tasks_a, dict) and isinstance(tasks_b, dict):
-    changed = [task for task in tasks_a if task in tasks_b and tasks_a[task] != tasks_b[task]]
-    if changed:
-      found.append(f'other examples or phrasings in {_some(changed)}')
-  missing = sorted(set(tasks_a) ^ set(tasks_b))
-  if missing and isinstance(tasks_a, dict) == isinstance(tasks_b, dict):
-    found.append(f'{_some(missing)} in one of them only')
-  return found
 
 
 def notes(first: Record, second: Record) -> list[str]:
@@ -160,11 +129,3 @@ def _of_tests(tests: pd.DataFrame | None) -> tuple[float | None, str | None]:
     return None, None
   found = f'{int((tests["p_adjusted"] < 0.05).sum())} of {len(tests)}'
   return odds_ratio(tests['only_baseline'].sum(), tests['only_model'].sum()) if len(tests) else None, found
-
-
-def _names(value: str | Sequence[str]) -> str:
-  return value if isinstance(value, str) else ', '.join(map(str, value))
-
-
-def _some(names: Sequence[str]) -> str:
-  return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')

@@ -16,6 +16,7 @@ import scipy.special
 
 from robust_t5x.results.schema import ResultsError
 from seqio_tasks import answers
+from seqio_tasks.errors import shorten
 
 _CELL = ['dataset', 'instruction_id', 'example_id']
 ENSEMBLE = 'ensemble'  # what stands for the phrasing in a table of `ensemble`
@@ -156,6 +157,10 @@ def _ranked(table: pd.DataFrame, scores: list[np.ndarray]) -> pd.DataFrame:
   predictions, values, ties = [], [], []
   for text, gold, row in zip(table['option_scores'], table['gold'], scores, strict=True):
     options = list(json.loads(text))
+    if gold not in options:
+      raise ResultsError(
+        f'option_scores: none of {shorten(options)} is the gold answer {shorten(repr(gold))}; evaluate again'
+      )
     best = answers.best_options(row.tolist())
     predictions.append(options[best[0]])
     values.append(answers.ranking_score(best, (options.index(gold),)))

@@ -54,7 +54,7 @@ def drop_rate(comparison: Comparison, model: str, group: str, reference: str) ->
   both = [d for d in original if d in changed]
   if not both:
     return np.nan
-  return metrics.performance_drop_rate(*(float(np.mean([a[d].mean() for d in both])) for a in (original, changed)))
+  return metrics.performance_drop_rate(*(float(np.mean([np.nanmean(a[d]) for d in both])) for a in (original, changed)))
 
 
 def phrasings_needed(comparison: Comparison, model: str, group: str, epsilon: float, delta: float) -> dict[str, int]:
@@ -107,13 +107,15 @@ def without_room(comparison: Comparison, model: str, group: str) -> dict[str, st
   found = {}
   chances = _chances(comparison, model, group)
   for dataset, a in accuracies(comparison, model, group).items():
-    a = a[~np.isnan(a)]
+    known = ~np.isnan(a)
+    a = a[known]
     if not len(a):
       continue
-    n = comparison.datasets[dataset][group].shape[-2]
+    scores = comparison.datasets[dataset][group][comparison.runs_of(model).start]
+    n = (~np.isnan(scores)).sum(0)[known]  # cells of each phrasing, which may be a sample of them
     chance = chances.get(dataset, 0.0)
     above = a > _NEAR
-    if chance and n > 1:
+    if chance and len(scores) > 1:
       above = scipy.stats.binom.sf(np.ceil(a * n - 1e-9) - 1, n, chance) < 0.05 / len(a)
     if (a >= 1 - _NEAR).all():
       found[dataset] = 'ceiling'

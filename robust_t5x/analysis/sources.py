@@ -39,10 +39,14 @@ class Source:
     return self.places.fill(self.table['score'].to_numpy(float), np.nan)
 
   def answers(self) -> Arrays:
-    """dataset -> group -> number of the answer [N, k], the same after answers.normalise, -1 where there is none."""
+    """dataset -> group -> number of the answer [N, k], the same after answers.normalise, -1 where there is none.
+
+    There is none in a dataset all of whose predictions are empty: a table of others may have scores without answers.
+    """
     codes, texts = pd.factorize(self.table['prediction'])
     same, _ = pd.factorize(np.array([normalise(text) or text for text in texts], object))
-    return self.places.fill(np.append(same, -1)[codes], -1)
+    told = self.table['prediction'].fillna('').ne('').groupby(self.table['dataset'], sort=False).transform('any')
+    return self.places.fill(np.where(told, np.append(same, -1)[codes], -1), -1)
 
   def aligned_to(self, other: Cells, arrays: Arrays) -> Arrays:
     """Arrays of this source with examples and phrasings in the order of another."""
@@ -122,3 +126,45 @@ def check_same_sample(first: Source, first_scores: Arrays, other: Source, other_
           f'{first.path} ({first.label}) and {other.path} ({other.label}) have different samples of the cells of '
           f'{dataset} ({group}); compare evaluations with the same CELL_BUDGET and seed'
         )
+
+
+def check_seeds(first: Source, other: Source) -> None:
+  """Raises ResultsError where two results of one label were not made alike, so that they are no seeds of one model."""
+  if first.label == other.label and (found := reasons(first.record, other.record)):
+    raise ResultsError(
+      f'{first.path} and {other.path} have the label {first.label!r}, so they count as seeds of one model, but were not made alike: '
+      f'{"; ".join(found)}; give models that are to be set side by side labels of their own (LABEL)'
+    )
+
+
+def reasons(first: Record, second: Record) -> list[str]:
+  """Why two evaluations cannot be compared, from their records (`run.json`); empty if nothing speaks against it."""
+  a, b = first.get('fingerprint', {}), second.get('fingerprint', {})
+  found = []
+  # T5X's output names no split.
+  for what, one, other in (
+    ('scorer', a.get('scorer'), b.get('scorer')),
+    ('split', a.get('split'), b.get('split')),
+  ):
+    if one is not None and other is not None and _names(one) != _names(other):
+      found.append(f'another {what}: {_names(one)} and {_names(other)}')
+  one, other = (record.get('model', {}).get('vocabulary') for record in (first, second))
+  if one and other and one != other:
+    found.append(f'another vocabulary: hash {one[:12]} and {other[:12]}')
+  tasks_a, tasks_b = a.get('tasks', {}), b.get('tasks', {})
+  if isinstance(tasks_a, dict) and isinstance(tasks_b, dict):
+    changed = [task for task in tasks_a if task in tasks_b and tasks_a[task] != tasks_b[task]]
+    if changed:
+      found.append(f'other examples or phrasings in {_some(changed)}')
+  missing = sorted(set(tasks_a) ^ set(tasks_b))
+  if missing and isinstance(tasks_a, dict) == isinstance(tasks_b, dict):
+    found.append(f'{_some(missing)} in one of them only')
+  return found
+
+
+def _names(value: str | Sequence[str]) -> str:
+  return value if isinstance(value, str) else ', '.join(map(str, value))
+
+
+def _some(names: Sequence[str]) -> str:
+  return ', '.join(names[:3]) + (f' and {len(names) - 3} more' if len(names) > 3 else '')

@@ -187,7 +187,10 @@ def _with_examples(found: Sequence[Extremes], inputs: Inputs) -> list[Extremes]:
   table = inputs.of(inputs.models[0]).sources[0].table
   table = table[table['instruction_id'].isin({card.id for item in found for card in (item.best, item.worst)})]
   return [
-    dataclasses.replace(item, examples=examples(table, item.best.id, item.worst.id, item.dataset)) for item in found
+    dataclasses.replace(
+      item, examples=examples(table[table['group'] == item.group], item.best.id, item.worst.id, item.dataset)
+    )
+    for item in found
   ]
 
 

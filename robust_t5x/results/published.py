@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robust_t5x.results.schema import COLUMNS, OBSERVED, OPTIONAL, TEXT, LeftOut, Record
+from robust_t5x.results.schema import COLUMNS, OBSERVED, OPTIONAL, TEXT, UNOBSERVED, LeftOut, Record
 from robust_t5x.runtime import records
 from seqio_tasks import tables
 from seqio_tasks.errors import UserError, shorten
@@ -31,6 +31,7 @@ _INSTRUCTION_EVAL = (
 _OBSERVED_TYPES = ('QA', 'BC', 'Classification')
 _INDEX, _ACCURACY = 'paraphrase idx', '_acc'
 _GENERIC = ('dataset', 'instruction_id', 'score')
+_KEYS = ('model', 'scorer', 'dataset', 'group', 'instruction_id', 'example_id')  # that a cell goes by
 _TRUTH = {'TRUE': True, '1': True, 'FALSE': False, '0': False}
 _FILE, _LINE = 'file of the row', 'line of the row'  # columns while tables are joined
 
@@ -94,10 +95,10 @@ def _read(files: Sequence[str], where: str) -> tuple[pd.DataFrame, list[LeftOut]
       table, dropped = _instruction_eval(file, rows)
     elif _INDEX in header and any(c.endswith(_ACCURACY) for c in header):
       table, dropped, templates = _multi_prompt(file, rows)
-      instructions |= templates
+      _join_templates(instructions, templates, file)
     elif set(_GENERIC) <= set(header):
       table, dropped, templates = _generic(file, rows)
-      instructions |= templates
+      _join_templates(instructions, templates, file)
     else:
       raise PublishedError(
         f'{file}: the header {shorten(", ".join(header))} is none of a results table; give the columns '
@@ -118,13 +119,26 @@ def _read(files: Sequence[str], where: str) -> tuple[pd.DataFrame, list[LeftOut]
   return table, left_out + repeated, instructions
 
 
+def _join_templates(known: dict[str, str], more: Mapping[str, str], file: str) -> None:
+  """Adds templates to those of other files; PublishedError where an instruction has two."""
+  for name, template in more.items():
+    if template and known.get(name):
+      if known[name] == template:
+        continue
+      raise PublishedError(
+        f'{file}: the instruction {shorten(repr(name))} has the template {shorten(repr(template))}, and another file has '
+        f'{shorten(repr(known[name]))}; give phrasings that differ an instruction_id each'
+      )
+    known[name] = known.get(name) or template
+
+
 def _once(table: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
   """Every cell once, and a record of the rows that say again what an earlier one said.
 
   Raises:
     PublishedError: if two rows say different things of one cell.
   """
-  keys = [c for c in ('model', 'scorer', 'dataset', 'group', 'instruction_id', 'example_id') if c in table]
+  keys = [c for c in _KEYS if c in table]
   again = table[table.duplicated(keys)]
   if again.empty:
     return table, []
@@ -242,7 +256,13 @@ def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Lef
   kept, left_out = _keep(path, rows, [(index.duplicated(), lambda r: f'a second row of {_INDEX} {r[_INDEX]}')])
   rows, ids = rows[kept], dataset + '/' + index[kept]
   phrasings = _paraphrases(os.path.join(os.path.dirname(path), os.pardir, 'paraphrases', f'{dataset}.csv'), dataset)
-  groups = [phrasings[i][0] if i in phrasings else 'paraphrase' for i in ids]
+  lacking = [i for i in ids if phrasings and i not in phrasings]
+  if lacking:
+    raise PublishedError(
+      f'{path}: line {ids.index[list(ids).index(lacking[0])]}: there is no phrasing {lacking[0]} in ../paraphrases/{dataset}.csv, which '
+      'tells correct ones from incorrect ones; write the same numbers in both, or move that file away'
+    )
+  groups = [phrasings[i][0] if phrasings else 'paraphrase' for i in ids]
   parts = []
   for column in models:
     score = pd.to_numeric(rows[column], errors='coerce')
@@ -257,7 +277,7 @@ def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Lef
 
 
 def _paraphrases(path: str, dataset: str) -> dict[str, tuple[str, str]]:
-  """Instruction id -> (group, template); nothing if there is no such file. Only a plain 1 is judged correct."""
+  """Instruction id -> (group, template); nothing if there is no such file. Only a plain 1 is judged correct; the published 0? is not."""
   if not os.path.isfile(path):
     return {}
   rows = _rows(path)
@@ -268,6 +288,11 @@ def _paraphrases(path: str, dataset: str) -> dict[str, tuple[str, str]]:
   twice = rows.duplicated(columns[:1]) & ~rows.duplicated(columns)
   if twice.any():
     raise PublishedError(f'{path}: line {rows.index[twice][0]}: its prompt idx stands twice; keep one of the rows')
+  unknown = ~rows['correct'].str.strip().isin(('1', '0', '0?'))
+  if unknown.any():
+    raise PublishedError(
+      f'{path}: line {rows.index[unknown][0]}: correct is {shorten(repr(rows["correct"][unknown].iloc[0]))}; it must be 1 or 0'
+    )
   return {
     f'{dataset}/{index.strip()}': ('correct' if correct.strip() == '1' else 'incorrect', template)
     for index, template, correct in zip(rows['prompt idx'], rows['prompt template'], rows['correct'], strict=True)
@@ -275,6 +300,9 @@ def _paraphrases(path: str, dataset: str) -> dict[str, tuple[str, str]]:
 
 
 def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut], dict[str, str]]:
+  rows = rows.assign(**{c: _each(rows[c], str.strip) for c in _KEYS if c in rows})
+  if 'group' in rows:  # the two that the gap is between, however they are written
+    rows['group'] = _each(rows['group'], lambda g: g.casefold() if g.casefold() in (OBSERVED, UNOBSERVED) else g)
   score = pd.to_numeric(rows['score'], errors='coerce')
   by_example = 'example_id' in rows
   defaults = {
@@ -305,8 +333,29 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]
     table = table.astype(dict.fromkeys(TEXT, object))
   else:
     table['num_examples'] = _numbers(path, table['num_examples'], whole=True)
-  templates = dict(zip(table['instruction_id'], table['template'], strict=True)) if 'template' in table else {}
-  return table[list(COLUMNS if by_example else PHRASING_COLUMNS)], left_out, templates
+  return table[list(COLUMNS if by_example else PHRASING_COLUMNS)], left_out, _templates(path, table)
+
+
+def _templates(path: str, table: pd.DataFrame) -> dict[str, str]:
+  """Instruction id -> template, empty where none is told; PublishedError where an instruction has two."""
+  if 'template' not in table:
+    return {}
+  told = table.loc[table['template'] != '', ['instruction_id', 'template']].drop_duplicates()
+  again = told[told.duplicated('instruction_id')]
+  if len(again):
+    name, template = again.iloc[0]
+    first = told[told['instruction_id'] == name].iloc[0]
+    raise PublishedError(
+      f'{path}: line {again.index[0]}: the instruction {shorten(repr(name))} has the template {shorten(repr(template))}, in line '
+      f'{first.name} it has {shorten(repr(first["template"]))}; give phrasings that differ an instruction_id each, and texts with the '
+      'question filled in a column of another name'
+    )
+  return dict.fromkeys(table['instruction_id'], '') | dict(zip(told['instruction_id'], told['template'], strict=True))
+
+
+def _each(column: pd.Series, change: Callable[[str], str]) -> pd.Series:
+  """A column of texts changed, of which there are few different ones."""
+  return column.map({text: change(text) for text in column.unique()}).astype(object)
 
 
 def _numbers(path: str, column: pd.Series, whole: bool) -> pd.Series:
@@ -375,6 +424,6 @@ def _check_range(path: str, column: str, score: pd.Series) -> None:
 
 def _check_filled(path: str, rows: pd.DataFrame, columns: Sequence[str]) -> None:
   for column in columns:
-    empty = rows[column].str.strip() == ''
+    empty = _each(rows[column], str.strip) == ''
     if empty.any():
       raise PublishedError(f'{path}: line {rows.index[empty][0]}: {column} is empty; fill it in or remove the row')

@@ -15,7 +15,8 @@ def votes(directory: str | None, phrasings: Sequence[str] | None = None) -> dict
 
   With one phrasing these are the model's own answers under it, which are taught to all phrasings in consistency training
   (Chua et al. 2024, arXiv 2403.05518); with several it is the vote of consensus training (Hejabi et al., arXiv 2510.14242).
-  Options go by their place. A tie says nothing: its example is left out and counted.
+  Options go by their place. A tie says nothing: its example is left out and counted. So does a ranking of options of which two have
+  the same text, since a table has one score for both, and the places behind them are not known.
 
   Args:
     directory: OUTPUT_DIR of an evaluation that ranked options; None for no answers.
@@ -40,10 +41,12 @@ def votes(directory: str | None, phrasings: Sequence[str] | None = None) -> dict
   if phrasings is not None:
     table = table[table['instruction_id'].isin(phrasings)]
   ballots: dict[str, dict[str, collections.Counter[int]]] = {}
-  for dataset, example, text in zip(table['dataset'], table['example_id'], table['option_scores'], strict=True):
-    best = answers.best_options(list(json.loads(text).values()))
+  columns = [table[name] for name in ('dataset', 'example_id', 'option_scores', 'option_tokens')]
+  for dataset, example, text, tokens in zip(*columns, strict=True):
+    scores = list(json.loads(text).values())
+    best = answers.best_options(scores)
     ballot = ballots.setdefault(dataset, {}).setdefault(example, collections.Counter())
-    if len(best) == 1:
+    if len(best) == 1 and (not tokens or len(json.loads(tokens)) == len(scores)):
       ballot[best[0]] += 1
   chosen = {
     d: {e: b for e, ballot in found.items() if (b := _winner(ballot)) is not None} for d, found in ballots.items()

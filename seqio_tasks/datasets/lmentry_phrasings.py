@@ -10,9 +10,7 @@ part of this package. Two things about them:
 from __future__ import annotations
 
 from collections.abc import Callable
-import csv
 import dataclasses
-import io
 import os
 import pathlib
 
@@ -87,31 +85,29 @@ def read_rows(
   Raises:
     DatasetError: naming file, row and cure.
   """
-  reader = csv.DictReader(io.StringIO(tables.read_text(path), newline=''))
+  columns, shape = _COLUMNS, None if bad_row is None else lambda fault: bad_row('', fault)
   try:
-    missing = [column for column in _COLUMNS if column not in (reader.fieldnames or ())]
-    if missing:
-      raise DatasetError(f'{path}: has no column {missing}; the columns needed are {", ".join(_COLUMNS)}')
-    rows: list[tuple[int, str, str, bool]] = []
-    seen: set[str] = set()
-    for row in reader:
-      index, method, template, correct = (row[column] for column in _COLUMNS)
-      fault = None
-      if not (index and index.isdecimal() and len(index) < 10) or index in seen:
-        fault = 'must be a whole number that stands once; mend that row'
-      elif correct not in ('0', '1'):
-        fault = f"column 'correct' is {shorten(repr(correct))}; it must be 0 or 1"
-      elif not template:
-        fault = "column 'prompt template' is empty; supply the template"
-      if fault is None:
-        seen.add(index)
-        rows.append((int(index), method, template, correct == '1'))
-      elif bad_row is None:
-        raise DatasetError(f'{path}: prompt idx {shorten(repr(index))}: {fault}')
-      else:
-        bad_row(shorten(index), fault)
-  except csv.Error as e:
-    raise DatasetError(f'{path}: line {reader.line_num + 1}: is not CSV ({e}); mend that line') from e
+    _, lines = tables.read_csv(path, required=columns, bad_row=shape)
+  except tables.TableError as e:
+    raise DatasetError(str(e)) from e
+  rows: list[tuple[int, str, str, bool]] = []
+  seen: set[str] = set()
+  for _, row in lines:
+    index, method, template, correct = (row[column] for column in columns)
+    fault = None
+    if not (index.isdecimal() and len(index) < 10) or index in seen:
+      fault = 'must be a whole number that stands once; mend that row'
+    elif correct not in ('0', '1'):
+      fault = f"column 'correct' is {shorten(repr(correct))}; it must be 0 or 1"
+    elif not template:
+      fault = "column 'prompt template' is empty; supply the template"
+    if fault is None:
+      seen.add(index)
+      rows.append((int(index), method, template, correct == '1'))
+    elif bad_row is None:
+      raise DatasetError(f'{path}: prompt idx {shorten(repr(index))}: {fault}')
+    else:
+      bad_row(shorten(index), fault)
   if not rows:
     raise DatasetError(f'{path}: has no phrasing; supply at least one row')
   return rows

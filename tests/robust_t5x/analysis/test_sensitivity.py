@@ -1,7 +1,9 @@
 """What wording costs, from tables written for it; floors and ceilings."""
 
+import dataclasses
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -76,3 +78,43 @@ def test_posix_by_hand(tmp_path):
 def test_floor_and_ceiling(accuracies, options, place, tmp_path):
   comparison = _table(tmp_path, {f'unobserved/{i}': a for i, a in enumerate(accuracies)}, options=options)
   assert sensitivity.without_room(comparison, 'm', 'unobserved') == ({'d': place} if place else {})
+
+
+def test_a_floor_is_judged_by_the_cells_that_were_evaluated(tmp_path):
+  """Three of five right of two options are chance, though the dataset has 100 examples."""
+  rows = []
+  for i in range(2):
+    for e in range(100):
+      there = e < 5 if i == 0 else e < 100
+      if there:
+        rows.append(
+          {
+            'dataset': 'd', 'example_id': e, 'instruction_id': i, 'group': 'g', 'scorer': 'rank_likelihood',
+            'score': float(e % 5 < 3) if i == 0 else float(e % 2), 'option_scores': '{"a": -1, "b": -2}', 'option_tokens': '[1, 1]',
+          }
+        )  # fmt: skip
+  pd.DataFrame(rows).to_csv(tmp_path / 't.csv', index=False)
+  # P(3 or more of 5) = 16/32, P(60 or more of 100) = 0.028 / 2 phrasings: 0.025 is the bound.
+  assert sensitivity.without_room(compare([str(tmp_path / 't.csv')]), 't', 'g') == {'d': 'floor'}
+  for row in rows[:5]:
+    row['score'] = 1.0  # P(5 of 5) = 1/32 is above 0.025
+  pd.DataFrame(rows).to_csv(tmp_path / 't.csv', index=False)
+  assert sensitivity.without_room(compare([str(tmp_path / 't.csv')]), 't', 'g') == {'d': 'floor'}
+  for e in range(5, 7):  # P(7 of 7) = 1/128
+    rows.append({**rows[0], 'example_id': e})
+  pd.DataFrame(rows).to_csv(tmp_path / 't.csv', index=False)
+  assert sensitivity.without_room(compare([str(tmp_path / 't.csv')]), 't', 'g') == {}
+
+
+def test_a_phrasing_without_cells_leaves_the_drop_rate(tmp_path):
+  rows = [('d', 'observed', 'a', 1, 0.8), ('e', 'observed', 'a', 1, 0.4)]
+  rows += [('d', 'unobserved', 'b', 1, 0.2), ('e', 'unobserved', 'b', 1, 0.4)]
+  pd.DataFrame(rows, columns=['dataset', 'group', 'instruction_id', 'example_id', 'score']).to_csv(
+    tmp_path / 't.csv', index=False
+  )
+  comparison = compare([str(tmp_path / 't.csv')])
+  wider = np.concatenate([comparison.datasets['d']['unobserved'], np.full((1, 1, 1), np.nan)], axis=-1)
+  datasets = {**comparison.datasets, 'd': {**comparison.datasets['d'], 'unobserved': wider}}
+  sampled = dataclasses.replace(comparison, datasets=datasets)
+  # 1 - mean(0.2, 0.4) / mean(0.8, 0.4)
+  assert sensitivity.drop_rate(sampled, 't', 'unobserved', 'observed') == pytest.approx(0.5)

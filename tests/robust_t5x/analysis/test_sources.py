@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from robust_t5x.analysis.sources import Source, check_same_cells, check_same_sample, on_common_cells
+from robust_t5x.analysis.comparison import compare_sources
+from robust_t5x.analysis.sources import Source, check_same_cells, check_same_sample, check_seeds, on_common_cells
 from robust_t5x.results.schema import ResultsError
 
 
@@ -14,7 +15,7 @@ def _source(predictions, order=slice(None), label='m'):
      'prediction': predictions[e][i]}
     for e in range(len(predictions)) for i in range(len(predictions[0]))
   ]  # fmt: skip
-  return Source('place', label, pd.DataFrame(rows)[order], {})
+  return Source('place', label, pd.DataFrame(rows)[order], {'instructions': {}})
 
 
 def test_another_order_is_put_right():
@@ -76,3 +77,25 @@ def test_those_that_stopped_early_are_compared_on_what_both_have():
 def test_a_phrasing_that_would_be_lost_is_left_to_the_check():
   a, b = _stopped([('e1', 'i1'), ('e1', 'i2')], 'a'), _stopped([('e1', 'i1')], 'b')
   assert on_common_cells([a, b]) == [a, b]
+
+
+def test_a_table_without_answers_has_none():
+  """Scores of others come without predictions; empty answers among others are answers."""
+  assert _source([['', ''], ['', '']]).answers()['d']['g'].tolist() == [[-1, -1], [-1, -1]]
+  assert _source([['', ''], ['', 'a']]).answers()['d']['g'].tolist() == [[0, 0], [0, 1]]
+  both = pd.concat([_source([['', '']]).table.assign(dataset='e'), _source([['a', '']]).table])
+  found = Source('place', 'm', both, {}).answers()
+  assert found['e']['g'].tolist() == [[-1, -1]] and len(set(found['d']['g'][0])) == 2
+
+
+def test_seeds_that_were_not_made_alike_are_refused():
+  a, b = (_source([['a', 'b']]) for _ in range(2))
+  a.record['fingerprint'] = {'scorer': 'exact_match', 'split': 'test', 'tasks': {'t': '1'}}
+  b.record['fingerprint'] = {'scorer': 'exact_match', 'split': 'test', 'tasks': {'t': '1'}}
+  check_seeds(a, b)
+  b.record['fingerprint'] |= {'scorer': 'rank_likelihood', 'tasks': {'t': '2'}}
+  with pytest.raises(
+    ResultsError, match="have the label 'm', .*another scorer: exact_match and rank_likelihood; other examples .* in t"
+  ):
+    compare_sources([a, b])
+  compare_sources([a, Source('there', 'n', b.table, b.record)])

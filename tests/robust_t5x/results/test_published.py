@@ -226,3 +226,67 @@ def test_damaged_parquet(tmp_path):
   path.write_bytes(path.read_bytes()[:-20])
   with pytest.raises(schema.ResultsError, match='m.parquet: is not a whole Parquet or Arrow file'):
     read(str(path))
+
+
+def test_keys_lose_their_blanks_and_the_gap_its_capitals(tmp_path):
+  text = 'dataset, group, instruction_id, score\nd, Observed, a, 0.75\nd, UNOBSERVED ,b , 0.5\nd, Typos, c, 0.25\n'
+  table, _ = read(_write(tmp_path / 't.csv', text))
+  assert table[['dataset', 'group', 'instruction_id']].to_numpy().tolist() == [
+    ['d', 'observed', 'a'], ['d', 'unobserved', 'b'], ['d', 'Typos', 'c']
+  ]  # fmt: skip
+  assert compare([str(tmp_path / 't.csv')]).gap('t').estimate == -0.25
+  with pytest.raises(schema.ResultsError, match='line 2 and .* line 3: of .* one has the score 0.5, the other 0.75'):
+    read(_write(tmp_path / 'u.csv', 'dataset,instruction_id,score\nd,a,0.5\nd,a ,0.75\n'))
+
+
+def test_one_instruction_with_two_templates_is_refused(tmp_path):
+  """It would count as one phrasing in both datasets, and be shown with the text of one of them."""
+  rows = 'dataset,instruction_id,template,score\na,p,Say {x},0.1\na,q,,0.3\nb,q,Tell {x},0.5\n'
+  first = _write(tmp_path / 'r/a.csv', rows)
+  assert read(first)[1]['instructions'] == {'p': 'Say {x}', 'q': 'Tell {x}'}
+  other = _write(tmp_path / 'r/b.csv', 'model,dataset,instruction_id,template,score\nm,c,p,Write {x},0.1\n')
+  with pytest.raises(
+    schema.ResultsError, match="b.csv: the instruction 'p' has the template 'Write {x}', and another file"
+  ):
+    read(str(tmp_path / 'r'))
+  with pytest.raises(
+    schema.ResultsError, match="line 5: the instruction 'p' has .* 'Eat {x}', in line 2 it has 'Say {x}'"
+  ):
+    read(_write(tmp_path / 'c.csv', rows + 'b,p,Eat {x},0.5\n'))
+  assert read(other)[1]['instructions'] == {'p': 'Write {x}'}
+
+
+@pytest.mark.parametrize(
+  ('rows', 'message'),
+  [
+    ('1,Say {x},1.0\n2,Tell {x},0.0\n', "t.csv: line 2: correct is '1.0'; it must be 1 or 0"),
+    ('1,Say {x},TRUE\n2,Tell {x},FALSE\n', "line 2: correct is 'TRUE'"),
+    ('01,Say {x},1\n02,Tell {x},0\n', 'there is no phrasing t/1 in ../paraphrases/t.csv'),
+  ],
+)
+def test_judgements_that_are_not_understood_are_no_incorrect_phrasings(tmp_path, rows, message):
+  path = _write(tmp_path / 'published_accuracies/t.csv', 'paraphrase idx,a_acc\n1,0.5\n2,0.25\n')
+  _write(tmp_path / 'paraphrases/t.csv', 'prompt idx,prompt template,correct\n' + rows)
+  with pytest.raises(schema.ResultsError, match=message):
+    read(path)
+
+
+def test_scores_without_answers_have_no_agreement(tmp_path):
+  rows = ''.join(f'd,p{i},e{e},{(e + i) % 2}\n' for e in range(4) for i in range(2))
+  path = _write(tmp_path / 't.csv', 'dataset,instruction_id,example_id,score\n' + rows)
+  found = compare([path]).answer_agreement('t', 'all')
+  assert np.isnan([found['consistency'].estimate, found["Fleiss' kappa"].estimate]).all()
+  assert report.main([path, '--out', str(tmp_path / 'report')]) == 0
+  assert '100.0% [100.0%, 100.0%]' not in (tmp_path / 'report/report.md').read_text()
+
+
+def test_one_id_in_two_groups_is_two_phrasings(tmp_path):
+  rows = ''.join(
+    f'd,{group},p{i},e{e},{int(e > i + 2 * (group == "unobserved"))}\n'
+    for group in ('observed', 'unobserved') for i in range(2) for e in range(5)
+  )  # fmt: skip
+  path = _write(tmp_path / 't.csv', 'dataset,group,instruction_id,example_id,score\n' + rows)
+  comparison = compare([path])
+  # 4/5 and 3/5 right of those observed, 2/5 and 1/5 of the others.
+  assert comparison.gap('t').estimate == pytest.approx(-0.4)
+  assert report.main([path, '--out', str(tmp_path / 'report')]) == 0

@@ -21,6 +21,7 @@ def evaluated(monkeypatch):
     ('1', 'r', {'a': -1.0, 'b': -1.0}),
   ]
   table = pd.DataFrame(rows, columns=['example_id', 'instruction_id', 'scores']).assign(dataset='d')
+  table['option_tokens'] = table['scores'].map(lambda s: json.dumps([1] * len(s)))
   table['option_scores'] = table.pop('scores').map(json.dumps)
   monkeypatch.setattr(votes, 'read', lambda directory: (table, {}))
   return table
@@ -42,3 +43,12 @@ def test_decoded_answers_are_no_votes(evaluated):
   evaluated.loc[0, 'option_scores'] = ''
   with pytest.raises(ResultsError, match="SCORER='rank_likelihood'"):
     votes.votes('out')
+
+
+def test_options_of_the_same_text_hide_the_places_behind_them(evaluated, capsys):
+  """Of the options x, x and y a table has two scores, and the second is that of the third option."""
+  evaluated.loc[[0, 2], 'option_scores'] = json.dumps({'x': -3.0, 'y': -1.0})
+  evaluated.loc[[0, 2], 'option_tokens'] = '[1, 1, 1]'
+  assert votes.votes('out') == {'d': {'0': 1}}  # by the letters of q alone
+  assert votes.votes('out', ['p', 'r']) == {'d': {'1': 0}}
+  assert '1 examples have an answer, 1 are ties and left out' in capsys.readouterr().err
