@@ -240,8 +240,9 @@ def power(estimate: Estimate, margin: float, level: float = 0.95) -> float:
     distance > 30
   ):  # beyond what the function below takes; the test is sure then, but for the fewest degrees of freedom
     return float(scipy.special.ndtr(distance - at))
-  below = scipy.special.nctdtr(freedom, distance, [-at, at])
-  return float(1 - below[1] + below[0])
+  # A finding of the wrong sign is rarer than a normal number below -distance; where that is next to nothing, scipy has NaN.
+  wrong = scipy.special.nctdtr(freedom, distance, -at) if distance < 7 else 0.0
+  return float(1 - scipy.special.nctdtr(freedom, distance, at) + wrong)
 
 
 def half_width(estimate: Estimate, level: float = 0.95) -> float:
