@@ -16,6 +16,9 @@ if TYPE_CHECKING:
   from robust_t5x.checkpoints.loading import Loaded
 
 
+_MADE = ('prediction', 'option_scores', 'tied_options', 'cut_tokens')  # what an output line has beside its input
+
+
 def infer(
   loaded: 'Loaded',
   input_file: str,
@@ -28,7 +31,7 @@ def infer(
 
   Each output line is the input's object with `prediction` and, where it has options, `option_scores` (log-likelihood
   in nats) and the likeliest option as `prediction`; `tied_options` where several are; `cut_tokens` where the input was
-  longer than `max_input`.
+  longer than `max_input`. What the input has under these names, such as from an earlier run, is dropped.
 
   Args:
     loaded: a loading.Loaded.
@@ -104,6 +107,8 @@ def read_rows(path: str) -> list[tuple[int, dict[str, Any]]]:
     options = row.get('options', [])
     if not isinstance(options, list) or not all(isinstance(o, str) for o in options):
       raise errors.UsageError(f"{path}: line {number}: 'options' must be a list of texts")
+    for name in _MADE:
+      row.pop(name, None)
   return rows
 
 

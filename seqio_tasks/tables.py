@@ -121,7 +121,9 @@ def _csv_rows(
       else:
         yield line, cells
   except csv.Error as e:
-    raise TableError(f'{path}: line {start}: is not CSV ({e}); close every quote that is opened there') from e
+    long = 'field larger' in str(e)
+    cure = f'close every quote that is opened there{", or shorten the cell" if long else ""}'
+    raise TableError(f'{path}: line {start}: is not CSV ({e}); {cure}') from e
   if header is None:
     raise TableError(f'{path}: is empty; give it a row of column names and rows of cells')
 
@@ -176,7 +178,8 @@ def arrow_files(path: str | os.PathLike[str]) -> dict[str, list[str]]:
 def read_arrow(path: str | os.PathLike[str]) -> list[tuple[int, dict[str, Any]]]:
   """Reads a Parquet or Arrow file: number and cells of every row.
 
-  A field of a structure is a column STRUCTURE.FIELD, a class label is its name, and columns of bytes are left out.
+  A field of a structure is a column STRUCTURE.FIELD, a class label is its name (None where it is the number of none, such as the -1 of
+  splits whose labels are kept back), and columns of bytes are left out.
 
   Raises:
     TableError: if it is damaged.
@@ -197,15 +200,20 @@ def read_arrow(path: str | os.PathLike[str]) -> list[tuple[int, dict[str, Any]]]
     labels = _class_labels(table.schema.metadata)
     while any(pa.types.is_struct(field.type) for field in table.schema):
       table = table.flatten()
+    doubled = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
+    if doubled:
+      raise TableError(f'{path}: the columns {shorten(doubled, 200)} stand twice; rename them')
     kept = [f.name for f in table.schema if not pa.types.is_binary(f.type) and not pa.types.is_large_binary(f.type)]
     rows = table.select(kept).to_pylist()
+  except TableError:
+    raise
   except (pa.ArrowException, OSError, ValueError) as e:
     raise TableError(f'{path}: is not a whole Parquet or Arrow file ({shorten(e)}); fetch or write it again') from e
   for row in rows:
     for column, names in labels.items():
       value = row.get(column)
-      if isinstance(value, int) and 0 <= value < len(names):
-        row[column] = names[value]
+      if isinstance(value, int):
+        row[column] = names[value] if 0 <= value < len(names) else None
   return list(enumerate(rows, start=1))
 
 

@@ -58,6 +58,7 @@ class Results(_Shots):
   results: dict[str, Any]
   configs: NotRequired[dict[str, _Config]]
   group_subtasks: NotRequired[dict[str, list[str]]]
+  higher_is_better: NotRequired[dict[str, dict[str, bool | None]]]
   config: NotRequired[dict[str, Any]]
   model_name: NotRequired[str | None]
   chat_template: NotRequired[str | dict[str, str] | None]
@@ -194,7 +195,8 @@ def _task(file: str, task: str, results: Results | None, choice: Choice) -> _Tas
   own = (config.get('metadata') or {}).get('robust_t5x')
   if own is not None and own['scorer'] not in SCORERS:
     raise SamplesError(f'{file}: the task was exported with the scorer {own["scorer"]!r}; export it again')
-  samples = read_samples(file, task, choice, own['scorer'] if own and not any(choice) else '')
+  losses = [m for m, higher in known.get('higher_is_better', {}).get(task, {}).items() if higher is False]
+  samples = read_samples(file, task, choice, own['scorer'] if own and not any(choice) else '', losses)
   if isinstance(samples, str):
     return samples
   template = own['template'] if own else config.get('doc_to_text')

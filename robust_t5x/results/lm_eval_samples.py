@@ -4,7 +4,7 @@
 asked and answered, and the value of every metric.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 import dataclasses
 import hashlib
 import json
@@ -93,7 +93,9 @@ class Samples:
     return frozenset((s.example, s.cell['gold']) for s in self.samples)
 
 
-def read(path: str, task: str, choice: Choice = FIRST, own_scorer: str = '') -> Samples | str:
+def read(
+  path: str, task: str, choice: Choice = FIRST, own_scorer: str = '', losses: Collection[str] = ()
+) -> Samples | str:
   """Reads the samples of a task.
 
   Args:
@@ -101,6 +103,7 @@ def read(path: str, task: str, choice: Choice = FIRST, own_scorer: str = '') -> 
     task: name of the task.
     choice: which metric and filter.
     own_scorer: of results.scorers.SCORERS; a task that this package exported is scored by it, from the answers.
+    losses: metrics that are better the lower they are, such as brier_score, and so no scores.
 
   Returns:
     the samples; or why they have no score, such as for a task of perplexities.
@@ -116,7 +119,7 @@ def read(path: str, task: str, choice: Choice = FIRST, own_scorer: str = '') -> 
   if name not in by_filter:
     return f'it has no filter {name!r}, only {", ".join(by_filter)}'
   chosen = by_filter[name]
-  values = _metrics(chosen)
+  values = {metric: column for metric, column in _metrics(chosen).items() if metric not in losses}
   usable = [m for m, column in values.items() if None not in column and len(column) == len(chosen)]
   if own_scorer:
     metric = own_scorer

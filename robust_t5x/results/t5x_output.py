@@ -176,7 +176,11 @@ def _ranked(path: str) -> list[Row]:
         f'{path}: example {example!r} under {instruction!r} has not a row for each of its options once; evaluate again'
       )
     right = tuple(i for i, m in enumerate(members) if m['input']['is_correct'])
-    key = AnswerKey(tuple(options[i] for i in right) or ('',), options, right)
+    if not right:
+      raise T5XResultsError(
+        f'{path}: none of the options of example {example!r} under {instruction!r} is right; mend the example and evaluate again'
+      )
+    key = AnswerKey(tuple(options[i] for i in right), options, right)
     try:
       scored = SCORERS['rank_likelihood'].of_ranking([float(m['score']) for m in members], key)
     except UserError as e:

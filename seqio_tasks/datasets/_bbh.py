@@ -65,6 +65,7 @@ def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
   free = content.get('format') == 'seq2seq'
   plain = [r for r in rows.values() if isinstance(r, dict) and 'options' not in r]
   choices = [] if free else sorted({str(r['gold']) for r in plain if has_text(r.get('gold'))}, reverse=True)
+  choices = choices if len(choices) > 1 else []  # the one of a single answer is no choice, and would always be right
   examples = []
   for key, row in rows.items():
     if not isinstance(row, dict) or not has_text(row.get('gold')):
@@ -89,6 +90,9 @@ def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
       if len(letters) != len(parsed) or row['gold'] not in letters:
         fault = f'the answer {row["gold"]!r} is not among the options {row["options"]}'
         report(f'{path}: example {key}: {fault}', 'the answer is no option')
+        continue
+      if len(letters) < 2:
+        report(f'{path}: example {key}: has one option; there must be two or more', 'fewer than two options')
         continue
       if len(set(letters)) < len(letters) or not all(m[2].strip() for m in parsed if m):
         report(f'{path}: example {key}: an option is empty, or has the letter of another', 'an empty or doubled option')

@@ -168,6 +168,8 @@ def _bigbench_example(example_id: str, row: Any, task: Mapping[str, Any], form: 
   best = max(scores.values())
   if best <= 0:
     raise Fault('no option has a score above 0', 'no right answer')
+  if len(scores) < 2:
+    raise Fault("'target_scores' has one option; there must be two or more", 'fewer than two options')
   right = [option for option, score in scores.items() if score == best]
   options = list(scores)
   return example | {

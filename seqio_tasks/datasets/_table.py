@@ -7,6 +7,7 @@ import functools
 import logging
 import os
 import pathlib
+import string
 from typing import Any
 
 from seqio_tasks import tables
@@ -51,7 +52,8 @@ def table(
     such as answer, options or label, is called data_<name>, and a warning says so.
 
   Raises:
-    DatasetError: if a setting is unknown, the file cannot be read, or no row of it can be used.
+    DatasetError: if a setting is unknown, the file cannot be read, no row of it can be used, or the numbers of the right
+      options count from 0.
   """
   if answer_is not in ('text', 'letter', 'number'):
     raise DatasetError(f'answer_is is {answer_is!r}; use text, letter or number')
@@ -97,15 +99,16 @@ def _read_table(
   except tables.TableError as e:
     raise DatasetError(str(e)) from e
   examples: list[dict[str, Any]] = []
-  _say_renamed(path, rows, needed)
+  nested = _nested(path, rows, needed)
+  _say_renamed(path, rows, (*needed, *nested))
   for line, row in rows:
-    missing = [c for c in needed if row.get(c) is None]
+    missing = [c for c in needed if row.get(c) is None or row[c] != row[c]]
     if missing:
       report(f'{path}: {unit} {line}: has no {missing}; each row must have the columns {needed}', 'a column is missing')
       continue
     try:
       example = _table_example(row, answer, options, answer_is, path.endswith('.csv'))
-      values = {c: v for c, v in row.items() if c not in needed and c is not None}
+      values = {c: v for c, v in row.items() if c not in needed and c not in nested}
       nothing = [c for c, v in values.items() if v is None or v != v]
       if nothing:
         raise Fault(f'the fields {nothing} hold nothing; write what belongs there, or ""', 'a field is null or NaN')
@@ -116,6 +119,8 @@ def _read_table(
     except Fault as e:
       report(f'{path}: {unit} {line}: {e}', e.reason)
       continue
+    except DatasetError as e:
+      raise DatasetError(f'{path}: {unit} {line}: {e}') from e
     example['example_id'] = f'{line}'
     example['fields'] = {field_name(c): str(v) for c, v in values.items()}
     lacking = [name for name in (examples[0]['fields'] if examples else ()) if name not in example['fields']]
@@ -147,9 +152,22 @@ def _read_arrow(path: str, split: str | None) -> list[tuple[int, dict[str, Any]]
   return list(enumerate(rows, start=1))
 
 
+def _nested(path: str, rows: Sequence[tuple[int, Mapping[str, Any]]], needed: Sequence[str]) -> set[str]:
+  """The columns that hold lists or objects, which are no texts to fill in; warns of them."""
+  found = dict.fromkeys(c for _, row in rows for c, v in row.items() if c not in needed and isinstance(v, list | dict))
+  if found:
+    _logger.warning('%s: the columns %s hold lists or objects, which no template can name', path, list(found))
+  return set(found)
+
+
 def _say_renamed(path: str, rows: Sequence[tuple[int, Mapping[str, Any]]], needed: Sequence[str]) -> None:
-  """Warns of columns that templates call otherwise."""
-  columns = dict.fromkeys(c for _, row in rows for c in row if c is not None and c not in needed)
+  """Warns of columns that templates call otherwise; DatasetError where two would be called the same."""
+  columns = dict.fromkeys(c for _, row in rows for c in row if c not in needed)
+  double = [c for c in columns if field_name(c) != c and field_name(c) in columns]
+  if double:
+    raise DatasetError(
+      f'{path}: templates call the column {double[0]!r} {{{field_name(double[0])}}}, which is another column; rename one'
+    )
   renamed = [f'{c!r} is {{{field_name(c)}}}' for c in columns if field_name(c) != c]
   if renamed:
     _logger.warning('%s: in templates, the column %s: its own name has another meaning there', path, ', '.join(renamed))
@@ -164,26 +182,34 @@ def _table_example(
   if options is None:
     return {'gold': gold, 'options': []}
   if isinstance(options, tuple):
-    texts = [str(row[c]) for c in options]
+    texts = [row[c] if isinstance(row[c], list | dict) else str(row[c]) for c in options]
   else:
     texts = row[options].split('|') if csv else row[options]
     if not isinstance(texts, list):
       raise Fault(f'column {options!r} is not a list of options', 'no list of options')
     if not all(t is not None and t == t for t in texts):
       raise Fault(f'an option of {texts} is null or NaN', 'an option is null or NaN')
-    texts = [str(t).strip() for t in texts]
+    texts = [t if isinstance(t, list | dict) else str(t).strip() for t in texts]
+  if any(isinstance(t, list | dict) for t in texts):
+    raise Fault(f'an option of {texts} is a list or an object, not a text', 'an option is no text')
   blank = [i for i, t in enumerate(texts) if not t]
   if blank and any(texts[i] for i in range(blank[0], len(texts))):
     raise Fault(f'option {blank[0] + 1} of {texts} is blank, and others follow it', 'a blank among the options')
   texts = [t for t in texts if t.strip()]
   if len(texts) < 2:
     raise Fault(f'has {len(texts)} options; there must be two or more', 'fewer than two options')
+  if answer_is == 'number' and set(gold) == {'0'}:
+    raise DatasetError(
+      "the answer is '0', and number 1 is the first option: all numbers of this file seem to count from 0; add one to each, or "
+      'give letters or texts'
+    )
   if answer_is == 'text':
     if gold not in texts:
       raise Fault(f'the answer {gold!r} is not among the options {texts}', 'the answer is no option')
     index = texts.index(gold)
   else:
-    index = ord(gold.upper()) - ord('A') if answer_is == 'letter' and len(gold) == 1 else -1
+    letter = gold.upper()
+    index = string.ascii_uppercase.find(letter) if answer_is == 'letter' and len(letter) == 1 else -1
     if answer_is == 'number' and gold.isdecimal() and len(gold) < 4:
       index = int(gold) - 1
     if not 0 <= index < len(texts):

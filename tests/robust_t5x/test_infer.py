@@ -42,3 +42,12 @@ def test_a_bad_line_is_named(line, message, tmp_path):
 def test_a_file_that_is_absent_is_named(tmp_path):
   with pytest.raises(UserError, match=f'{tmp_path}/none: cannot be read'):
     infer.read_rows(f'{tmp_path}/none')
+
+
+def test_outputs_of_an_earlier_run_are_dropped(tmp_path):
+  """A tie or a cut of an earlier model would stand beside this one's answer."""
+  path = tmp_path / 'in.jsonl'
+  path.write_text(
+    '{"inputs": "x", "id": 1, "prediction": "a", "tied_options": ["a", "b"], "option_scores": [1, 1], "cut_tokens": 3}\n'
+  )
+  assert infer.read_rows(str(path)) == [(1, {'inputs': 'x', 'id': 1})]

@@ -1,5 +1,9 @@
 """Tests of reading CSV and JSON Lines files."""
 
+import json
+
+import pyarrow as pa
+from pyarrow import parquet
 import pytest
 
 from seqio_tasks import tables
@@ -71,3 +75,28 @@ def test_a_json_file_that_is_none_is_named(tmp_path, text, message):
     tables.read_json(tmp_path / 'x.json', 'mend it')
   with pytest.raises(tables.TableError, match='x.json: line 1'):
     tables.read_jsonl(tmp_path / 'x.json')
+
+
+def _labels(path, column, names, values):
+  """A Parquet file with a class label, as Hugging Face's library writes it."""
+  told = {'info': {'features': {column: {'names': names, '_type': 'ClassLabel'}}}}
+  table = pa.Table.from_pydict({column: values}).replace_schema_metadata({'huggingface': json.dumps(told)})
+  parquet.write_table(table, path)
+  return tables.read_arrow(path)
+
+
+def test_a_label_that_is_kept_back_is_none(tmp_path):
+  found = _labels(tmp_path / 't.parquet', 'label', ['no', 'yes'], [1, -1, 2, None, 0])
+  assert [row['label'] for _, row in found] == ['yes', None, None, None, 'no']
+
+
+def test_columns_that_stand_twice_in_parquet_are_refused(tmp_path):
+  nested = pa.Table.from_pylist([{'a': {'b': 1}, 'a.b': 2}])
+  parquet.write_table(nested, tmp_path / 'u.parquet')
+  with pytest.raises(tables.TableError, match="the columns .'a.b'. stand twice"):
+    tables.read_arrow(tmp_path / 'u.parquet')
+
+
+def test_a_long_cell_is_told(tmp_path):
+  with pytest.raises(tables.TableError, match='line 2: is not CSV .*field limit.*, or shorten the cell'):
+    tables.read_csv(_file(tmp_path, f'a,b\n{"x" * 200_000},1\n'))

@@ -225,3 +225,13 @@ def test_a_path_with_the_sign_is_a_path(tmp_path):
   _write(place, {'t': [_line()]})
   assert lm_eval.split(str(place)) == (str(place), lm_eval.Choice('', ''))
   assert len(read(str(place))[0]) == 1
+
+
+def test_what_is_better_the_lower_it_is_is_no_score(tmp_path):
+  lines = [_line(i, metrics=['brier_score', 'acc'], brier_score=0.125, acc=1.0) for i in range(2)]
+  told = {'higher_is_better': {'t': {'brier_score': False, 'acc': True}, 'u': {'brier_score': False}}}
+  folder = _write(tmp_path / 'm', {'t': lines}, **told)
+  table, record = read(folder)
+  assert table['score'].tolist() == [1.0, 1.0] and 'also' not in record['taken'][0]
+  with pytest.raises(ResultsError, match="no metric 'brier_score' from 0 to 1"):
+    read(folder + '#brier_score')

@@ -118,3 +118,9 @@ def test_tasks_at_different_steps_are_not_mixed(tmp_path):
   _write(tmp_path, 'mini_a_eval_unobserved-000010.jsonl', [_decoded('e1', 'yes')])
   with pytest.raises(ResultsError, match='mini_a_eval_unobserved was evaluated at step 10, others at step 20'):
     read(str(tmp_path))
+
+
+def test_an_example_none_of_whose_options_is_right_is_named(tmp_path):
+  _write(tmp_path, 'd_eval_g__rank-000001.jsonl', [_option('e', 'a', -1.0, False), _option('e', 'b', -2.0, False)])
+  with pytest.raises(ResultsError, match="none of the options of example 'e' under 'i' is right"):
+    read(str(tmp_path))

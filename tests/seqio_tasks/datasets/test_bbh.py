@@ -59,3 +59,20 @@ def test_rows_of_other_types_are_left_out_and_counted(tmp_path):
     'the answer is no option': 2,
     'an empty or doubled option': 1,
   }
+
+
+def test_a_single_option_is_no_choice(tmp_path):
+  """Ranked, it would be right whatever the model."""
+  rows = {
+    '1': {'t': 'u', 'options': ['(A) x'], 'gold': 'A'},
+    '2': {'t': 'u', 'options': ['(A) x', '(B) y'], 'gold': 'A'},
+  }
+  (tmp_path / 'one.json').write_text(json.dumps({'examples': rows}))
+  (tmp_path / 'same.json').write_text(
+    json.dumps({'examples': {'1': {'t': 'u', 'gold': 'No'}, '2': {'t': 'v', 'gold': 'No'}}})
+  )
+  one, same = datasets.bbh(tmp_path)
+  (example,) = one.splits['test']()
+  assert example['example_id'] == '2'
+  assert datasets.readings()[str(tmp_path / 'one.json')]['left_out']['fewer than two options']['rows'] == 1
+  assert [(e['gold'], e['options']) for e in same.splits['test']()] == [('No', [])] * 2  # answers are free

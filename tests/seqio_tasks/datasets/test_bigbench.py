@@ -106,3 +106,12 @@ def test_splits_to_train_and_to_choose_on_share_nothing_with_test(tmp_path):
   ]
   with pytest.raises(datasets.DatasetError, match='100 together and leave nothing to test'):
     datasets.bigbench(tmp_path, train_percent=60, validation_percent=40)
+
+
+def test_a_single_option_is_no_choice(tmp_path):
+  """Ranked, it would be right whatever the model."""
+  rows = [{'input': 'q', 'target_scores': {'a': 1}}, {'input': 'q', 'target_scores': {'a': 1, 'b': 0}}]
+  _bigbench(tmp_path, 'one', rows)
+  (example,) = datasets.bigbench(tmp_path)[0].splits['test']()
+  assert example['example_id'] == '1'
+  assert datasets.readings()[str(tmp_path / 'one')]['left_out']['fewer than two options']['rows'] == 1

@@ -166,3 +166,58 @@ def test_damaged_files_are_named(tmp_path, layout):
 def test_a_directory_without_tables(tmp_path):
   with pytest.raises(datasets.DatasetError, match='nor a directory with .parquet or .arrow files'):
     datasets.table(tmp_path, 'x', ['multiple_choice'])
+
+
+@pytest.mark.parametrize('zero', ['0', ' 0 ', '00'])
+def test_numbers_that_count_from_0_are_no_numbers_of_options(tmp_path, zero):
+  """Of golds 0 to 3 the first would be left out, and all others would be the option before the right one."""
+  path = tmp_path / 'mine.csv'
+  path.write_text(f'question,o,answer\nq,a|b,1\nq,a|b,{zero}\n')
+  with pytest.raises(datasets.DatasetError, match='mine.csv: line 3: .* seem to count from 0; add one to each'):
+    datasets.table(path, 'mine', ['x'], options='o', answer_is='number')
+  path.write_text('question,o,answer\nq,a|b,1\nr,a|b,2\ns,a|b,3\n')
+  (made,) = datasets.table(path, 'mine', ['x'], options='o', answer_is='number')
+  assert [(e['gold'], e['gold_index']) for e in made.splits['test']()] == [('a', 0), ('b', 1)]
+
+
+def test_letters_are_single_ones(tmp_path):
+  path = tmp_path / 'mine.csv'
+  path.write_text('question,o,answer\nq,a|b,b\nq,a|b,AB\nq,a|b,\u00df\nq,a|b,(A)\nq,a|b,\u0391\n', encoding='utf-8')
+  (made,) = datasets.table(path, 'mine', ['x'], options='o', answer_is='letter')
+  assert [(e['example_id'], e['gold']) for e in made.splits['test']()] == [('2', 'b')]
+  assert datasets.readings()[str(path)]['left_out']['the answer is no option']['rows'] == 4
+
+
+def test_what_is_no_text_is_neither_option_nor_field(tmp_path, caplog):
+  path = tmp_path / 'mine.jsonl'
+  path.write_text(
+    '{"question": "q", "o": ["a", {"text": "b"}], "answer": "a", "spans": []}\n'
+    '{"question": "q", "o": ["a", ["b"]], "answer": "a", "spans": [1, 2]}\n'
+    '{"question": "q", "o": ["a", 7], "answer": 7, "spans": {"at": 1}}\n'
+  )
+  (made,) = datasets.table(path, 'mine', ['x'], options='o')
+  (example,) = made.splits['test']()
+  assert (example['gold'], example['options'], example['fields']) == ('7', ['a', '7'], {'question': 'q'})
+  assert datasets.readings()[str(path)]['left_out']['an option is no text']['rows'] == 2
+  assert "the columns ['spans'] hold lists or objects, which no template can name" in caplog.text
+
+
+def test_options_in_columns_of_their_own_may_not_be_nan(tmp_path):
+  rows = [
+    {'question': 'q', 'A': 1.0, 'B': 2.5, 'answer': 'A'},
+    {'question': 'q', 'A': 1.0, 'B': float('nan'), 'answer': 'A'},
+  ]
+  path = tmp_path / 'mine.parquet'
+  parquet.write_table(pa.Table.from_pylist(rows), path)
+  (made,) = datasets.table(path, 'mine', ['x'], options=['A', 'B'], answer_is='letter')
+  assert [e['options'] for e in made.splits['test']()] == [['1.0', '2.5']]
+  assert datasets.readings()[str(path)]['left_out']['a column is missing']['rows'] == 1
+
+
+def test_two_columns_of_one_name_in_templates_are_refused(tmp_path):
+  path = tmp_path / 'mine.csv'
+  path.write_text('question,label,data_label,answer\nq,1,2,a\n')
+  with pytest.raises(
+    datasets.DatasetError, match="templates call the column 'label' {data_label}, which is another column"
+  ):
+    datasets.table(path, 'mine', ['x'])
