@@ -158,15 +158,23 @@ def arrow_files(path: str | os.PathLike[str]) -> dict[str, list[str]]:
   """Split -> its Parquet or Arrow files, of a file or a dataset directory as Hugging Face has them.
 
   A file is a split without a name, and so is a directory that `save_to_disk` wrote of one split. In directories of several
-  splits their names are those of folders (`save_to_disk`) or begin those of files (`train-00000-of-00002.parquet`).
+  splits their names are those of folders (`save_to_disk`) or begin those of files (`train-00000-of-00002.parquet`). Hidden files are none.
+
+  Raises:
+    TableError: if one of several files that belong together is missing.
   """
   if os.path.isfile(path):
     return {'': [str(path)]} if str(path).endswith(('.parquet', '.arrow')) else {}
   root = pathlib.Path(path)
   found: dict[str, list[str]] = {}
   for file in sorted([*root.rglob('*.arrow'), *root.rglob('*.parquet')]):
-    if file.name.startswith('cache-'):  # of a map that the datasets library made
+    if file.name.startswith(('cache-', '.')):  # of a map that the datasets library made, or of macOS
       continue
+    if part := re.fullmatch(r'(.*-)(\d+)-of-(\d+)(\.\w+)', file.name):
+      names = [f'{part[1]}{i:0{len(part[2])}}-of-{part[3]}{part[4]}' for i in range(int(part[3]))]
+      missing = [name for name in names if not file.with_name(name).exists()]
+      if missing:
+        raise TableError(f'{file.with_name(missing[0])}: is missing beside {file.name}; fetch all {len(names)} files')
     if file.suffix == '.parquet':
       split = re.sub(r'-\d+-of-\d+$', '', file.stem)
     else:

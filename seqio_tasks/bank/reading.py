@@ -147,7 +147,7 @@ def read_banks(banks: Sequence[str]) -> Bank:
     if entry == 'package':
       paths += [path for family in _PACKAGE_FAMILIES for path in package_files(family)]
     elif os.path.isdir(entry):
-      found = sorted(pathlib.Path(entry).glob('*.yaml'))
+      found = sorted(path for path in pathlib.Path(entry).glob('*.yaml') if not path.name.startswith('.'))
       if not found:
         raise BankError([f'{entry}: holds no .yaml file; name a directory of bank files'])
       paths += found

@@ -42,8 +42,11 @@ def mmlu(
   root = pathlib.Path(directory)
   files: dict[str, dict[str, str]] = {}
   for split in _MMLU_SPLITS:
-    for path in sorted((root / split).glob('*.csv')):
+    for path in sorted((root / split).glob('*')):
       if path.name.startswith('.'):
+        continue
+      if path.suffix != '.csv':
+        leave_out_file(path, 'is no .csv file')
         continue
       subject = path.stem.removesuffix(f'_{split}')
       if _SUBJECT.fullmatch(subject) and path.is_file():

@@ -32,7 +32,7 @@ def read(directory: pathlib.Path, benchmark: str) -> Iterator[Part]:
   directory = pathlib.Path(directory)
   if (directory / 'paraphrases').is_dir():
     directory = directory / 'paraphrases'
-  paths = sorted(directory.glob('*.csv'))
+  paths = sorted(path for path in directory.glob('*.csv') if not path.name.startswith('.'))
   if not paths:
     raise SourceError(f'{directory}: holds no CSV file; name the directory with the phrasings, a CSV file a task')
   for path in paths:

@@ -100,3 +100,16 @@ def test_columns_that_stand_twice_in_parquet_are_refused(tmp_path):
 def test_a_long_cell_is_told(tmp_path):
   with pytest.raises(tables.TableError, match='line 2: is not CSV .*field limit.*, or shorten the cell'):
     tables.read_csv(_file(tmp_path, f'a,b\n{"x" * 200_000},1\n'))
+
+
+def test_a_part_of_a_split_that_is_missing_is_named(tmp_path):
+  """Half of the data would be read for all of them."""
+  for name in ('train-00000-of-00002.parquet', '._test-00000-of-00001.parquet', 'test-00000-of-00001.parquet'):
+    (tmp_path / name).touch()
+  with pytest.raises(
+    tables.TableError, match='train-00001-of-00002.parquet: is missing beside train-00000-of-00002.parquet'
+  ):
+    tables.arrow_files(tmp_path)
+  (tmp_path / 'train-00001-of-00002.parquet').touch()
+  found = tables.arrow_files(tmp_path)
+  assert {split: len(files) for split, files in found.items()} == {'test': 1, 'train': 2}

@@ -290,3 +290,9 @@ def test_one_id_in_two_groups_is_two_phrasings(tmp_path):
   # 4/5 and 3/5 right of those observed, 2/5 and 1/5 of the others.
   assert comparison.gap('t').estimate == pytest.approx(-0.4)
   assert report.main([path, '--out', str(tmp_path / 'report')]) == 0
+
+
+def test_hidden_files_of_a_directory_are_none(tmp_path):
+  _write(tmp_path / 'r/a.csv', 'dataset,instruction_id,score\nd,p,0.5\n')
+  _write(tmp_path / 'r/._a.csv', '\0')
+  assert read(str(tmp_path / 'r'))[0]['score'].tolist() == [0.5]

@@ -69,9 +69,10 @@ def test_what_is_published_to_train_on_is_the_split_train_of_all(tmp_path):
 def test_stray_files_are_skipped_or_named(tmp_path, caplog):
   _mmlu(tmp_path, 'Q1,a,b,c,d,A\n')
   _mmlu(tmp_path, 'Q1,a,b,c\n', subject='anatomy')
-  for name in ('._college_biology_test.csv', 'college_biology_test (1).csv', '.DS_Store', 'college_biology_test.csv~'):
+  for name in ('._college_biology_test.csv', 'college_biology_test (1).csv', '.DS_Store', 'law_test.CSV'):
     (tmp_path / 'test' / name).write_bytes(b'\x00\xff')
   assert [d.name for d in datasets.mmlu(tmp_path)] == ['mmlu_college_biology', 'mmlu_all']
+  assert 'law_test.CSV: is no .csv file' in caplog.text
   assert 'college_biology_test (1).csv: is not called' in caplog.text and '._' not in caplog.text
   assert 'anatomy_test.csv: has no row that can be used' in caplog.text
   assert 'the whole file' in datasets.readings()[str(tmp_path / 'test' / 'anatomy_test.csv')]['left_out']
