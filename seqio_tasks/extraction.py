@@ -52,6 +52,10 @@ _BOLD = re.compile(r'\*\*([^*\n]+)\*\*|__([^_\n]+)__')
 _BEHIND = re.compile(
   r'.*(?:\bis|\bare|\bwas|:|=)\s+(?:the\s+(?:word|letter|number)\s+)?(.+)', re.IGNORECASE | re.DOTALL
 )
+# Between options of which the text takes none alone, and what ends such a list.
+_JOINED = re.compile(rf'["\'`)\]]*\s*(?:,?\s*(?:and/or|and|or|nor)\b|[,&/]){_BEFORE}', re.IGNORECASE)
+_CLOSED = re.compile(r'["\'`)\]]*\s*(?:[.!?;:,]|\n|$)')
+_SEVERAL, _EITHER = -1, ''  # in the place of an option, of a number
 _ARTICLE = re.compile(r"\s+(?!(?:or|and|nor|is|because|since|as)\b)\w|'")  # behind a letter that is a word
 _ONE_WORD = ('yes', 'no', 'true', 'false', 'valid', 'invalid')  # a comma sets these off, as in "Yes, because"
 
@@ -91,7 +95,7 @@ def extract_option(text: str, options: Sequence[str], option_texts: Sequence[str
     return whole
   said = _said(text, lambda rest: _named_at(rest, names))
   if said:
-    return _only(said)
+    return _only(said) if _SEVERAL not in said else None
   if _REFUSAL.search(text):
     return None
   begun = _begins(text, names)
@@ -210,7 +214,22 @@ def _behind(pattern: re.Pattern[str], text: str) -> list[str]:
 def _named_at(rest: str, names: dict[str, int]) -> int | None:
   """The option that a text names at its beginning."""
   rest = re.sub(rf'^{_BEFORE}', '', rest, flags=re.IGNORECASE)
-  return next((option for start, option in _found(rest, names, loose=True) if start == 0), None)
+  start, end, option = next(_found(rest, names, loose=True), (-1, 0, None))
+  if start or option is None:
+    return None
+  return _SEVERAL if _goes_on(rest[end:], option, names) else option
+
+
+def _goes_on(rest: str, option: int, names: dict[str, int]) -> bool:
+  """Whether a text that has just named an option names others along with it, as in "A or B.", and not "A, B is wrong"."""
+  others = False
+  while joined := _JOINED.match(rest):
+    start, end, other = next(_found(rest[joined.end() :], names, loose=True), (-1, 0, option))
+    if start:
+      break
+    others |= other != option
+    rest = rest[joined.end() + end :]
+  return others and _CLOSED.match(rest) is not None
 
 
 def _begins(text: str, names: dict[str, int]) -> int | None:
@@ -227,7 +246,7 @@ def _begins(text: str, names: dict[str, int]) -> int | None:
     off = r'\s*$|[.:;!)](?:\s|$)|\)?[.:]?\s*[-–—]\s|\)'
     if name in _ONE_WORD:
       off += r'|,|\s'
-    return names[name] if re.match(off, rest) else None
+    return names[name] if re.match(off, rest) and not _goes_on(first[end:], names[name], names) else None
   return None
 
 
@@ -242,11 +261,11 @@ def _end_of(text: str, start: int, name: str) -> int | None:
 
 def _mentions(text: str, names: dict[str, int]) -> list[int]:
   """The options that a text mentions and does not deny."""
-  return [option for start, option in _found(text, names) if not _DENIED.search(text[:start])]
+  return [option for start, _, option in _found(text, names) if not _DENIED.search(text[:start])]
 
 
-def _found(text: str, names: dict[str, int], loose: bool = False) -> Iterator[tuple[int, int]]:
-  """(where, option) of the names that stand in a text as whole words, the longest where they overlap.
+def _found(text: str, names: dict[str, int], loose: bool = False) -> Iterator[tuple[int, int, int]]:
+  """(start, end, option) of the names that stand in a text as whole words, the longest where they overlap.
 
   Unless `loose`, a single letter counts in upper case only, and "A" and "I" only where no word follows.
   """
@@ -260,7 +279,7 @@ def _found(text: str, names: dict[str, int], loose: bool = False) -> Iterator[tu
           continue
         if _is_part(text, place, end):
           break
-        yield place, names[name]
+        yield place, end, names[name]
         place = end - 1
         break
     place += 1
@@ -290,8 +309,14 @@ def _number_at(rest: str) -> str | None:
   first = _first_sentence(rest)
   if '=' in first:  # "the answer is 3 + 4 = 7"
     return _number_at(first.rpartition('=')[2])
-  number = _NUMBER.match(re.sub(rf'^{_BEFORE}(?:[$€£]\s*)?', '', rest, flags=re.IGNORECASE))
-  return number[0] if number else None
+  rest = re.sub(rf'^{_BEFORE}(?:[$€£]\s*)?', '', rest, flags=re.IGNORECASE)
+  number = _NUMBER.match(rest)
+  if number is None:
+    return None
+  other = re.match(r'\s*(?:and/or|and|or)\s+', rest[number.end() :], re.IGNORECASE)
+  if other and (second := _NUMBER.match(rest[number.end() + other.end() :])) and _value(second[0]) != _value(number[0]):
+    return _EITHER
+  return number[0]
 
 
 def _rest_of_sentence(rest: str) -> str | None:

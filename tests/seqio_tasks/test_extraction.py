@@ -144,3 +144,32 @@ def test_scores(text, key, expected):
 def test_what_is_right_by_a_rule_is_not_extracted():
   assert score('cat', AnswerKey(('starts_with_letter: c',))) is None
   assert not math.isnan(score('cat', AnswerKey(('cat: x',))))
+
+
+@pytest.mark.parametrize(
+  ('text', 'option'),
+  [
+    ('The answer is A and B.', None),
+    ('The answer is (A) or (B)', None),
+    ('I choose A, B and C.', None),
+    ('Answer: B/C', None),
+    ('(A) and (B)', None),
+    ('A) or B), I think', None),
+    ('The answer is A and A.', 0),
+    ('The answer is A, B is wrong.', 0),
+    ('The answer is A and B is wrong.', 0),
+    ('The answer is A, not B.', 0),
+    ('The answer is A. B is wrong.', 0),
+    ('The answer is B, a guess.', 1),
+    ('(A) and not (B)', 0),
+  ],
+)
+def test_an_answer_of_several_is_none(text, option):
+  assert extract_option(text, ['A', 'B', 'C']) == option
+
+
+def test_a_number_or_another_is_none():
+  for text, right in (('The answer is 5 or 6.', 0.0), ('The answer is 5 and 6', 0.0), ('The answer is 5 or 5.0.', 1.0),
+                      ('The answer is 5 and a half of 6', 1.0)):  # fmt: skip
+    assert score(text, AnswerKey(('5',))) == right
+  assert score('Yes and no.', AnswerKey(('yes',), ('yes', 'no'), (0,))) == 0.0

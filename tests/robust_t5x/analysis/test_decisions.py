@@ -9,6 +9,7 @@ from robust_t5x.analysis import decisions
 from robust_t5x.analysis.comparison import compare
 from robust_t5x.analysis.crossed import Estimate, Part
 from robust_t5x.analysis.decisions import PValues, in_words, p_values_of
+from robust_t5x.analysis.statistics import Interval
 
 
 @pytest.mark.parametrize('mean', [-0.03, 0.0, 0.01, 0.05])
@@ -77,3 +78,19 @@ def test_spreads(evaluations, tmp_path):
   )
   table.to_csv(tmp_path / 't.csv', index=False)
   assert decisions.of_spread(compare([str(tmp_path / 't.csv')]), 'm', 'all', 0.05).words == ''
+
+
+def test_p_values_of_a_spread_by_hand():
+  """Of four draws two reach the margin: (1 + 2) / (1 + 4) that it is the margin or more, and as much that it is less."""
+
+  class Stub:
+    def draws(self, *_):
+      return np.array([0.04, 0.02, 0.05, 0.05, np.nan, 0.01])
+
+    def interval(self, *_):
+      return Interval(0.04, 0.01, 0.05)
+
+  found = decisions.of_spread(Stub(), 'm', 'g', 0.05)
+  assert (found.below, found.above) == (pytest.approx(0.6), pytest.approx(0.6))
+  none = decisions.of_spread(Stub(), 'm', 'g', 0.06)  # no draw reaches it, which is no proof
+  assert (none.below, none.above) == (pytest.approx(0.2), pytest.approx(1.0))
