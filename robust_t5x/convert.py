@@ -220,8 +220,6 @@ def convert_adapter(
 
   if os.path.exists(target):
     raise ConversionError(f'{target} exists; choose another place')
-  for left in files.remove_leftovers(target.rstrip('/')):
-    progress.log(f'removed {left}, which an interrupted command left')
   network = None if backbone is None else backbones.open_backbone(backbone).config
   arrays, metadata = adapter_files.read_any(source, network)
   if network is not None:

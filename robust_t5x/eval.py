@@ -117,11 +117,13 @@ def evaluate(
     todo = [task for task, is_open in zip(tasks, processes.from_main(open_tasks), strict=True) if is_open]
     if run is not None and run.finished:
       table = run.table()
-      lacking = [name for name in _products(run.record) if not os.path.isfile(os.path.join(output_dir, name))]
+      lacking = [name for name in _products(run.record) if not os.path.exists(os.path.join(output_dir, name))]
       print(
         f'{output_dir} holds this evaluation already; '
         + (f'only {", ".join(lacking)} had not been written' if lacking else 'nothing to do')
       )
+      if 'results.csv' in lacking:
+        run.write_csv(table)
       if lacking:
         _write_products(run.record, output_dir, task_feature_lengths)
       return table
@@ -180,10 +182,11 @@ def _told(counted: 'Mapping[str, Cost]', stops: bool) -> str:
 
 
 def _products(record: 'Record') -> list[str]:
-  """What is made of a finished table; each is there once all of its kind is, since it is written last."""
+  """What is made of a finished table."""
   from robust_t5x.results.schema import sample_of
 
-  return ['report.html', 'report.md', *(['estimates.csv'] if sample_of(record) else [])]
+  report = ['metrics.csv', 'phrasings.csv', 'tables', 'report.html', 'report.md']
+  return ['results.csv', *report, *(['estimates.csv'] if sample_of(record) else [])]
 
 
 def _write_products(record: 'Record', output_dir: str, lengths: Mapping[str, int]) -> None:

@@ -6,7 +6,6 @@ It holds one of a LoRA, a prefix tuning and a prompt tuning. Every setting that 
 from collections.abc import Mapping
 import json
 import os
-import shutil
 from typing import Any
 
 import numpy as np
@@ -17,8 +16,8 @@ from robust_t5x.checkpoints import peft_lora, peft_prompts
 from robust_t5x.models.llama import SITE
 from robust_t5x.models.protocol import NetworkConfig
 from robust_t5x.models.t5 import T5Config
-from robust_t5x.runtime import records
-from robust_t5x.runtime.files import write_atomically
+from robust_t5x.runtime import progress, records
+from robust_t5x.runtime.files import made_beside, write_atomically
 from seqio_tasks.errors import shorten
 
 CONFIG, WEIGHTS = 'adapter_config.json', 'adapter_model.safetensors'
@@ -114,17 +113,12 @@ def write(
     'inference_mode': True,
   }
   data = safetensors.save({k: np.ascontiguousarray(v, np.float32) for k, v in tensors.items()}, {'format': 'pt'})
-  # Made beside it and then put in place, so that no part of it is ever taken for the whole.
-  temporary = f'{directory.rstrip("/")}.{os.getpid()}.tmp'
-  os.makedirs(temporary)
-  try:
+  with made_beside(directory, progress.log) as temporary:
+    os.makedirs(temporary)
     write_atomically(os.path.join(temporary, WEIGHTS), data)
     write_atomically(os.path.join(temporary, CONFIG), json.dumps(fields, indent=2).encode() + b'\n')
     for name, text in (beside or {}).items():
       write_atomically(os.path.join(temporary, name), text)
-    os.replace(temporary, directory)
-  finally:
-    shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _parts(

@@ -60,8 +60,6 @@ class Run:
         )
       if record.get('finished'):  # and killed before it had cleaned up
         shutil.rmtree(os.path.join(directory, 'shards'), ignore_errors=True)
-      for name in ('run.json', 'results.parquet', 'results.csv'):
-        files.remove_leftovers(os.path.join(directory, name))
       return cls(directory, record)
     os.makedirs(os.path.join(directory, 'shards'), exist_ok=True)
     run = cls(
@@ -114,10 +112,7 @@ class Run:
     if table is None:
       table = pd.concat([self.shard(name) for name in self.record['fingerprint']['tasks']], ignore_index=True)
     write_parquet(table, os.path.join(self.directory, 'results.parquet'))
-    path = os.path.join(self.directory, 'results.csv')
-    # All texts are quoted, since one may hold the end of a line.
-    with files.written_whole(path) as f:
-      table.to_csv(f, index=False, quoting=csv.QUOTE_NONNUMERIC)
+    self.write_csv(table)
     self.record.update(metadata)
     self.record.update(
       {
@@ -130,6 +125,12 @@ class Run:
     self._write()
     shutil.rmtree(os.path.join(self.directory, 'shards'))
     return table
+
+  def write_csv(self, table: pd.DataFrame) -> None:
+    """Writes the table as `results.csv`, for people and other programs; `results.parquet` is what is read."""
+    # All texts are quoted, since one may hold the end of a line.
+    with files.written_whole(os.path.join(self.directory, 'results.csv')) as f:
+      table.to_csv(f, index=False, quoting=csv.QUOTE_NONNUMERIC)
 
   def _write(self) -> None:
     files.write_atomically(os.path.join(self.directory, 'run.json'), json.dumps(self.record, indent=2) + '\n')

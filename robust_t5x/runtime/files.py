@@ -22,9 +22,13 @@ def write_atomically(path: str, content: str | bytes) -> None:
 
 @contextlib.contextmanager
 def written_whole(path: str) -> Iterator[IO[bytes]]:
-  """A file on the disk to write, which takes its place when all is written; nothing is left of it after an error."""
+  """A file on the disk to write, which takes its place when all is written; nothing is left of it after an error.
+
+  What processes that were killed while they wrote the same file left beside it is removed.
+  """
   temporary = f'{path}.{os.getpid()}.tmp'
   try:
+    remove_leftovers(path)
     with open(temporary, 'wb') as f:
       yield f
       f.flush()

@@ -37,10 +37,14 @@ def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
   capsys.readouterr()
   shown = os.stat(before / 'results.parquet').st_mtime_ns
   report = (before / 'report.md').read_bytes()
-  (before / 'report.md').unlink()
+  whole = (before / 'results.csv').read_bytes()
+  for name in ('report.md', 'results.csv', 'metrics.csv'):
+    (before / name).unlink()
   assert evaluate(tiny_checkpoint, before) == 0
-  assert 'holds this evaluation already; only report.md had not been written' in capsys.readouterr().out
-  assert (before / 'report.md').read_bytes() == report
+  said = 'holds this evaluation already; only results.csv, metrics.csv, report.md had not been written'
+  assert said in capsys.readouterr().out
+  assert (before / 'report.md').read_bytes() == report and (before / 'results.csv').read_bytes() == whole
+  assert (before / 'metrics.csv').exists()
   assert evaluate(tiny_checkpoint, before) == 0
   assert 'nothing to do' in capsys.readouterr().out
   assert not (before / '.lock').exists()

@@ -48,10 +48,10 @@ def test_what_a_killed_evaluation_left_is_removed(tmp_path):
   fingerprint = {'tasks': {'first': 'x'}}
   run = Run.open(str(tmp_path), label='m', fingerprint=fingerprint)
   run.add_shard('first', scores_table('m', 'first', {'observed': 1, 'unobserved': 1}))
+  (tmp_path / f'results.csv.{10**30}.tmp').write_text('part')
   run.finish({}, {})
   (tmp_path / 'shards').mkdir()
   (tmp_path / 'shards/x.parquet').write_text('')
-  (tmp_path / f'results.csv.{10**30}.tmp').write_text('part')
   Run.open(str(tmp_path), label='m', fingerprint=fingerprint)
   assert sorted(p.name for p in tmp_path.iterdir()) == ['results.csv', 'results.parquet', 'run.json']
 

@@ -56,6 +56,18 @@ def test_what_killed_processes_left_is_removed(tmp_path):
   assert {p.name for p in tmp_path.iterdir()} == {names[1], *names[3:]}
 
 
+@pytest.mark.parametrize('name', ['out.jsonl', 'with [brackets]*.csv'])
+def test_a_file_that_is_written_again_takes_the_place_of_what_a_kill_left_of_it(tmp_path, name):
+  for number in (10**9, os.getpid()):
+    (tmp_path / f'{name}.{number}.tmp').write_text('part')
+  (tmp_path / f'other.{10**9}.tmp').write_text('of another file')
+  files.write_atomically(str(tmp_path / name), 'whole')
+  assert {p.name: p.read_text() for p in tmp_path.iterdir()} == {
+    name: 'whole',
+    f'other.{10**9}.tmp': 'of another file',
+  }
+
+
 def test_an_error_of_the_system_names_the_file(tmp_path, capsys):
   path = str(tmp_path / 'x')
   with pytest.raises(OSError, match='No space left') as full, files.written_whole(path):
