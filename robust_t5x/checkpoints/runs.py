@@ -1,12 +1,18 @@
 """The checkpoints of a run: what trains, and the position in the data."""
 
+import json
+import os
+import pathlib
 from typing import Any
 
 from etils import epath
 import jax
 
-from robust_t5x.runtime import processes, progress
+from robust_t5x.checkpoints import backbones
+from robust_t5x.runtime import files, processes, progress, quiet
 from seqio_tasks.errors import UserError, shorten
+
+_SUMS = 'sha256.json'  # in a checkpoint's directory
 
 
 class DamagedRunError(UserError):
@@ -31,10 +37,13 @@ class RunCheckpoints:
     for place in (self._data_dir, processes.join(model_dir, 'checkpoints')):
       if epath.Path(place).exists() and not epath.Path(place).is_dir():
         raise SavingError(f'{place} is a file where checkpoints go; move it, or give another MODEL_DIR')
-    self._manager = ocp.CheckpointManager(
-      processes.join(model_dir, 'checkpoints'),
-      options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
-    )
+    with quiet.logs_muted():  # of damaged metadata, which no state is read with
+      # With its handler named, a damaged checkpoint beside them does not decide how the others are read.
+      self._manager = ocp.CheckpointManager(
+        processes.join(model_dir, 'checkpoints'),
+        item_handlers=ocp.StandardCheckpointHandler(),
+        options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+      )
 
   def latest_step(self) -> int | None:
     """Step of the newest checkpoint, or None."""
@@ -51,6 +60,8 @@ class RunCheckpoints:
       self._manager.save(step, args=self._ocp.args.StandardSave(state))
       self._manager.wait_until_finished()
       self._remove_old_data()
+      if self._is_checked():
+        files.write_atomically(processes.join(self._place(step), _SUMS), json.dumps(self._sums(step), indent=1) + '\n')
     except Exception as e:  # orbax, tensorstore and TensorFlow raise what they like
       raise SavingError(
         f'{self._place(step)} cannot be written ({_reason(e)}); make room there, or mend what it says: the same command then '
@@ -80,7 +91,9 @@ class RunCheckpoints:
     damaged: list[int] = []
     for step in sorted(self._manager.all_steps(), reverse=True):
       try:
-        state = self.restore(step, like, data_iterator)
+        self._check(step)
+        with quiet.logs_muted():  # what is wrong is told below
+          state = self.restore(step, like, data_iterator)
       except Exception as e:  # orbax, tensorstore and TensorFlow raise what they like
         # Several processes could disagree on which one is whole, so these leave it to the user.
         if jax.process_count() > 1:
@@ -104,6 +117,29 @@ class RunCheckpoints:
   def close(self) -> None:
     """Waits for writes and frees resources."""
     self._manager.close()
+
+  def _is_checked(self) -> bool:
+    """Whether this process keeps and compares sums of files, which tensorstore has none of for its arrays; not in a bucket."""
+    return '://' not in self._model_dir and processes.is_main()
+
+  def _sums(self, step: int) -> dict[str, str]:
+    """SHA-256 of each file that a step is read from, by its path in the run's directory."""
+    run = pathlib.Path(os.path.abspath(self._model_dir))
+    states = (run / 'checkpoints' / str(step) / 'default').rglob('*')
+    positions = pathlib.Path(self._data_dir).glob(f'{step}-*-of-{jax.process_count()}*')
+    found = sorted(path for path in (*states, *positions) if path.is_file())
+    return {path.relative_to(run).as_posix(): backbones.sha256(str(path)) for path in found}
+
+  def _check(self, step: int) -> None:
+    """Raises ValueError or OSError if a file of a checkpoint is not as it was written; a kill may have left it without sums."""
+    path = os.path.join(self._place(step), _SUMS)
+    if not self._is_checked() or not os.path.isfile(path):
+      return
+    with open(path, encoding='utf-8') as f:
+      sums = json.load(f)
+    for name, digest in sums.items():
+      if backbones.sha256(os.path.join(self._model_dir, name)) != digest:
+        raise ValueError(f'{name} is not as it was written')
 
   def _place(self, step: int) -> str:
     return processes.join(self._model_dir, 'checkpoints', str(step))

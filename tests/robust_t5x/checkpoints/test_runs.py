@@ -1,6 +1,7 @@
 """The checkpoints of a run: the newest stay, with the position in the data."""
 
 import errno
+import json
 import os
 import pathlib
 
@@ -64,13 +65,49 @@ def _damage_position(where):
   (where / 'data_iterator/3-0-of-1').write_text('')
 
 
+def _flip(path):
+  """Changes a bit in the middle, which neither the size nor the format tells."""
+  data = bytearray(path.read_bytes())
+  data[len(data) // 2] ^= 1
+  path.write_bytes(data)
+
+
+def _flip_array(where):
+  _flip(max((where / 'checkpoints/3/default').rglob('d/*'), key=lambda path: path.stat().st_size))
+
+
+def _flip_position(where):
+  (where / 'data_iterator/3-0-of-1').write_text('31')
+
+
+def _remove_position(where):
+  (where / 'data_iterator/3-0-of-1').unlink()
+
+
+def _flip_sums(where):
+  _flip(where / 'checkpoints/3/sha256.json')
+
+
 def _empty_checkpoint(where):
   (where / 'checkpoints/4/default').mkdir(parents=True)
 
 
+def _empty_directory(where):
+  (where / 'checkpoints/4').mkdir()
+
+
+def _foreign_directory(where):
+  (where / 'checkpoints/4/params').mkdir(parents=True)
+  (where / 'checkpoints/4/state').mkdir()
+
+
 @pytest.mark.parametrize(
-  ('damage', 'good', 'removed'), [(_damage_arrays, 2, 3), (_damage_position, 2, 3), (_empty_checkpoint, 3, 4)]
-)
+  ('damage', 'good', 'removed'),
+  [
+    (_damage_arrays, 2, 3), (_damage_position, 2, 3), (_flip_array, 2, 3), (_flip_position, 2, 3), (_remove_position, 2, 3),
+    (_flip_sums, 2, 3), (_empty_checkpoint, 3, 4), (_empty_directory, 3, 4), (_foreign_directory, 3, 4),
+  ],
+)  # fmt: skip
 def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_is_taken(damage, good, removed, tmp_path, capsys):
   _saved(tmp_path, 2, 3)
   damage(tmp_path)
@@ -80,10 +117,39 @@ def test_a_damaged_newest_checkpoint_is_told_and_the_one_before_is_taken(damage,
   assert (step, int(state['step']), position.at) == (good, good, 10 * good)
   said = capsys.readouterr().err
   assert f'warning: {tmp_path}/checkpoints/{removed} is damaged (' in said
+  assert said.count('\n') == 2
   assert not (tmp_path / f'checkpoints/{removed}').exists()
   checkpoints.save(removed, _state(7), Position(70))  # the run writes that step again
   assert int(checkpoints.restore(removed, _state(0))['step']) == 7
   checkpoints.close()
+
+
+def test_a_directory_may_be_named_from_where_the_command_runs(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  _saved('run', 2, 3)
+  sums = json.loads(pathlib.Path('run/checkpoints/3/sha256.json').read_text())
+  assert {name.split('/')[0] for name in sums} == {'checkpoints', 'data_iterator'}
+  checkpoints = runs.RunCheckpoints('run')
+  assert checkpoints.restore_newest(_state(0), Position())[0] == 3
+  checkpoints.close()
+
+
+def test_a_checkpoint_without_sums_is_read(tmp_path):
+  _saved(tmp_path, 2, 3)
+  (tmp_path / 'checkpoints/3/sha256.json').unlink()
+  checkpoints = runs.RunCheckpoints(str(tmp_path))
+  assert checkpoints.restore_newest(_state(0), Position())[0] == 3
+  checkpoints.close()
+
+
+def test_a_checkpoint_whose_metadata_are_damaged_is_read_without_a_word(tmp_path, capsys, caplog):
+  _saved(tmp_path, 2, 3)
+  (tmp_path / 'checkpoints/3/_CHECKPOINT_METADATA').write_text('{"')
+  checkpoints = runs.RunCheckpoints(str(tmp_path), keep=3)
+  step, state = checkpoints.restore_newest(_state(0), Position())
+  checkpoints.close()
+  assert (step, int(state['step'])) == (3, 3)
+  assert not capsys.readouterr().err and not caplog.records
 
 
 def test_a_run_without_a_whole_checkpoint_is_refused_and_a_new_one_starts(tmp_path):
