@@ -108,32 +108,34 @@ def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
 
 
 def _read_record(model_dir: str, now: Mapping[str, Any]) -> Mapping[str, Any] | None:
-  """What `run.json` holds, None where there is none; where it is damaged, what `config.gin` says, and for the rest `now`.
+  """What `run.json` holds; where it is damaged or gone, what `config.gin` says, and for the rest `now`; None if both are gone.
 
   Raises:
-    UsageError: if both are damaged.
+    UsageError: if neither can be read.
   """
-  path = epath.Path(processes.join(model_dir, 'run.json'))
-  if not path.exists():
+  path, config = (epath.Path(processes.join(model_dir, name)) for name in ('run.json', 'config.gin'))
+  if path.exists():
+    try:
+      record = json.loads(path.read_text())
+      found = records.fault(record, RunRecord)
+    except ValueError as e:  # not JSON, or not UTF-8
+      found = str(e)
+    if not found:
+      return record
+    found = f'is damaged ({shorten(found)})'
+  elif config.exists():
+    found = 'is gone'
+  else:
+    progress.log(f'warning: {path} is gone; the steps before are taken to have had the settings of today')
     return None
-  try:
-    record = json.loads(path.read_text())
-    found = records.fault(record, RunRecord)
-  except ValueError as e:  # not JSON, or not UTF-8
-    found = str(e)
-  if not found:
-    return record
-  config = epath.Path(processes.join(model_dir, 'config.gin'))
   with contextlib.suppress(OSError, ValueError):
     text = config.read_text()
     if settings.read(text):
-      progress.log(
-        f'warning: {path} is damaged ({shorten(found)}); the settings are compared with {config}, data and weights are not'
-      )
+      progress.log(f'warning: {path} {found}; the settings are compared with {config}, data and weights are not')
       return {**now, 'gin_config': text}
   raise errors.UsageError(
-    f'{path}: is damaged ({shorten(found)}), so that it cannot be seen whether this is the same run; give another MODEL_DIR, '
-    'or delete the file to go on with the settings of today'
+    f'{path} {found}, so that it cannot be seen whether this is the same run; give another MODEL_DIR, or delete it and '
+    f'{config} to go on with the settings of today'
   )
 
 

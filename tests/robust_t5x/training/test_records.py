@@ -79,7 +79,7 @@ def test_what_no_result_depends_on_may_change(tmp_path, capsys):
 @pytest.mark.parametrize('text', ['', '{"seed": 3', '[]', '{"seed": 3, "backbone": null}', '\xff'])
 def test_a_damaged_record_is_named(text, tmp_path):
   (tmp_path / 'run.json').write_bytes(text.encode('latin-1'))
-  with pytest.raises(UsageError, match=r'run\.json: is damaged \(.*\), so that .* delete the file to go on'):
+  with pytest.raises(UsageError, match=r'run\.json is damaged \(.*\), so that .* delete it and .*config\.gin to go on'):
     records.check_same_run(str(tmp_path), RECORD)
 
 
@@ -90,3 +90,18 @@ def test_where_it_is_damaged_the_settings_are_compared_with_the_other_copy(tmp_p
   assert 'run.json is damaged' in capsys.readouterr().err
   with pytest.raises(UsageError, match='SEED was 3, is 4'):
     records.check_same_run(str(tmp_path), RECORD | {'gin_config': 'SEED = 4\n', 'seed': 4})
+
+
+def test_a_record_that_is_gone_does_not_let_other_settings_in(tmp_path, capsys):
+  records.write_record(str(tmp_path), RECORD)
+  (tmp_path / 'run.json').unlink()
+  with pytest.raises(UsageError, match='SEED was 3, is 4'):
+    records.check_same_run(str(tmp_path), RECORD | {'gin_config': 'SEED = 4\n', 'seed': 4})
+  records.check_same_run(str(tmp_path), RECORD)
+  assert 'run.json is gone; the settings are compared with' in capsys.readouterr().err
+  (tmp_path / 'config.gin').write_text('')
+  with pytest.raises(UsageError, match=r'run\.json is gone, so that it cannot be seen'):
+    records.check_same_run(str(tmp_path), RECORD)
+  (tmp_path / 'config.gin').unlink()
+  records.check_same_run(str(tmp_path), RECORD | {'seed': 4})
+  assert 'run.json is gone; the steps before are taken to have had the settings of today' in capsys.readouterr().err
