@@ -184,8 +184,8 @@ def _check(scope: str, selector: str, parameter: str, value: Any, macros: Mappin
   used = ['/'.join(leaf.scopes) for leaf in _leaves(value) if _is_macro(leaf)]
   name = used[0] if used else f'{scope}/{function}.{parameter}'.lstrip('/')
   found = _resolved(value, macros)
-  if found is None and default is inspect.Parameter.empty:
-    return  # the verb names all that are not set
+  if found is None and default is inspect.Parameter.empty and not _is_set(value, macros):
+    return  # the verb names all that are not
   within = RANGES.get(function, {}).get(parameter)
   choices = CHOICES.get(function, {}).get(parameter)
   keys = KEYS.get(parameter)
@@ -216,6 +216,16 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 def _is_macro(value: Any) -> bool:
   return _is_reference(value) and value.configurable.selector == _MACRO
+
+
+def _is_set(value: Any, macros: Mapping[str, Any]) -> bool:
+  """Whether a value is given; a macro that no file sets, and `%gin.REQUIRED`, are not."""
+  while _is_macro(value):
+    name = '/'.join(value.scopes)
+    if name not in macros:
+      return False
+    value = macros[name]
+  return True
 
 
 def _resolved(value: Any, macros: Mapping[str, Any]) -> Any:
