@@ -45,12 +45,12 @@ class Card:
 
   Attributes:
     before: OUTPUT_DIR of an evaluation without the adapter.
-    after: that of one with it.
+    after: that of one with it, and those with adapters of other seeds, in any order.
     license: of the adapter, as the hub names it.
   """
 
   before: str
-  after: str
+  after: tuple[str, ...]
   license: str | None = None
 
 
@@ -292,8 +292,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     help="a SentencePiece file or tokenizer.json to put beside a backbone; the source's tokenizer by default",
   )
   parser.add_argument(
-    '--card', nargs=2, metavar=('BEFORE', 'AFTER'),
-    help='writes a model card from the OUTPUT_DIR of an evaluation without the adapter and of one with it',
+    '--card', nargs='+', metavar=('BEFORE AFTER', 'SEED'),
+    help='writes a model card from the OUTPUT_DIR of an evaluation without the adapter, of one with it, and of those with adapters '
+    'of other seeds, if there are some',
   )  # fmt: skip
   parser.add_argument('--license', metavar='ID', help='of the adapter, for its card, such as apache-2.0')
   parser.add_argument(
@@ -303,11 +304,13 @@ def main(argv: Sequence[str] | None = None) -> int:
   merges = arguments.to == 'huggingface' and arguments.adapter is not None
   if arguments.card and not merges and arguments.to != 'peft':
     parser.error('--card goes with --to peft, or with --to huggingface --adapter FILE')
+  if arguments.card and len(arguments.card) < 2:
+    parser.error('--card takes two directories or more: of the evaluation without the adapter, then of that with it')
   if arguments.license and not arguments.card:
     parser.error('--license goes with --card')
   if arguments.base_model and not arguments.card and arguments.to != 'peft':
     parser.error('--base_model goes with --to peft or --card')
-  card = Card(arguments.card[0], arguments.card[1], arguments.license) if arguments.card else None
+  card = Card(arguments.card[0], tuple(arguments.card[1:]), arguments.license) if arguments.card else None
   try:
     if card or arguments.base_model:
       from robust_t5x.reports import card as cards

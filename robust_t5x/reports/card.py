@@ -1,4 +1,6 @@
-"""An adapter's model card: README.md as the Hugging Face hub reads it, of an adapter's record and two evaluations.
+"""An adapter's model card: README.md as the Hugging Face hub reads it, of an adapter's record, an evaluation without it and one with it.
+
+Evaluations of the same training from other seeds may stand beside: the card is of one adapter, and says what the others did.
 
 Metadata stand in YAML before the text, results among them as `model-index`. Nothing is computed here: all numbers are `analysis`'s.
 
@@ -6,7 +8,7 @@ Source: the hub's specification of model cards, huggingface/hub-docs, `modelcard
 """
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import dataclasses
 import os
 import re
@@ -15,8 +17,9 @@ from typing import Any, NotRequired, TypedDict
 import yaml
 
 from robust_t5x.adapters import AdapterConfig
-from robust_t5x.analysis.comparison import Comparison
+from robust_t5x.analysis.comparison import GAP, Comparison, compare_sources
 from robust_t5x.analysis.effects import compare_two, effects, notes
+from robust_t5x.analysis.sources import Source
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports import escaping, inputs, words
 from robust_t5x.reports.page import render
@@ -111,49 +114,83 @@ def check_names(base_model: str | None, license: str | None) -> None:
     raise CardError(f'--license: {shorten(license)!r} is no identifier of the hub, such as apache-2.0, mit or other')
 
 
-def compared(before: str, after: str, subject: Subject) -> Comparison:
-  """The evaluations without and with the adapter, which must be of these very weights.
+@dataclasses.dataclass(frozen=True)
+class Evaluated:
+  """What a card reports.
+
+  Attributes:
+    own: the model without the adapter, and with it.
+    others: the same model, and with the adapter of another seed, for each.
+  """
+
+  own: Comparison
+  others: tuple[Comparison, ...] = ()
+
+
+def compared(before: str, after: Sequence[str], subject: Subject) -> Evaluated:
+  """The evaluations without and with the adapter, which must be of these very weights, and those of other seeds.
 
   Args:
     before: OUTPUT_DIR of the model alone.
-    after: OUTPUT_DIR of the model with the adapter.
+    after: OUTPUT_DIR of the model with the adapter, and with those of other seeds, in any order.
     subject: the adapter.
 
   Raises:
-    CardError: if one is of other weights, or does not say of which.
+    CardError: if one is of other weights, or does not say of which, or none is of the adapter.
     UserError: if one is missing or unfinished, or they must not be compared.
   """
-  for path, adapter in ((before, None), (after, subject.sha256)):
-    place = os.path.join(path, 'run.json')
-    if not os.path.isfile(place):
-      raise CardError(f'--card: {path} has no run.json; give OUTPUT_DIR of a `robust-t5x eval`')
-    found = read_record(place).get('fingerprint', {})
-    if not found.get('backbone'):
-      raise CardError(f'--card: {place} has no hash of the weights; evaluate the checkpoint itself')
-    if found['backbone'] != subject.backbone:
+  found = {path: _adapter(path, subject) for path in (before, *after)}
+  own = [path for path in after if found[path] == subject.sha256]
+  for path, adapter in ((before, None), (own[0] if own else after[0], subject.sha256)):
+    if found[path] != adapter:
       raise CardError(
-        f'--card: {place} is of another model (hash {found["backbone"][:12]}) than the adapter was trained on '
-        f'({subject.backbone[:12]}); give evaluations of that one'
+        f'--card: {os.path.join(path, "run.json")} is of {_called(found[path])}, not of {_called(adapter)}; give the evaluation '
+        'without the adapter first, then the one with it'
       )
-    if found.get('adapter') != adapter:
+  seen = {subject.sha256: own[0]}
+  others = [path for path in after if path != own[0]]
+  if len(after) != len(set(after)):
+    raise CardError('--card: an evaluation is named twice; name each seed once')
+  for path in others:
+    adapter = found[path]
+    if adapter is None or adapter in seen:
+      same = f' as {seen[adapter]} is' if adapter else ''
       raise CardError(
-        f'--card: {place} is of {_called(found.get("adapter"))}, not of {_called(adapter)}; give the evaluation without '
-        'the adapter first, then the one with it'
+        f'--card: {os.path.join(path, "run.json")} is of {_called(adapter)}{same}; behind the evaluation with the adapter give '
+        'those with the adapters of other seeds'
       )
-  return compare_two(before, after)
+    seen[adapter] = path
+  return Evaluated(compare_two(before, own[0]), tuple(compare_two(before, path) for path in others))
+
+
+def _adapter(path: str, subject: Subject) -> str | None:
+  """Hash of the adapter that was evaluated, on the model that the card's adapter belongs to."""
+  place = os.path.join(path, 'run.json')
+  if not os.path.isfile(place):
+    raise CardError(f'--card: {path} has no run.json; give OUTPUT_DIR of a `robust-t5x eval`')
+  found = read_record(place).get('fingerprint', {})
+  if not found.get('backbone'):
+    raise CardError(f'--card: {place} has no hash of the weights; evaluate the checkpoint itself')
+  if found['backbone'] != subject.backbone:
+    raise CardError(
+      f'--card: {place} is of another model (hash {found["backbone"][:12]}) than the adapter was trained on '
+      f'({subject.backbone[:12]}); give evaluations of that one'
+    )
+  return found.get('adapter')
 
 
 def _called(adapter: str | None) -> str:
   return f'the adapter with the hash {adapter[:12]}' if adapter else 'the model without adapter'
 
 
-def text(subject: Subject, comparison: Comparison) -> str:
+def text(subject: Subject, evaluated: Evaluated) -> str:
   """The card.
 
   Args:
     subject: the adapter.
-    comparison: see `compared`.
+    evaluated: see `compared`.
   """
+  comparison = evaluated.own
   told = inputs.of_comparison(comparison)
   record = comparison.records[comparison.models[1]]
   found = record.get('fingerprint', {})
@@ -172,6 +209,8 @@ def text(subject: Subject, comparison: Comparison) -> str:
       'framing': _framing(subject, record),
       'groups': [(g, _GROUPS.get(g, ''), table) for g, table in tables(comparison).items()],
       'gap': _gap(comparison),
+      'num_seeds': 1 + len(evaluated.others),
+      'seeds': seeds_table(evaluated),
       'interval_note': words.intervals_note(told),
       'warnings': words.warnings(told, places=False),
       'notes': notes(*(comparison.records[model] for model in comparison.models)),
@@ -264,6 +303,38 @@ def _gap(comparison: Comparison) -> Table | None:
   row = (comparison.gap(a), comparison.gap(b), comparison.gap_change(b))
   names = (f'{a}: gap, points', f'{b}: gap, points', 'change, points')
   return Table('card_gap', '', tuple(Column(name, 'points') for name in names), [row])
+
+
+def seeds_table(evaluated: Evaluated) -> Table | None:
+  """The change by this adapter and by those of all seeds, for each group and dataset; None where there is one seed."""
+  if not evaluated.others:
+    return None
+  runs = (evaluated.own, *evaluated.others)
+  a, b = evaluated.own.models
+  alike = [Source(run.sources[1].path, b, run.sources[1].table, run.sources[1].record) for run in runs]
+  together = compare_sources([evaluated.own.sources[0], *alike])
+
+  def row(group: str, dataset: str | None, weights: Mapping[str, float]) -> tuple[Any, ...]:
+    single = [_change(run, weights, dataset).estimate for run in runs]
+    return group, dataset or 'mean of all', single[0], _change(together, weights, dataset), min(single), max(single)
+
+  rows = []
+  for group in inputs.in_order(together.groups):
+    own = [dataset for dataset, groups in together.datasets.items() if group in groups]
+    rows += [row(group, dataset, {group: 1.0}) for dataset in (*own, *([None] if len(own) > 1 else []))]
+  if together.has_gap:
+    rows.append(row('gap', None, GAP))
+  columns = (
+    Column('phrasings'), Column('dataset'), Column('this adapter', 'points'),
+    Column(f'mean of {len(runs)} seeds', 'points'), Column('lowest', 'points'), Column('highest', 'points'),
+  )  # fmt: skip
+  return Table('card_seeds', '', columns, rows)
+
+
+def _change(comparison: Comparison, weights: Mapping[str, float], dataset: str | None) -> Interval:
+  """The second model less the first, in a mean accuracy or the gap."""
+  a, b = comparison.models
+  return comparison.contrast(weights, [(b, 1.0), (a, -1.0)], dataset).interval()
 
 
 def _training(subject: Subject) -> Table | None:

@@ -211,13 +211,16 @@ def test_a_card_stands_beside_both_exports(aligned, tmp_path, capsys):
   fields = json.loads((tmp_path / 'peft/adapter_config.json').read_text())
   assert fields['base_model_name_or_path'] == 'someone/t5'
   merge = ['convert', BACKBONE, str(tmp_path / 'merged'), '--to', 'huggingface', '--adapter', adapter]
-  assert command.main([*merge, '--card', *results]) == 0
+  seed = shutil.copytree(results[1], tmp_path / 'seed')
+  change_record(seed, fingerprint__adapter='e' * 64)
+  assert command.main([*merge, '--card', results[0], str(seed), results[1]]) == 0
   assert 'warning: the card names the base model by its hash alone' in capsys.readouterr().err
   cards = [ModelCard.load(str(tmp_path / name / 'README.md')) for name in ('peft', 'merged')]
   assert [c.data.library_name for c in cards] == ['peft', 'transformers']
   assert [c.data.base_model for c in cards] == ['someone/t5', None] and cards[0].data.license == 'mit'
   assert cards[0].data.eval_results == cards[1].data.eval_results and len(cards[0].data.eval_results) == 8
   assert f'Adapter `{backbones.sha256(adapter)}`' in cards[1].text
+  assert ['Other seeds' in c.text for c in cards] == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +228,7 @@ def test_a_card_stands_beside_both_exports(aligned, tmp_path, capsys):
   [
     (['--to', 'adapter', '--card', 'a', 'b'], '--card goes with --to peft, or with --to huggingface --adapter FILE'),
     (['--to', 'huggingface', '--card', 'a', 'b'], '--card goes with --to peft'),
-    (['--to', 'peft', '--card', 'a'], 'expected 2 arguments'),
+    (['--to', 'peft', '--card', 'a'], '--card takes two directories or more'),
     (['--to', 'peft', '--license', 'mit'], '--license goes with --card'),
     (['--to', 'npy', '--base_model', 'a/b'], '--base_model goes with --to peft or --card'),
   ],

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from helpers import change_record
+from helpers import change_record, write_evaluation
 import pytest
 import yaml
 
@@ -36,10 +36,29 @@ def results(two_evaluations):
   return str(before), str(after)
 
 
+@pytest.fixture
+def seeds(results, tmp_path):
+  """`results` and evaluations with the adapters of two other seeds, better and worse."""
+  others = []
+  for name, unobserved in (('c', 0.9), ('d', 0.6)):
+    write_evaluation(tmp_path / name, name, {'observed': 0.95, 'unobserved': unobserved}, seed=ord(name))
+    change_record(
+      tmp_path / name, fingerprint__scorer='exact_match', fingerprint__split='test', fingerprint__seed=0,
+      model__vocabulary='f' * 64, fingerprint__backbone='b' * 64, fingerprint__adapter=name * 64,
+    )  # fmt: skip
+    others.append(str(tmp_path / name))
+  return *results, *others
+
+
+def compared(results, subject=SUBJECT):
+  """What a card reports of evaluations, the one without the adapter first."""
+  return card.compared(results[0], results[1:], subject)
+
+
 def test_the_hubs_own_reader_finds_model_licence_and_results(results):
   from huggingface_hub import ModelCard
 
-  data = ModelCard(card.text(SUBJECT, card.compared(*results, SUBJECT))).data
+  data = ModelCard(card.text(SUBJECT, compared(results))).data
   assert (data.base_model, data.license, data.library_name) == ('someone/model', 'apache-2.0', 'peft')
   assert data.base_model_relation == 'adapter' and 'lora' in data.tags and data.model_name == 'tuned'
   found = {(r.dataset_name, r.dataset_split, r.metric_type, r.metric_name): r.metric_value for r in data.eval_results}
@@ -63,12 +82,60 @@ def test_the_table_has_the_numbers_of_a_comparison(results):
     assert first[place + 4] == pytest.approx(by_phrasing[model].max() - by_phrasing[model].min())
     assert first[place + 6] == pytest.approx(by_phrasing[model].min())
   assert every[5] == comparison.change('b', 'unobserved', 'AvgP') and every[6] == 'different'
-  text = card.text(SUBJECT, comparison)
+  text = card.text(SUBJECT, card.Evaluated(comparison))
   assert tables.text(every[5], 'points') in text and tables.text(comparison.gap_change('b'), 'points') in text
 
 
+def test_other_seeds_stand_beside_the_adapters_own_numbers(seeds):
+  before, own, better, worse = seeds
+  alone, text = card.text(SUBJECT, compared(seeds[:2])), card.text(SUBJECT, compared((before, better, own, worse)))
+  assert 'One training run was evaluated' in alone and 'Other seeds' not in alone
+  assert (
+    'One training run was evaluated' not in text and 'by all 3 that were trained alike from different seeds' in text
+  )
+  assert text.split('---\n')[1] == alone.split('---\n')[1]  # the hub is told this adapter's results
+  for title in ('Under unobserved', 'Under observed', 'Gap'):
+    assert section(text, title) == section(alone, title)
+  table = card.seeds_table(compared((before, better, own, worse)))
+  assert [column.name for column in table.columns[-3:]] == ['mean of 3 seeds', 'lowest', 'highest']
+  assert [row[:2] for row in table.rows[-2:]] == [('unobserved', 'mean of all'), ('gap', 'mean of all')]
+  accuracy = {
+    path: compare([path]).phrasings.query('group == "unobserved"').groupby('dataset')[name].mean().mean()
+    for path, name in zip(seeds, 'abcd', strict=True)
+  }
+  change = [accuracy[path] - accuracy[before] for path in (own, better, worse)]
+  _, _, mine, mean, lowest, highest = table.rows[-2]
+  assert mine == pytest.approx(change[0]) and (lowest, highest) == pytest.approx((change[2], change[1]))
+  assert mean.estimate == pytest.approx(sum(change) / 3)
+  # Three seeds that differ by 30 points leave open far more than the examples of one do.
+  single = compare_two(before, own).change('b', 'unobserved', 'AvgP')
+  assert mean.high - mean.low > 3 * (single.high - single.low)
+
+
+def section(text, title):
+  """A card's part under a title."""
+  return text.split(f'### {title}')[1].split('\n#')[0]
+
+
+@pytest.mark.parametrize(
+  ('order', 'message'),
+  [
+    ('acd', 'c/run.json is of the adapter with the hash cccccccccccc, not of the adapter with the hash aaaaaaaaaaaa'),
+    ('abcc', 'an evaluation is named twice'),
+    ('abac', 'a/run.json is of the model without adapter; behind the evaluation with the adapter give those with'),
+    ('bcd', 'b/run.json is of the adapter with the hash aaaaaaaaaaaa, not of the model without adapter'),
+  ],
+)
+def test_what_are_no_seeds_is_refused(seeds, order, message):
+  with pytest.raises(card.CardError, match=message):
+    compared([seeds['abcd'.index(name)] for name in order])
+  change_record(seeds[2], fingerprint__adapter='d' * 64)
+  with pytest.raises(card.CardError, match='d/run.json is of the adapter with the hash dddddddddddd as .*c is; behind'):
+    compared(seeds)
+
+
 def test_training_is_told_without_the_places_of_a_machine(results):
-  text = card.text(SUBJECT, card.compared(*results, SUBJECT))
+  text = card.text(SUBJECT, compared(results))
   assert '| steps | 300 |' in text and '| seed | 7 |' in text and '| objective | weighted_sum() |' in text
   assert '| objectives.weighted_sum.weights | [1.0, 2.0] |' in text
   assert "| banks of phrasings | ['mine.yaml', 'package'] |" in text and 'Tasks: t_alignment.' in text
@@ -93,16 +160,16 @@ def test_training_is_told_without_the_places_of_a_machine(results):
 )
 def test_what_stood_around_texts(results, config, told):
   change_record(results[1], gin_config=config)
-  text = card.text(SUBJECT, card.compared(*results, SUBJECT))
+  text = card.text(SUBJECT, compared(results))
   assert told in text if told else 'Texts were read' not in text
   assert '/home/me' not in text
   other = dataclasses.replace(SUBJECT, decoder=False)
-  assert 'Texts were read' not in card.text(other, card.compared(*results, other))
+  assert 'Texts were read' not in card.text(other, compared(results, other))
 
 
 def test_what_is_not_known_is_said_and_not_guessed(results):
   subject = dataclasses.replace(SUBJECT, metadata={}, record=None, base_model=None, license=None)
-  text = card.text(subject, card.compared(*results, subject))
+  text = card.text(subject, compared(results, subject))
   front = yaml.safe_load(text.split('---\n')[1])
   assert not {'license', 'base_model', 'base_model_relation'} & set(front)
   assert 'does not record how it was trained' in text and 'None was stated' in text and 'b' * 64 in text
@@ -118,7 +185,7 @@ def test_what_is_not_known_is_said_and_not_guessed(results):
 )
 def test_what_was_exported_is_named_and_loaded_as_it_is(results, config, merged, words, library):
   subject = dataclasses.replace(SUBJECT, config=config, merged=merged, decoder=False)
-  text = card.text(subject, card.compared(*results, subject))
+  text = card.text(subject, compared(results, subject))
   assert f'someone/model with {words}' in text and 'AutoModelForSeq2SeqLM' in text
   assert yaml.safe_load(text.split('---\n')[1])['library_name'] == library
   assert ('PeftModel' in text) != merged and ('merged into the weights' in text) == merged
@@ -129,8 +196,7 @@ def test_foreign_texts_are_escaped(results):
   change_record(before, label='x\n---\nlicense: mit')
   change_record(after, label='<img src=x> | [a](b)')
   subject = dataclasses.replace(SUBJECT, name='a: "b"\n---\n<i>')
-  comparison = card.compared(before, after, subject)
-  text = card.text(subject, comparison)
+  text = card.text(subject, compared(results, subject))
   front, rest = yaml.safe_load(text.split('\n---\n')[0]), text.split('\n---\n')[1:]
   assert front['license'] == 'apache-2.0' and len(rest) == 1
   assert '<i' not in rest[0] and '<img' not in text and '](b)' not in text.replace('\\](b)', '')
@@ -151,12 +217,12 @@ def test_foreign_texts_are_escaped(results):
 def test_results_of_something_else_are_refused(results, which, change, message):
   change_record(results[which], **change)
   with pytest.raises(ValueError, match=message):
-    card.compared(*results, SUBJECT)
+    compared(results)
 
 
 def test_a_place_without_results_is_refused(results, tmp_path):
   with pytest.raises(card.CardError, match='nothing has no run.json; give OUTPUT_DIR'):
-    card.compared(results[0], str(tmp_path / 'nothing'), SUBJECT)
+    card.compared(results[0], [str(tmp_path / 'nothing')], SUBJECT)
 
 
 @pytest.mark.parametrize(
