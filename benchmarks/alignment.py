@@ -9,8 +9,6 @@ kept.
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
-import datetime
-import json
 import pathlib
 
 import pandas as pd
@@ -44,7 +42,10 @@ def methods(tables: Tables, compared: Comparison) -> Iterator[study.Cells]:
   """A row for each model, its seeds together."""
   for name, seeds in tables.items():
     found = [compared.interval(name, group, 'AvgP') for group in (OBSERVED, REPORTED)]
-    found += [compared.contrast(_GAP, [(name, 1)]).interval(), *(compared.interval(name, REPORTED, metric) for metric in _SPREAD)]
+    found += [
+      compared.contrast(_GAP, [(name, 1)]).interval(),
+      *(compared.interval(name, REPORTED, metric) for metric in _SPREAD),
+    ]
     yield [_words(name), str(len(seeds)), *map(study.interval, found)]
 
 
@@ -129,11 +130,7 @@ def main() -> None:
   out = parser.parse_args().out
   if out:
     study.add(out, KEPT)
-  tables = tables_of(*study.read_all(KEPT))
-  content = {'command': 'python benchmarks/alignment.py', 'date': datetime.date.today().isoformat(), 'tables': tables}
-  RESULTS.write_text(json.dumps(content, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
-  for name, (head, *rows) in tables.items():
-    print(f'\n{name}\n' + study.markdown(head, rows))
+  study.write(RESULTS, 'python benchmarks/alignment.py', tables_of(*study.read_all(KEPT)))
 
 
 if __name__ == '__main__':

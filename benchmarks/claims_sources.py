@@ -18,10 +18,9 @@ from claims import Page, Table, Value, printed
 import claims_costs
 import coverage
 import pandas as pd
-import real_model
-import study
 import sentencepiece
 import stopping
+import study
 
 from robust_t5x.models import families
 from seqio_tasks.bank import layouts, likeness, reading
@@ -331,15 +330,10 @@ def _lmentry_table() -> tuple[list[str], str, str]:
   return lines, 'measured', str(path.relative_to(ROOT))
 
 
-def _alignment_rows(name: str) -> tuple[list[list[str]], str]:
-  """The rows of a table of benchmarks/alignment.py, its head first, and the file that has them."""
-  path = RESULTS / 'alignment.json'
-  return json.loads(path.read_text(encoding='utf-8'))['tables'][name], str(path.relative_to(ROOT))
-
-
-def _alignment_table(name: str) -> tuple[list[str], str, str]:
-  (head, *rows), path = _alignment_rows(name)
-  return study.markdown(head, rows).splitlines(), 'measured', path
+def _study_table(study_name: str, name: str) -> tuple[list[str], str, str]:
+  """A table of benchmarks/alignment.py or benchmarks/real_model.py."""
+  path = RESULTS / f'{study_name}.json'
+  return study.table(path, name).splitlines(), 'measured', str(path.relative_to(ROOT))
 
 
 def _readme_table() -> tuple[list[str], str, str]:
@@ -349,16 +343,11 @@ def _readme_table() -> tuple[list[str], str, str]:
     'aligned': "aligned: trained so that the decoder's states under any phrasing match the frozen model's under an observed one",
     'likelihood': 'trained on the right answers instead, same batches',
   }
-  head = ['model that comes with the package', 'observed phrasings, %', 'unobserved phrasings, %', 'gap, points']
-  (_, *rows), path = _alignment_rows('methods')
+  path = RESULTS / 'alignment.json'
+  _, *rows = json.loads(path.read_text(encoding='utf-8'))['tables']['methods']
+  head = ['model that comes with the package', 'observed phrasings, %', 'reported phrasings, %', 'gap, points']
   shown = [[words[row[0]], *row[2:5]] for row in rows if row[0] in words]
-  return study.markdown(head, shown).splitlines(), 'measured', path
-
-
-def _real_model_table(name: str) -> tuple[list[str], str, str]:
-  path = RESULTS / 'real_model.json'
-  record = json.loads(path.read_text(encoding='utf-8'))
-  return real_model.table(name, record).splitlines(), 'measured', str(path.relative_to(ROOT))
+  return study.markdown(head, shown).splitlines(), 'measured', str(path.relative_to(ROOT))
 
 
 _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
@@ -383,16 +372,16 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'prefix_timed': claims_costs.made_by('prefix_sharing', 'prefix_sharing.json', 'timed_table'),
   'step_cost': claims_costs.made_by('step_cost', 'step_cost.jsonl'),
   **{
-    f'real_{kind}{suffix}': functools.partial(_real_model_table, f'{kind}/sum/{part}')
+    f'real_{kind}{suffix}': functools.partial(_study_table, 'real_model', f'{kind}/sum/{part}')
     for kind in ('methods', 'changes')
     for suffix, part in (('', 'all'), ('_listed', 'listed'), ('_not_listed', 'not listed'))
   },
-  'real_wording': functools.partial(_real_model_table, 'wording/sum'),
-  'real_changes_per_token': functools.partial(_real_model_table, 'changes/per token/all'),
-  'real_readings': functools.partial(_real_model_table, 'readings'),
+  'real_wording': functools.partial(_study_table, 'real_model', 'wording/sum'),
+  'real_changes_per_token': functools.partial(_study_table, 'real_model', 'changes/per token/all'),
+  'real_readings': functools.partial(_study_table, 'real_model', 'readings'),
   'readme': _readme_table,
   **{
-    f'alignment_{name}': functools.partial(_alignment_table, name)
+    f'alignment_{name}': functools.partial(_study_table, 'alignment', name)
     for name in ('methods', 'changes', 'seeds', 'tasks', 'tuning', 'lmentry', 'lmentry_changes')
   },
   'data_layer': claims_costs.made_by('data_layer', 'data_layer.json'),

@@ -9,7 +9,6 @@ OUT the tables are made from what is kept.
 
 import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
-import datetime
 import json
 import pathlib
 
@@ -101,12 +100,6 @@ _HEADS = {
 }
 
 
-def table(name: str, record: Mapping[str, Mapping[str, list[study.Cells]]]) -> str:
-  """A table of the record as Markdown; those by norm have it behind a slash, as in "wording/sum"."""
-  head = _HEADS[name.split('/')[0]]
-  return study.markdown(head, record['tables'][name])
-
-
 def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('out', type=pathlib.Path, nargs='?', help='directory of evaluations to keep')
@@ -132,14 +125,11 @@ def main() -> None:
         tables[f'{kind.__name__}/{norm}/{name or "all"}'] = list(kind(models, record))
   tables['readings'] = list(without_training(frozen, free, record))
   tables['tuning'] = list(study.tuning(KEPT))
-  content = {
-    'command': 'python benchmarks/real_model.py',
-    'date': datetime.date.today().isoformat(),
-    'tables': tables,
-  }
-  RESULTS.write_text(json.dumps(content, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
-  for name in tables:
-    print(f'\n{name}\n' + table(name, content))
+  study.write(
+    RESULTS,
+    'python benchmarks/real_model.py',
+    {name: [_HEADS[name.split('/')[0]], *rows] for name, rows in tables.items()},
+  )
 
 
 if __name__ == '__main__':

@@ -114,6 +114,20 @@ def interval(found: Interval, signed: bool = False) -> str:
   return f'{100 * found.estimate:{sign}.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]'.replace('-', '\u2212')
 
 
+def write(path: pathlib.Path, command: str, tables: Mapping[str, Sequence[Cells]]) -> None:
+  """Writes and prints tables by name; the first row of each is its head."""
+  content = {'command': command, 'date': datetime.date.today().isoformat(), 'tables': tables}
+  path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + '\n', encoding='utf-8')
+  for name, (head, *rows) in tables.items():
+    print(f'\n{name}\n' + markdown(head, rows))
+
+
+def table(path: pathlib.Path, name: str) -> str:
+  """A table that `write` wrote, as Markdown."""
+  head, *rows = json.loads(path.read_text(encoding='utf-8'))['tables'][name]
+  return markdown(head, rows)
+
+
 def markdown(head: Cells, rows: Sequence[Cells]) -> str:
   """A table as Markdown."""
   return '\n'.join('| ' + ' | '.join(row) + ' |' for row in [head, ['---'] * len(head), *rows])

@@ -4,7 +4,7 @@ Types are those that the functions' signatures have. Ranges stand here, by funct
 value, a file, a macro or `--gin.FUNCTION.PARAMETER`, goes through one check, before anything runs.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import inspect
@@ -153,10 +153,23 @@ KEYS = {'task_feature_lengths': ('inputs', 'targets')}
 # Texts and lists that hold something: an empty place would be the directory that the command runs in.
 FILLED = ('output_dir', 'model_dir', 'input_file', 'output_file', 'mixtures', 'mixture_or_task_name')
 
+# Macros of the files read last that are None because nothing gives them a value; see `install`.
+_unset: set[str] = set()
+
+
+def install(unset: Collection[str] = ()) -> None:
+  """Has gin check every configuration that it finishes; whatever reads gin files calls this before.
+
+  Args:
+    unset: macros of the files to be read that no one needs, and that are None for it.
+  """
+  _unset.clear()
+  _unset.update(unset)
+  _register()
+
 
 @functools.cache
-def install() -> None:
-  """Has gin check every configuration that it finishes; whatever reads gin files calls this before."""
+def _register() -> None:
   import gin
 
   gin.config.register_finalize_hook(check)
@@ -222,7 +235,7 @@ def _is_set(value: Any, macros: Mapping[str, Any]) -> bool:
   """Whether a value is given; a macro that no file sets, and `%gin.REQUIRED`, are not."""
   while _is_macro(value):
     name = '/'.join(value.scopes)
-    if name not in macros:
+    if name not in macros or name in _unset:
       return False
     value = macros[name]
   return True
