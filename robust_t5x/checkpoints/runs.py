@@ -116,7 +116,8 @@ class RunCheckpoints:
 
   def close(self) -> None:
     """Waits for writes and frees resources."""
-    self._manager.close()
+    with quiet.logs_muted():  # a signal meanwhile, which orbax takes for a write that failed
+      self._manager.close()
 
   def _is_checked(self) -> bool:
     """Whether this process keeps and compares sums of files, which tensorstore has none of for its arrays; not in a bucket."""

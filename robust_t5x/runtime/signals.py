@@ -65,6 +65,7 @@ class _State:
   def __init__(self) -> None:
     self.kept = _AGAIN
     self.stop: Stop | None = None
+    self.ending = False  # `Stopped` was raised
     self.answered = threading.Event()
 
 
@@ -125,6 +126,9 @@ def _handle(number: int, frame: types.FrameType | None) -> None:
     if processes.several():  # JAX takes SIGTERM and makes all processes stop after the same step
       os.kill(os.getpid(), signal.SIGTERM)
     return
+  if _state.ending and number == signal.SIGTERM:
+    return  # sent twice, as `timeout` does, or after the terminal's SIGINT; what closes on the way out is not to be cut short
+  _state.ending = True
   raise Stopped(number)
 
 

@@ -152,6 +152,20 @@ def test_a_checkpoint_whose_metadata_are_damaged_is_read_without_a_word(tmp_path
   assert not capsys.readouterr().err and not caplog.records
 
 
+def test_a_signal_while_it_closes_is_not_told_as_a_write_that_failed(tmp_path, monkeypatch, caplog):
+  class Asked:
+    def map(self, function):
+      raise KeyboardInterrupt
+
+  checkpoints = runs.RunCheckpoints(str(tmp_path))
+  monkeypatch.setattr(checkpoints._manager, '_finalize_thread', Asked())
+  with pytest.raises(KeyboardInterrupt):
+    checkpoints.close()
+  monkeypatch.undo()
+  checkpoints.close()
+  assert not caplog.records
+
+
 def test_a_run_without_a_whole_checkpoint_is_refused_and_a_new_one_starts(tmp_path):
   _saved(tmp_path / 'run', 3)
   _damage_arrays(tmp_path / 'run')

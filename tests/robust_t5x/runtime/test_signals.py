@@ -61,6 +61,21 @@ def test_work_that_would_be_lost_is_saved_first(capsys):
   assert saved == [2]
 
 
+@pytest.mark.parametrize(('first', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_request_that_is_sent_again_does_not_cut_short_what_closes(first, status, capsys):
+  closed = []
+
+  def verb():
+    try:
+      return _sent(first)
+    finally:
+      os.kill(os.getpid(), signal.SIGTERM)
+      closed.append(True)
+
+  assert signals.guarded(verb) == status
+  assert closed and capsys.readouterr().err.count('interrupted: ') == 1
+
+
 def test_a_second_control_c_does_not_wait():
   def verb():
     with signals.deferrable() as stop:
