@@ -27,6 +27,8 @@ from seqio_tasks.tables import parse_json
 # A file of ours beside T5X's: `config.json` of the network, where shapes do not tell all that it says.
 _NETWORK = 'network.json'
 _CHUNK = 1 << 24  # values in a chunk
+# How tensorstore tells an error of the system, such as a full disk.
+_OF_THE_SYSTEM = re.compile(r"os_error_code='(\d+)'")
 
 
 class T5XCheckpointError(CheckpointError):
@@ -168,7 +170,10 @@ def write(
         store[part].write(cast(array[part], store.dtype.numpy_dtype, directory, name)).result()
     except UserError:
       raise
-    except ValueError as e:  # tensorstore's, of a full disk too
+    except ValueError as e:  # tensorstore's
+      system = _OF_THE_SYSTEM.search(str(e))
+      if system:
+        raise OSError(int(system[1]), os.strerror(int(system[1])), directory) from e
       raise T5XCheckpointError(f'{directory}: cannot be written ({shorten(e, 200)}); mend that, and start again') from e
   if network is not None:
     write_atomically(os.path.join(directory, _NETWORK), json.dumps(network, indent=2) + '\n')

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import pathlib
+import re
+import resource
 import shutil
 
 from helpers import change_record, write_evaluation
@@ -72,6 +74,19 @@ def test_what_cannot_be_written_leaves_nothing(tiny_checkpoint, tmp_path, monkey
   assert command.main(['convert', str(tiny_checkpoint), f'{tmp_path}/new/x/', '--to', 'huggingface']) == 2
   assert 'No space left on device' in capsys.readouterr().err
   assert not list((tmp_path / 'new').iterdir())
+
+
+@pytest.mark.parametrize('layout', ['t5x', 'huggingface'])
+def test_a_disk_without_room_is_told_by_the_place_that_was_named(layout, tiny_checkpoint, tmp_path, capsys):
+  before = resource.getrlimit(resource.RLIMIT_FSIZE)
+  resource.setrlimit(resource.RLIMIT_FSIZE, (100, before[1]))  # bytes of a file
+  try:
+    status = command.main(['convert', str(tiny_checkpoint), str(tmp_path / 'x'), '--to', layout])
+  finally:
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+  told = capsys.readouterr().err.splitlines()[-1]
+  assert status == 2 and re.fullmatch(f'error: {tmp_path}/x\\S*: File too large; make room there; the same .*', told)
+  assert '.tmp' not in told and not list(tmp_path.iterdir())
 
 
 def test_what_a_killed_conversion_left_is_no_checkpoint_and_is_removed(tiny_checkpoint, tmp_path, capsys):
