@@ -64,7 +64,7 @@ class Worth:
 
 
 def recommend(comparison: Comparison, model: str, group: str, default: str = 'default') -> list[Choice]:
-  """The best phrasing of each dataset; none where there are no scores of examples, or a single phrasing.
+  """The best phrasing of each dataset; none where there are no scores of examples, or a single example or phrasing.
 
   Args:
     comparison: of results.
@@ -76,7 +76,7 @@ def recommend(comparison: Comparison, model: str, group: str, default: str = 'de
     return []
   found = []
   for dataset, groups in comparison.datasets.items():
-    if group not in groups or groups[group].shape[-1] < 2:
+    if group not in groups or min(groups[group].shape[-2:]) < 2:
       continue
     draws = comparison.accuracy_draws(dataset, group, model)
     usual = comparison.accuracy_draws(dataset, default, model) if default in groups and default != group else None
