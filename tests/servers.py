@@ -112,5 +112,5 @@ def echo(body):
   starts = [0, *(i for i, c in enumerate(text) if c == ' ')]
   words = [text[a:b] for a, b in zip(starts, [*starts[1:], len(text)], strict=True)]
   numbers = [None, *(-0.25 if 'right' in w else -float(len(w)) for w in words[1:])]
-  logprobs = {'tokens': words, 'token_logprobs': numbers, 'text_offset': starts}
+  logprobs = {'tokens': words, 'token_logprobs': numbers}
   return {'model': 'm', 'choices': [{'text': text, 'logprobs': logprobs if body.get('echo') else None}]}

@@ -4,12 +4,16 @@ A completion goes on with a text; with `echo` it gives the log-probability of ea
 ranked. A chat answers a message, and gives no likelihood of an answer that it did not choose itself.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+import re
 from typing import Any, TypedDict
 
 from robust_t5x.runtime import records
 
 COMPLETIONS, CHAT = 'completions', 'chat'
+# How tokens read that are parts of a character, which has up to four bytes; some servers leave them empty.
+_PART = re.compile(r'(?:\ufffd|bytes:(?:\\x[0-9a-f]{2})+)+')
+_OTHER = 'the server gives log-probabilities of other tokens than it was sent'
 PATHS = {COMPLETIONS: 'completions', CHAT: 'chat/completions'}
 
 
@@ -34,8 +38,8 @@ class _Chat(TypedDict):
 
 
 class _Numbers(TypedDict):
+  tokens: list[str]
   token_logprobs: list[float | None]
-  text_offset: list[int]
 
 
 class _Scored(TypedDict):
@@ -77,30 +81,64 @@ def scores_fault(answer: Any) -> str:
   return records.fault(answer, _Completion) or _no_choice(answer)
 
 
-def likelihood(answer: Mapping[str, Any], text: str, begin: int) -> float | None:
+def likelihood(answer: Mapping[str, Any], text: str, begin: int) -> float:
   """Log-likelihood, in nats, of what a text has from a character on.
 
-  >>> numbers = {'token_logprobs': [None, -1.0, -0.5, -9.0], 'text_offset': [0, 2, 5, 8]}
-  >>> likelihood({'choices': [{'text': 'Is it no.?', 'logprobs': numbers}]}, 'Is it no', 5)
+  Tokens are found by how they read, from the end of the text on. The answers' `text_offset` does not tell where they are: vLLM
+  counts the begin token in, which is no part of the text.
+
+  >>> numbers = {'tokens': ['Is', ' it?', ' no', '.'], 'token_logprobs': [None, -1.0, -0.5, -9.0]}
+  >>> likelihood({'choices': [{'text': 'Is it? no.', 'logprobs': numbers}]}, 'Is it? no', 6)
   -0.5
 
   Args:
     answer: to `ask_scores`.
     text: what was asked about.
-    begin: where the part begins; a token that lies across it counts.
+    begin: where the part begins, at a character of ASCII; a token that lies across it counts.
 
-  Returns:
-    the number; None if the server did not give it.
+  Raises:
+    ValueError: if the server did not give it, saying what it gives instead.
   """
-  if records.fault(answer, _Echo):
-    return None
+  if records.fault(answer, _Echo) or not answer['choices'][0]['text'].startswith(text):
+    raise ValueError('the server gives no log-probabilities (echo and logprobs of completions)')
   choice = answer['choices'][0]
-  numbers, offsets = choice['logprobs']['token_logprobs'], choice['logprobs']['text_offset']
-  if not choice['text'].startswith(text) or len(numbers) != len(offsets):
-    return None
-  ends = [*offsets[1:], len(choice['text'])]
-  inside = [n for n, start, end in zip(numbers, offsets, ends, strict=True) if end > begin and start < len(text)]
-  return None if not inside or None in inside else float(sum(n for n in inside if n is not None))
+  tokens, numbers = choice['logprobs']['tokens'], choice['logprobs']['token_logprobs']
+  if len(tokens) != len(numbers):
+    raise ValueError(_OTHER)
+  generated = choice['text'][len(text) :].strip()
+  # Behind the text stands the token that was generated; if it is an end, some servers leave it out.
+  if generated or not (tokens and tokens[-1] and text.endswith(tokens[-1])):
+    if generated and not re.fullmatch(_pattern([token.strip() for token in tokens[-1:]]), generated):
+      raise ValueError(
+        'the server gives log-probabilities that are not those of its tokens, so none of them can be trusted,'
+      )
+    tokens, numbers = tokens[:-1], numbers[:-1]
+  inside = numbers[len(numbers) - _tokens_of(tokens, text, begin) :]
+  if not inside or None in inside:
+    raise ValueError(_OTHER)
+  return float(sum(n for n in inside if n is not None))
+
+
+def _tokens_of(tokens: Sequence[str], text: str, begin: int) -> int:
+  """How many tokens at the end make up what a text has from a character on; 0 if none do.
+
+  >>> _tokens_of(['It', ' is:', ' no'], 'It is: no', 6), _tokens_of(['It', ' is', ': no'], 'It is: no', 6)
+  (1, 1)
+  """
+  for count in range(1, len(tokens) + 1):
+    found = re.search(_pattern(tokens[-count:]) + r'\Z', text)
+    if found is None:
+      return 0
+    parted = all(not token or _PART.search(token) for token in tokens[-count - 1 :][:2])
+    if found.start() <= begin and not (count < len(tokens) and parted):  # a character in parts is taken whole
+      return count
+  return 0
+
+
+def _pattern(tokens: Sequence[str]) -> str:
+  """What tokens read, as a regular expression; parts of a character may be any beyond ASCII."""
+  read = ''.join(token or '\ufffd' for token in tokens)
+  return '[^\x00-\x7f]+'.join(re.escape(piece) for piece in _PART.split(read))
 
 
 def _no_choice(answer: Mapping[str, Any]) -> str:

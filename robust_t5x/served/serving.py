@@ -128,14 +128,21 @@ class ServedRunner:
   def score(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """Log-likelihood of every option of every input, as the server's tokens have it."""
     asked = self._continued(inputs, options)
+    begins = dict(asked)
+
+    def likelihood(body: Mapping[str, Any], answer: Mapping[str, Any]) -> float:
+      text = body['prompt']
+      try:
+        return protocol.likelihood(answer, text, begins[text])
+      except ValueError as e:
+        raise ServerError(
+          f'{self._model.url}: {e} for {shorten(repr(text))}; set SCORER to extracted, or serve the model with a program that gives '
+          'them'
+        ) from None
+
     bodies = [protocol.ask_scores(text) for text, _ in asked]
-    answers = self._all(bodies, protocol.COMPLETIONS, protocol.scores_fault)
-    numbers = [protocol.likelihood(answer, *text) for answer, text in zip(answers, asked, strict=True)]
-    if None in numbers:
-      raise ServerError(
-        f'{self._model.url}: the server gives no log-probabilities of {shorten(repr(asked[numbers.index(None)][0]))} (echo and '
-        'logprobs of completions); set SCORER to extracted, or serve the model with a program that gives them'
-      )
+    answers = self._all(bodies, protocol.COMPLETIONS, protocol.scores_fault, likelihood)
+    numbers = [likelihood(body, answer) for body, answer in zip(bodies, answers, strict=True)]
     ends = np.cumsum([len(row) for row in options])[:-1]
     return np.split(np.array(numbers, float), ends)
 
@@ -183,11 +190,24 @@ class ServedRunner:
   def _hash(self, api: str, body: Mapping[str, Any]) -> str:
     return request_hash(f'{self._model.url}/{protocol.PATHS[api]}', body)
 
-  def _all(self, bodies: Sequence[dict[str, Any]], api: str, fault: Callable[[Any], str]) -> list[dict[str, Any]]:
-    """The answers to requests; those that are the same are sent once."""
+  def _all(
+    self, bodies: Sequence[dict[str, Any]], api: str, fault: Callable[[Any], str],
+    check: Callable[[Mapping[str, Any], Mapping[str, Any]], object] = lambda body, answer: None,
+  ) -> list[dict[str, Any]]:  # fmt: skip
+    """The answers to requests; those that are the same are sent once.
+
+    Args:
+      bodies: of the requests.
+      api: that is asked.
+      fault: what is wrong with an answer, so that the request is sent again; empty if nothing is.
+      check: raises an error for a request and an answer that cannot be used, before more is asked.
+    """
     requests = {self._hash(api, body): body for body in map(self._whole, bodies)}
-    for request in requests:
+    for request, body in requests.items():
       self._answers.check(request, fault)
+      known = self._answers.get(request)
+      if known is not None:
+        check(body, known)
 
     def answer(request: str) -> None:
       found = self._model.client.post(protocol.PATHS[api], requests[request], fault)
@@ -199,6 +219,7 @@ class ServedRunner:
           'served, or ENDPOINT to where the model is'
         )
       self._answers.add(request, found)
+      check(requests[request], found)
 
     todo = [request for request in requests if self._answers.get(request) is None]
     with concurrent.futures.ThreadPoolExecutor(self._model.concurrency) as pool:

@@ -104,29 +104,79 @@ def test_options_by_their_likelihood(tmp_path):
   assert answers.count_tokens([['a']]) == [[]]
 
 
-def test_a_token_that_lies_across_the_beginning_counts():
-  numbers = {'token_logprobs': [None, -1.0, -2.0], 'text_offset': [0, 3, 8]}
-  answer = {'choices': [{'text': 'It is: no', 'logprobs': numbers}]}
-  assert likelihood(answer, 'It is: no', 6) == -3.0
+def scored(text, tokens, numbers=None):
+  """An answer whose tokens have the log-probabilities 0, -1, -10, -100, ... from the first on, if no others are given."""
+  numbers = [None, *(-(10.0**i) for i in range(len(tokens) - 1))] if numbers is None else numbers
+  return {'choices': [{'text': text, 'logprobs': {'tokens': tokens, 'token_logprobs': numbers}}]}
 
 
 @pytest.mark.parametrize(
-  'change',
+  ('text', 'tokens', 'expected'),
   [
-    lambda choice: choice | {'logprobs': None},
-    lambda choice: choice | {'text': 'something else'},
-    lambda choice: choice | {'logprobs': {**choice['logprobs'], 'text_offset': [0]}},
-    lambda choice: choice | {'logprobs': {**choice['logprobs'], 'token_logprobs': [None] * 4}},
+    ('It is: no', ['It is', ': no'], -1),  # a token that lies across the beginning counts
+    ('It is: no.', ['It', ' is:', ' n', 'o', '.'], -110),
+    (
+      'It is: no.',
+      ['<|begin|>', 'It', ' is:', ' no', '.'],
+      -100,
+    ),  # vLLM shows the begin token, which the text does not have
+    ('It is: no', ['It', ' is:', ' no', '<|end|>'], -10),  # a generated end is no part of the text
+    ('It is: no', ['It', ' is:', ' no', ''], -10),
+    ('It is: no', ['It', ' is:', ' no'], -10),  # nor is it shown by all servers
+    ('It “is”: no.', ['It ', '\ufffd', '\ufffd', 'is', '\ufffd', '\ufffd', ':', ' no', '.'], -1_000_000),
+    ('It is: né!', ['It', ' is:', ' n', '\ufffd', '\ufffd', '!'], -1110),
+    ('It is: né!', ['It', ' is:', ' n', 'bytes:\\xc3', 'bytes:\\xa9', '!'], -1110),
+    ('It is: é!', ['It', ' is:', ' ', '', '', '!'], -1110),
   ],
 )
-def test_a_server_without_log_probabilities(tmp_path, change):
+def test_the_tokens_of_a_part_are_found_by_how_they_read(text, tokens, expected):
+  asked = text.rstrip('.!')
+  assert likelihood(scored(text, tokens), asked, asked.index(':') + 1) == pytest.approx(expected)
+
+
+def test_log_probabilities_of_another_place_are_refused():
+  """As llama-cpp-python gives them for models without a begin token: of each token, after itself, and none of the last."""
+  with pytest.raises(ValueError, match='not those of its tokens, so none of them can be trusted'):
+    likelihood(scored('It is: no.', ['It', ' is:', ' no']), 'It is: no', 6)
+
+
+@pytest.mark.parametrize(
+  ('change', 'message'),
+  [
+    (lambda choice: choice | {'logprobs': None}, 'gives no log-probabilities'),
+    (lambda choice: choice | {'text': '.'}, 'gives no log-probabilities'),  # llama.cpp's server knows no echo
+    # As llama.cpp's server gives them of what it generates.
+    (
+      lambda choice: choice | {'logprobs': {'content': [{'token': '.', 'logprob': -0.4}]}},
+      'gives no log-probabilities',
+    ),
+    (
+      lambda choice: choice | {'logprobs': {**choice['logprobs'], 'token_logprobs': [None] * 4}},
+      'gives log-probabilities of other tokens than it was sent',
+    ),
+    (lambda choice: choice | {'logprobs': {**choice['logprobs'], 'tokens': []}}, 'of other tokens than it was sent'),
+    (
+      lambda choice: choice | {'logprobs': {**choice['logprobs'], 'tokens': ['token_id:4'] * 4}},
+      'not those of its tokens',
+    ),
+  ],
+)
+def test_a_server_without_log_probabilities(tmp_path, change, message):
+  """Told at the first answer, before more are paid for, and again without asking."""
+
   def answer(body):
     whole = echo(body)
     return whole | {'choices': [change(whole['choices'][0])]}
 
-  with serving(answer) as (url, _):
-    with pytest.raises(ServerError, match='the server gives no log-probabilities of .*; set SCORER to extracted'):
-      runner(url, tmp_path, api='completions').score(inputs('Say it:'), [['right', 'no']])
+  counts = []
+  with serving(answer) as (url, server):
+    for _ in range(2):
+      with pytest.raises(ServerError, match=f"{message}.* for 'Say it: right'; set SCORER to extracted"):
+        runner(url, tmp_path, api='completions', concurrency=1).score(
+          inputs('Say it:'), [['right', *map(str, range(99))]]
+        )
+      counts.append(len(server.requests))
+  assert counts[0] < 50 and counts[1] == counts[0]
 
 
 def test_the_answers_of_another_model_are_refused(tmp_path):
