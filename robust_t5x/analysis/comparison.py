@@ -184,6 +184,12 @@ class Comparison:
     """
     return self._contrast(groups, 'AvgP', models, dataset)
 
+  def difference(self, model: str, group: str, reference: str) -> float | None:
+    """Mean accuracy under a group less that under another, over the datasets that have both; None where none has."""
+    if not self._datasets_with([group, reference]):
+      return None
+    return self.contrast({group: 1, reference: -1}, [(model, 1)]).value
+
   def gap(self, model: str) -> Interval:
     """Observed gap of a model, over the datasets that have both groups."""
     return self.contrast(GAP, [(model, 1)]).interval()

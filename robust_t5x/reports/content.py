@@ -110,18 +110,19 @@ def group_table(inputs: Inputs, summary: Summary) -> Table | None:
     return None
   rows = []
   for model in inputs.models:
-    base = summary.values[model, reference, 'AvgP'].estimate
     for group in (reference, *(g for g in others if g != reference)):
       value = summary.values[model, group, 'AvgP']
       count = int(((inputs.phrasings['group'] == group) & inputs.phrasings[model].notna()).sum())
-      rows.append((model, group, count, value, None if group == reference else value.estimate - base))
+      apart = None if group == reference else inputs.of(model).difference(model, group, reference)
+      rows.append((model, group, count, value, apart))
   columns = (
     Column('model'), Column('phrasings'), Column('number', 'count'), Column('accuracy', 'percent'),
     Column(f'against {reference}, points', 'points'),
   )  # fmt: skip
   return Table(
     'groups', f'A closer look: other groups of phrasings against {reference} ones', columns, rows,
-    'A model that reads its instruction does worse when that is incorrect, negated or about something else.',
+    'A model that reads its instruction does worse when that is incorrect, negated or about something else. Differences are over '
+    'the datasets that have both.',
   )  # fmt: skip
 
 

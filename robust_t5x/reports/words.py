@@ -9,7 +9,7 @@ from robust_t5x.analysis.sensitivity import without_room
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.summary import GAP, GAP_CHANGE, Change, Summary
 from robust_t5x.reports.tables import percent, points
-from robust_t5x.results.schema import EXAMPLE, Record, sample_of
+from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, Record, sample_of
 from robust_t5x.results.scorers import SCORERS
 from seqio_tasks.datasets.sources import Reading, Reason
 
@@ -37,9 +37,16 @@ def _of_few(over: str, inputs: Inputs, summary: Summary) -> str:
     text += f' model {model} scores {_and(parts)}'
     gap = summary.gaps.get(model)
     if gap is not None and gap.is_known:
-      text += f': a gap of {points(gap)}{_verdict(summary, model, GAP)}'
+      text += f': a gap of {points(gap)}{_where(inputs, model)}{_verdict(summary, model, GAP)}'
     sentences.append(text + '.')
   return ' '.join(sentences)
+
+
+def _where(inputs: Inputs, model: str) -> str:
+  """Over which datasets a gap is, where some have phrasings of one group only and count in that group's accuracy alone."""
+  datasets = inputs.of(model).datasets.values()
+  both = sum({OBSERVED, UNOBSERVED} <= set(groups) for groups in datasets)
+  return '' if both == len(datasets) else f' over the {both} task{"s" if both > 1 else ""} with both'
 
 
 def _verdict(summary: Summary, model: str, what: str) -> str:

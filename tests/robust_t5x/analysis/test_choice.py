@@ -66,6 +66,9 @@ def test_what_leaves_no_choice(tmp_path):
   one.to_csv(tmp_path / 'one.csv', index=False)
   comparison = compare([str(tmp_path / 'one.csv')])
   assert choice.recommend(comparison, 'm', 'all') == []
+  # A single example tells no noise: the best of its phrasings would be among the best three for sure.
+  one.assign(instruction_id=list('abcd'), example_id='p').to_csv(tmp_path / 'one.csv', index=False)
+  assert choice.recommend(compare([str(tmp_path / 'one.csv')]), 'm', 'all') == []
 
 
 def test_the_expected_accuracy_is_honest():

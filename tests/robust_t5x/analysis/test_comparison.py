@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 
 from robust_t5x.analysis import metrics
 from robust_t5x.analysis.comparison import compare, compare_sources
@@ -116,3 +117,39 @@ def test_intervals_of_shares_stay_between_0_and_1():
   for metric in comparison.metric_names:
     found = comparison.interval('m', 'unobserved', metric)
     assert 0 <= found.low <= found.high <= 1, metric
+
+
+def test_a_change_of_the_best_phrasing_is_the_models_less_the_baselines():
+  low, high = np.array([[1.0, 0.0]] * 3 + [[0.0, 0.0]] * 17), np.array([[1.0, 0.0]] * 18 + [[0.0, 0.0]] * 2)
+  comparison = _compare({'m': {'d': low}, 'n': {'d': high}})
+  change = comparison.change('n', 'unobserved', 'MaxP')
+  assert change.estimate == pytest.approx(18 / 20 - 3 / 20) and 0 < change.low < change.high
+  assert comparison.paired('unobserved', 'MaxP').iloc[0][['difference', 'low']].tolist() == [
+    change.estimate,
+    change.low,
+  ]
+
+
+def test_agreement_of_datasets_has_the_freedom_of_all_examples_and_kappa_may_be_below_0():
+  """Kappa of two phrasings that never agree is -1; Student's t has N - 1 degrees of freedom, N the examples of all datasets."""
+  never = np.array([[1.0, 0.0], [0.0, 1.0]] * 3)
+  comparison = _compare({'m': {'a': never, 'b': never}})
+  found = comparison.answer_agreement('m', 'unobserved')["Fleiss' kappa"]
+  assert found.estimate < -0.3 and -1 <= found.low <= found.estimate
+  alike = _scores(5, n=5)
+  comparison = _compare({'m': {'a': alike, 'b': alike}})
+  rate = comparison.answer_agreement('m', 'unobserved')['consistency']
+  drawn = np.mean([comparison._agreement[d, 'unobserved']['consistency'][1:, 0] for d in 'ab'], axis=0)
+  half = scipy.stats.t.ppf(0.975, 9) * drawn.std(ddof=1) * np.sqrt(10 / 9)
+  assert rate.high == pytest.approx(min(rate.estimate + half, 1.0)) and rate.estimate - rate.low == pytest.approx(half)
+
+
+def test_models_agree_by_the_mean_of_their_seeds_and_outputs_are_counted():
+  """By its first seed m would rank the phrasings as n does; by the mean of both it is the other way round."""
+  up, down = np.array([[0.0, 1.0]] * 4), np.array([[1.0, 0.0]] * 4)
+  first = np.array([[0.0, 1.0]] + [[1.0, 1.0]] * 3)
+  comparison = _compare({'m': [{'d': first}, {'d': down}], 'n': {'d': up}})
+  assert comparison.kendalls_w('unobserved') == {'d': 0.0}
+  table = comparison.sources[0].table
+  table.loc[:1, 'matched_option'] = False
+  assert compare_sources(comparison.sources).unmatched['m'] == pytest.approx((2 / len(table) + 0) / 2)

@@ -251,3 +251,20 @@ def test_intervals_cover_and_tests_reject_as_they_say(phrasings, examples, seeds
     rejected.append(contrast([tables], names, {'u': 1, 'o': -1}, ONE).p_value() < 0.05)
   assert np.mean(covered) >= 0.92
   assert np.mean(rejected) <= 0.08
+
+
+def test_degrees_of_freedom_are_at_least_one():
+  """Two parts of 2 and -1.5, a variance of 2 and degrees of freedom of 4 / (4 / 1 + 2.25 / 1) below 1."""
+  found = Estimate(0.5, [Part(2.0, 1), Part(-1.5, 1)])
+  assert (found.variance, found.freedom) == (2.0, 1.0)
+
+
+def test_one_cell_for_each_phrasing_tells_no_noise_of_cells():
+  """Four cells of four phrasings: nothing is counted twice that could be told. A fifth has 5 - 4 degrees of freedom."""
+  y = np.full((1, 4, 4), np.nan)
+  y[0, range(4), range(4)] = [1.0, 0.0, 1.0, 1.0]
+  one = contrast([{'a': y}], [_names(4, 'a')], {'a': 1}, ONE)
+  assert {tuple(sorted(p.of)) for p in one.parts} == {('examples',), ('phrasings',)}
+  y[0, 1, 0] = 0.0
+  both = [p for p in contrast([{'a': y}], [_names(4, 'a')], {'a': 1}, ONE).parts if len(p.of) == 2]
+  assert [p.freedom for p in both] == [1]

@@ -4,7 +4,7 @@ from helpers import change_record, write_evaluation
 import pandas as pd
 import pytest
 
-from robust_t5x.analysis import effects, significance
+from robust_t5x.analysis import decisions, effects, significance
 from robust_t5x.analysis.effects import NotComparableError, compare_two
 
 HIGH = {'observed': 0.95, 'unobserved': 0.8}
@@ -58,3 +58,19 @@ def test_what_differs_without_forbidding_is_noted():
     'The vocabulary is not recorded for both, so it was not checked.'
   ]
   assert len(effects.notes(record, longer)) == 1
+
+
+def test_one_sided_tests_are_adjusted_by_holm_in_the_same_families(two_evaluations):
+  comparison = compare_two(*map(str, two_evaluations))
+  table = effects.effects(comparison, 0.02)
+  for whole in (True, False):
+    family = table[(table['dataset'] == 'all') == whole]
+    plain = [
+      decisions.p_values_of(
+        comparison.contrast({r.group: 1}, [('b', 1), ('a', -1)], None if whole else r.dataset), 0.02
+      )
+      for r in family.itertuples()
+    ]
+    for name, own in (('p_equivalent', [p.equivalent for p in plain]), ('p_not_worse', [p.not_worse for p in plain])):
+      assert family[name].tolist() == pytest.approx(significance.adjust(own, significance.HOLM))
+      assert family[name].tolist() != pytest.approx(own)

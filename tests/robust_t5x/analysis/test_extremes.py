@@ -108,3 +108,7 @@ def test_intervals_cover(phrasings, examples, sd):
       covered[name].append(found.low - 1e-3 <= metrics.METRICS[name](truth[None]) <= found.high + 1e-3)
   for name in names:
     assert np.mean(covered[name]) >= 0.9, name
+
+
+def test_none_or_all_right_are_half_an_example_away():
+  assert extremes._logit(np.array([0.0, 1.0, 0.5]), 9) == pytest.approx(np.log([1 / 19, 19, 1]))

@@ -3,11 +3,13 @@
 import hypothesis
 from hypothesis import strategies as st
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.optimize
 import scipy.special
 
 from robust_t5x.analysis import metrics, prompteval
+from robust_t5x.analysis.comparison import compare
 
 
 def _table(n, k, seed=0, spread=0.8):
@@ -132,3 +134,50 @@ def test_distance_and_bad_metrics():
   assert prompteval.distance(np.array([0.1, 0.5]), np.array([0.5, 0.3])) == pytest.approx((0.2 + 0) / 2)
   with pytest.raises(ValueError, match='no metric of accuracies'):
     prompteval.estimate(_table(4, 3)).interval('PSS')
+
+
+def test_intervals_of_the_shape_by_hand():
+  """The outermost of the 0.5% and 99.5% points under both assumptions; the estimate is the mean over both."""
+  rng = np.random.default_rng(0)
+  spread = np.stack([rng.uniform(0.2, 0.6, (500, 3)), rng.uniform(0.3, 0.9, (500, 3))])
+  draws = np.array([[0.1, 0.9], [0.8, 0.2]])
+  found = prompteval.Estimate(np.array([0.4, 0.5]), draws, spread, 3, 6)
+  best, interval = spread.max(-1), found.interval('MaxP')
+  assert interval.estimate == pytest.approx(best.mean())
+  assert interval.low == pytest.approx(np.quantile(best[0], 0.005)) and interval.high == pytest.approx(
+    np.quantile(best[1], 0.995)
+  )
+  assert found.distribution.tolist() == pytest.approx([0.15, 0.85])  # each place's mean: of 0.1 and 0.2, of 0.9 and 0.8
+  median = found.quantile(0.5)
+  assert (median.estimate, median.low, median.high) == pytest.approx((0.5, 0.5, 0.5))
+
+
+def test_which_cells_are_sampled_is_chance():
+  """Who has the one cell more, and which phrasing the only cell is of."""
+  more = {int(prompteval.balanced_cells(5, 3, 6, seed).sum(1).argmax()) for seed in range(20)}
+  only = {int(prompteval.balanced_cells(5, 3, 1, seed).sum(0).argmax()) for seed in range(20)}
+  assert len(more) > 2 and only == {0, 1, 2}
+
+
+def test_a_phrasing_without_known_words_is_like_no_other():
+  precision, _ = prompteval._prior(2.0, 2, np.array([[1.0, 0], [0.0, 0]]), [np.log(3)])
+  assert np.linalg.inv(precision) == pytest.approx(np.diag([4.0, 4.0]))
+  assert np.linalg.norm(prompteval.text_covariates(['say it', 'say so', 'translate'])[2]) == 0
+
+
+def test_estimates_of_a_comparison_are_those_of_its_arrays(tmp_path):
+  scores = _sampled(_table(12, 6), 0.5)
+  rows = [('d', f'p{i}', f'e{e}', s, f'Say {i}: {{x}}') for (e, i), s in np.ndenumerate(scores) if not np.isnan(s)]
+  columns = ['dataset', 'instruction_id', 'example_id', 'score', 'template']
+  pd.DataFrame(rows, columns=columns).to_csv(tmp_path / 'm.csv', index=False)
+  comparison = compare([str(tmp_path / 'm.csv')])
+  [row] = prompteval.estimates(comparison).to_dict('records')
+  ids = comparison.names['d', 'all']
+  covariates = prompteval.text_covariates([f'Say {i[1:]}: {{x}}' for i in ids])
+  expected = prompteval.estimate(comparison.datasets['d']['all'][0], covariates)
+  assert (row['model'], row['phrasings'], row['evaluated'], row['cells']) == ('m', 6, 36, 72)
+  for name, value in {
+    'mean': expected.interval('AvgP'), 'worst': expected.interval('worst phrasing'), 'best': expected.interval('MaxP'),
+    'sd': expected.interval('sd'), 'p5': expected.quantile(0.05), 'p50': expected.quantile(0.5), 'p95': expected.quantile(0.95),
+  }.items():  # fmt: skip
+    assert (row[name], row[f'{name}_low'], row[f'{name}_high']) == (value.estimate, value.low, value.high), name

@@ -1,5 +1,7 @@
 """What a report says in words."""
 
+import re
+
 from helpers import change_record, write_evaluation
 import pandas as pd
 
@@ -67,3 +69,17 @@ def test_rows_of_the_data_that_were_left_out_are_told_once_by_reason(tmp_path):
     '3 examples of the data ask the same as an earlier one, and count like any other; the first: example '
     "'a' asks the same as 'b'.",
   ]
+
+
+def test_a_gap_says_over_which_tasks_it_is(tmp_path):
+  """Of two tasks one has observed phrasings alone, which count in their accuracy and not in the gap."""
+  rows = [('d', 'observed', 'o', 0.5), ('d', 'unobserved', 'u', 0.5), ('e', 'observed', 'p', 1.0)]
+  rows += [('d', 'incorrect', 'i', 0.25), ('e', 'incorrect', 'j', 0.0)]
+  path = tmp_path / 'm.csv'
+  pd.DataFrame(rows, columns=['dataset', 'group', 'instruction_id', 'score']).to_csv(path, index=False)
+  write([str(path)], str(tmp_path / 'report'))
+  text = (tmp_path / 'report/report.md').read_text()
+  assert '75.0% under observed phrasings, 50.0% under unobserved phrasings' in text
+  assert 'a gap of 0.0 points over the 1 task with both' in text
+  # 0.25 less 0.5 in d; e has no unobserved phrasings. The means, 0.125 and 0.5, are of other tasks.
+  assert re.search(r'\| m \| incorrect \| 2 \| 12.5% \| .25.0', text)
