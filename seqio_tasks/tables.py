@@ -134,10 +134,15 @@ def read_jsonl(
   """Reads a JSON Lines file: line number and object of every line that is not empty.
 
   Raises:
-    TableError: naming file, line and cure, unless `bad_row` takes the fault.
+    TableError: naming file, line and cure, unless `bad_row` takes the fault; also if the file is one list.
   """
   rows = []
-  for line, text in enumerate(read_text(path).split('\n'), start=1):
+  whole = read_text(path)
+  if whole.lstrip().startswith('['):  # its last object stands by itself on a line and would be all that is read
+    raise TableError(
+      f'{path}: line 1: begins a JSON list; write each of its objects on a line of its own, without commas between'
+    )
+  for line, text in enumerate(whole.split('\n'), start=1):
     if not text.strip():
       continue
     try:
@@ -213,6 +218,7 @@ def read_arrow(path: str | os.PathLike[str]) -> list[tuple[int, dict[str, Any]]]
       raise TableError(f'{path}: the columns {shorten(doubled, 200)} stand twice; rename them')
     kept = [f.name for f in table.schema if not pa.types.is_binary(f.type) and not pa.types.is_large_binary(f.type)]
     rows = table.select(kept).to_pylist()
+    narrow = [f.name for f in table.schema if f.name in kept and _is_narrow(getattr(f.type, 'value_type', f.type))]
   except TableError:
     raise
   except (pa.ArrowException, OSError, ValueError) as e:
@@ -222,7 +228,24 @@ def read_arrow(path: str | os.PathLike[str]) -> list[tuple[int, dict[str, Any]]]
       value = row.get(column)
       if isinstance(value, int):
         row[column] = names[value] if 0 <= value < len(names) else None
+    for column in narrow:
+      row[column] = _shortest(row[column])
   return list(enumerate(rows, start=1))
+
+
+def _is_narrow(kind: Any) -> bool:
+  import pyarrow as pa
+
+  return pa.types.is_float16(kind) or pa.types.is_float32(kind)
+
+
+def _shortest(value: Any) -> Any:
+  """A number of 32 bits or less as the shortest one that it is, 0.1 and not 0.10000000149011612; lists of such, too."""
+  import numpy as np
+
+  if isinstance(value, list):
+    return [_shortest(v) for v in value]
+  return float(str(np.float32(value))) if isinstance(value, float) else value
 
 
 def _class_labels(metadata: dict[bytes, bytes] | None) -> dict[str, list[str]]:

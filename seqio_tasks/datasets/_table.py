@@ -176,26 +176,26 @@ def _say_renamed(path: str, rows: Sequence[tuple[int, Mapping[str, Any]]], neede
 def _table_example(
   row: Mapping[str, Any], answer: str, options: str | tuple[str, ...] | None, answer_is: str, csv: bool
 ) -> dict[str, Any]:
-  gold = _text(row[answer]) if answer_is != 'text' else str(row[answer])
-  if not _text(row[answer]):
+  gold = _text(row[answer])
+  if not gold:
     raise Fault(f'the answer {row[answer]!r} is no text; write the right answer', 'no right answer')
   if options is None:
     return {'gold': gold, 'options': []}
   if isinstance(options, tuple):
-    texts = [row[c] if isinstance(row[c], list | dict) else str(row[c]) for c in options]
+    texts = [row[c] for c in options]
   else:
     texts = row[options].split('|') if csv else row[options]
     if not isinstance(texts, list):
       raise Fault(f'column {options!r} is not a list of options', 'no list of options')
     if not all(t is not None and t == t for t in texts):
       raise Fault(f'an option of {texts} is null or NaN', 'an option is null or NaN')
-    texts = [t if isinstance(t, list | dict) else str(t).strip() for t in texts]
   if any(isinstance(t, list | dict) for t in texts):
     raise Fault(f'an option of {texts} is a list or an object, not a text', 'an option is no text')
+  texts = [str(t).strip() for t in texts]
   blank = [i for i, t in enumerate(texts) if not t]
   if blank and any(texts[i] for i in range(blank[0], len(texts))):
     raise Fault(f'option {blank[0] + 1} of {texts} is blank, and others follow it', 'a blank among the options')
-  texts = [t for t in texts if t.strip()]
+  texts = [t for t in texts if t]
   if len(texts) < 2:
     raise Fault(f'has {len(texts)} options; there must be two or more', 'fewer than two options')
   if answer_is == 'number' and set(gold) == {'0'}:

@@ -113,3 +113,24 @@ def test_a_part_of_a_split_that_is_missing_is_named(tmp_path):
   (tmp_path / 'train-00001-of-00002.parquet').touch()
   found = tables.arrow_files(tmp_path)
   assert {split: len(files) for split, files in found.items()} == {'test': 1, 'train': 2}
+
+
+@pytest.mark.parametrize('text', ['[{"a": 1}, {"a": 2}]', '\n[\n{"a": 1},\n{"a": 2}\n]\n'])
+def test_a_list_is_no_json_lines(tmp_path, text):
+  """Of a list with an object a line only the last one would be read: the others end in a comma."""
+  for bad_row in (None, print):
+    with pytest.raises(tables.TableError, match='begins a JSON list; write each of its objects on a line of its own'):
+      tables.read_jsonl(_file(tmp_path, text), bad_row=bad_row)
+
+
+def test_numbers_of_32_bits_are_the_shortest_that_they_are(tmp_path):
+  """0.1 as an answer would otherwise be 0.10000000149011612, which no output is."""
+  columns = {
+    'a': pa.array([0.1, None], pa.float32()),
+    'b': pa.array([[0.1, 3.14], [2.5]], pa.list_(pa.float32())),
+    'c': [0.1, 1e-9],
+  }
+  parquet.write_table(pa.table(columns), tmp_path / 't.parquet')
+  assert [row for _, row in tables.read_arrow(tmp_path / 't.parquet')] == [
+    {'a': 0.1, 'b': [0.1, 3.14], 'c': 0.1}, {'a': None, 'b': [2.5], 'c': 1e-9}
+  ]  # fmt: skip

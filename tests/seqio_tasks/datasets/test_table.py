@@ -221,3 +221,14 @@ def test_two_columns_of_one_name_in_templates_are_refused(tmp_path):
     datasets.DatasetError, match="templates call the column 'label' {data_label}, which is another column"
   ):
     datasets.table(path, 'mine', ['x'])
+
+
+def test_blanks_around_options_and_answers_are_none_of_theirs(tmp_path):
+  """A blank before one option alone would make it another text to a vocabulary."""
+  path = tmp_path / 'mine.csv'
+  path.write_text('question,A,B,o,answer\nq, a,b ,a| b, a\nr,a,b,a|b ,b\n')
+  for options in (['A', 'B'], 'o'):
+    (made,) = datasets.table(path, 'mine', ['x'], options=options)
+    assert [(e['gold'], e['options']) for e in made.splits['test']()] == [('a', ['a', 'b']), ('b', ['a', 'b'])]
+  (free,) = datasets.table(path, 'mine', ['x'])
+  assert [e['gold'] for e in free.splits['test']()] == ['a', 'b']
