@@ -28,7 +28,7 @@ PHRASING_COLUMNS = ('model', 'dataset', 'instruction_id', 'group', 'scorer', 'sc
 _INSTRUCTION_EVAL = (
   'Model', 'Dataset', 'Collection', 'Type', 'ID', 'Shots', 'Performance', 'Metric', 'Include?',
 )  # fmt: skip
-_OBSERVED_TYPES = ('QA', 'BC', 'Classification')
+_OBSERVED_TYPES = ('qa', 'bc', 'classification')
 _INDEX, _ACCURACY = 'paraphrase idx', '_acc'
 _GENERIC = ('dataset', 'instruction_id', 'score')
 _KEYS = ('model', 'scorer', 'dataset', 'group', 'instruction_id', 'example_id')  # that a cell goes by
@@ -152,6 +152,7 @@ def _once(table: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
         raise PublishedError(
           f'{place} and {row[_FILE]}, line {row[_LINE]}: of {shorten(", ".join(str(row[k]) for k in keys))} one has the {column} '
           f'{shorten(repr(row[column + " before"]))}, the other {shorten(repr(row[column]))}; remove one, or name the models apart (column model)'
+          + ('' if 'example_id' in table else '; if rows are of examples, name these in a column example_id')
         )
     content = {k: str(row[k]) for k in (*keys, 'score')}
     reason = f'the cell stands in {row[_FILE + " before"]} with the same {"answer" if "prediction" in row else "score"}'
@@ -231,14 +232,14 @@ def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list
   _check_range(path, 'Performance', score)
   _check_filled(path, rows, ('Model', 'Dataset', 'Collection', 'Type', 'ID', 'Shots', 'Metric'))
   types = rows['Type'].str.strip()
-  shots = rows['Shots'].str.strip()
+  shots = rows['Shots'].str.strip().str.removesuffix('.0')  # as pandas writes whole numbers beside missing ones
   table = pd.DataFrame(
     {
       'model': rows['Model'].str.strip(),
       # Examples of few-shot prompts make another measurement.
       'dataset': rows['Dataset'].str.strip().where(shots == '0', rows['Dataset'].str.strip() + ', shots: ' + shots),
       'instruction_id': rows['Collection'].str.strip() + '/' + types + '/' + rows['ID'].str.strip(),
-      'group': types.where(~types.isin(_OBSERVED_TYPES), OBSERVED).str.lower(),
+      'group': types.str.lower().where(~types.str.lower().isin(_OBSERVED_TYPES), OBSERVED),
       'scorer': rows['Metric'].str.strip(),
       'score': score,
       'num_examples': np.nan,

@@ -85,7 +85,7 @@ def read_rows(
   Raises:
     DatasetError: naming file, row and cure.
   """
-  columns, shape = _COLUMNS, None if bad_row is None else lambda fault: bad_row('', fault)
+  columns, shape = _COLUMNS, None if bad_row is None else lambda fault: bad_row('a row', fault)
   try:
     _, lines = tables.read_csv(path, required=columns, bad_row=shape)
   except tables.TableError as e:

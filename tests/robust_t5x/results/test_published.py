@@ -296,3 +296,15 @@ def test_hidden_files_of_a_directory_are_none(tmp_path):
   _write(tmp_path / 'r/a.csv', 'dataset,instruction_id,score\nd,p,0.5\n')
   _write(tmp_path / 'r/._a.csv', '\0')
   assert read(str(tmp_path / 'r'))[0]['score'].tolist() == [0.5]
+
+
+def test_instruction_eval_in_another_spelling(tmp_path):
+  """Types in small letters, and shots as pandas writes whole numbers beside a missing one."""
+  text = 'Model,Dataset,Collection,Type,ID,Shots,Performance,Metric,Include?\nM,D,N,qa,1,0.0,0.7,L,true\nM,D,N,CLASSIFICATION,1,0,0.6,L,TRUE\n'
+  table, _ = read(_write(tmp_path / 'm.csv', text + 'M,D,B,Unobserved,1,1.0,0.4,L,TRUE\n'))
+  assert table[['dataset', 'group']].to_numpy().tolist() == [['D', 'observed']] * 2 + [['D, shots: 1', 'unobserved']]
+
+
+def test_rows_of_examples_without_their_name_are_told(tmp_path):
+  with pytest.raises(schema.ResultsError, match='if rows are of examples, name these in a column example_id'):
+    read(_write(tmp_path / 't.csv', 'dataset,instruction_id,question,score\nd,i,1,0\nd,i,2,1\n'))

@@ -22,3 +22,12 @@ def test_multiprompt(tmp_path, written):
   assert counts['left_out'] == 2
   with pytest.raises(importers.SourceError, match='holds no CSV file'):
     list(multiprompt.read(tmp_path / 'out', 'bbh'))
+
+
+def test_a_row_of_another_shape_is_left_out_and_the_rest_read(tmp_path, written):
+  """An unquoted comma before the judgement would cut the template, and what follows it would be passed over."""
+  (tmp_path / 'navigate.csv').write_text(
+    'prompt idx,method,correct,prompt template\n1,default,1,{instructions}?\n2,rephrase,1,Well, {instructions}\n'
+  )
+  bank, counts = written(multiprompt.read(tmp_path, 'bbh'))
+  assert [i.layout.template for i in bank] == ['{instructions}?'] and counts['left_out'] == 1 and not counts['whole']
