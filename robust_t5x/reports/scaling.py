@@ -6,16 +6,21 @@ import re
 
 from robust_t5x.models.families import t5_config
 from robust_t5x.reports.inputs import GAP_GROUPS, Inputs
-from robust_t5x.reports.tables import Cell, Column, Table, difference
+from robust_t5x.reports.tables import Cell, Column, Table
+from robust_t5x.results.schema import OBSERVED, UNOBSERVED
 
 
 @dataclasses.dataclass(frozen=True)
 class Member:
-  """A model of a family: its name, its parameters and its accuracy under each group."""
+  """A model of a family: its name, its parameters, its accuracy under each group, and its gap over the datasets with both.
+
+  The gap is None where there is none.
+  """
 
   model: str
   parameters: float
   values: Mapping[str, float]
+  gap: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,8 +39,10 @@ def find_families(inputs: Inputs) -> list[Family]:
     read = family_and_size(model)
     if read is None:
       continue
-    means = frame.groupby(['dataset', 'group'])[model].mean().groupby('group').mean().dropna()
-    found.setdefault(read[0], []).append(Member(model, read[1], means.to_dict()))
+    means = frame.groupby(['dataset', 'group'])[model].mean().unstack('group')
+    apart = means[UNOBSERVED] - means[OBSERVED] if set(GAP_GROUPS) <= set(means) else means.iloc[:0, 0]
+    gap = float(apart.mean()) if apart.notna().any() else None
+    found.setdefault(read[0], []).append(Member(model, read[1], means.mean().dropna().to_dict(), gap))
   return [
     Family(name, tuple(sorted(members, key=lambda m: m.parameters)))
     for name, members in found.items()
@@ -44,13 +51,18 @@ def find_families(inputs: Inputs) -> list[Family]:
 
 
 def family_and_size(name: str) -> tuple[str, float] | None:
-  """Family and parameters that a model's name tells, or None: ('flan-t5', 3e9) of 'flan-t5-xl'."""
+  """Family and parameters that a model's name tells, or None: ('flan-t5', 3e9) of 'flan-t5-xl'.
+
+  Sizes in words are those of T5: a base or large model of another network has another size.
+  """
   match = re.search(r'(?i)[-_ ](small|base|large|xxl|xl|(\d+(?:\.\d+)?)([bm]))(?![a-z0-9])', name)
   if match is None:
     return None
   family = (name[: match.start()] + name[match.end() :]).strip('-_ ').lower()
   if match[2]:
     return family, float(match[2]) * (1e9 if match[3].lower() == 'b' else 1e6)
+  if not re.search(r'(?<![a-z])(?:t5|tk-instruct)', family):
+    return None
   return family, parameters('t5_1_0' if family == 't5' else 't5_1_1', match[1].lower())
 
 
@@ -74,7 +86,7 @@ def scaling_table(found: Sequence[Family], groups: Sequence[str]) -> Table | Non
     for member in family.members:
       row: list[Cell] = [family.name, member.model, member.parameters / 1e6, *(member.values.get(g) for g in groups)]
       if both:
-        row.append(difference(*(member.values.get(g) for g in reversed(GAP_GROUPS))))
+        row.append(member.gap)
       rows.append(tuple(row))
   columns = [Column('family'), Column('model'), Column('million parameters', 'count')]
   columns += [Column(g, 'percent') for g in groups] + ([Column('gap, points', 'points')] if both else [])

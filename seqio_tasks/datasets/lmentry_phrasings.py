@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 import dataclasses
+import functools
 import os
 import pathlib
 
@@ -85,15 +86,15 @@ def read_rows(
   Raises:
     DatasetError: naming file, row and cure.
   """
-  columns, shape = _COLUMNS, None if bad_row is None else lambda fault: bad_row('a row', fault)
+  bad_shape = None if bad_row is None else functools.partial(bad_row, 'a row')
   try:
-    _, lines = tables.read_csv(path, required=columns, bad_row=shape)
+    _, lines = tables.read_csv(path, required=_COLUMNS, bad_row=bad_shape)
   except tables.TableError as e:
     raise DatasetError(str(e)) from e
   rows: list[tuple[int, str, str, bool]] = []
   seen: set[str] = set()
   for _, row in lines:
-    index, method, template, correct = (row[column] for column in columns)
+    index, method, template, correct = (row[column] for column in _COLUMNS)
     fault = None
     if not (index.isdecimal() and len(index) < 10) or index in seen:
       fault = 'must be a whole number that stands once; mend that row'
