@@ -34,11 +34,6 @@ def test_where_phrasings_do_not_differ_nothing_is_gained(tmp_path):
   assert all(abs(w.gain) < 0.02 < w.seeming or w.examples == 100 for w in gains)
 
 
-def test_a_single_example_recommends_nothing(tmp_path):
-  comparison = compare([write_evaluation(tmp_path / 'a', 'm', {'observed': 0.6, 'unobserved': 0.6}, examples=1)])
-  assert choice.recommend(comparison, 'm', 'unobserved') == []
-
-
 def test_cross_fitting_by_hand():
   # Two examples, chosen on one, scored on the other. The first phrasing has the first right, the second both:
   # chosen on the first, both are best: (0 + 1) / 2 against 1/2; chosen on the second: 1 against 1.
