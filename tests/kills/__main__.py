@@ -7,6 +7,7 @@ kills) that end as the unkilled run does; lost, which do not; processes that out
 import argparse
 from collections.abc import Mapping
 import dataclasses
+import json
 import multiprocessing
 import os
 import pathlib
@@ -38,6 +39,11 @@ class Count:
   seconds: float = 0.0
   bytes: int = 0  # the most that a process of it had in memory
 
+  def plus(self, other: 'Count') -> 'Count':
+    """Both together."""
+    summed = {field.name: getattr(self, field.name) + getattr(other, field.name) for field in dataclasses.fields(self)}
+    return Count(**summed | {'bytes': max(self.bytes, other.bytes)})
+
 
 def kill_often(
   name: str, kills: int, rng: random.Random, base: pathlib.Path, made: tuple[pathlib.Path, pathlib.Path]
@@ -47,9 +53,8 @@ def kill_often(
   killer = running.Killer(commands.COMMANDS[name], base, *made)
   killer.run(None)  # compiles, for those after it
   killer.clear()
-  began = time.monotonic()
   killer.run(None)
-  length = time.monotonic() - began
+  length = killer.used
   expected = killer.state()
   killer.clear()
   count, start = Count(), time.monotonic()
@@ -102,21 +107,32 @@ def main() -> int:
   parser.add_argument('--kills', type=int, default=50, help='of each command')
   parser.add_argument('--command', action='append', choices=[*commands.COMMANDS], help='only this one; repeatable')
   parser.add_argument('--seed', type=int, default=0)
+  parser.add_argument(
+    '--counts', help='file for the counts, as JSON; those that it holds, of other seeds, are added to'
+  )
   flags = parser.parse_args()
   multiprocessing.get_context('forkserver').set_forkserver_preload(running.PRELOADED)
-  counts: dict[str, Count] = {}
+  place = pathlib.Path(flags.counts) if flags.counts else None
+  before = json.loads(place.read_text(encoding='utf-8')) if place and place.exists() else {}
+  counts = {name: Count(**row) for name, row in before.items()}
   with tempfile.TemporaryDirectory(prefix='kills-') as directory:
     base = pathlib.Path(directory)
     checkpoint, evaluated = base / 'tiny', base / 'evaluated'
     tiny_checkpoint.write_vocabulary(base / 'tiny.model')
     tiny_checkpoint.write(checkpoint, str(base / 'tiny.model'))
-    first = running.Killer(commands.COMMANDS['eval'], base, checkpoint, evaluated)
-    first.run(None)
-    first.out.rename(evaluated)
-    for name in flags.command or commands.COMMANDS:
+    names = flags.command or [*commands.COMMANDS]
+    if any(commands.COMMANDS[name].reads for name in names):
+      first = running.Killer(commands.COMMANDS['eval'], base, checkpoint, evaluated)
+      first.run(None)
+      first.out.rename(evaluated)
+    for name in names:
       rng = random.Random(f'{flags.seed} {name}')
-      counts[name] = kill_often(name, flags.kills, rng, base / name.replace(' ', '_'), (checkpoint, evaluated))
+      found = kill_often(name, flags.kills, rng, base / name.replace(' ', '_'), (checkpoint, evaluated))
+      counts[name] = counts.get(name, Count()).plus(found)
       print(table(counts), flush=True)
+      if place:
+        rows = {name: dataclasses.asdict(count) for name, count in counts.items()}
+        place.write_text(json.dumps(rows, indent=1) + '\n', encoding='utf-8')
   return int(any(c.lost or c.orphans or c.leftovers for c in counts.values()))
 
 

@@ -24,12 +24,14 @@ class Command:
   Attributes:
     arguments: of `robust-t5x`, made of a checkpoint, a finished evaluation and the directory that it writes to.
     state: what it leaves in that directory.
+    reads: whether it reads the finished evaluation.
     twice: whether two are started in one directory.
     once: whether it refuses to run again where it has ended.
   """
 
   arguments: Callable[[pathlib.Path, pathlib.Path, pathlib.Path], list[str]]
   state: Callable[[pathlib.Path], State]
+  reads: bool = False
   twice: bool = False
   once: bool = False
 
@@ -37,7 +39,7 @@ class Command:
 def _train(checkpoint: pathlib.Path, evaluated: pathlib.Path, out: pathlib.Path) -> list[str]:
   del evaluated
   return ['train', 'align_mini', '--gin_file=gin/adapters/soft_prompt_and_prefix.gin', '--gin_file=gin/objectives/kl.gin',
-          f'--INITIAL_CHECKPOINT_PATH={checkpoint}', f'--MODEL_DIR={out}', '--TRAIN_STEPS=30', '--SAVE_PERIOD=4', *SMALL]  # fmt: skip
+          f'--INITIAL_CHECKPOINT_PATH={checkpoint}', f'--MODEL_DIR={out}', '--TRAIN_STEPS=12', '--SAVE_PERIOD=2', *SMALL]  # fmt: skip
 
 
 def _eval(checkpoint: pathlib.Path, evaluated: pathlib.Path, out: pathlib.Path) -> list[str]:
@@ -49,7 +51,7 @@ def _eval(checkpoint: pathlib.Path, evaluated: pathlib.Path, out: pathlib.Path) 
 def _sweep(checkpoint: pathlib.Path, evaluated: pathlib.Path, out: pathlib.Path) -> list[str]:
   del evaluated
   return ['sweep', 'align_mini', '--gin_file=gin/adapters/soft_prompt.gin', '--gin_file=gin/objectives/kl.gin',
-          f'--INITIAL_CHECKPOINT_PATH={checkpoint}', '--TRAIN_STEPS=12', '--SAVE_PERIOD=4', *SMALL[:2], SMALL[3],
+          f'--INITIAL_CHECKPOINT_PATH={checkpoint}', '--TRAIN_STEPS=4', '--SAVE_PERIOD=2', *SMALL[:2], SMALL[3],
           '--grid=LEARNING_RATE=0.01,0.1', '--eval=mini', '--eval.NUM_EXAMPLES=2', f'--eval.{MIXTURES[2:]}',
           f'--out={out}']  # fmt: skip
 
@@ -101,7 +103,8 @@ COMMANDS = {
   'train': Command(_train, _trained),
   'eval': Command(_eval, _hashed('results.csv', 'metrics.csv', 'phrasings.csv', 'estimates.csv')),
   'convert': Command(_convert, _hashed(''), once=True),
-  'report': Command(_report, _hashed('.csv', '.tex', 'report.md')),
+  'report': Command(_report, _hashed('.csv', '.tex', 'report.md'), reads=True),
   'two trainings': Command(_train, _trained, twice=True),
+  'two evals': Command(_eval, _hashed('results.csv', 'metrics.csv', 'phrasings.csv', 'estimates.csv'), twice=True),
   'sweep': Command(_sweep, _swept),
 }

@@ -39,6 +39,17 @@ def _peak(process: int) -> int:
   return 0
 
 
+def _used(process: int) -> float:
+  """Seconds of the processor that a process and its children have used; those of a child that is gone count once it was waited for."""
+  place = pathlib.Path(f'/proc/{process}')
+  with contextlib.suppress(OSError):
+    # Behind the name, which may hold spaces: utime, stime, cutime and cstime are fields 14 to 17.
+    fields = (place / 'stat').read_text().rpartition(')')[2].split()
+    children = [int(child) for path in place.glob('task/*/children') for child in path.read_text().split()]
+    return sum(map(int, fields[11:15])) / os.sysconf('SC_CLK_TCK') + sum(map(_used, children))
+  return 0.0
+
+
 def alive(directory: pathlib.Path) -> list[int]:
   """Processes that were started with a path in the directory."""
   found = []
@@ -55,29 +66,32 @@ class Killer:
   def __init__(self, command: commands.Command, base: pathlib.Path, checkpoint: pathlib.Path, evaluated: pathlib.Path):
     self.out, self.log = base / 'out', base / 'log'
     self.arguments = command.arguments(checkpoint, evaluated, self.out)
-    self._command, self._base, self.bytes = command, base, 0
+    self._command, self._base, self.bytes, self.used = command, base, 0, 0.0
     self._context = multiprocessing.get_context('forkserver')
 
   def run(self, kill_after: float | None, again: bool = False) -> bool:
     """Runs it in the directory.
 
     Args:
-      kill_after: seconds until it is killed; None to let it end, which it must do well.
+      kill_after: seconds of the processor after which each of its processes is killed, so that it is not ended by then where the
+        machine has other work; None to let it end, which it must do well.
       again: whether it was killed before, and may find all that it does done.
 
     Returns:
-      whether it was killed, and not before at its end.
+      whether it was killed, and not before at its end. `used` has the seconds of the processor that it took, about.
     """
     count = 1 if kill_after is None or not self._command.twice else 2
     running = [self._context.Process(target=_work, args=(self.arguments, str(self.log))) for _ in range(count)]
     for process in running:
       process.start()
-    end = time.monotonic() + (_LIMIT if kill_after is None else kill_after)
+    end = time.monotonic() + _LIMIT
     killed = False
     for process in running:
-      while process.is_alive() and time.monotonic() < end:
-        process.join(0.02)
+      self.used = 0.0
+      while process.is_alive() and time.monotonic() < end and (kill_after is None or self.used < kill_after):
+        process.join(0.1)
         self.bytes = max(self.bytes, _peak(process.pid or 0))
+        self.used = max(self.used, _used(process.pid or 0))
       if process.is_alive():
         process.kill()
         killed = True
