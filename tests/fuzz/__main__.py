@@ -5,7 +5,6 @@ it in this process, and shows what happens.
 """
 
 import argparse
-import collections
 from collections.abc import Iterable
 import dataclasses
 import json
@@ -21,23 +20,29 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 
 from . import running  # noqa: E402
 
+Counts = dict[str, dict[str, float]]
 
-def table(results: Iterable[running.Result]) -> str:
-  """Reader by outcome, with the longest time and the most memory."""
-  counts: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
-  seconds: dict[str, float] = collections.defaultdict(float)
-  needed: dict[str, int] = collections.defaultdict(int)
+
+def counted(results: Iterable[running.Result], before: Counts) -> Counts:
+  """How often each reader came to each outcome, its longest time in seconds and its most memory in bytes, with those of parts before."""
+  counts = {name: dict(row) for name, row in before.items()}
   for result in results:
-    for name in (result.reader, 'all'):
-      counts[name][result.outcome] += 1
-      seconds[name] = max(seconds[name], result.seconds)
-      needed[name] = max(needed[name], result.bytes)
-  names = [*sorted(name for name in counts if name != 'all'), 'all']
+    row = counts.setdefault(result.reader, dict.fromkeys((*running.OUTCOMES, 'seconds', 'bytes'), 0))
+    row[result.outcome] += 1
+    row['seconds'] = max(row['seconds'], round(result.seconds, 2))
+    row['bytes'] = max(row['bytes'], result.bytes)
+  return dict(sorted(counts.items()))
+
+
+def table(counts: Counts) -> str:
+  """Reader by outcome, with the longest time and the most memory."""
   heads = ('tries', *running.OUTCOMES, 'longest', 'most memory')
   lines = [f'{"reader":<28}' + ''.join(f'{head:>12}' for head in heads)]
-  for name in names:
-    cells = [counts[name].total(), *(counts[name][outcome] for outcome in running.OUTCOMES)]
-    ends = [f'{seconds[name]:.2f} s', f'{needed[name] / 2**20:.0f} MiB']
+  together = {key: sum(row[key] for row in counts.values()) for key in running.OUTCOMES}
+  together |= {key: max((row[key] for row in counts.values()), default=0) for key in ('seconds', 'bytes')}
+  for name, row in (*counts.items(), ('all', together)):
+    cells = [sum(row[outcome] for outcome in running.OUTCOMES), *(row[outcome] for outcome in running.OUTCOMES)]
+    ends = [f'{row["seconds"]:.2f} s', f'{row["bytes"] / 2**20:.0f} MiB']
     lines.append(f'{name:<28}' + ''.join(f'{cell:>12}' for cell in [*cells, *ends]))
   return '\n'.join(lines)
 
@@ -58,6 +63,9 @@ def main() -> int:
   parser.add_argument('--seed', type=int, default=0, help='of the first input of each reader')
   parser.add_argument('--reader', action='append', help='only this one; repeatable')
   parser.add_argument('--out', help='file for the faults, as JSON Lines')
+  parser.add_argument(
+    '--counts', help='file for the counts, as JSON; those that it holds, of other seeds, are added to'
+  )
   flags = parser.parse_args()
   if flags.tries is None:
     if not flags.reader:
@@ -72,7 +80,11 @@ def main() -> int:
       faults.append(result)
       detail = ' '.join((result.detail.strip().splitlines() or [''])[-1].split())[:200]
       print(f'{result.outcome}: --reader {result.reader} --seed {result.seed}: {detail}', flush=True)
-  print(table(results))
+  place = pathlib.Path(flags.counts) if flags.counts else None
+  counts = counted(results, json.loads(place.read_text(encoding='utf-8')) if place and place.exists() else {})
+  print(table(counts))
+  if place:
+    place.write_text(json.dumps(counts, indent=1) + '\n', encoding='utf-8')
   if flags.out:
     lines = [json.dumps(dataclasses.asdict(result)) + '\n' for result in faults]
     pathlib.Path(flags.out).write_text(''.join(lines), encoding='utf-8')
