@@ -11,8 +11,8 @@ from typing import Any, TypedDict
 from robust_t5x.runtime import records
 
 COMPLETIONS, CHAT = 'completions', 'chat'
-# How tokens read that are parts of a character, which has up to four bytes; some servers leave them empty.
-_PART = re.compile(r'(?:\ufffd|bytes:(?:\\x[0-9a-f]{2})+)+')
+# How tokens read that are parts of a character, which has up to four bytes: as a mark, as bytes, or not at all (here as NUL).
+_PART = re.compile(r'((?:\ufffd|bytes:(?:\\x[0-9a-f]{2})+|\0)+)')
 _OTHER = 'the server gives log-probabilities of other tokens than it was sent'
 PATHS = {COMPLETIONS: 'completions', CHAT: 'chat/completions'}
 
@@ -129,16 +129,25 @@ def _tokens_of(tokens: Sequence[str], text: str, begin: int) -> int:
     found = re.search(_pattern(tokens[-count:]) + r'\Z', text)
     if found is None:
       return 0
-    parted = all(not token or _PART.search(token) for token in tokens[-count - 1 :][:2])
-    if found.start() <= begin and not (count < len(tokens) and parted):  # a character in parts is taken whole
+    if found.start() <= begin and not (count < len(tokens) and _is_one(tokens[-count - 1], tokens[-count])):
       return count
   return 0
 
 
+def _is_one(token: str, following: str) -> bool:
+  """Whether two tokens share a character, of which each has some bytes; vLLM shows it whole in the last of them."""
+  if not token:
+    return not following or not following.isascii()
+  return bool(_PART.search(token) and _PART.search(following))
+
+
 def _pattern(tokens: Sequence[str]) -> str:
   """What tokens read, as a regular expression; parts of a character may be any beyond ASCII."""
-  read = ''.join(token or '\ufffd' for token in tokens)
-  return '[^\x00-\x7f]+'.join(re.escape(piece) for piece in _PART.split(read))
+  pieces = _PART.split(''.join(token or '\0' for token in tokens))
+  return ''.join(
+    f'[^\\x00-\\x7f]{"+" if piece.strip(chr(0)) else "*"}' if place % 2 else re.escape(piece)
+    for place, piece in enumerate(pieces)
+  )
 
 
 def _no_choice(answer: Mapping[str, Any]) -> str:

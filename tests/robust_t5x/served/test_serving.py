@@ -127,6 +127,13 @@ def scored(text, tokens, numbers=None):
     ('It is: né!', ['It', ' is:', ' n', '\ufffd', '\ufffd', '!'], -1110),
     ('It is: né!', ['It', ' is:', ' n', 'bytes:\\xc3', 'bytes:\\xa9', '!'], -1110),
     ('It is: é!', ['It', ' is:', ' ', '', '', '!'], -1110),
+    (
+      'It is: 😀 é!',
+      ['It', ' is:', '', ' 😀', ' ', '', 'é', '!'],
+      -111110,
+    ),  # vLLM shows a character with its last byte
+    ('It “is”: no', ['It', ' “', 'is', '', '”', ':', ' no'], -100_000),
+    ('It is é: no', ['It', ' is', ' ', '', '', ':', ' no'], -100_000),
   ],
 )
 def test_the_tokens_of_a_part_are_found_by_how_they_read(text, tokens, expected):
