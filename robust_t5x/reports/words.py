@@ -5,6 +5,7 @@ import re
 from typing import Literal
 
 from robust_t5x.analysis.decisions import LEVEL
+from robust_t5x.analysis.perturbations import pairs
 from robust_t5x.analysis.sensitivity import without_room
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.summary import GAP, GAP_CHANGE, Change, Summary
@@ -28,10 +29,11 @@ def _of_few(over: str, inputs: Inputs, summary: Summary) -> str:
     if change is not None:
       sentences.append(_change_in_words(change, summary))
       continue
+    perturbed = {pair.kind: pair.change.interval() for pair in pairs(inputs.of(model), model)}
     parts = [
       f'{percent(value.estimate)} under {group} phrasings'
       for group in inputs.groups
-      if (value := summary.values[model, group, 'AvgP']).is_known
+      if group not in perturbed and (value := summary.values[model, group, 'AvgP']).is_known
     ]
     text = f'{over}, the' if not sentences else 'The'
     text += f' model {model} scores {_and(parts)}'
@@ -39,6 +41,10 @@ def _of_few(over: str, inputs: Inputs, summary: Summary) -> str:
     if gap is not None and gap.is_known:
       text += f': a gap of {points(gap)}{_where(inputs, model)}{_verdict(summary, model, GAP)}'
     sentences.append(text + '.')
+    if perturbed:
+      # Not the accuracy of the group: phrasings that there is nothing to perturb in have no part in it.
+      changes = [f'{kind} by {points(change)}' for kind, change in perturbed.items()]
+      sentences.append(f'Against the same phrasings without it, accuracy changes with {_and(changes)}.')
   return ' '.join(sentences)
 
 

@@ -3,7 +3,7 @@
 from helpers import scores_table
 import pandas as pd
 
-from robust_t5x.reports import content, inputs, perturbations, summary
+from robust_t5x.reports import content, inputs, perturbations, summary, words
 from robust_t5x.results.runs import Run
 
 
@@ -27,3 +27,18 @@ def test_a_row_for_each_kind_and_none_among_groups_that_mean_something_else(tmp_
   )
   assert content.group_table(read, summary.summarise(read, 0.02)) is None
   assert perturbations.section(inputs.read([evaluations[0]])) is None
+
+
+def test_the_finding_sets_perturbed_phrasings_against_the_same_ones(tmp_path):
+  """And not all phrasings against those that there is something to perturb in."""
+  run = Run.open(str(tmp_path / 'a'), label='m', fingerprint={'tasks': {'first': 'x'}})
+  table = scores_table('m', 'first', {'observed': 1.0, 'unobserved': 0.5})
+  first = table[table['instruction_id'] == 'first/u1'].assign(score=1.0)
+  table.loc[table['instruction_id'] == 'first/u1', 'score'] = 1.0
+  ordered = first.assign(instruction_id='first/u1_option_order', group='option_order', score=0.0)
+  run.add_shard('first', pd.concat([table, ordered], ignore_index=True))
+  run.finish({}, {})
+  read = inputs.read([str(tmp_path / 'a')])
+  text = words.finding(read, summary.summarise(read, 0.02))
+  assert 'under unobserved phrasings' in text and 'under option_order phrasings' not in text
+  assert 'Against the same phrasings without it, accuracy changes with option_order by −100.0 points' in text
