@@ -171,13 +171,14 @@ def _published(paths: Sequence[str]) -> list[Comparison] | None:
 
 def _cohort(members: Sequence[reading.ModelResults]) -> Comparison:
   keys = ['dataset', 'group', 'instruction_id']
-  parts = {r.model: r.table.sort_values(keys, kind='stable') for r in members}
+  first = members[0].table
+  order = pd.MultiIndex.from_frame(first[keys])  # one for the scores of all, and for the phrasings' names
+  parts = {r.model: r.table.set_index(keys).loc[order].reset_index() for r in members}
   datasets: dict[str, dict[str, list[np.ndarray]]] = {}
   for part in parts.values():
     for dataset, groups in Cells(part).fill(part['score'].to_numpy(float), np.nan).items():
       for group, scores in groups.items():
         datasets.setdefault(dataset, {}).setdefault(group, []).append(scores)
-  first = members[0].table
   templates = {k: v for r in members for k, v in r.record['instructions'].items()}
   phrasings = first[keys].assign(template=first['instruction_id'].map(templates)).reset_index(drop=True)
   for model, part in parts.items():

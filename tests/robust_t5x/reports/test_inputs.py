@@ -73,3 +73,23 @@ def test_order_and_focus_of_groups():
   assert focus_of(['observed', 'negated']) == 'observed'
   assert words_of(pd.Series({'template': np.nan, 'instruction_id': 'i'})) == 'i'
   assert words_of(pd.Series({'template': 'Say', 'instruction_id': 'i'})) == 'Say'
+
+
+def test_phrasings_that_models_do_not_share_keep_their_names_in_any_order(tmp_path):
+  """A phrasing is one in both datasets, though their rows come in other orders and another model has other phrasings."""
+  scores = {'d': [0.1, 0.5, 0.9], 'e': [0.2, 0.5, 0.8]}
+  rows = [('m', 'd', p, s) for p, s in zip('xyz', scores['d'], strict=True)]
+  rows += [
+    ('m', 'e', p, s) for p, s in sorted(zip('xyz', scores['e'], strict=True), key=lambda pair: 'zxy'.index(pair[0]))
+  ]
+  frame = pd.DataFrame(rows, columns=['model', 'dataset', 'instruction_id', 'score'])
+  frame.to_csv(tmp_path / 'm.csv', index=False)
+  alone = read([str(tmp_path / 'm.csv')]).interval('m', 'all', 'AvgP')
+  other = pd.DataFrame([('n', 'd', 'w', 0.5), ('n', 'e', 'w', 0.5)], columns=frame.columns)
+  pd.concat([frame, other]).to_csv(tmp_path / 'both.csv', index=False)
+  both = read([str(tmp_path / 'both.csv')])
+  assert len(both.cohorts) == 2
+  found = both.interval('m', 'all', 'AvgP')
+  assert (found.estimate, found.low, found.high) == pytest.approx((alone.estimate, alone.low, alone.high))
+  assert both.cohorts[0].names == {('d', 'all'): ('x', 'y', 'z'), ('e', 'all'): ('z', 'x', 'y')}
+  assert both.cohorts[0].datasets['e']['all'][0, 0].tolist() == [0.8, 0.2, 0.5]
