@@ -112,7 +112,7 @@ def variances_of(comparison: Comparison, question: Question) -> Variances:
   for factor in (PHRASINGS, EXAMPLES):
     if sizes[factor] < 2:
       raise UserError(f'a design needs results of two {factor} or more, to see how far they differ')
-  alike = len({tuple(comparison.names[d, g] for g in question.groups) for d in own}) == 1
+  alike = len({tuple(frozenset(comparison.names[d, g]) for g in question.groups) for d in own}) == 1
   return Variances(
     of={of: max(_variance(comparison, question, of, alike), 0.0) for of in _SETS},
     likely=_likely(list(_phrasing_estimates(comparison, question, alike))),

@@ -65,7 +65,7 @@ def of_mean(comparison: Comparison, model: str, group: str) -> Uncertainty:
   own = {d: groups[group][comparison.runs_of(model)] for d, groups in comparison.datasets.items() if group in groups}
   found = [components.of_table(scores) for scores in own.values()]
   names = [comparison.names[d, group] for d in own]
-  alike = len(own) > 1 and len(set(names)) == 1 and len(names[0]) > 1
+  alike = len(own) > 1 and len(set(map(frozenset, names))) == 1 and len(names[0]) > 1
   factors = sorted({of for table in found for of in table}, key=list(NAMES).index)
   # What phrasings do in one dataset they may do in the next, so that their estimates may err together; so for seeds.
   pooled = {
@@ -73,7 +73,9 @@ def of_mean(comparison: Comparison, model: str, group: str) -> Uncertainty:
     for of in factors
   }
   if alike:
-    pooled[COMMON] = _common(list(own.values()))
+    pooled[COMMON] = _common(
+      [table[..., [called.index(p) for p in names[0]]] for table, called in zip(own.values(), names, strict=True)]
+    )
   if len(own) > 2:
     variances = [comparison.contrast({group: 1.0}, [(model, 1.0)], d).variance for d in own]
     pooled[DATASETS] = _of_datasets(list(own.values()), variances, pooled.get(COMMON), len(names[0]))
