@@ -6,7 +6,7 @@ import dataclasses
 import numpy as np
 import pandas as pd
 
-from robust_t5x.reports.inputs import FOCUS, GAP_GROUPS, Inputs, focus_of, words_of
+from robust_t5x.reports.inputs import GAP_GROUPS, Inputs, focus_of, words_of
 from robust_t5x.reports.summary import Summary
 from robust_t5x.reports.tables import Cell, Column, Table, difference
 from robust_t5x.reports.words import scorer_of
@@ -164,15 +164,17 @@ def extremes(inputs: Inputs, most: int = 24) -> list[Extremes]:
   found = []
   for dataset, part in frame.groupby('dataset', sort=False):
     known = part[part[model].notna()]
-    group = next((g for g in FOCUS if (known['group'] == g).any()), None)
-    known = known if group is None else known[known['group'] == group]
+    if not len(known):
+      continue
+    group = focus_of(list(dict.fromkeys(known['group'])))
+    known = known[known['group'] == group]
     if len(known) < 2:
       continue
     best, worst = known.loc[known[model].idxmax()], known.loc[known[model].idxmin()]
     found.append(
       Extremes(
         dataset,
-        best['group'] if group is None else group,
+        group,
         best=_card(best, inputs.models),
         worst=_card(worst, inputs.models),
         high=float(best[model]),

@@ -1,6 +1,8 @@
 """The tables of a report, and its best and worst phrasings."""
 
-from robust_t5x.reports import content
+import pandas as pd
+
+from robust_t5x.reports import content, inputs
 from robust_t5x.results.reading import read
 
 
@@ -13,3 +15,16 @@ def test_outputs_of_best_and_worst(evaluations):
   score = table.set_index(['instruction_id', 'example_id'])['score']
   assert len(shown) == 2
   assert all(score[best, row[0]] == 1 and score[worst, row[0]] == 0 for row in shown)
+
+
+def test_best_and_worst_are_of_one_group_with_its_own_rows(tmp_path):
+  """Without unobserved phrasings the first group counts; an id that another group has too is another phrasing."""
+  rights = {('case', 'a'): 3, ('case', 'b'): 1, ('typos', 'a'): 0, ('typos', 'c'): 4}
+  rows = [('d', g, i, f'e{e}', float(e < n), f'{g}{e < n}') for (g, i), n in rights.items() for e in range(4)]
+  columns = ['dataset', 'group', 'instruction_id', 'example_id', 'score', 'prediction']
+  pd.DataFrame(rows, columns=columns).to_csv(tmp_path / 't.csv', index=False)
+  [found] = content.extremes(inputs.read([str(tmp_path / 't.csv')]))
+  assert (found.group, found.best.id, found.worst.id, found.high, found.low) == ('case', 'a', 'b', 0.75, 0.25)
+  assert [(id_, best, worst) for id_, _, best, worst in found.examples] == [
+    ('e1', 'caseTrue', 'caseFalse'), ('e2', 'caseTrue', 'caseFalse')
+  ]  # fmt: skip
