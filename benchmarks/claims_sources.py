@@ -16,6 +16,7 @@ import struct
 import calibration
 from claims import Page, Table, Value, printed
 import claims_costs
+import claims_damage
 import coverage
 import pandas as pd
 import sentencepiece
@@ -385,6 +386,7 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
     for name in ('methods', 'changes', 'seeds', 'tasks', 'tuning', 'lmentry', 'lmentry_changes')
   },
   'data_layer': claims_costs.made_by('data_layer', 'data_layer.json'),
+  'fuzz': claims_damage.fuzz_table,
   'scaling': claims_costs.made_by('scaling', 'scaling.json'),
   'scaling_memory': claims_costs.made_by('scaling', 'scaling_memory.json'),
 }
