@@ -156,6 +156,10 @@ def test_what_can_be_used_is_taken(verb, settings):
   parsed(verb, *(TRAIN if verb == 'train' else EVAL), *settings)
 
 
+def test_a_plan_does_without_what_a_run_must_be_given():
+  gin_files.parse_gin(launcher.parse_flags(('quickstart',), '', 'train'), all_set=False)
+
+
 def test_a_value_within_a_file_is_told_by_the_file(tmp_path):
   path = tmp_path / 'mine.gin'
   path.write_text("include 'gin/recipes/eval/mini.gin'\nOUTPUT_DIR = 'x'\nNUM_EXAMPLES = -3\n")
