@@ -34,7 +34,10 @@ def read(directory: pathlib.Path, benchmark: str) -> Iterator[Part]:
     directory = directory / 'paraphrases'
   paths = sorted(path for path in directory.glob('*.csv') if not path.name.startswith('.'))
   if not paths:
-    raise SourceError(f'{directory}: holds no CSV file; name the directory with the phrasings, a CSV file a task')
+    there = shorten(', '.join(sorted(path.name for path in directory.glob('*'))))
+    raise SourceError(
+      f'{directory}: holds no CSV file{f", only {there}" if there else ""}; name the directory with the phrasings, a CSV file a task'
+    )
   for path in paths:
     yield _part(directory, path, benchmark)
 
