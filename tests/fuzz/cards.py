@@ -86,7 +86,7 @@ def _card(rng: np.random.Generator, directory: pathlib.Path) -> Callable[[], obj
     place[which].write_bytes(made)
 
   def call() -> None:
-    card = convert.Card(str(directory / 'before'), str(directory / 'after'), 'mit')
+    card = convert.Card(str(directory / 'before'), (str(directory / 'after'),), 'mit')
     convert.convert_adapter(str(directory / 'adapter.safetensors'), str(directory / 'out'), 'peft', card=card)
     written = (directory / 'out' / 'README.md').read_text()
     if written.count('\n---\n') != 1 or '/a/b' in written:

@@ -107,7 +107,7 @@ def test_a_step_is_the_same_however_it_is_split(family, split):
     moved = np.abs(value - trainable.flatten(before)[name]).max()
     difference = np.abs(trainable.flatten(params)[name] - value).max()
     assert moved > 0 and difference <= 1e-4 * moved + 1e-7, name
-  assert metrics == pytest.approx(expected, rel=1e-5)
+  assert metrics == pytest.approx(expected, rel=3e-5)  # sums in another order
 
 
 @pytest.mark.parametrize(
