@@ -21,8 +21,8 @@ evaluate() {
 
 for method in aligned likelihood; do
   case "$method" in
-    aligned) settings=("${lora[@]}" --gin_file=$objectives/distil_states.gin) rate=0.004 ;;
-    likelihood) settings=("${lora[@]}" --gin_file=$objectives/likelihood.gin) rate=0.004 ;;
+    aligned) settings=("${lora[@]}" --gin_file=$objectives/distil_states.gin) rate=0.008 ;;
+    likelihood) settings=("${lora[@]}" --gin_file=$objectives/likelihood.gin) rate=0.002 ;;
   esac
   if [ -n "${TUNE:-}" ]; then
     robust-t5x sweep align_mini "${settings[@]}" --TRAIN_STEPS=1250 --grid LEARNING_RATE=0.002,0.004,0.008 --seeds 100 --no_baseline --eval mini \
@@ -34,9 +34,12 @@ for method in aligned likelihood; do
     evaluate "$1-$2" "$1" --ADAPTER="$out/runs/$1-$2/adapter.safetensors"
   }
   for seed in ${SEEDS:-0 1 2 3 4}; do run "$method" "$seed"; done
-  for seed in ${LONG_SEEDS:-0 1 2}; do run "${method}_long" "$seed" --TRAIN_STEPS=5000; done
+  for seed in ${LONG_SEEDS-0 1 2}; do run "${method}_long" "$seed" --TRAIN_STEPS=5000; done
 done
-[ -n "${TUNE:-}" ] || evaluate before 'without adapter'
+if [ -z "${TUNE:-}" ]; then
+  evaluate before 'without adapter'
+  robust-t5x report "$out"/before "$out"/aligned-? "$out"/likelihood-? --out "$out/report/main"  # its plot.png is docs/finding.png
+fi
 python benchmarks/alignment.py "$out"
 [ -z "${TUNE:-}${MAIN:-}" ] || exit 0
 
@@ -48,7 +51,8 @@ seven="['first_word', 'word_after', 'first_letter', 'more_letters', 'bigger_numb
 others="['last_word', 'word_before', 'last_letter', 'less_letters', 'smaller_number', 'first_alphabetically']"
 "${sweep[@]}" --out "$out/variations/fewer" "${aligned[@]}" "${two_hundred[@]}"
 "${sweep[@]}" --out "$out/variations/transfer" "${aligned[@]}" --TRAIN_STEPS=1250 --ALIGNMENT_TASKS="$seven"
-"${sweep[@]}" --out "$out/variations/transfer_held" "${aligned[@]}" --TRAIN_STEPS=1250 --ALIGNMENT_TASKS="$seven" --HELD_TASKS="$others"
+"${sweep[@]}" --out "$out/variations/transfer_held" "${aligned[@]}" --TRAIN_STEPS=1250 --ALIGNMENT_TASKS="$seven" \
+  --HELD_TASKS="$others"
 
 # The first settings: fewer paraphrases, additions to queries and values only, fewer steps, distillation of distributions.
 narrow=(--gin_file=gin/adapters/lora.gin --LEARNING_RATE=0.01 --TRAIN_STEPS=1200)

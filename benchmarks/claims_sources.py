@@ -391,12 +391,7 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'scaling_memory': claims_costs.made_by('scaling', 'scaling_memory.json'),
 }
 
-_MAIN, _LONG, _UNSEEN = '## The main comparison', '**Twice as long**', '## Tasks that alignment never saw'
-_GAP = 'gap, points'
-
-
-def _closed(heading: str, row: str) -> float:
-  return 100 * (1 - _cell(heading, row, _GAP) / _cell(heading, 'without adapter', _GAP))
+_LONG = '**Twice as long**'
 
 
 def _published_gaps() -> list[float]:
@@ -423,11 +418,6 @@ _DERIVED: dict[str, Callable[[Page], float]] = {
   'step.slopes_differ': lambda page: claims_costs.slopes_differ(),
   'published.least_gap': lambda page: min(_published_gaps()),
   'published.greatest_gap': lambda page: max(_published_gaps()),
-  'main.closed': lambda page: _closed(_MAIN, 'aligned'),
-  'main.worst_gained': lambda page: (
-    _cell(_MAIN, 'aligned', 'worst unobserved') - _cell(_MAIN, 'without adapter', 'worst unobserved')
-  ),
-  'main.observed_lost': lambda page: -_cell(_MAIN, 'change, aligned', 'observed'),
   'long.worst_gained': lambda page: (
     _cell(_LONG, 'aligned, 5,000 steps, seed 0', 'worst unobserved')
     - _cell(_LONG, 'without adapter', 'worst unobserved')

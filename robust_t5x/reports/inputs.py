@@ -17,7 +17,7 @@ from robust_t5x.results.cells import Cells
 from robust_t5x.results.schema import OBSERVED, PHRASING, UNOBSERVED, Record, ResultsError, grain
 
 GAP_GROUPS = (OBSERVED, UNOBSERVED)
-FOCUS = (UNOBSERVED, 'correct')  # the group whose phrasings are looked at one by one, where there is one
+FOCUS = (UNOBSERVED, 'reported', 'correct')  # the group whose phrasings are looked at one by one, where there is one
 _ORDER = (*GAP_GROUPS, 'correct', 'default')
 _NONE = Interval(np.nan, np.nan, np.nan)
 

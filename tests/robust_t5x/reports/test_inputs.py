@@ -70,6 +70,7 @@ def test_order_and_focus_of_groups():
   ]  # fmt: skip
   assert focus_of(['observed', 'unobserved']) == 'unobserved'
   assert focus_of(['incorrect', 'correct']) == 'correct'
+  assert focus_of(['observed', 'reported']) == 'reported'
   assert focus_of(['observed', 'negated']) == 'observed'
   assert words_of(pd.Series({'template': np.nan, 'instruction_id': 'i'})) == 'i'
   assert words_of(pd.Series({'template': 'Say', 'instruction_id': 'i'})) == 'Say'
