@@ -64,17 +64,22 @@ def _holds(interval: statistics.Interval, truth: float, slack: float = 0.0) -> b
   return interval.low - slack <= truth <= interval.high + slack
 
 
-def means(world: World, rng: np.random.Generator, truth: float) -> dict[str, bool]:
-  """Mean accuracy, gap and change of one table each; nothing differs in the latter two."""
-  names = [{g: tuple(f'{g}{i}' for i in range(world.phrasings)) for g in 'uo'}]
+def draw(world: World, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], list[np.ndarray]]:
+  """Scores [seeds, N, k] of one model under two groups of phrasings, `u` and `o`, and of a pair of models; nothing differs."""
   ability, seed, ease = world.ability(rng), world.seed(rng), world.ease(rng)
   tables = {'u': world.table(rng, ability, seed, ease), 'o': world.table(rng, ability, seed, world.ease(rng))}
-  gap = crossed.contrast([tables], names, {'u': 1, 'o': -1}, _ONE)
   # Two models of one distribution, alike on examples and phrasings.
   pair = [
     world.table(rng, 0.9 * ability + 0.44 * world.ability(rng), world.seed(rng), ease, world.ease(rng, 0.25))
     for _ in range(2)
   ]
+  return tables, pair
+
+
+def means(world: World, tables: dict[str, np.ndarray], pair: list[np.ndarray], truth: float) -> dict[str, bool]:
+  """Mean accuracy, gap and change of what `draw` gives."""
+  names = [{g: tuple(f'{g}{i}' for i in range(world.phrasings)) for g in 'uo'}]
+  gap = crossed.contrast([tables], names, {'u': 1, 'o': -1}, _ONE)
   models = [(slice(0, world.seeds), 1.0), (slice(world.seeds, None), -1.0)]
   change = crossed.contrast([{'u': np.concatenate(pair)}], names, {'u': 1}, models)
   return _of_peers(tables, pair, truth) | {
@@ -157,7 +162,7 @@ def of_some_cells(design: tuple[int, int, float, float], rng: np.random.Generato
   return held
 
 
-def _truth(world: World) -> float:
+def true_mean(world: World) -> float:
   """Mean accuracy over all examples, phrasings and seeds."""
   sd = np.sqrt(_ABILITY**2 + world.sd**2 + (_SEED**2 if world.seeds > 1 else 0))
   points, weights = np.polynomial.hermite_e.hermegauss(101)
@@ -168,13 +173,13 @@ def rows(trials: int, seed: int) -> Iterator[tuple[str, dict[str, float]]]:
   """(design, share of the tables by statistic)."""
   for number, design in enumerate(DESIGNS):
     world, rng = World(*design), np.random.default_rng([seed, number])
-    truth = _truth(world)
-    found = [means(world, rng, truth) for _ in range(trials)]
+    truth = true_mean(world)
+    found = [means(world, *draw(world, rng), truth) for _ in range(trials)]
     if world.seeds == 1 and world.examples * world.phrasings <= 5000:
       others = [of_phrasings(world, rng, trial) for trial in range(trials // 2)]
-      yield _name(design), {**_shares(found), **_shares(others)}
+      yield name_of(design), {**_shares(found), **_shares(others)}
     else:
-      yield _name(design), _shares(found)
+      yield name_of(design), _shares(found)
   for number, design in enumerate(BUDGETS):
     rng = np.random.default_rng([seed, 100 + number])
     found = [of_some_cells(design, rng, trial) for trial in range(max(trials // 20, 20))]
@@ -182,7 +187,7 @@ def rows(trials: int, seed: int) -> Iterator[tuple[str, dict[str, float]]]:
     yield f'{k} phrasings, {n} examples, sd {sd}, {share:.0%} of the cells', _shares(found)
 
 
-def _name(design: tuple[int, int, int, float]) -> str:
+def name_of(design: tuple[int, int, int, float]) -> str:
   k, n, s, sd = design
   return f'{k} phrasings, {n} examples, sd {sd}' + (f', {s} seeds' if s > 1 else '')
 
