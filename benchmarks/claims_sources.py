@@ -18,6 +18,7 @@ from claims import Page, Table, Value, printed
 import claims_costs
 import claims_damage
 import coverage
+import coverage_evalstats
 import pandas as pd
 import sentencepiece
 import stopping
@@ -201,6 +202,13 @@ def _coverage_table(number: int) -> tuple[list[str], str, str]:
   return coverage.markdown(columns, rows), 'measured', str(path.relative_to(ROOT))
 
 
+def _evalstats_table(number: int) -> tuple[list[str], str, str]:
+  path = RESULTS / 'coverage_evalstats.csv'
+  ours, theirs = (pd.read_csv(p, index_col='design') for p in (RESULTS / 'coverage.csv', path))
+  columns, rows = list(coverage_evalstats.tables(ours, theirs))[number]
+  return coverage.markdown(columns, rows), 'measured', str(path.relative_to(ROOT))
+
+
 def _calibration_table(part: str) -> tuple[list[str], str, str]:
   path = RESULTS / f'calibration_{part}.csv'
   return calibration.markdown(pd.read_csv(path, index_col='design')), 'measured', str(path.relative_to(ROOT))
@@ -365,6 +373,8 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'stopping_tables': functools.partial(_stopping_table, 'tables'),
   'coverage_peers': functools.partial(_coverage_table, 3),
   'coverage_peer_tests': functools.partial(_coverage_table, 4),
+  'coverage_evalstats': functools.partial(_evalstats_table, 0),
+  'coverage_evalstats_tests': functools.partial(_evalstats_table, 1),
   **{f'calibration_{part}': functools.partial(_calibration_table, part) for part in calibration.PARTS},
   'evaluation_cost': claims_costs.evaluation_cost_table,
   'padding': claims_costs.padding_table,
