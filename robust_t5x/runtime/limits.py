@@ -4,7 +4,7 @@ Types are those that the functions' signatures have. Ranges stand here, by funct
 value, a file, a macro or `--gin.FUNCTION.PARAMETER`, goes through one check, before anything runs.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import inspect
@@ -153,23 +153,10 @@ KEYS = {'task_feature_lengths': ('inputs', 'targets')}
 # Texts and lists that hold something: an empty place would be the directory that the command runs in.
 FILLED = ('output_dir', 'model_dir', 'input_file', 'output_file', 'mixtures', 'mixture_or_task_name')
 
-# Macros of the files read last that are None because nothing gives them a value; see `install`.
-_unset: set[str] = set()
-
-
-def install(unset: Collection[str] = ()) -> None:
-  """Has gin check every configuration that it finishes; whatever reads gin files calls this before.
-
-  Args:
-    unset: macros of the files to be read that no one needs, and that are None for it.
-  """
-  _unset.clear()
-  _unset.update(unset)
-  _register()
-
 
 @functools.cache
-def _register() -> None:
+def install() -> None:
+  """Has gin check every configuration that it finishes; whatever reads gin files calls this before."""
   import gin
 
   gin.config.register_finalize_hook(check)
@@ -197,8 +184,8 @@ def _check(scope: str, selector: str, parameter: str, value: Any, macros: Mappin
   used = ['/'.join(leaf.scopes) for leaf in _leaves(value) if _is_macro(leaf)]
   name = used[0] if used else f'{scope}/{function}.{parameter}'.lstrip('/')
   found = _resolved(value, macros)
-  if found is None and default is inspect.Parameter.empty and not _is_set(value, macros):
-    return  # the verb names all that are not
+  if found is None and default is inspect.Parameter.empty and annotation not in (int, float):
+    return  # not set, which a verb tells of all together and a plan can do without; but for a number, which it computes with
   within = RANGES.get(function, {}).get(parameter)
   choices = CHOICES.get(function, {}).get(parameter)
   keys = KEYS.get(parameter)
@@ -229,16 +216,6 @@ def _leaves(value: Any) -> Iterator[Any]:
 
 def _is_macro(value: Any) -> bool:
   return _is_reference(value) and value.configurable.selector == _MACRO
-
-
-def _is_set(value: Any, macros: Mapping[str, Any]) -> bool:
-  """Whether a value is given; a macro that no file sets, and `%gin.REQUIRED`, are not."""
-  while _is_macro(value):
-    name = '/'.join(value.scopes)
-    if name not in macros or name in _unset:
-      return False
-    value = macros[name]
-  return True
 
 
 def _resolved(value: Any, macros: Mapping[str, Any]) -> Any:
