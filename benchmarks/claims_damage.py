@@ -1,4 +1,4 @@
-"""The table of what came of damaged inputs (`python -m tests.fuzz`), for `claims_sources`."""
+"""The tables of what came of damaged inputs (`python -m tests.fuzz`) and of kills (`python -m tests.kills`), for `claims_sources`."""
 
 from __future__ import annotations
 
@@ -23,4 +23,18 @@ def fuzz_table() -> tuple[list[str], str, str]:
     '|---' * 11 + '|',
     f'| {" | ".join(map(str, cells))} | {max(row["seconds"] for row in rows):.1f} s | {most:.0f} MiB |',
   ]
+  return lines, 'measured', str(path.relative_to(ROOT))
+
+
+def kills_table() -> tuple[list[str], str, str]:
+  """A row for each command that was killed."""
+  path = _RESULTS / 'kills.json'
+  counts = json.loads(path.read_text(encoding='utf-8'))
+  lines = [
+    '| command | kills | trials | ends as an unkilled run does | something lost | orphans | leftovers |',
+    '|---' * 7 + '|',
+  ]
+  for name, of_one in counts.items():
+    numbers = (of_one[c] for c in ('kills', 'trials', 'equal', 'lost', 'orphans', 'leftovers'))
+    lines.append(f'| {name} | ' + ' | '.join(map(str, numbers)) + ' |')
   return lines, 'measured', str(path.relative_to(ROOT))
