@@ -7,7 +7,6 @@ that its learning rate was chosen by; names of LMentry's evaluations begin with 
 kept.
 """
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 import pathlib
 
@@ -125,11 +124,7 @@ def _place(name: str) -> tuple[bool, bool, str]:
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('out', type=pathlib.Path, nargs='?', help='directory of evaluations to keep')
-  out = parser.parse_args().out
-  if out:
-    study.add(out, KEPT)
+  study.add_what_is_named(__doc__, KEPT)
   study.write(RESULTS, 'python benchmarks/alignment.py', tables_of(*study.read_all(KEPT)))
 
 

@@ -7,7 +7,6 @@ questions, every OUT/METHOD-SEED one with an adapter, OUT/tuning/METHOD the swee
 OUT the tables are made from what is kept.
 """
 
-import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import json
 import pathlib
@@ -101,11 +100,7 @@ _HEADS = {
 
 
 def main() -> None:
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument('out', type=pathlib.Path, nargs='?', help='directory of evaluations to keep')
-  out = parser.parse_args().out
-  if out:
-    study.add(out, KEPT)
+  study.add_what_is_named(__doc__, KEPT)
   found, record = study.read_all(KEPT)
   (frozen,) = found.pop(FROZEN)
   (free,) = found.pop(CONTENT_FREE, [None])

@@ -4,6 +4,7 @@ From what is kept the tables can be made again, and later seeds be added to earl
 stands for every option and answer.
 """
 
+import argparse
 from collections.abc import Iterator, Mapping, Sequence
 import datetime
 import hashlib
@@ -26,6 +27,20 @@ _COLUMNS = ['dataset', 'group', 'instruction_id', 'example_id', 'scorer', 'score
 _RATE, _CHOSEN_BY = 'LEARNING_RATE', 'development AvgP'
 _TUNED = ['method', _RATE, 'seed', 'status', _CHOSEN_BY, 'development worst phrasing', 'development sd']
 TUNING_HEAD = ['method', 'accuracy by learning rate', 'chosen']
+
+
+def add_what_is_named(doc: str, directory: pathlib.Path) -> None:
+  """Adds the evaluations of a directory, if the command line names one (`add`).
+
+  Args:
+    doc: what a study's command does; its first line is shown.
+    directory: that keeps its scores.
+  """
+  parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+  parser.add_argument('out', type=pathlib.Path, nargs='?', help='directory of evaluations to keep')
+  out = parser.parse_args().out
+  if out:
+    add(out, directory)
 
 
 def add(out: pathlib.Path, directory: pathlib.Path) -> None:
