@@ -73,6 +73,20 @@ def write_evaluation(directory, label, accuracy, seed=0, examples=40):
   return str(directory)
 
 
+def in_two_orders(directory):
+  """Two CSV files of the same scores, of a model under the phrasings of three datasets; one has its rows in any order."""
+  rng = np.random.default_rng(0)
+  rows = [
+    (d, f'p{i}', f'e{e}', float(rng.random() < 0.3 + 0.1 * i)) for d in 'abc' for e in range(12) for i in range(5)
+  ]
+  frame = pd.DataFrame(rows, columns=['dataset', 'instruction_id', 'example_id', 'score']).assign(model='m')
+  paths = []
+  for name, table in (('sorted', frame), ('shuffled', frame.sample(frac=1, random_state=3))):
+    paths.append(str(directory / f'{name}.csv'))
+    table.to_csv(paths[-1], index=False)
+  return paths
+
+
 def change_record(directory, **changes):
   """Changes settings in the `run.json` of a written evaluation; a name with two underscores goes one level deeper."""
   path = pathlib.Path(directory) / 'run.json'

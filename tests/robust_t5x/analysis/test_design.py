@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 
-from helpers import write_evaluation
+from helpers import in_two_orders, write_evaluation
 import numpy as np
 import pandas as pd
 import pytest
@@ -162,15 +162,7 @@ def test_missing_cells_give_the_same_variances_on_average(tmp_path):
 
 def test_the_order_of_the_rows_of_a_table_says_nothing(tmp_path):
   """Phrasings of three datasets are the same, though a file has them in another order in each."""
-  rng = np.random.default_rng(0)
-  rows = [
-    (d, f'p{i}', f'e{e}', float(rng.random() < 0.3 + 0.1 * i)) for d in 'abc' for e in range(12) for i in range(5)
-  ]
-  frame = pd.DataFrame(rows, columns=['dataset', 'instruction_id', 'example_id', 'score'])
-  found = []
-  for name, table in (('sorted', frame), ('shuffled', frame.sample(frac=1, random_state=3))):
-    table.assign(model='m').to_csv(tmp_path / f'{name}.csv', index=False)
-    found.append(design.variances_of(compare([str(tmp_path / f'{name}.csv')]), Question({'all': 1.0}, {'m': 1.0})))
-  one, other = found
+  question = Question({'all': 1.0}, {'m': 1.0})
+  one, other = (design.variances_of(compare([path]), question) for path in in_two_orders(tmp_path))
   assert (one.tables, one.datasets) == (other.tables, other.datasets) == (1, 3)
   assert other.of == pytest.approx(one.of) and other.likely == pytest.approx(one.likely)

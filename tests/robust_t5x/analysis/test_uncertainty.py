@@ -2,6 +2,7 @@
 
 import dataclasses
 
+from helpers import in_two_orders
 import numpy as np
 import pandas as pd
 import pytest
@@ -64,16 +65,7 @@ def test_phrasings_that_are_alike_in_all_datasets(tmp_path):
 
 def test_the_order_of_the_rows_of_a_table_says_nothing(tmp_path):
   """Phrasings of three datasets are the same, though a file has them in another order in each."""
-  rng = np.random.default_rng(0)
-  rows = [
-    (d, f'p{i}', f'e{e}', float(rng.random() < 0.3 + 0.1 * i)) for d in 'abc' for e in range(12) for i in range(5)
-  ]
-  frame = pd.DataFrame(rows, columns=['dataset', 'instruction_id', 'example_id', 'score'])
-  found = []
-  for name, table in (('sorted', frame), ('shuffled', frame.sample(frac=1, random_state=3))):
-    table.assign(model='m').to_csv(tmp_path / f'{name}.csv', index=False)
-    found.append(uncertainty.of_mean(compare([str(tmp_path / f'{name}.csv')]), 'm', 'all'))
-  one, other = found
+  one, other = (uncertainty.of_mean(compare([path]), 'm', 'all') for path in in_two_orders(tmp_path))
   assert set(one.components) == set(other.components) and uncertainty.COMMON in one.components
   for name, component in one.components.items():
     assert dataclasses.astuple(other.components[name]) == pytest.approx(dataclasses.astuple(component)), name
