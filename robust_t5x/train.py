@@ -125,10 +125,8 @@ def train(
         records.write_record(model_dir, record)
       periods = loop.Periods(train_steps, save_period, log_period)
       step_fn = compiled_step(model, placement.mesh, microbatches, seed)
-      with contextlib.ExitStack() as stack:
-        log = tracking.Log(model_dir, tracker, record) if processes.is_main() else None
-        if log:
-          stack.callback(log.close)
+      log = tracking.Log(model_dir, tracker, record) if processes.is_main() else None
+      with contextlib.closing(log) if log else contextlib.nullcontext():
         loop.run(step_fn, state, frozen, data, placement.mesh, saved, model_dir, step, periods, log)
       state = saved.restore(train_steps, state)
       return export.write(model, model_dir, state.params, frozen, record)

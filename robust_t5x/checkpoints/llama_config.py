@@ -212,11 +212,9 @@ def _rotary(config: Mapping[str, Any], path: str) -> Rotary:
     for name, value in given.items()
     if name not in ('rope_type', 'type', 'rope_theta') and not (name == 'partial_rotary_factor' and whole)
   }
-  if (
-    'original_max_position_embeddings' in _ROPE_FIELDS[kind] and 'max_position_embeddings' in config
-  ):  # as transformers does
-    settings.setdefault('original_max_position_embeddings', config['max_position_embeddings'])
   names = _ROPE_FIELDS[kind]
+  if 'original_max_position_embeddings' in names and 'max_position_embeddings' in config:  # as transformers does
+    settings.setdefault('original_max_position_embeddings', config['max_position_embeddings'])
   unknown = sorted(set(settings) - set(names))
   missing = [name for name in names if name not in settings and name not in _OPTIONAL]
   numbers = {names[name]: value for name, value in settings.items() if name in names and value is not None}
