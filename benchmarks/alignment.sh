@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# The experiments of docs/results.md, on the bundled model: alignment and training on the answers over seeds, on the suite and on
-# LMentry; then what trains, how many paraphrases, objectives, and tasks that alignment never saw. What is finished is not done
-# again. Run inside the project's environment. SEEDS and LONG_SEEDS make it shorter or longer. With TUNE=1 it measures learning
-# rates instead, on phrasings and examples that are for choosing; what was chosen by them stands below. With MAIN=1 it ends after
-# the main tables.
+# The experiments of docs/results.md, on the bundled model: alignment, training on the answers and the paper's soft prompt over
+# seeds, on the suite and on LMentry; then what trains, how many paraphrases, objectives, and tasks that alignment never saw. What
+# is finished is not done again. Run inside the project's environment. METHODS, SEEDS and LONG_SEEDS make it shorter or longer. With
+# TUNE=1 it measures learning rates instead, on phrasings and examples that are for choosing; what was chosen by them stands below.
+# With MAIN=1 it ends after the main tables.
 #   benchmarks/alignment.sh OUT [LMENTRY_DIR]
 set -euo pipefail
+shopt -s nullglob
 cd "$(dirname "$0")/.."
 out="${1:?name a directory for the results}"
 lmentry_dir="${2:-}"
@@ -19,13 +20,16 @@ evaluate() {
   [ -z "$lmentry_dir" ] || robust-t5x eval lmentry --LMENTRY_DIR="$lmentry_dir" --OUTPUT_DIR="$out/lmentry_$1" --LABEL="$2" "${@:3}"
 }
 
-for method in aligned likelihood; do
+for method in ${METHODS:-aligned likelihood soft_prompt}; do
+  rates=0.002,0.004,0.008
   case "$method" in
     aligned) settings=("${lora[@]}" --gin_file=$objectives/distil_states.gin) rate=0.008 ;;
     likelihood) settings=("${lora[@]}" --gin_file=$objectives/likelihood.gin) rate=0.002 ;;
+    soft_prompt) settings=(--gin_file=gin/adapters/soft_prompt.gin --gin_file=$objectives/kl.gin --TRAIN_STEPS=2500) rates=0.1,0.3,1.0 rate=0.3 ;;
+    *) echo "error: METHODS: $method is none of aligned, likelihood, soft_prompt" >&2; exit 2 ;;
   esac
   if [ -n "${TUNE:-}" ]; then
-    robust-t5x sweep align_mini "${settings[@]}" --TRAIN_STEPS=1250 --grid LEARNING_RATE=0.002,0.004,0.008 --seeds 100 --no_baseline --eval mini \
+    robust-t5x sweep align_mini "${settings[@]}" --TRAIN_STEPS=1250 --grid LEARNING_RATE=$rates --seeds 100 --no_baseline --eval mini \
       --eval.MIXTURES="['mini_eval_development']" --eval.SPLIT=validation --eval.NUM_EXAMPLES=10 --out "$out/tuning/$method"
     continue
   fi
@@ -38,7 +42,7 @@ for method in aligned likelihood; do
 done
 if [ -z "${TUNE:-}" ]; then
   evaluate before 'without adapter'
-  robust-t5x report "$out"/before "$out"/aligned-? "$out"/likelihood-? --out "$out/report/main"  # its plot.png is docs/finding.png
+  robust-t5x report "$out"/before "$out"/{aligned,likelihood}-? --out "$out/report/main"  # its plot.png is docs/finding.png
 fi
 python benchmarks/alignment.py "$out"
 [ -z "${TUNE:-}${MAIN:-}" ] || exit 0

@@ -1,7 +1,7 @@
 """What the studies of the docs share: evaluations whose scores are kept beside the docs, and cells of tables.
 
-From what is kept the tables can be made again, and later seeds be added to earlier ones. No text of a benchmark is kept: a digest
-stands for every option and answer.
+From what is kept the tables can be made again, and later seeds be added to earlier ones. No text of others is kept: a digest stands
+for every option, answer, and phrasing that is not the package's.
 """
 
 import argparse
@@ -20,6 +20,7 @@ from robust_t5x.analysis.sources import Source
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.results.reading import read
 from robust_t5x.results.schema import Record
+from seqio_tasks.bank import reading
 
 Cells = list[str]
 _RUNS, _TUNING = 'runs.json', 'tuning.csv'
@@ -65,7 +66,9 @@ def add(out: pathlib.Path, directory: pathlib.Path) -> None:
   sweeps = sorted(out.glob('tuning/*/sweep.csv'))
   if sweeps:
     trials = pd.concat([pd.read_csv(p).assign(method=p.parent.name) for p in sweeps])
-    trials.loc[trials['status'] == 'finished', _TUNED].to_csv(directory / _TUNING, index=False)
+    kept = _tuning(directory)
+    kept = kept[~kept['method'].isin(trials['method'])]
+    pd.concat([kept, trials.loc[trials['status'] == 'finished', _TUNED]]).to_csv(directory / _TUNING, index=False)
 
 
 def _without_texts(results: pd.DataFrame, record: Record) -> pd.DataFrame:
@@ -73,12 +76,19 @@ def _without_texts(results: pd.DataFrame, record: Record) -> pd.DataFrame:
     json.dumps({_digest(o): round(x, 5) for o, x in json.loads(text).items()}) if text else ''
     for text in results['option_scores']
   ]
+  own = {i.template for i in reading.read_banks(['package', *map(str, reading.package_files('mini'))])}
+  phrasings = {i: text if text in own else _digest(text) for i, text in record['instructions'].items()}
   return results[_COLUMNS].assign(
     prediction=results['prediction'].map(_digest),
     gold=results['gold'].map(_digest),
     option_scores=scores,
-    template=results['instruction_id'].map(record['instructions']),
+    template=results['instruction_id'].map(phrasings),
   )
+
+
+def _tuning(directory: pathlib.Path) -> pd.DataFrame:
+  path = directory / _TUNING
+  return pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=_TUNED)
 
 
 def _digest(text: str) -> str:
@@ -99,9 +109,7 @@ def read_all(directory: pathlib.Path) -> tuple[dict[str, list[pd.DataFrame]], Re
 
 def tuning(directory: pathlib.Path) -> Iterator[Cells]:
   """A row for each method: mean accuracy in % under development phrasings by learning rate, and the best rate."""
-  path = directory / _TUNING
-  trials = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=_TUNED)
-  for method, rows in trials.groupby('method', sort=False):
+  for method, rows in _tuning(directory).groupby('method', sort=False):
     accuracy = 100 * rows.groupby(_RATE)[_CHOSEN_BY].mean()
     yield [
       str(method),

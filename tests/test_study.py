@@ -34,6 +34,9 @@ def test_tables_can_be_made_again_from_what_is_kept(study, tmp_path):
     assert change == expected.change('aligned', group, 'AvgP', baseline='without adapter')
   texts = set(pd.read_parquet(f'{before}/results.parquet')['prediction'])
   assert not texts & set(tables['before'][0]['prediction'])
+  # These phrasings are not the package's.
+  phrasings = set(json.loads(pathlib.Path(f'{before}/run.json').read_text())['instructions'].values())
+  assert not phrasings & set(record['instructions'].values())
   assert set(json.loads((kept / 'runs.json').read_text())) == {'before', 'aligned-0', 'aligned-1'}
   # A later seed is added.
   write_evaluation(tmp_path / 'more/aligned-2', 'aligned', shares, 7)
@@ -55,4 +58,11 @@ def test_the_rate_with_the_highest_development_accuracy_is_chosen(study, tmp_pat
     'development sd',
   ]
   pd.DataFrame(rows, columns=columns).to_csv(tmp_path / 'tuning.csv', index=False)
-  assert list(study.tuning(tmp_path)) == [['aligned', '0.01: 25.0, 0.1: 50.0, 1: 40.0', '0.1']]
+  aligned = ['aligned', '0.01: 25.0, 0.1: 50.0, 1: 40.0', '0.1']
+  assert list(study.tuning(tmp_path)) == [aligned]
+  # A method that is tuned later is added.
+  sweep = tmp_path / 'out/tuning/likelihood/sweep.csv'
+  sweep.parent.mkdir(parents=True)
+  pd.DataFrame(rows[:1], columns=columns).drop(columns='method').to_csv(sweep, index=False)
+  study.add(tmp_path / 'out', tmp_path)
+  assert list(study.tuning(tmp_path)) == [aligned, ['likelihood', '0.01: 25.0', '0.01']]
