@@ -25,7 +25,7 @@ for method in ${METHODS:-aligned likelihood soft_prompt}; do
   case "$method" in
     aligned) settings=("${lora[@]}" --gin_file=$objectives/distil_states.gin) rate=0.008 ;;
     likelihood) settings=("${lora[@]}" --gin_file=$objectives/likelihood.gin) rate=0.002 ;;
-    soft_prompt) settings=(--gin_file=gin/adapters/soft_prompt.gin --gin_file=$objectives/kl.gin --TRAIN_STEPS=2500) rates=0.1,0.3,1.0 rate=0.3 ;;
+    soft_prompt) settings=(--gin_file=gin/adapters/soft_prompt.gin --gin_file=$objectives/kl.gin --TRAIN_STEPS=2500) rates=0.1,0.3,1.0 rate=1.0 ;;
     *) echo "error: METHODS: $method is none of aligned, likelihood, soft_prompt" >&2; exit 2 ;;
   esac
   if [ -n "${TUNE:-}" ]; then
@@ -37,7 +37,7 @@ for method in ${METHODS:-aligned likelihood soft_prompt}; do
     robust-t5x train align_mini "${settings[@]}" --LEARNING_RATE=$rate --SEED="$2" --MODEL_DIR="$out/runs/$1-$2" "${@:3}"
     evaluate "$1-$2" "$1" --ADAPTER="$out/runs/$1-$2/adapter.safetensors"
   }
-  for seed in ${SEEDS:-0 1 2 3 4}; do run "$method" "$seed"; done
+  for seed in ${SEEDS-0 1 2 3 4}; do run "$method" "$seed"; done
   for seed in ${LONG_SEEDS-0 1 2}; do run "${method}_long" "$seed" --TRAIN_STEPS=5000; done
 done
 if [ -z "${TUNE:-}" ]; then

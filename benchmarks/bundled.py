@@ -26,6 +26,7 @@ BEFORE, AFTER = 'before', 'after'
 _LABELS = {BEFORE: 'without adapter', AFTER: 'bundled adapter'}
 # Published accuracies of other models are for these tasks that the bundled model knows.
 PUBLISHED = ('first_alphabetically', 'less_letters', 'more_letters', 'word_before')
+GROUPS = ('observed', 'unobserved', 'reported')
 PEERS = ('flan-t5-small', 'flan-t5-base', 'flan-t5-large', 'flan-t5-xl', 'flan-t5-xxl')
 
 
@@ -51,12 +52,12 @@ def _percent(name: str, interval: Interval, scale: float = 100) -> Iterator[tupl
 def of_the_suite(compared: Comparison) -> Iterator[tuple[str, float]]:
   """Accuracies in %, gaps in points, and how the unobserved accuracy depends on likeness to what was trained on."""
   for name, model in zip(_LABELS, compared.models, strict=True):
-    for group in ('observed', 'unobserved'):
+    for group in GROUPS:
       yield from _percent(f'mini.{name}.{group}', compared.interval(model, group, 'AvgP'))
     yield from _percent(f'mini.{name}.gap', compared.gap(model))
     for metric in ('sd', 'worst phrasing'):
       yield from _percent(f'mini.{name}.{metric.split()[0]}', compared.interval(model, 'unobserved', metric))
-  for group in ('observed', 'unobserved'):
+  for group in GROUPS:
     yield from _percent(f'mini.change.{group}', compared.change(compared.models[1], group, 'AvgP'))
   yield from _percent('mini.change.gap', compared.gap_change(compared.models[1]))
   bank = reading.Bank.from_package('mini')
@@ -121,7 +122,9 @@ def main() -> None:
   parser.add_argument('out', type=pathlib.Path, help='directory of the evaluations')
   parser.add_argument('--lmentry', type=pathlib.Path, metavar='DIR')
   arguments = parser.parse_args()
-  values = dict(of_the_suite(compare(evaluate(arguments.out, 'mini', []))))
+  values = dict(
+    of_the_suite(compare(evaluate(arguments.out, 'mini', [f'--MIXTURES={[f"mini_eval_{group}" for group in GROUPS]}'])))
+  )
   if arguments.lmentry:
     made = evaluate(arguments.out, 'lmentry', [f'--LMENTRY_DIR={arguments.lmentry}'])
     values |= of_lmentry(compare(made), arguments.lmentry)

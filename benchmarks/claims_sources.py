@@ -309,8 +309,8 @@ def _interval(values: dict[str, float], name: str, unit: str = '', sign: bool = 
 def _bundled_table() -> tuple[list[str], str, str]:
   path, values = _results_file('bundled.json')
   lines = [
-    '| | observed | unobserved | gap, points | sd over unobserved | worst unobserved |',
-    '|---|---|---|---|---|---|',
+    '| | observed | unobserved | gap, points | sd over unobserved | worst unobserved | reported |',
+    '|---|---|---|---|---|---|---|',
   ]
   for name, words in (('before', 'without adapter'), ('after', 'bundled adapter')):
     cells = [_interval(values, f'mini.{name}.{group}', '%') for group in ('observed', 'unobserved')]
@@ -318,10 +318,13 @@ def _bundled_table() -> tuple[list[str], str, str]:
       _interval(values, f'mini.{name}.gap'),
       f'{values[f"mini.{name}.sd"]:.1f}',
       f'{values[f"mini.{name}.worst"]:.1f}%',
+      _interval(values, f'mini.{name}.reported', '%'),
     ]
     lines.append(f'| {words} | ' + ' | '.join(cells) + ' |')
   changes = [_interval(values, f'mini.change.{what}', sign=True) for what in ('observed', 'unobserved', 'gap')]
-  lines.append('| change | ' + ' | '.join(changes) + ' | | |')
+  lines.append(
+    '| change | ' + ' | '.join([*changes, '', '', _interval(values, 'mini.change.reported', sign=True)]) + ' |'
+  )
   return lines, 'measured', str(path.relative_to(ROOT))
 
 

@@ -23,7 +23,7 @@ tune tune3 tune4 3 5000 0.008 --TUNING_RATES="{'word_after': 3, 'word_before': 3
 [ -z "${INSTALL:-}" ] || cp "$out"/tune4/model/* robust_t5x/mini/
 # The adapter is trained on the package's model, whose hash it carries.
 [ -z "${INSTALL:-}" ] || {
-  robust-t5x train quickstart --MODEL_DIR="$out/adapter"
+  robust-t5x train quickstart --TRAIN_STEPS=10000 --SAVE_PERIOD=1000 --MODEL_DIR="$out/adapter"
   cp "$out/adapter/adapter.safetensors" robust_t5x/mini/
   python - "$out" > "$out/provenance.json" <<'EOF'
 import hashlib, json, pathlib, sys
