@@ -22,7 +22,7 @@ BEFORE, LMENTRY = 'before', 'lmentry_'
 REPORTED = 'reported'  # the group of phrasings that nothing was chosen by
 _GAP = {REPORTED: 1, OBSERVED: -1}
 # What is compared with what, beside every method with the model as it is.
-_PAIRS = (('aligned', 'likelihood'), ('aligned_long', 'likelihood_long'), ('aligned_long', 'aligned'))
+_PAIRS = (('aligned', 'likelihood'), ('aligned_5000', 'likelihood_5000'), ('aligned_10000', 'likelihood_10000'))
 _HEADS = {
   'methods': ['', 'seeds', 'observed', 'reported', 'gap, points', 'sd over reported', 'worst reported'],
   'changes': ['', 'observed', 'reported', 'gap', 'sd', 'worst'],
@@ -63,7 +63,9 @@ def _comparisons(tables: Tables) -> Iterator[tuple[str, str]]:
 
 
 def _words(name: str) -> str:
-  return {BEFORE: 'without adapter'}.get(name, name.replace('_long', ', twice as long'))
+  method, _, steps = name.rpartition('_')
+  words = (f'{method}, {int(steps):,} steps' if steps.isdecimal() else name).replace('_', ' ')
+  return {BEFORE: 'without adapter'}.get(name, words)
 
 
 def seeds_of(tables: Tables) -> Iterator[study.Cells]:
@@ -118,9 +120,10 @@ def tables_of(found: Tables, record: Record) -> dict[str, list[study.Cells]]:
   return made
 
 
-def _place(name: str) -> tuple[bool, bool, str]:
+def _place(name: str) -> tuple[bool, int, str]:
   """The model as it is first, then the shorter runs."""
-  return not name.endswith(BEFORE), name.endswith('_long'), name
+  steps = name.rpartition('_')[2]
+  return not name.endswith(BEFORE), int(steps) if steps.isdecimal() else 0, name
 
 
 def main() -> None:

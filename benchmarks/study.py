@@ -112,7 +112,7 @@ def tuning(directory: pathlib.Path) -> Iterator[Cells]:
   for method, rows in _tuning(directory).groupby('method', sort=False):
     accuracy = 100 * rows.groupby(_RATE)[_CHOSEN_BY].mean()
     yield [
-      str(method),
+      str(method).replace('_', ' '),
       ', '.join(f'{rate:g}: {value:.1f}' for rate, value in accuracy.items()),
       f'{accuracy.idxmax():g}',
     ]
