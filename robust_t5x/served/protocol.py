@@ -5,15 +5,21 @@ ranked. A chat answers a message, and gives no likelihood of an answer that it d
 """
 
 from collections.abc import Mapping, Sequence
+import math
 import re
 from typing import Any, TypedDict
 
 from robust_t5x.runtime import records
+from seqio_tasks.errors import shorten
 
 COMPLETIONS, CHAT = 'completions', 'chat'
 # How tokens read that are parts of a character, which has up to four bytes: as a mark, as bytes, or not at all (here as NUL).
 _PART = re.compile(r'((?:\ufffd|bytes:(?:\\x[0-9a-f]{2})+|\0)+)')
 _OTHER = 'the server gives log-probabilities of other tokens than it was sent'
+_NO_SENSE = 'the server gives log-probabilities that are not those of its tokens, so none of them can be trusted,'
+_NO_LOGARITHMS = 'the server gives numbers above 0, or without end, as log-probabilities'
+_ROUNDING = 1e-3  # nats by which a log-probability may be above 0
+_BROKEN_OFF = ('abort', 'error')  # as reason for an answer's end
 PATHS = {COMPLETIONS: 'completions', CHAT: 'chat/completions'}
 
 
@@ -67,7 +73,21 @@ def output(api: str, answer: Mapping[str, Any]) -> str:
 
 def output_fault(api: str, answer: Any) -> str:
   """What is wrong with an answer to `ask`; empty if nothing is."""
-  return records.fault(answer, _Completion if api == COMPLETIONS else _Chat) or _no_choice(answer)
+  return _broken(answer) or records.fault(answer, _Completion if api == COMPLETIONS else _Chat)
+
+
+def is_thought(api: str, answer: Mapping[str, Any]) -> bool:
+  """Whether an answer to `ask` ends before the model was done thinking, and so says nothing of what it would answer.
+
+  >>> is_thought(CHAT, {'choices': [{'message': {'content': None, 'reasoning_content': 'Well, it'}}]})
+  True
+  >>> is_thought(CHAT, {'choices': [{'message': {'content': '<think>Easy.</think> B'}}]})
+  False
+  """
+  text = output(api, answer).strip()
+  told = answer['choices'][0].get('message') or {}
+  apart = bool(told.get('reasoning_content') or told.get('reasoning'))
+  return apart and not text or text.startswith('<think>') and '</think>' not in text
 
 
 def ask_scores(text: str) -> dict[str, Any]:
@@ -78,7 +98,7 @@ def ask_scores(text: str) -> dict[str, Any]:
 
 def scores_fault(answer: Any) -> str:
   """What is wrong with an answer to `ask_scores`; empty if nothing is, also if there are no log-probabilities."""
-  return records.fault(answer, _Completion) or _no_choice(answer)
+  return _broken(answer) or records.fault(answer, _Completion)
 
 
 def likelihood(answer: Mapping[str, Any], text: str, begin: int) -> float:
@@ -99,23 +119,27 @@ def likelihood(answer: Mapping[str, Any], text: str, begin: int) -> float:
   Raises:
     ValueError: if the server did not give it, saying what it gives instead.
   """
-  if records.fault(answer, _Echo) or not answer['choices'][0]['text'].startswith(text):
+  if records.fault(answer, _Echo):
     raise ValueError('the server gives no log-probabilities (echo and logprobs of completions)')
   choice = answer['choices'][0]
+  if not choice['text'].startswith(text):
+    raise ValueError('the server gives no log-probabilities of the text that it was sent (echo): it sends back another')
   tokens, numbers = choice['logprobs']['tokens'], choice['logprobs']['token_logprobs']
   if len(tokens) != len(numbers):
     raise ValueError(_OTHER)
   generated = choice['text'][len(text) :].strip()
   # Behind the text stands the token that was generated; if it is an end, some servers leave it out.
   if generated or not (tokens and tokens[-1] and text.endswith(tokens[-1])):
-    if generated and not re.fullmatch(_pattern([token.strip() for token in tokens[-1:]]), generated):
-      raise ValueError(
-        'the server gives log-probabilities that are not those of its tokens, so none of them can be trusted,'
-      )
+    other = generated and not re.fullmatch(_pattern([token.strip() for token in tokens[-1:]]), generated)
+    # The last token has a number and the first may not; where it is the other way round, each number is of the token behind.
+    if other or (generated and numbers[-1] is None and numbers[0] is not None):
+      raise ValueError(_NO_SENSE)
     tokens, numbers = tokens[:-1], numbers[:-1]
   inside = numbers[len(numbers) - _tokens_of(tokens, text, begin) :]
   if not inside or None in inside:
     raise ValueError(_OTHER)
+  if not all(n is not None and math.isfinite(n) and n <= _ROUNDING for n in inside):
+    raise ValueError(_NO_LOGARITHMS)
   return float(sum(n for n in inside if n is not None))
 
 
@@ -150,5 +174,15 @@ def _pattern(tokens: Sequence[str]) -> str:
   )
 
 
-def _no_choice(answer: Mapping[str, Any]) -> str:
-  return '' if answer['choices'] else 'it has no choices'
+def _broken(answer: Any) -> str:
+  """What a server says, or shows, of an answer that it could not finish; empty if that is not so."""
+  if not isinstance(answer, dict):
+    return ''
+  if answer.get('error'):
+    said = answer['error']
+    return f'the server says: {shorten(said.get("message", said) if isinstance(said, dict) else said, 200)}'
+  choices = answer.get('choices')
+  if choices == []:
+    return 'it has no choices'
+  reason = choices[0].get('finish_reason') if isinstance(choices, list) and isinstance(choices[0], dict) else None
+  return f'the server broke it off: {reason}' if reason in _BROKEN_OFF else ''

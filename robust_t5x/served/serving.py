@@ -5,6 +5,7 @@ import concurrent.futures
 import dataclasses
 import hashlib
 import json
+import logging
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,8 @@ from seqio_tasks.errors import UserError, shorten
 if TYPE_CHECKING:
   import seqio
 
+_logger = logging.getLogger(__name__)
+_SURE = 8  # answers that tell what all others will be
 _ROOM = 1 << 20  # bytes of a text: the server knows what it can take
 _BYTES_PER_TOKEN = 4  # about, of English
 
@@ -122,7 +125,21 @@ class ServedRunner:
   def generate(self, inputs: Sequence[np.ndarray]) -> list[str]:
     """Greedy outputs."""
     api = self._model.api
-    answers = self._all(self._requests(inputs), api, lambda answer: protocol.output_fault(api, answer))
+
+    thoughts: list[bool] = []
+
+    def check(body: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+      del body
+      thoughts.append(protocol.is_thought(api, answer))
+      if len(thoughts) >= _SURE and all(thoughts):
+        raise ServerError(self._thinks(len(thoughts), len(thoughts)))
+
+    answers = self._all(self._requests(inputs), api, lambda answer: protocol.output_fault(api, answer), check)
+    if any(thoughts):
+      told = self._thinks(sum(thoughts), len(thoughts))
+      if all(thoughts):
+        raise ServerError(told)
+      _logger.warning('%s', told)
     return [protocol.output(api, answer).strip() for answer in answers]
 
   def score(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
@@ -165,6 +182,13 @@ class ServedRunner:
     new = [body for request, body in wanted.items() if self._answers.get(request) is None]
     size = sum(len(json.dumps(body.get('prompt') or body['messages'], ensure_ascii=False).encode()) for body in new)
     return Cost(len(new), len(wanted) - len(new), -(-size // _BYTES_PER_TOKEN), sum(body['max_tokens'] for body in new))
+
+  def _thinks(self, count: int, of: int) -> str:
+    return (
+      f'{self._model.url}: {count} of {of} answers of {self._model.model!r} end after {self._max_output} tokens, before it was done '
+      'thinking, and say nothing; raise the targets in TASK_FEATURE_LENGTHS, or set REQUEST_FIELDS to what has it answer '
+      "without, such as {'chat_template_kwargs': {'enable_thinking': False}}"
+    )
 
   def _requests(self, inputs: Sequence[np.ndarray]) -> list[dict[str, Any]]:
     return [protocol.ask(self._model.api, t, self._model.system, self._max_output) for t in self._texts(inputs)]

@@ -82,6 +82,49 @@ def test_an_answer_at_hand_that_is_none_is_told_before_anything_is_asked(tmp_pat
     assert len(server.requests) == 1
 
 
+THOUGHT = {'content': None, 'reasoning_content': 'It may be'}
+
+
+@pytest.mark.parametrize('message', [THOUGHT, {'content': '<think>The answer is B'}])
+def test_a_model_that_is_not_done_thinking_is_no_wrong_answer(tmp_path, message):
+  def answer(body):
+    return {'model': 'm', 'choices': [{'message': message}]}
+
+  with serving(answer) as (url, server):
+    with pytest.raises(
+      ServerError, match='8 of 8 answers .* end after 5 tokens, before it was done thinking.*raise the'
+    ):
+      runner(url, tmp_path, concurrency=1).generate(inputs(*map(str, range(50))))
+    assert len(server.requests) < 12
+    with pytest.raises(ServerError, match='1 of 1 answers'):
+      runner(url, tmp_path).generate(inputs('0'))
+
+
+def test_some_thoughts_are_counted(tmp_path, caplog):
+  def answer(body):
+    return (
+      chat('B')(body) if body['messages'][0]['content'] == 'a' else {'model': 'm', 'choices': [{'message': THOUGHT}]}
+    )
+
+  with serving(answer) as (url, _):
+    assert runner(url, tmp_path).generate(inputs('a', 'b')) == ['B', '']
+  assert '1 of 2 answers' in caplog.text
+
+
+@pytest.mark.parametrize(
+  ('made', 'message'),
+  [
+    ({'error': {'message': 'context length exceeded'}}, 'the server says: context length exceeded'),
+    ({'choices': [{'message': {'content': 'ri'}, 'finish_reason': 'abort'}]}, 'the server broke it off: abort'),
+  ],
+)
+def test_what_a_server_says_of_an_answer_that_is_none(tmp_path, made, message):
+  with serving(lambda body: {'model': 'm', **made}) as (url, server):
+    with pytest.raises(ServerError, match=message):
+      runner(url, tmp_path, retries=1).generate(inputs('a'))
+  assert len(server.requests) == 2
+
+
 def test_many_at_a_time(tmp_path):
   import time
 
@@ -148,10 +191,25 @@ def test_log_probabilities_of_another_place_are_refused():
 
 
 @pytest.mark.parametrize(
+  ('numbers', 'message'),
+  [
+    ([None, 0.9, 0.8, 0.7, 0.1], 'numbers above 0'),  # probabilities
+    ([None, -1.0, -2.0, float('-inf'), -1.0], 'or without end'),
+    ([None, -1.0, -2.0, float('nan'), -1.0], 'or without end'),
+    ([-3.0, -1.0, -2.0, -1.0, None], 'not those of its tokens'),  # each is of the token behind
+  ],
+)
+def test_numbers_that_are_no_log_probabilities_are_refused(numbers, message):
+  with pytest.raises(ValueError, match=message):
+    likelihood(scored('It is: no.', ['It', ' is', ':', ' no', '.'], numbers), 'It is: no', 6)
+
+
+@pytest.mark.parametrize(
   ('change', 'message'),
   [
     (lambda choice: choice | {'logprobs': None}, 'gives no log-probabilities'),
     (lambda choice: choice | {'text': '.'}, 'gives no log-probabilities'),  # llama.cpp's server knows no echo
+    (lambda choice: choice | {'text': '<s>' + choice['text']}, r'of the text that it was sent \(echo\)'),
     # As llama.cpp's server gives them of what it generates.
     (
       lambda choice: choice | {'logprobs': {'content': [{'token': '.', 'logprob': -0.4}]}},
@@ -256,6 +314,35 @@ def test_an_evaluation(tmp_path, monkeypatch, capsys):
   assert table['truncated_tokens'].sum() == 0 and table['cut_answer_tokens'].sum() == 0
   assert (table['score'] == 1).mean() > 0.5
   assert all(b'secret-123' not in f.read_bytes() for f in pathlib.Path(out).rglob('*') if f.is_file())
+
+
+def with_begin(body):
+  """As vLLM answers: a begin token that the text does not have, without a number; a line break is generated."""
+  whole = echo(body)
+  choice = whole['choices'][0]
+  numbers = {
+    'tokens': ['<s>', *choice['logprobs']['tokens'][:-1], '\n'],
+    'token_logprobs': [None, -4.0, *choice['logprobs']['token_logprobs'][1:]],
+  }
+  return whole | {'choices': [{'text': body['prompt'] + '\n', 'logprobs': numbers}]}
+
+
+@pytest.mark.usefixtures('as_started_anew')
+def test_an_evaluation_by_likelihood(tmp_path):
+  data, bank, out = tmp_path / 'mine.csv', tmp_path / 'bank.yaml', tmp_path / 'out'
+  data.write_text('question,choices,answer\nWhich?,right|odd,right\nWhat?,right|odd,odd\n')
+  bank.write_text(
+    'family: own\ncollection: own_2026\nrole: evaluation\ninstructions:\n  quiz:\n'
+    '    a: {template: "{question} Is it {options}?\\nAnswer:", options: inline_or}\n'
+  )
+  with serving(with_begin) as (url, server):
+    flags = [f'--ENDPOINT={url}', '--MODEL_NAME=m', f'--DATA_FILE={data}', f'--OUTPUT_DIR={out}', '--API=completions']
+    flags += [f"--BANKS=['{bank}']", "--BANK_TASKS=['quiz']", '--SCORER=rank_likelihood']
+    assert run(['eval', 'endpoint', *flags]) == 0
+  table, _ = read(str(out))
+  assert len(server.requests) == 4
+  assert list(table['option_scores']) == ['{"right": -0.25, "odd": -4.0}'] * 2
+  assert sorted(table['score']) == [0, 1]
 
 
 @pytest.mark.usefixtures('as_started_anew')
