@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 import re
 from typing import Literal
 
+import numpy as np
+
 from robust_t5x.analysis.decisions import LEVEL
 from robust_t5x.analysis.perturbations import pairs
 from robust_t5x.analysis.sensitivity import without_room
@@ -17,12 +19,16 @@ from seqio_tasks.datasets.sources import Reading, Reason
 
 def finding(inputs: Inputs, summary: Summary) -> str:
   """The result in words: in full for up to four models, in its range for more."""
-  count = inputs.phrasings['dataset'].nunique()
-  over = f'Over {count} task{"s" if count > 1 else ""}'
-  return _of_many(over, inputs, summary) if len(inputs.models) > 4 else _of_few(over, inputs, summary)
+  if len(inputs.models) <= 4:
+    return _of_few(inputs, summary)
+  return _of_many(_over(inputs.phrasings['dataset'].nunique()), inputs, summary)
 
 
-def _of_few(over: str, inputs: Inputs, summary: Summary) -> str:
+def _over(count: int) -> str:
+  return f'Over {count} task{"s" if count > 1 else ""}'
+
+
+def _of_few(inputs: Inputs, summary: Summary) -> str:
   sentences = []
   for model in inputs.models:
     change = next((c for c in summary.changes if c.model == model), None)
@@ -35,7 +41,9 @@ def _of_few(over: str, inputs: Inputs, summary: Summary) -> str:
       for group in inputs.groups
       if group not in perturbed and (value := summary.values[model, group, 'AvgP']).is_known
     ]
-    text = f'{over}, the' if not sentences else 'The'
+    count = len(inputs.of(model).datasets)
+    whole = count == inputs.phrasings['dataset'].nunique()
+    text = 'The' if sentences and whole else f'{_over(count)}, the'
     text += f' model {model} scores {_and(parts)}'
     gap = summary.gaps.get(model)
     if gap is not None and gap.is_known:
@@ -148,6 +156,7 @@ def warnings(inputs: Inputs, places: bool = True) -> list[str]:
     for note in _left_out(inputs.records[model], model):
       found.append(note)
     cells = sample_of(inputs.records[model])
+    found += _partial(inputs, model)
     if cells:
       how = f'CELL_BUDGET {cells["budget"]}' if 'budget' in cells else f'STOP_WIDTH {cells["width"]}'
       found.append(
@@ -169,6 +178,34 @@ def warnings(inputs: Inputs, places: bool = True) -> list[str]:
         'takes the first of them.'
       )
   return found
+
+
+def _partial(inputs: Inputs, model: str) -> list[str]:
+  """What a model was not evaluated on, so that its means, and those of its phrasings, are over other data than others'."""
+  own = inputs.of(model)
+  found = []
+  for group in own.groups:
+    known = [d for d, groups in own.datasets.items() if group in groups]
+    of = list(dict.fromkeys(d for c in inputs.cohorts for d, groups in c.datasets.items() if group in groups))
+    if known and len(known) < len(of):
+      found.append(
+        f'{model} has results of {len(known)} of {len(of)} datasets under {group} phrasings; its means are over these alone.'
+      )
+  runs = own.runs_of(model)
+  cells = [scores[runs] for groups in own.datasets.values() for scores in groups.values()]
+  missing = sum(int(np.isnan(scores).sum()) for scores in cells)
+  if missing and not sample_of(inputs.records[model]):
+    found.append(
+      f'{missing:,} of {sum(scores.size for scores in cells):,} cells of {model} have no score, so that its phrasings were not all '
+      'answered on the same examples: differences between them are in part those of the examples.'
+    )
+  return found
+
+
+def _is_whole(inputs: Inputs) -> bool:
+  """Whether it is known that every example was answered under every phrasing."""
+  scores = [scores for c in inputs.cohorts for groups in c.datasets.values() for scores in groups.values()]
+  return inputs.grain == EXAMPLE and not any(np.isnan(part).any() for part in scores)
 
 
 def _without_room(inputs: Inputs, model: str, group: str) -> list[str]:
@@ -231,8 +268,9 @@ def methods(inputs: Inputs) -> list[str]:
   described = {name: SCORERS[name].words if name in SCORERS else 'as published' for name in scorers}
   seeds = {model: len(runs) for model, runs in inputs.runs.items() if len(runs) > 1}
   return [
-    'Every example was answered under every phrasing of its dataset. A phrasing is observed if it stems from a '
-    'collection that the model was tuned on, unobserved if it is an equivalent that was not.',
+    ('Every example was answered under every phrasing of its dataset. ' if _is_whole(inputs) else '')
+    + 'A phrasing is observed if it stems from a collection that the model was tuned on, unobserved if it is an equivalent '
+    'that was not.',
     'Score: ' + '; '.join(f'{name}: {said}' for name, said in described.items()) + '.',
     *dict.fromkeys(told for record in inputs.records.values() for told in record.get('taken', [])),
     'A metric is computed for each dataset and then averaged over datasets, which are taken as given. ' + intervals_note(inputs)

@@ -99,3 +99,9 @@ def test_seeds_that_were_not_made_alike_are_refused():
   ):
     compare_sources([a, b])
   compare_sources([a, Source('there', 'n', b.table, b.record)])
+
+
+def test_no_dataset_is_called_what_the_mean_of_all_is():
+  rows = [{'dataset': 'all', 'group': 'g', 'example_id': 'e', 'instruction_id': 'i', 'score': 1.0, 'prediction': ''}]
+  with pytest.raises(ResultsError, match="place: has a dataset called 'all'.*another name"):
+    Source('place', 'm', pd.DataFrame(rows), {'instructions': {}})

@@ -7,7 +7,7 @@ import pandas as pd
 
 from robust_t5x.reports import inputs
 from robust_t5x.reports.page import write
-from robust_t5x.reports.words import warnings
+from robust_t5x.reports.words import methods, warnings
 
 
 def test_no_change_is_said(evaluations, tmp_path):
@@ -83,3 +83,23 @@ def test_a_gap_says_over_which_tasks_it_is(tmp_path):
   assert 'a gap of 0.0 points over the 1 task with both' in text
   # 0.25 less 0.5 in d; e has no unobserved phrasings. The means, 0.125 and 0.5, are of other tasks.
   assert re.search(r'\| m \| incorrect \| 2 \| 12.5% \| .25.0', text)
+
+
+def test_cells_without_a_score_are_told(tmp_path):
+  """Two of three phrasings were asked of all, the third of the easy examples alone, whose 100% is no better wording."""
+  rows = [(i, e, int(e < 2)) for i in 'abc' for e in range(6) if i != 'c' or e < 2]
+  whole = pd.DataFrame(rows, columns=['instruction_id', 'example_id', 'score']).assign(dataset='d')
+  for rows, told in ((whole, True), (whole[:12], False)):
+    rows.to_csv(tmp_path / 'm.csv', index=False)
+    read = inputs.read([str(tmp_path / 'm.csv')])
+    assert any('4 of 18 cells of m have no score' in text for text in warnings(read)) == told
+    assert methods(read)[0].startswith('Every example was answered') != told
+
+
+def test_datasets_that_a_model_lacks_are_told(tmp_path):
+  rows = [('m', 'd', 'i', 0.2), ('m', 'd', 'j', 0.4), ('n', 'd', 'i', 0.2), ('n', 'd', 'j', 0.4), ('n', 'e', 'i', 0.7)]
+  pd.DataFrame(rows, columns=['model', 'dataset', 'instruction_id', 'score']).to_csv(tmp_path / 't.csv', index=False)
+  told = write([str(tmp_path / 't.csv')], str(tmp_path / 'out'))
+  assert told.startswith('Over 1 task, the model m scores 30.0% under') and 'The model n scores 50.0% under' in told
+  text = (tmp_path / 'out/report.md').read_text()
+  assert 'm has results of 1 of 2 datasets under all phrasings' in text and 'n has results' not in text
