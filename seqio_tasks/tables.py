@@ -166,14 +166,15 @@ def arrow_files(path: str | os.PathLike[str]) -> dict[str, list[str]]:
   splits their names are those of folders (`save_to_disk`) or begin those of files (`train-00000-of-00002.parquet`). Hidden files are none.
 
   Raises:
-    TableError: if one of several files that belong together is missing.
+    TableError: if one of several files that belong together is missing, or a split has several sets of files.
   """
   if os.path.isfile(path):
     return {'': [str(path)]} if str(path).endswith(('.parquet', '.arrow')) else {}
   root = pathlib.Path(path)
   found: dict[str, list[str]] = {}
   for file in sorted([*root.rglob('*.arrow'), *root.rglob('*.parquet')]):
-    if file.name.startswith(('cache-', '.')):  # of a map that the datasets library made, or of macOS
+    # Of a map that the datasets library made, of macOS, or of a download that was broken off.
+    if file.name.startswith('cache-') or any(part.startswith('.') for part in file.relative_to(root).parts):
       continue
     if part := re.fullmatch(r'(.*-)(\d+)-of-(\d+)(\.\w+)', file.name):
       names = [f'{part[1]}{i:0{len(part[2])}}-of-{part[3]}{part[4]}' for i in range(int(part[3]))]
@@ -185,6 +186,15 @@ def arrow_files(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     else:
       split = '' if file.parent == root else file.parent.name
     found.setdefault(split, []).append(str(file))
+  for split, files in found.items():
+    places = dict.fromkeys(
+      re.sub(r'\d+-of-', 'of-', file) for file in files if '-of-' in file or file.endswith('.parquet')
+    )
+    if len(places) > 1:
+      raise TableError(
+        f'{path}: has several sets of files of the split {split or "without a name"!r}, such as {next(iter(files))} and '
+        f'{files[-1]}; name the directory or file of one of them'
+      )
   return found
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import functools
 import os
 import re
+from typing import Any
 
 from seqio_tasks.datasets import sources
 from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Report, has_text, read_json, split_parts
@@ -58,6 +59,7 @@ def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
     raise DatasetError(
       f"{path}: has no mapping 'examples', as the files of arXiv 2401.00595 have; name a directory with such files"
     )
+  rows = {key: _with_plain_gold(row) for key, row in rows.items()}
   report = Report(strict)
   more = content.get('more_info')
   names = more.get('key_names') if isinstance(more, dict) else None
@@ -103,3 +105,9 @@ def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
     examples.append(example)
   report.done(path, len(examples))
   return tuple(examples)
+
+
+def _with_plain_gold(row: Any) -> Any:
+  """An instance without blanks around its answer, with which it would be another one."""
+  gold = row.get('gold') if isinstance(row, dict) else None
+  return row | {'gold': gold.strip()} if isinstance(gold, str) else row

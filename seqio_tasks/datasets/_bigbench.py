@@ -10,7 +10,16 @@ import pathlib
 import re
 from typing import Any
 
-from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Fault, Report, read_json, split_parts
+from seqio_tasks.datasets.sources import (
+  Dataset,
+  DatasetError,
+  Example,
+  Fault,
+  Report,
+  leave_out_file,
+  read_json,
+  split_parts,
+)
 
 
 def bigbench(
@@ -112,8 +121,11 @@ _INSTRUCTIONEVAL = {
 
 def _task_files(folder: pathlib.Path) -> tuple[str, ...]:
   """The files with examples: those of the subtasks, if there are any."""
-  below = tuple(str(p) for p in sorted(folder.glob('*/task.json')))
-  return below or tuple(str(p) for p in folder.glob('task.json'))
+  below = tuple(str(p) for p in sorted(folder.glob('*/task.json')) if not p.parent.name.startswith('.'))
+  whole = folder / 'task.json'
+  if below and whole.is_file():
+    leave_out_file(whole, f'there are subtasks beside it, such as {below[0]}')
+  return below or ((str(whole),) if whole.is_file() else ())
 
 
 @functools.lru_cache(maxsize=256)
@@ -130,6 +142,7 @@ def _read_bigbench(paths: tuple[str, ...], root: str, strict: bool) -> tuple[Exa
     # By the subtask, or the task without any; where subtasks are read together, their questions differ in form.
     form = PARTS.get(pathlib.Path(root).name)
     # In some tasks the options are all there is, and every input is empty.
+    before = len(examples)
     blank = all(isinstance(r, dict) and r.get('input') == '' and r.get('target_scores') for r in rows)
     for number, row in enumerate(rows):
       try:
@@ -138,6 +151,8 @@ def _read_bigbench(paths: tuple[str, ...], root: str, strict: bool) -> tuple[Exa
         examples.append(_bigbench_example(f'{prefix}{number}', row, content, form))
       except Fault as e:
         report(f'{path}: example {number}: {e}', e.reason)
+    if len(paths) > 1 and len(examples) == before:
+      leave_out_file(path, 'has no example that can be used')
   report.done(root, len(examples))
   return tuple(examples)
 
@@ -145,7 +160,8 @@ def _read_bigbench(paths: tuple[str, ...], root: str, strict: bool) -> tuple[Exa
 def _bigbench_example(example_id: str, row: Any, task: Mapping[str, Any], form: re.Pattern[str] | None) -> Example:
   if not isinstance(row, dict) or not isinstance(row.get('input'), str):
     raise Fault("has no text 'input'", "no text 'input'")
-  fields = {'question': row['input'], 'task_prefix': str(task.get('task_prefix') or '').strip()}
+  prefix = task.get('task_prefix')
+  fields = {'question': row['input'], 'task_prefix': prefix.strip() if isinstance(prefix, str) else ''}
   if form is not None:
     found = form.fullmatch(row['input'].strip())
     if found is None:

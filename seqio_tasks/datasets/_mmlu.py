@@ -49,7 +49,9 @@ def mmlu(
         leave_out_file(path, 'is no .csv file')
         continue
       subject = path.stem.removesuffix(f'_{split}')
-      if _SUBJECT.fullmatch(subject) and path.is_file():
+      # Files of auxiliary_train/ need no ending: they belong to no subject.
+      ends = path.stem != subject or split == 'auxiliary_train'
+      if ends and _SUBJECT.fullmatch(subject) and path.is_file():
         files.setdefault(subject, {})[split] = str(path)
       else:
         leave_out_file(path, f'is not called <subject>_{split}.csv, with letters, digits and _ in the subject')

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import collections
 from collections.abc import Callable, Mapping, Sequence
+import decimal
 import functools
 import logging
 import os
 import pathlib
+import re
 import string
 from typing import Any
 
 from seqio_tasks import tables
 from seqio_tasks.bank.fields import field_name
-from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Fault, Report, split_parts
+from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Fault, Report, keep_reading, split_parts
+from seqio_tasks.errors import shorten
 
 _logger = logging.getLogger(__name__)
 _TEXTS = ('.csv', '.jsonl', '.json')
+_QUESTIONS = ('question', 'text')  # fields that the package's phrasings ask by
+_SPLITS = ('train', 'dev', 'validation', 'test')
 _SPLIT = 'split'  # the column that tells a directory's splits apart
 
 
@@ -66,9 +72,27 @@ def table(
   if split is None:
     splits = split_parts(read, train_percent)
   else:
-    names = dict.fromkeys(e['split'] for e in read())
-    splits = {s: functools.partial(_of_split, read, s) for s in names}
+    sizes = collections.Counter(e['split'] for e in read())
+    _check_splits(str(path), split, sizes)
+    splits = {s: functools.partial(_of_split, read, s) for s in sizes}
   return [Dataset(name, name, tuple(bank_tasks), splits, fields=tuple(read()[0]['fields']))]
+
+
+def _check_splits(path: str, column: str, sizes: Mapping[str, int]) -> None:
+  """Warns of splits that are read for nothing; DatasetError where it is not said which of several is evaluated."""
+  unread = [s for s in sizes if s not in _SPLITS]
+  if not unread or len(sizes) == 1:
+    return
+  told = ', '.join(f'{shorten(repr(s))} ({sizes[s]:,} rows)' for s in unread)
+  if not {'test', 'validation'} & set(sizes):
+    raise DatasetError(
+      f'{path}: the column {column!r} has the splits {told}, and none called test or validation; call the one that is evaluated test'
+    )
+  _logger.warning('%s: the splits %s of the column %r are not used; use %s', path, told, column, ', '.join(_SPLITS))
+  keep_reading(
+    f'{path}, other splits',
+    {'used': 0, 'left_out': {'of another split': {'rows': sum(sizes[s] for s in unread), 'first': f'{path}: {told}'}}},
+  )
 
 
 def _of_split(read: Callable[[], Sequence[Example]], split: str) -> tuple[Example, ...]:
@@ -98,8 +122,12 @@ def _read_table(
       rows = _read_arrow(path, split)
   except tables.TableError as e:
     raise DatasetError(str(e)) from e
+  if answer_is == 'number':
+    _check_first_number(path, unit, rows, answer)
   examples: list[dict[str, Any]] = []
   nested = _nested(path, rows, needed)
+  # A column that is blank throughout may be meant so: the options may be all there is.
+  asked = [c for c in _QUESTIONS if c not in needed and any(_text(row.get(c)) for _, row in rows)]
   _say_renamed(path, rows, (*needed, *nested))
   for line, row in rows:
     missing = [c for c in needed if row.get(c) is None or row[c] != row[c]]
@@ -114,13 +142,14 @@ def _read_table(
         raise Fault(f'the fields {nothing} hold nothing; write what belongs there, or ""', 'a field is null or NaN')
       if values and not any(str(v).strip() for v in values.values()):
         raise Fault('no field has a text', 'all fields are blank')
+      blank = [c for c in asked if c in values and not str(values[c]).strip()]
+      if blank:
+        raise Fault(f'the fields {blank} are blank; write what is asked', 'a blank question')
       if split and not _text(row[split]):
         raise Fault(f'the column {split!r} is blank; name the split', 'no split')
     except Fault as e:
       report(f'{path}: {unit} {line}: {e}', e.reason)
       continue
-    except DatasetError as e:
-      raise DatasetError(f'{path}: {unit} {line}: {e}') from e
     example['example_id'] = f'{line}'
     example['fields'] = {field_name(c): str(v) for c, v in values.items()}
     lacking = [name for name in (examples[0]['fields'] if examples else ()) if name not in example['fields']]
@@ -128,7 +157,8 @@ def _read_table(
       report(f'{path}: {unit} {line}: has no {lacking}, which the rows before have', 'a column is missing')
       continue
     if split:
-      example['split'] = _text(row[split])
+      name = _text(row[split])
+      example['split'] = name.casefold() if name.casefold() in _SPLITS else name
     examples.append(example)
   report.done(path, len(examples))
   if not examples:
@@ -158,6 +188,22 @@ def _nested(path: str, rows: Sequence[tuple[int, Mapping[str, Any]]], needed: Se
   if found:
     _logger.warning('%s: the columns %s hold lists or objects, which no template can name', path, list(found))
   return set(found)
+
+
+def _check_first_number(path: str, unit: str, rows: Sequence[tuple[int, Mapping[str, Any]]], answer: str) -> None:
+  """DatasetError for a file whose numbers of the right options count from 0, whatever else is wrong with its rows."""
+  for line, row in rows:
+    if _number(_text(row.get(answer))) == 0:
+      raise DatasetError(
+        f'{path}: {unit} {line}: the answer is {row[answer]!r}, and number 1 is the first option: all numbers of this file seem to '
+        'count from 0; add one to each, or give letters or texts'
+      )
+
+
+def _number(text: str) -> int | None:
+  """A whole number from 0, also as it is written beside missing ones, 2.0; None for what is none."""
+  found = re.fullmatch(r'(\d{1,3})(\.0+)?', text)
+  return int(found[1]) if found else None
 
 
 def _say_renamed(path: str, rows: Sequence[tuple[int, Mapping[str, Any]]], needed: Sequence[str]) -> None:
@@ -198,11 +244,6 @@ def _table_example(
   texts = [t for t in texts if t]
   if len(texts) < 2:
     raise Fault(f'has {len(texts)} options; there must be two or more', 'fewer than two options')
-  if answer_is == 'number' and set(gold) == {'0'}:
-    raise DatasetError(
-      "the answer is '0', and number 1 is the first option: all numbers of this file seem to count from 0; add one to each, or "
-      'give letters or texts'
-    )
   if answer_is == 'text':
     if gold not in texts:
       raise Fault(f'the answer {gold!r} is not among the options {texts}', 'the answer is no option')
@@ -210,8 +251,8 @@ def _table_example(
   else:
     letter = gold.upper()
     index = string.ascii_uppercase.find(letter) if answer_is == 'letter' and len(letter) == 1 else -1
-    if answer_is == 'number' and gold.isdecimal() and len(gold) < 4:
-      index = int(gold) - 1
+    number = _number(gold) if answer_is == 'number' else None
+    index = index if number is None else number - 1
     if not 0 <= index < len(texts):
       raise Fault(
         f'the answer {gold!r} is not the {answer_is} of one of {len(texts)} options', 'the answer is no option'
@@ -221,6 +262,6 @@ def _table_example(
 
 def _text(value: object) -> str:
   """The text of a cell, without blanks around it; empty for what is neither text nor number, and for NaN."""
-  if not isinstance(value, str | int | float) or value != value:
+  if not isinstance(value, str | int | float | decimal.Decimal) or value != value:
     return ''
   return str(value).strip()

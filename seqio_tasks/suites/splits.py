@@ -36,7 +36,7 @@ class Splits:
 
 
 def evaluated(dataset: Dataset, num_examples: int | None, num_shots: int) -> Splits:
-  """The splits test and validation, or what else there is.
+  """The splits test and validation, or what else there is beside train, or that.
 
   Args:
     dataset: whose splits they are.
@@ -47,7 +47,7 @@ def evaluated(dataset: Dataset, num_examples: int | None, num_shots: int) -> Spl
   Raises:
     RegistrationError: if there are fewer examples than are asked for, as far as that is known.
   """
-  names = [s for s in _EVALUATION if s in dataset.splits] or list(dataset.splits)
+  names = [s for s in _EVALUATION if s in dataset.splits] or [s for s in dataset.splits if s != 'train'] or ['train']
   shown, shots = _shown(dataset, names, num_shots) if num_shots else ({}, ())
   for split, size in dataset.sizes.items():
     most = size - len(shown.get(split, ()))

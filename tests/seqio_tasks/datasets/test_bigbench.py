@@ -115,3 +115,18 @@ def test_a_single_option_is_no_choice(tmp_path):
   (example,) = datasets.bigbench(tmp_path)[0].splits['test']()
   assert example['example_id'] == '1'
   assert datasets.readings()[str(tmp_path / 'one')]['left_out']['fewer than two options']['rows'] == 1
+
+
+def test_what_stands_beside_subtasks_is_told_and_hidden_folders_are_none(tmp_path):
+  row = {'input': 'Is it?', 'target': 'yes'}
+  _bigbench(tmp_path, 'one', [row], task_prefix=['no text'])
+  _bigbench(tmp_path, 'one/.old', [row | {'target': 'no'}])
+  (one,) = datasets.bigbench(tmp_path)
+  (example,) = one.splits['test']()
+  assert example['gold'] == 'yes' and example['fields']['task_prefix'] == ''
+  _bigbench(tmp_path, 'one/part', [row | {'target': 'no'}])
+  _bigbench(tmp_path, 'one/empty', [])
+  (one,) = datasets.bigbench(tmp_path)
+  assert [e['gold'] for e in one.splits['test']()] == ['no']
+  for name in ('task.json', 'empty/task.json'):
+    assert 'the whole file' in datasets.readings()[str(tmp_path / 'one' / name)]['left_out']

@@ -76,3 +76,12 @@ def test_stray_files_are_skipped_or_named(tmp_path, caplog):
   assert 'college_biology_test (1).csv: is not called' in caplog.text and '._' not in caplog.text
   assert 'anatomy_test.csv: has no row that can be used' in caplog.text
   assert 'the whole file' in datasets.readings()[str(tmp_path / 'test' / 'anatomy_test.csv')]['left_out']
+
+
+def test_a_file_of_another_split_is_no_subject(tmp_path):
+  _mmlu(tmp_path, 'Q1,a,b,c,d,A\n', subject='anatomy')
+  for name in ('anatomy_dev', 'anatomy'):
+    (tmp_path / 'test' / f'{name}.csv').write_text('Q2,a,b,c,d,B\n')
+  (anatomy,) = datasets.mmlu(tmp_path, all_subjects=False)
+  assert [e['fields']['question'] for e in anatomy.splits['test']()] == ['Q1']
+  assert {str(tmp_path / 'test' / f'{name}.csv') for name in ('anatomy_dev', 'anatomy')} <= set(datasets.readings())

@@ -7,7 +7,7 @@ import pyarrow as pa
 from pyarrow import parquet
 import pytest
 
-from seqio_tasks import datasets
+from seqio_tasks import datasets, tables
 
 
 def test_tables_of_ones_own(tmp_path):
@@ -168,14 +168,14 @@ def test_a_directory_without_tables(tmp_path):
     datasets.table(tmp_path, 'x', ['multiple_choice'])
 
 
-@pytest.mark.parametrize('zero', ['0', ' 0 ', '00'])
+@pytest.mark.parametrize('zero', ['0', ' 0 ', '00', '0.0'])
 def test_numbers_that_count_from_0_are_no_numbers_of_options(tmp_path, zero):
   """Of golds 0 to 3 the first would be left out, and all others would be the option before the right one."""
   path = tmp_path / 'mine.csv'
-  path.write_text(f'question,o,answer\nq,a|b,1\nq,a|b,{zero}\n')
+  path.write_text(f'question,o,answer\nq,a|b,1\nq,a,{zero}\n')  # whatever else is wrong with the row
   with pytest.raises(datasets.DatasetError, match='mine.csv: line 3: .* seem to count from 0; add one to each'):
     datasets.table(path, 'mine', ['x'], options='o', answer_is='number')
-  path.write_text('question,o,answer\nq,a|b,1\nr,a|b,2\ns,a|b,3\n')
+  path.write_text('question,o,answer\nq,a|b,1\nr,a|b,2.0\ns,a|b,3\n')
   (made,) = datasets.table(path, 'mine', ['x'], options='o', answer_is='number')
   assert [(e['gold'], e['gold_index']) for e in made.splits['test']()] == [('a', 0), ('b', 1)]
 
@@ -232,3 +232,44 @@ def test_blanks_around_options_and_answers_are_none_of_theirs(tmp_path):
     assert [(e['gold'], e['options']) for e in made.splits['test']()] == [('a', ['a', 'b']), ('b', ['a', 'b'])]
   (free,) = datasets.table(path, 'mine', ['x'])
   assert [e['gold'] for e in free.splits['test']()] == ['a', 'b']
+
+
+def test_a_blank_question_is_none_whatever_else_the_row_has(tmp_path):
+  path = tmp_path / 'mine.csv'
+  path.write_text('id,question,hint,answer\n7,,,yes\n8,Or?,,no\n')
+  (made,) = datasets.table(path, 'mine', ['x'])
+  assert [e['example_id'] for e in made.splits['test']()] == ['3']
+  assert datasets.readings()[str(path)]['left_out']['a blank question']['rows'] == 1
+  path = tmp_path / 'options.csv'  # the options are all there is
+  path.write_text('id,question,o,answer\n7,,a|b,a\n8,,a|b,b\n')
+  (made,) = datasets.table(path, 'mine', ['x'], options='o')
+  assert len(made.splits['test']()) == 2
+
+
+def test_splits_by_any_capitals_and_others_are_told(tmp_path):
+  path = tmp_path / 'mine.csv'
+  path.write_text('question,part,answer\na, Test,x\nb,TRAIN,x\nc,test set,x\n')
+  (made,) = datasets.table(path, 'mine', ['x'], split='part')
+  assert [e['fields']['question'] for e in made.splits['test']()] == ['a']
+  assert [e['fields']['question'] for e in made.splits['train']()] == ['b']
+  assert datasets.readings()[f'{path}, other splits']['left_out']['of another split'] == {
+    'rows': 1,
+    'first': f"{path}: 'test set' (1 rows)",
+  }
+  path = tmp_path / 'none.csv'
+  path.write_text('question,part,answer\na,Testing,x\nb,train,x\n')
+  with pytest.raises(datasets.DatasetError, match="none.csv: .*'part' has the splits 'Testing' .*call the one"):
+    datasets.table(path, 'mine', ['x'], split='part')
+
+
+@pytest.mark.parametrize(
+  'files', [('en/test-00000-of-00001', 'fr/test-00000-of-00001'), ('test-00000-of-00001', 'test')]
+)
+def test_two_sets_of_files_of_a_split_are_not_joined(tmp_path, files):
+  for file in (*files, '.cache/test'):
+    (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+    parquet.write_table(pa.table({'question': ['q'], 'answer': ['x']}), tmp_path / f'{file}.parquet')
+  with pytest.raises(tables.TableError, match="several sets of files of the split 'test'.*name the directory"):
+    datasets.table(tmp_path, 'mine', ['x'])
+  (tmp_path / f'{files[1]}.parquet').unlink()
+  assert len(datasets.table(tmp_path, 'mine', ['x'])[0].splits['test']()) == 1

@@ -34,6 +34,8 @@ def test_what_is_evaluated():
   assert _read(made) == {'test': ['test0', 'test1'], 'validation': ['validation0', 'validation1']}
   assert made.sizes == {} and made.shots == ()
   assert _read(splits.evaluated(_dataset(other=1), None, 0)) == {'other': ['other0']}
+  assert _read(splits.evaluated(_dataset(train=1, dev=1), None, 0)) == {'dev': ['dev0']}
+  assert _read(splits.evaluated(_dataset(train=1), None, 0)) == {'train': ['train0']}
 
 
 def test_what_is_shown_is_not_evaluated():
