@@ -26,6 +26,14 @@ from robust_t5x.runtime import records
 _DATE = r'(\d{4}-\d\d-\d\dT\d\d-\d\d-\d\d(?:\.\d+)?)'
 _SAMPLES = re.compile(rf'samples_(.+)_{_DATE}\.jsonl')
 _RESULTS = re.compile(rf'.+_{_DATE}\.json')
+_LOSSES = (
+  'perplexity',
+  'word_perplexity',
+  'byte_perplexity',
+  'bits_per_byte',
+  'brier_score',
+  'ter',
+)  # if no results say so
 _GROUP = 'all'  # the harness does not know which phrasings a model has seen
 
 
@@ -48,11 +56,17 @@ class _Config(TypedDict, total=False):
   metadata: _Metadata | None
 
 
-# 'n-shot' is no name of Python's.
-_Shots = TypedDict('_Shots', {'n-shot': NotRequired[dict[str, int | None]]})
+class _Count(TypedDict):
+  effective: NotRequired[int]
 
 
-class Results(_Shots):
+# Such names are none of Python's.
+_Numbers = TypedDict(
+  '_Numbers', {'n-shot': NotRequired[dict[str, int | None]], 'n-samples': NotRequired[dict[str, _Count]]}
+)
+
+
+class Results(_Numbers):
   """What `results_DATE.json` says; older versions say less."""
 
   results: dict[str, Any]
@@ -79,7 +93,9 @@ class _Task(NamedTuple):
   def fold(self) -> object:
     """Tasks with the same are phrasings of one dataset."""
     s = self.samples
-    return self.own['dataset'] if self.own else (s.content, s.metric, s.filter, self.shots, self.group)
+    if self.own:
+      return self.own['dataset']
+    return (s.content, s.metric, s.filter, self.shots, self.group) if s.named else s.task
 
 
 def split(path: str) -> tuple[str, Choice]:
@@ -195,10 +211,20 @@ def _task(file: str, task: str, results: Results | None, choice: Choice) -> _Tas
   own = (config.get('metadata') or {}).get('robust_t5x')
   if own is not None and own['scorer'] not in SCORERS:
     raise SamplesError(f'{file}: the task was exported with the scorer {own["scorer"]!r}; export it again')
-  losses = [m for m, higher in known.get('higher_is_better', {}).get(task, {}).items() if higher is False]
+  losses = (
+    _LOSSES
+    if results is None
+    else [m for m, higher in known.get('higher_is_better', {}).get(task, {}).items() if higher is False]
+  )
   samples = read_samples(file, task, choice, own['scorer'] if own and not any(choice) else '', losses)
   if isinstance(samples, str):
     return samples
+  documents = known.get('n-samples', {}).get(task, {}).get('effective', 0)
+  if len(samples.samples) < documents:
+    raise SamplesError(
+      f'{file}: holds {len(samples.samples):,} of the {documents:,} documents that the results have; copy the file again, or run the '
+      'task again'
+    )
   template = own['template'] if own else config.get('doc_to_text')
   groups = [g for g, members in known.get('group_subtasks', {}).items() if task in members]
   return _Task(
@@ -236,6 +262,7 @@ def _fold(
   rows: list[dict[str, Any]] = []
   instructions: dict[str, str] = {}
   taken = []
+  datasets: set[str] = set()
   for members in folds.values():
     first = members[0]
     names = [t.samples.task for t in members]
@@ -244,6 +271,9 @@ def _fold(
       if first.own
       else _dataset(names, groups) + (f', shots: {first.shots}' if first.shots else '')
     )
+    if dataset in datasets:  # tasks of other documents have a name that begins so, too
+      dataset = ' + '.join(names)
+    datasets.add(dataset)
     for task in members:
       for sample in task.samples.samples:
         instruction = f'{task.samples.task}/{sample.prompt}' if sample.prompt else task.samples.task

@@ -79,6 +79,7 @@ class Samples:
     filter: that the answers went through.
     others: other metrics and filters that the file has, in words.
     samples: the answers.
+    named: whether each document is known by more than its number, so that it can be told from those of other tasks.
   """
 
   task: str
@@ -86,6 +87,7 @@ class Samples:
   filter: str
   others: tuple[str, ...]
   samples: tuple[Sample, ...]
+  named: bool
 
   @property
   def content(self) -> frozenset[tuple[str, str]]:
@@ -119,7 +121,8 @@ def read(
   if name not in by_filter:
     return f'it has no filter {name!r}, only {", ".join(by_filter)}'
   chosen = by_filter[name]
-  values = {metric: column for metric, column in _metrics(chosen).items() if metric not in losses}
+  found = _metrics(chosen)
+  values = {metric: column for metric, column in found.items() if metric not in losses}
   usable = [m for m, column in values.items() if None not in column and len(column) == len(chosen)]
   if own_scorer:
     metric = own_scorer
@@ -127,7 +130,7 @@ def read(
     metric = choice.metric or usable[0]
   else:
     wanted = f'no metric {choice.metric!r} from 0 to 1' if choice.metric else 'no metric from 0 to 1 for each document'
-    return f'it has {wanted}; its metrics are {", ".join(values) or "none"}'
+    return f'it has {wanted}; its metrics are {", ".join(found) or "none"}'
   scores = values.get(metric, [])
   samples = []
   seen: set[tuple[str, str]] = set()
@@ -142,7 +145,8 @@ def read(
     seen.add(sample[:2])
     samples.append(sample)
   others = [f'metric {m}' for m in usable if m != metric] + [f'filter {f}' for f in by_filter if f != name]
-  return Samples(task, metric, '' if name == _NO_FILTER else name, tuple(others), tuple(samples))
+  named = all(line.get('doc') is not None or line.get('doc_hash') for _, line in chosen)
+  return Samples(task, metric, '' if name == _NO_FILTER else name, tuple(others), tuple(samples), named)
 
 
 def _lines(path: str) -> Sequence[tuple[int, Mapping[str, Any]]]:
@@ -222,9 +226,9 @@ def _options(line: Mapping[str, Any]) -> tuple[str, ...]:
   if len(requests) < 2:
     return ()
   # Behind the options may stand the same without a context, for a metric that needs them.
-  requests = (
-    requests[: len(requests) // 2] if not any(r[0].strip() for r in requests[len(requests) // 2 :]) else requests
-  )
+  half = len(requests) // 2
+  if any(r[0].strip() for r in requests[:half]) and not any(r[0].strip() for r in requests[half:]):
+    requests = requests[:half]
   continuations = [r[1].strip() for r in requests]
   return tuple(r[0] for r in requests) if len(set(continuations)) == 1 else tuple(continuations)
 

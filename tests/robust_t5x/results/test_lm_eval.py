@@ -235,3 +235,36 @@ def test_what_is_better_the_lower_it_is_is_no_score(tmp_path):
   assert table['score'].tolist() == [1.0, 1.0] and 'also' not in record['taken'][0]
   with pytest.raises(ResultsError, match="no metric 'brier_score' from 0 to 1"):
     read(folder + '#brier_score')
+
+
+def test_a_loss_is_no_score_where_no_results_say_so(tmp_path):
+  lines = [_line(i, metrics=['brier_score', 'acc'], brier_score=0.125, acc=1.0) for i in range(2)]
+  assert read(_write(tmp_path / 'm', {'t': lines}))[0]['score'].tolist() == [1.0, 1.0]
+
+
+def test_samples_that_were_lost_are_told(tmp_path):
+  folder = _write(tmp_path / 'm', {'t': [_line(0), _line(1)]}, **{'n-samples': {'t': {'original': 9, 'effective': 3}}})
+  with pytest.raises(ResultsError, match='samples_t_.*jsonl: holds 2 of the 3 documents .* copy the file again'):
+    read(folder)
+
+
+def test_names_that_begin_alike_join_no_tasks_of_other_documents(tmp_path):
+  first, second = ([_line(number) for number in numbers] for numbers in ((0, 1), (2, 3)))
+  _write(tmp_path / 'm', {'q_p1': first, 'q_p2': first, 'q_p3': second, 'q_p4': second})
+  table = read(str(tmp_path / 'm'))[0]
+  assert table.groupby('dataset')['instruction_id'].unique().map(sorted).to_dict() == {
+    'q': ['q_p1', 'q_p2'],
+    'q_p3 + q_p4': ['q_p3', 'q_p4'],
+  }
+
+
+def test_documents_that_are_known_by_their_numbers_alone_join_no_tasks(tmp_path):
+  lines = [{k: v for k, v in _line(i).items() if k != 'doc'} for i in range(2)]
+  table = read(_write(tmp_path / 'm', {'one': lines, 'two': lines}))[0]
+  assert set(table['dataset']) == {'one', 'two'}
+
+
+def test_options_without_a_context(tmp_path):
+  choice = {'filtered_resps': [[-2.0, False], [-1.0, True]], 'arguments': [['', ' no'], ['', ' yes']], 'target': '1'}
+  table = read(_write(tmp_path / 'm', {'t': [_line(0, metrics=['acc'], acc=1.0, **choice)]}))[0]
+  assert (table['prediction'][0], table['gold'][0]) == ('yes', 'yes')
