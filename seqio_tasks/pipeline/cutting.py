@@ -41,6 +41,8 @@ class CutToLength:
     own = dict(zip(lengths, vocabularies(self.output_features), strict=True))
     framed = isinstance(own['inputs'], framing.Framing)
     framing.check_room(own['inputs'], lengths['inputs'])
+    if self.whole_targets and lengths['targets'] is not None:
+      _check_whole(dataset, lengths['targets'])
 
     def shorten(text):
       ids, more = framing.inputs_tf(own['inputs'], text[None], lengths['inputs'])
@@ -49,20 +51,9 @@ class CutToLength:
     def cut(example):
       made = dict(example)
       for name, length in lengths.items():
-        if length is None:
+        if length is None or (name == 'targets' and self.whole_targets):
           continue
         over = tf.maximum(tf.size(example[name]) - length, 0)
-        if name == 'targets' and self.whole_targets:
-          refusal = tf.debugging.Assert(
-            over == 0,
-            [
-              'An option has more tokens than TASK_FEATURE_LENGTHS and cannot be scored whole; raise the length of targets.',
-              'Its example, tokens and length:', example['example_id'], tf.size(example[name]), length,
-            ],
-          )  # fmt: skip
-          with tf.control_dependencies([refusal]):
-            made[name] = tf.identity(example[name])
-          continue
         if name == 'inputs' and framed:  # its end is not the text's, so the text is encoded again
           made[name], more = tf.cond(
             over > 0, lambda: shorten(example['inputs_pretokenized']), lambda: (example['inputs'], tf.constant(0))
@@ -78,6 +69,22 @@ class CutToLength:
       return made
 
     return dataset.map(cut, num_parallel_calls=tf.data.AUTOTUNE)
+
+
+def _check_whole(dataset: tf.data.Dataset, length: int) -> None:
+  """Reads all targets, so that what is too long is told before anything is scored, and how long all have to be."""
+  import tensorflow as tf
+
+  def longer(most, example):
+    size = tf.size(example['targets'])
+    return tf.cond(size > most[0], lambda: (size, example['example_id']), lambda: most)
+
+  size, example_id = dataset.reduce((tf.constant(0), tf.constant('')), longer)
+  if size > length:
+    raise UserError(
+      f"TASK_FEATURE_LENGTHS has {length} tokens of 'targets', and an option of the example {example_id.numpy().decode()!r} has "
+      f'{int(size)}, the most of its task: options are scored whole; set it to {int(size)} or more'
+    )
 
 
 def vocabularies(features: Mapping[str, Any] | None) -> tuple[Any, Any]:

@@ -5,6 +5,7 @@ import pytest
 import seqio
 import tensorflow as tf
 
+from seqio_tasks.errors import UserError
 from seqio_tasks.pipeline import cutting
 from seqio_tasks.pipeline.cutting import CutToLength
 
@@ -38,7 +39,9 @@ def test_what_fits_stays(vocabulary):
 
 
 def test_options_are_not_cut(vocabulary):
-  with pytest.raises(tf.errors.InvalidArgumentError, match='An option has more tokens than TASK_FEATURE_LENGTHS'):
+  with pytest.raises(
+    UserError, match="4 tokens of 'targets', and an option of the example 'e' has 5, .* set it to 5 or more"
+  ):
     _cut(vocabulary, {'targets': 4}, [9, 10, 11, 12], whole=True)
 
 

@@ -8,6 +8,7 @@ import pytest
 import seqio
 
 from seqio_tasks import datasets, suites
+from seqio_tasks.errors import UserError
 from seqio_tasks.pipeline import registration
 
 pytestmark = pytest.mark.usefixtures('empty_registries')
@@ -74,8 +75,9 @@ def test_options_that_would_be_cut_are_refused(vocabulary, banks, quiz):
 
   longest = max(len(row['targets']) for row in read(64))
   assert len(read(longest)) == len(read(64))
-  with pytest.raises(Exception, match='An option has more tokens than TASK_FEATURE_LENGTHS'):
-    read(longest - 1)
+  for limit in (longest - 1, 2):  # the length that is enough for all is told, whatever is too short
+    with pytest.raises(UserError, match=f"{limit} tokens of 'targets'.*scored whole; set it to {longest} or more"):
+      task.get_dataset({'inputs': 64, 'targets': limit}, 'test', shuffle=False)
 
 
 def test_right_answers_that_an_output_cannot_hold_are_counted(vocabulary, banks, tmp_path):
