@@ -33,8 +33,6 @@ class Source:
       self.places = Cells(table)
     except UserError as e:
       raise ResultsError(f'{path}: {e}') from e
-    if 'all' in self.places.phrasings:
-      raise ResultsError(f"{path}: has a dataset called 'all', as tables call the mean of all; give it another name")
 
   def scores(self) -> Arrays:
     """dataset -> group -> scores [N, k], NaN where a cell was not evaluated."""

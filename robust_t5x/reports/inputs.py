@@ -15,6 +15,7 @@ from robust_t5x.analysis.statistics import Interval
 from robust_t5x.results import reading
 from robust_t5x.results.cells import Cells
 from robust_t5x.results.schema import OBSERVED, PHRASING, UNOBSERVED, Record, ResultsError, grain
+from seqio_tasks.errors import UserError
 
 GAP_GROUPS = (OBSERVED, UNOBSERVED)
 FOCUS = (UNOBSERVED, 'reported', 'correct')  # the group whose phrasings are looked at one by one, where there is one
@@ -175,8 +176,13 @@ def _cohort(members: Sequence[reading.ModelResults]) -> Comparison:
   order = pd.MultiIndex.from_frame(first[keys])  # one for the scores of all, and for the phrasings' names
   parts = {r.model: r.table.set_index(keys).loc[order].reset_index() for r in members}
   datasets: dict[str, dict[str, list[np.ndarray]]] = {}
-  for part in parts.values():
-    for dataset, groups in Cells(part).fill(part['score'].to_numpy(float), np.nan).items():
+  for r in members:
+    part = parts[r.model]
+    try:
+      filled = Cells(part).fill(part['score'].to_numpy(float), np.nan)
+    except UserError as e:
+      raise ResultsError(f'{r.path}: {e}') from e
+    for dataset, groups in filled.items():
       for group, scores in groups.items():
         datasets.setdefault(dataset, {}).setdefault(group, []).append(scores)
   templates = {k: v for r in members for k, v in r.record['instructions'].items()}

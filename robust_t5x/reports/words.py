@@ -33,7 +33,7 @@ def _of_few(inputs: Inputs, summary: Summary) -> str:
   for model in inputs.models:
     change = next((c for c in summary.changes if c.model == model), None)
     if change is not None:
-      sentences.append(_change_in_words(change, summary))
+      sentences.append(_change_in_words(change, summary, _other_scorer(inputs, model)))
       continue
     perturbed = {pair.kind: pair.change.interval() for pair in pairs(inputs.of(model), model)}
     parts = [
@@ -69,7 +69,13 @@ def _verdict(summary: Summary, model: str, what: str) -> str:
   return f' ({decision.words})' if decision and decision.words not in ('', 'different') else ''
 
 
-def _change_in_words(change: Change, summary: Summary) -> str:
+def _other_scorer(inputs: Inputs, model: str) -> str:
+  """How a model was scored, and the first one, where they were not scored alike."""
+  own, first = (scorer_of(inputs.records[name]) for name in (model, inputs.models[0]))
+  return '' if own == first else f'{model} is scored by {own}, {inputs.models[0]} by {first}'
+
+
+def _change_in_words(change: Change, summary: Summary, other_scorer: str) -> str:
   parts = [
     f'under {group} phrasings by {points(value)}{_verdict(summary, change.model, group)}'
     for group, value in change.groups.items()
@@ -78,7 +84,8 @@ def _change_in_words(change: Change, summary: Summary) -> str:
   if change.gap:
     parts.append(f'and the gap by {points(change.gap)}{_verdict(summary, change.model, GAP_CHANGE)}')
   name = change.model
-  return f'{name[0].upper()}{name[1:]}, accuracy changes {", ".join(parts)}.'
+  said = f'{name[0].upper()}{name[1:]}, accuracy changes {", ".join(parts)}'
+  return said + (f', but {other_scorer}.' if other_scorer else '.')
 
 
 def _of_many(over: str, inputs: Inputs, summary: Summary) -> str:
@@ -157,6 +164,8 @@ def warnings(inputs: Inputs, places: bool = True) -> list[str]:
       found.append(note)
     cells = sample_of(inputs.records[model])
     found += _partial(inputs, model)
+    if other := _other_scorer(inputs, model):
+      found.append(f'{other}: what lies between them is in part the difference of the scorers.')
     if cells:
       how = f'CELL_BUDGET {cells["budget"]}' if 'budget' in cells else f'STOP_WIDTH {cells["width"]}'
       found.append(

@@ -29,11 +29,14 @@ class Cells:
       table: results of one model and scorer.
 
     Raises:
-      UserError: if a cell stands twice, such as for two models or scorers in one table.
+      UserError: if a cell stands twice, such as for two models or scorers in one table, or a dataset is called as the mean
+        of all is.
     """
     if 'example_id' not in table:
       table = table.assign(example_id='')
     datasets, dataset_names = pd.factorize(table['dataset'])
+    if 'all' in dataset_names:
+      raise UserError("has a dataset called 'all', as tables call the mean of all; give it another name")
     self.examples: dict[str, np.ndarray] = {}
     self.phrasings: dict[str, dict[str, np.ndarray]] = {}
     self._rows: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]] = {}

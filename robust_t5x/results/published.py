@@ -253,6 +253,8 @@ def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Lef
   _check_filled(path, rows, (_INDEX,))
   dataset = _stem(path)
   models = [c for c in rows.columns if c.endswith(_ACCURACY)]
+  if _ACCURACY in models:
+    raise PublishedError(f'{path}: the column {_ACCURACY!r} names no model; call it MODEL{_ACCURACY}')
   index = rows[_INDEX].str.strip()
   kept, left_out = _keep(path, rows, [(index.duplicated(), lambda r: f'a second row of {_INDEX} {r[_INDEX]}')])
   rows, ids = rows[kept], dataset + '/' + index[kept]

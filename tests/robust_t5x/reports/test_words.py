@@ -4,10 +4,13 @@ import re
 
 from helpers import change_record, write_evaluation
 import pandas as pd
+import pytest
 
 from robust_t5x.reports import inputs
 from robust_t5x.reports.page import write
-from robust_t5x.reports.words import methods, warnings
+from robust_t5x.reports.summary import summarise
+from robust_t5x.reports.words import finding, methods, warnings
+from robust_t5x.results.schema import ResultsError
 
 
 def test_no_change_is_said(evaluations, tmp_path):
@@ -103,3 +106,25 @@ def test_datasets_that_a_model_lacks_are_told(tmp_path):
   assert told.startswith('Over 1 task, the model m scores 30.0% under') and 'The model n scores 50.0% under' in told
   text = (tmp_path / 'out/report.md').read_text()
   assert 'm has results of 1 of 2 datasets under all phrasings' in text and 'n has results' not in text
+
+
+@pytest.mark.parametrize('column', ['example_id', 'template'])  # scores of examples, and accuracies
+def test_models_that_were_not_scored_alike_are_told(tmp_path, column):
+  rows = [
+    (m, 'd', i, e, scorer, score)
+    for m, scorer, score in (('m', 'em', 0), ('n', 'f1', 1))
+    for i, e in (('i', 'x'), ('j', 'y'), ('i', 'y'), ('j', 'x'))[: 4 if column == 'example_id' else 2]
+  ]
+  columns = ['model', 'dataset', 'instruction_id', column, 'scorer', 'score']
+  pd.DataFrame(rows, columns=columns).to_csv(tmp_path / 't.csv', index=False)
+  read = inputs.read([str(tmp_path / 't.csv')])
+  assert any(text.startswith('n is scored by f1, m by em: ') for text in warnings(read))
+  assert finding(read, summarise(read)).endswith(', but n is scored by f1, m by em.')
+
+
+def test_what_is_wrong_with_a_table_of_accuracies_names_it(tmp_path):
+  text = 'dataset,instruction_id,score,scorer\nd,i,0.5,em\nd,i,0.5,f1\n'
+  for file, said in ((text, 'more than one score'), (text[:48].replace('d,i', 'all,i'), "a dataset called 'all'")):
+    (tmp_path / 't.csv').write_text(file)
+    with pytest.raises(ResultsError, match=f't.csv: .*{said}'):
+      inputs.read([str(tmp_path / 't.csv')])
