@@ -123,8 +123,8 @@ def test_models_that_were_not_scored_alike_are_told(tmp_path, column):
 
 
 def test_what_is_wrong_with_a_table_of_accuracies_names_it(tmp_path):
-  text = 'dataset,instruction_id,score,scorer\nd,i,0.5,em\nd,i,0.5,f1\n'
-  for file, said in ((text, 'more than one score'), (text[:48].replace('d,i', 'all,i'), "a dataset called 'all'")):
-    (tmp_path / 't.csv').write_text(file)
+  header = 'dataset,instruction_id,score,scorer\n'
+  for rows, said in (('d,i,0.5,em\nd,i,0.5,f1\n', 'more than one score'), ('all,i,0.5,em\n', "a dataset called 'all'")):
+    (tmp_path / 't.csv').write_text(header + rows)
     with pytest.raises(ResultsError, match=f't.csv: .*{said}'):
       inputs.read([str(tmp_path / 't.csv')])
