@@ -4,7 +4,7 @@ Ours has no scale, so α / R goes into the second factor, and one rank for all: 
 and so are projections and layers without an addition. The product is the same.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 import math
 import re
 from typing import Any, Required, TypedDict
@@ -72,6 +72,7 @@ def read(path: str, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
   made = {module: _factors(path, config, places[module], pair) for module, pair in factors.items()}
   if not made:
     raise AdapterError(f'{path}: holds no LoRA; save the adapter with save_pretrained')
+  _check_complete(path, config, places, made)
   kinds = {places[module].name.split('_lora_')[1].partition('_')[0] for module in made}
   rank = max(len(up) for _, up in made.values())
   needed = parameters(AdapterConfig(lora_rank=rank, lora_projections=sorted(kinds)), network)
@@ -82,6 +83,20 @@ def read(path: str, config: Mapping[str, Any], tensors: Mapping[str, np.ndarray]
     stacked[0][..., :own] = down.reshape(*stacked[0].shape[:-1], own)
     stacked[1][:own] = up.reshape(own, *stacked[1].shape[1:])
   return arrays
+
+
+def _check_complete(path: str, config: Mapping[str, Any], places: Collection[str], made: Collection[str]) -> None:
+  """AdapterError if a linear map that the configuration names has no factors, which would be read as an addition of nothing."""
+  targets = config.get('target_modules')
+  # Which layers and modules are left out has rules of its own.
+  if not isinstance(targets, list) or config.get('layers_to_transform') is not None or config.get('exclude_modules'):
+    return
+  missing = [p for p in places if p not in made and any(p == t or p.endswith(f'.{t}') for t in targets)]
+  if missing:
+    raise AdapterError(
+      f'{path}: has no LoRA for {shorten(missing[0])} and {len(missing) - 1} more that target_modules of adapter_config.json names; '
+      'copy adapter_model.safetensors again'
+    )
 
 
 def _factors(

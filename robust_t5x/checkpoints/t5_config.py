@@ -85,6 +85,7 @@ def config_of(config: Any, path: str) -> t5.T5Config:
       f'{path}: feed_forward_proj is {shorten(repr(projection))}; supported are {", ".join(ACTIVATIONS)}'
     )
   _check_activation(path, config, projection)
+  _check_doubles(path, config)
   known = Fields.__annotations__
   unknown = sorted(set(config) - set(known) - set(_FIXED) - _HARMLESS)
   if unknown:
@@ -146,6 +147,23 @@ def _check_activation(path: str, config: dict[str, Any], projection: str) -> Non
       raise HuggingFaceError(
         f'{path}: {name} is {shorten(repr(config[name]), 60)}, which does not go with feed_forward_proj {projection!r} '
         f'(only {value!r} does)'
+      )
+
+
+# Names that transformers takes for those of other families, and lets count where both are there.
+_DOUBLES = {
+  'hidden_size': 'd_model',
+  'num_attention_heads': 'num_heads',
+  'num_hidden_layers': 'num_layers',
+  'head_dim': 'd_kv',
+}
+
+
+def _check_doubles(path: str, config: dict[str, Any]) -> None:
+  for name, own in _DOUBLES.items():
+    if config.get(name, config[own]) != config[own]:
+      raise HuggingFaceError(
+        f'{path}: {name} is {shorten(repr(config[name]), 60)} and {own} {config[own]}, which are the same size; take {name} out'
       )
 
 

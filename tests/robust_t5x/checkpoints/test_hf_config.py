@@ -38,6 +38,7 @@ def test_what_is_written_is_read(tmp_path, config):
     ({'feed_forward_proj': ['relu']}, r"feed_forward_proj is \['relu'\], not str"),
     ({'dense_act_fn': 'gelu'}, "dense_act_fn is 'gelu', which does not go with feed_forward_proj 'gated-gelu'"),
     ({'is_gated_act': False}, 'is_gated_act is False, which does not go'),
+    ({'hidden_size': 17}, 'hidden_size is 17 and d_model 16, which are the same size; take hidden_size out'),
     ({'d_model': '16'}, "d_model is '16', not int"),
     ({'d_model': ...}, 'it has no d_model'),
     ({'num_heads': 0}, 'num_heads is 0, no size'),

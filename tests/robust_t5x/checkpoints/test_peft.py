@@ -105,6 +105,12 @@ def _renamed(old, new):
     ),
     ('llama_lora', {}, _renamed('mlp.up_proj', 'mlp.router'), 'which adds to no attention or MLP of this model'),
     ('llama_lora', {}, lambda arrays: {}, 'holds no LoRA'),
+    (
+      'llama_lora',
+      {},
+      lambda arrays: {name: array for name, array in arrays.items() if '.layers.1.mlp.' not in name},
+      r'has no LoRA for model.layers.1.mlp.\w+ and 2 more that target_modules .* names; copy adapter_model.safetensors again',
+    ),
     ('llama_lora', {}, lambda arrays: dict(list(arrays.items())[1:]), 'down_proj has lora_B'),
     (
       'llama_prefix',
