@@ -85,6 +85,11 @@ class TextEncoder:
       raise CheckpointError(
         f'{spec.place}: model.type is {shorten(repr(kind), 40)}; decoder-only models are read with BPE'
       )
+    if (layout.get('model') or {}).get('dropout'):
+      raise CheckpointError(
+        f'{spec.place}: model.dropout is {shorten(repr(layout["model"]["dropout"]), 40)}, so that a text becomes other tokens each time; '
+        'set it to null'
+      )
     added = [dict(entry) for entry in layout.get('added_tokens') or ()]
     for entry in added:
       text = entry['content']

@@ -35,6 +35,7 @@ class _SpecialTokens(TypedDict, total=False):
 class _TokenizerConfig(_SpecialTokens, total=False):
   add_bos_token: bool | None
   chat_template: str | list[_Template] | None
+  added_tokens_decoder: dict[str, _Named] | None
 
 
 class _Added(TypedDict):
@@ -72,6 +73,7 @@ def read(directory: str) -> TokenizerSpec:
       'AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)'
     )
   config = _record(directory, 'tokenizer_config.json', _TokenizerConfig) or {}
+  _check_added(directory, layout, config)
   named = _record(directory, 'special_tokens_map.json', _SpecialTokens) or {}
   special = {role: _text(config.get(role) or named.get(role)) for role in _ROLES}
   stops: dict[int, None] = {}
@@ -86,6 +88,27 @@ def read(directory: str) -> TokenizerSpec:
     adds_begin=config.get('add_bos_token'),
     templates=_templates(directory, config.get('chat_template')),
   )
+
+
+def _check_added(directory: str, layout: dict[str, Any], config: Any) -> None:
+  """CheckpointError if other files have tokens that tokenizer.json lacks: texts that hold one would be cut otherwise."""
+  vocabulary = (layout.get('model') or {}).get('vocab')
+  if not isinstance(vocabulary, dict):  # of a kind that is refused
+    return
+  known = vocabulary | {entry['content']: entry['id'] for entry in layout.get('added_tokens') or ()}
+  decoder = config.get('added_tokens_decoder') or {}
+  others = {
+    'tokenizer_config.json': {token['content']: int(i) if i.isdecimal() else i for i, token in decoder.items()},
+    'added_tokens.json': _record(directory, 'added_tokens.json', dict[str, int]) or {},
+  }
+  for name, tokens in others.items():
+    for text, number in tokens.items():
+      if known.get(text) != number:
+        where = f'has it as {known[text]}' if text in known else 'lacks it'
+        raise CheckpointError(
+          f'{directory}/{name}: the token {shorten(repr(text), 40)} is {shorten(number, 40)}, and {FILE} {where}; fetch both again, or '
+          'write them with transformers: AutoTokenizer.from_pretrained(DIR).save_pretrained(DIR)'
+        )
 
 
 def is_there(directory: str) -> bool:

@@ -224,6 +224,12 @@ def test_a_checkpoints_directory_brings_its_template(tmp_path):
     ('tokenizer.json', '[]', 'tokenizer.json: it is .*not dict'),
     ('tokenizer.json', '{}', 'no tokenizer'),
     ('tokenizer.json', '{"model": {"type": "Unigram"}}', "model.type is 'Unigram'"),
+    ('tokenizer.json', '{"model": {"type": "BPE", "dropout": 0.1}}', 'model.dropout is 0.1, .*set it to null'),
+    ('added_tokens.json', '{"<|late|>": 999}', r"added_tokens.json: the token '<\|late\|>' is 999, and tokenizer.json lacks it"),
+    (
+      'tokenizer_config.json', '{"added_tokens_decoder": {"7": {"content": "<|im_end|>"}}}',
+      r"tokenizer_config.json: the token '<\|im_end\|>' is 7, and tokenizer.json has it as \d+; fetch both again",
+    ),
     ('tokenizer_config.json', '{"eos_token": 3}', 'tokenizer_config.json: eos_token is 3'),
     ('tokenizer_config.json', '{"eos_token": "<|im_end|>", "chat_template": "{% if %}"}', 'no chat template .*CHAT_TEMPLATE'),
     ('generation_config.json', '{"eos_token_id": "x"}', "eos_token_id is 'x'"),
@@ -232,7 +238,7 @@ def test_a_checkpoints_directory_brings_its_template(tmp_path):
 def test_damaged_files_are_told_by_name(tmp_path, name, content, message):
   for path in (DATA / 'qwen').iterdir():
     (tmp_path / path.name).write_bytes(path.read_bytes())
-  (tmp_path / name).unlink()
+  (tmp_path / name).unlink(missing_ok=True)
   if content is not None:
     (tmp_path / name).write_text(content)
   with pytest.raises(CheckpointError, match=message):
