@@ -180,7 +180,7 @@ def parse_gin(flags: argparse.Namespace, all_set: bool = True) -> None:
     )
     raise errors.UsageError(f'not set: {said}; add {" ".join(f"--{shorten(name)}=..." for name in unset)}')
   values |= dict.fromkeys(unset, 'None')
-  limits.install()
+  limits.install(unset)
   try:
     with quiet.logs_muted():
       gin.parse_config_files_and_bindings(files, [f'{name} = {value}' for name, value in values.items()])

@@ -4,7 +4,7 @@ Types are those that the functions' signatures have. Ranges stand here, by funct
 value, a file, a macro or `--gin.FUNCTION.PARAMETER`, goes through one check, before anything runs.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 import dataclasses
 import functools
 import inspect
@@ -151,12 +151,30 @@ CHOICES: dict[str, dict[str, tuple[str, ...]]] = {
 # Mappings that must have just these keys.
 KEYS = {'task_feature_lengths': ('inputs', 'targets')}
 # Texts and lists that hold something: an empty place would be the directory that the command runs in.
-FILLED = ('output_dir', 'model_dir', 'input_file', 'output_file', 'mixtures', 'mixture_or_task_name')
+FILLED = (
+  'output_dir', 'model_dir', 'input_file', 'output_file', 'mixtures', 'mixture_or_task_name', 'path', 'directory', 'name', 'bank_tasks',
+  'split', 'label',
+)  # fmt: skip
+# Functions that gin calls: what they must be given is not asked for by a verb.
+_CALLED = ('seqio_tasks.datasets.', 'robust_t5x.checkpoints.loading.')
+
+
+_unset: set[str] = set()  # macros that a plan does without
+
+
+def install(unset: Iterable[str] = ()) -> None:
+  """Has gin check every configuration that it finishes; whatever reads gin files calls this before.
+
+  Args:
+    unset: macros that have no value and need none.
+  """
+  _unset.clear()
+  _unset.update(unset)
+  _hook()
 
 
 @functools.cache
-def install() -> None:
-  """Has gin check every configuration that it finishes; whatever reads gin files calls this before."""
+def _hook() -> None:
   import gin
 
   gin.config.register_finalize_hook(check)
@@ -184,7 +202,8 @@ def _check(scope: str, selector: str, parameter: str, value: Any, macros: Mappin
   used = ['/'.join(leaf.scopes) for leaf in _leaves(value) if _is_macro(leaf)]
   name = used[0] if used else f'{scope}/{function}.{parameter}'.lstrip('/')
   found = _resolved(value, macros)
-  if found is None and default is inspect.Parameter.empty and annotation not in (int, float):
+  told_later = default is inspect.Parameter.empty and not selector.startswith(_CALLED)
+  if found is None and annotation not in (int, float) and (told_later or _unset.intersection(used)):
     return  # not set, which a verb tells of all together and a plan can do without; but for a number, which it computes with
   within = RANGES.get(function, {}).get(parameter)
   choices = CHOICES.get(function, {}).get(parameter)
@@ -195,7 +214,7 @@ def _check(scope: str, selector: str, parameter: str, value: Any, macros: Mappin
     within and not all(within.holds(leaf) for leaf in _leaves(found) if type(leaf) in (int, float))
   ):
     raise LimitError(name, found, _words(annotation, within))
-  if parameter in FILLED and not found:
+  if parameter in FILLED and found is not None and not found:
     raise LimitError(name, found, f'{_words(annotation, within)} that is not empty')
   if keys and isinstance(found, Mapping) and {*found} != {*keys}:
     raise LimitError(name, found, f'a mapping with {" and ".join(map(repr, keys))}')

@@ -84,6 +84,7 @@ def test_every_range_is_of_a_parameter():
 
 TRAIN = ('quickstart', '--MODEL_DIR=x')
 EVAL = ('mini', '--OUTPUT_DIR=x')
+TABLE = ('own_data', '--OUTPUT_DIR=x', '--DATA_FILE=x.csv', '--INITIAL_CHECKPOINT_PATH=bundled')
 
 
 @pytest.mark.parametrize(
@@ -129,6 +130,13 @@ EVAL = ('mini', '--OUTPUT_DIR=x')
     ('train', '--MODEL_DIR=', 'a text that is not empty'),
     ('eval', '--gin.suites.register.num_shots=-1', 'a whole number from 0 to 1000'),
     ('eval', '--NUM_EXAMPLES=0', 'a whole number from 1'),
+    ('eval', '--INITIAL_CHECKPOINT_PATH=None', 'a text'),
+    ('eval', '--LABEL=', 'a text or None that is not empty'),
+    ('table', '--DATA_FILE=None', 'a text'),
+    ('table', '--DATA_FILE=', 'a text that is not empty'),  # it would be the folder that the command runs in
+    ('table', '--BANK_TASKS=None', 'a list of texts'),
+    ('table', '--BANK_TASKS=[]', 'a list of texts that is not empty'),
+    ('table', '--SPLIT_COLUMN=', 'a text or None that is not empty'),
     ('eval', '--gin.batch_size=8', 'did you mean EVAL_BATCH_SIZE|no gin file has a macro of this name'),
     ('eval', '--gin.num_examples=8', 'did you mean NUM_EXAMPLES'),
     ('train', '--gin.train_steps=8', 'did you mean TRAIN_STEPS'),
@@ -137,7 +145,7 @@ EVAL = ('mini', '--OUTPUT_DIR=x')
 )  # fmt: skip
 def test_a_value_that_cannot_be_used_is_refused_by_its_name(verb, setting, allowed):
   with pytest.raises(errors.UsageError, match=allowed) as told:
-    parsed(verb, *(TRAIN if verb == 'train' else EVAL), setting)
+    parsed('train' if verb == 'train' else 'eval', *{'train': TRAIN, 'eval': EVAL, 'table': TABLE}[verb], setting)
   name = setting.split('=')[0].removeprefix('--').removeprefix('gin.')
   assert name in str(told.value) and len(str(told.value)) < 500 and '\n' not in str(told.value)
 
