@@ -2,7 +2,8 @@
 
 The package is neither imported nor needed: its `templates` directory is enough. Templates are Jinja; those that only
 insert fields, and whose answer is a field or the right one of the answer choices, can be expressed here. The others,
-which compute something, are left out and listed.
+which compute something, are left out and listed. Templates that ask for something else than the dataset does
+(`original_task: false`), such as for a question to an answer, become phrasings of a task TASK_other.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ class _Loader(yaml_files.Loader):  # type: ignore[misc,valid-type]
   """Reads promptsource's tagged mappings as plain ones."""
 
 
+# Also of !TemplateMetadata, which says whether a template asks what the dataset asks.
 _Loader.add_multi_constructor('!Template', lambda loader, suffix, node: loader.construct_mapping(node, deep=True))
 
 
@@ -64,8 +66,13 @@ def _part(directory: pathlib.Path, path: pathlib.Path, dataset: str) -> Part:
       if choices is not None and not isinstance(choices, str):
         raise UserError('its answer_choices are no text')
       layout = _layout(entry['jinja'], choices)
+      about = entry.get('metadata')
+      original = not isinstance(about, dict) or about.get('original_task') is not False
+      own_task = task if original else f'{task}_other'
       instructions.append(
-        make_instruction('P3', task, f't{number:02}', 'evaluation', layout.template, layout, source=name, verbatim=True)
+        make_instruction(
+          'P3', own_task, f't{number:02}', 'evaluation', layout.template, layout, source=name, verbatim=True
+        )
       )
     except (ValueError, jinja2.TemplateError, RecursionError) as e:
       left_out.append(LeftOut(task, name, 'zero-shot', f'cannot be expressed: {shorten(e, 200)}'))
@@ -76,15 +83,19 @@ def _layout(text: str, choices: str | None) -> Layout:
   question, separator, answer = text.partition('|||')
   if not separator:
     raise UserError('it has no answer')
+  if '|||' in answer:
+    raise UserError('it has more than one answer')
   space = None
   if choices:
     if '{{' in choices or '{%' in choices:
       raise UserError('its answer choices depend on the example')
     space = tuple(c.strip() for c in choices.split('|||'))
-  output = _template(answer.strip())
+  template, output = _template(question.strip()), _template(answer.strip())
+  if '{answer_choice}' in template:
+    raise UserError('it has the right answer in its question')
   if output in ('{answer_choice}', '{data_answer}'):
-    return Layout(_template(question.strip()), answer=Answer(label_space=space))
-  return Layout(_template(question.strip()), answer=Answer(output, label_space=space))
+    return Layout(template, answer=Answer(label_space=space))
+  return Layout(template, answer=Answer(output, label_space=space))
 
 
 def _template(text: str) -> str:

@@ -59,3 +59,24 @@ def test_a_file_or_template_that_fails_ends_itself_only(tmp_path, written):
   bank, counts = written(promptsource.read(tmp_path / 'templates'))
   assert [i.id for i in bank] == ['P3/good/t01']
   assert counts['left_out'] == 5 + 4 and counts['whole'] == ['laughs', 'linked', 'list', 'no_tables']
+
+
+def test_what_asks_for_something_else_is_a_task_of_its_own_and_no_question_has_its_answer(tmp_path, written):
+  about = '\n    metadata: !TemplateMetadata\n      original_task: '
+  texts = {
+    'ask': ('{{question}} ||| {{ answer_choices[label] }}', 'true'),
+    'invert': ('Ask what {{passage}} tells. ||| {{question}}', 'false'),
+    'leak': ('{{question}} It is {{ answer_choices[label] }}. ||| {{ answer_choices[label] }}', 'true'),
+    'two': ('{{question}} ||| {{ answer_choices[label] }} ||| x', 'true'),
+  }
+  (tmp_path / 'templates.yaml').write_text(
+    'templates:\n'
+    + ''.join(
+      f'  {n}: !Template\n    answer_choices: No ||| Yes\n    name: {n}\n    jinja: "{text}"{about}{original}\n'
+      for n, (text, original) in texts.items()
+    )
+  )
+  bank, counts = written(promptsource.read(tmp_path))
+  asked, inverted = sorted(bank, key=lambda i: i.source)
+  assert (asked.source, inverted.source, inverted.task) == ('ask', 'invert', f'{asked.task}_other')
+  assert counts['left_out'] == 2
