@@ -240,6 +240,9 @@ class FewShot:
   answer: Answer | None = None
 
 
+_RIGHT = ('answer', 'answer_index', 'alternatives')  # what an item says of what is right
+
+
 @dataclasses.dataclass(frozen=True)
 class Layout:
   """An instruction's text and how items go into it.
@@ -270,7 +273,15 @@ class Layout:
   def shows_the_answer(self) -> bool:
     """Whether the right answer stands in what is asked, and not in the examples of a few-shot form alone."""
     asked = [self.template or '', *((self.few_shot.prefix, self.few_shot.input) if self.few_shot else ())]
-    return any(name == 'answer' for text in asked for _, name in parsed_template(text)) and 'answer' not in self.derived
+    names = {name for text in asked for _, name in parsed_template(text)}
+    names |= {
+      name
+      for b in self.blocks.values()
+      for text in (b.separator, b.last_separator or '')
+      for _, name in parsed_template(text)
+    }
+    sources = {self.derived[name].source if name in self.derived else name for name in names}
+    return not sources.isdisjoint(_RIGHT)
 
   def render(self, item: Item, examples: Sequence[Item] = ()) -> Rendered:
     """Fills the layout in.

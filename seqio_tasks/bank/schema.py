@@ -113,8 +113,9 @@ def read_layout(entry: Mapping[str, Any], shared: SharedParts, report: Report) -
   layout = Layout(template, blocks, derived, answer, few_shot)
   if not faults and layout.shows_the_answer:
     faults.append(
-      'the template names {answer}, which is the right answer and would stand in the question; only the example of a '
-      'few-shot form may show it. A column of the data that is called so is {data_answer}'
+      'the template names {answer}, or what comes of it, {answer_index} or {alternatives}, which tell the right answer and would '
+      'stand in the question; only the example of a few-shot form may show it. A column of the data that is called answer is '
+      '{data_answer}'
     )
   for fault in faults:
     report(fault)
@@ -329,6 +330,10 @@ def _read_answer(entry: Any, blocks: Mapping[str, Block], report: Report) -> Ans
   values = [*entry.get('mapping', {}).items(), *entry.get('label_space', ())] if ok else []
   if not all(isinstance(v, str) for pair in values for v in (pair if isinstance(pair, tuple) else (pair,))):
     report('mapping and label_space of the answer must hold texts; quote yes, no and numbers')
+    ok = False
+  space = entry.get('label_space') if ok else None
+  if space is not None and (len(space) < 2 or len(set(space)) < len(space)):
+    report(f'label_space of the answer is {shorten(repr(space))}; give two texts or more, none of them twice')
     ok = False
   if not ok:
     return None

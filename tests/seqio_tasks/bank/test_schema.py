@@ -179,9 +179,20 @@ def test_published_doubles_are_kept_but_not_across_training_roles(tmp_path):
 
 def test_a_template_that_tells_the_right_answer_is_a_fault(tmp_path):
   text = 'family: f\ncollection: c\nrole: evaluation\ninstructions:\n  t: {k: {template: "{question} Is it {answer}?", answer: text}}\n'
-  with pytest.raises(instruction.BankError, match='c/t/k: the template names {answer}, which is the right answer'):
-    _read(tmp_path, text)
+  for name in ('answer', 'answer_index', 'alternatives', 'verdict'):
+    derived = 'derived: {verdict: {from: answer, steps: [strip]}}\ninstructions:'
+    with pytest.raises(
+      instruction.BankError, match='c/t/k: the template names {answer}, .*which tell the right answer'
+    ):
+      _read(tmp_path, text.replace('{answer}', f'{{{name}}}').replace('instructions:', derived))
   assert len(_read(tmp_path, text.replace('{answer}', '{data_answer}'))) == 1
+
+
+def test_answers_that_are_no_choice_are_a_fault(tmp_path):
+  text = 'family: f\ncollection: c\nrole: evaluation\ninstructions:\n  t: {k: {template: "{q}?", answer: {label_space: SPACE}}}\n'
+  for space in ('[yes please]', '[sure, sure]'):
+    with pytest.raises(instruction.BankError, match='c/t/k: label_space of the answer is .*; give two texts or more'):
+      _read(tmp_path, text.replace('SPACE', space))
 
 
 def test_the_order_of_options_is_written_and_read(write):
