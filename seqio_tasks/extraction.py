@@ -6,9 +6,9 @@ marks of Markdown do not count.
 1. The whole text is the answer, as `answers.normalise` compares.
 2. It says so: \\boxed{X}, "#### X", "final answer: X", else "the answer is X", "I choose X" and the like.
 3. It begins with the answer, set off from the rest: "B. Paris", "(B)", "Yes, because", "Paris. It lies on the Seine".
-4. Options: one of them alone is mentioned as a whole word, in bold if there is any; the longest where one holds another; not
-   where it is denied. Numbers: what stands behind the last "=", or the only number. Other texts: the only one in bold;
-   what stands behind the colon, the "=" or the "is" of a single sentence; the only one in quotation marks.
+4. Options: one of them alone is mentioned as a whole word, in bold if there is any; the longest where one holds another.
+   Numbers: what stands behind the last "=", or the only number. Other texts: the only one in bold; what stands behind the
+   colon, the "=" or the "is" of a single sentence; the only one in quotation marks. None of these where it is denied.
 
 Several candidates are no answer, nor is a refusal that says nothing by rule 2. Options may be meant by their label or by what
 they say. `extract_option` and `extract_text` return what was found, and None is a miss.
@@ -41,7 +41,7 @@ _REFUSAL = re.compile(
   re.IGNORECASE,
 )
 _DENIED = re.compile(
-  r"(?:\bnot?|n't|\bnever|\bneither|\bnor|\brather\s+than|\binstead\s+of|\bexcept|\bwithout|\bunlike)(?:\s+(?:a|an|the|option|choice|be|by))*\s*"
+  r"(?:\b(?:can)?not?|n't|\bnever|\bneither|\bnor|\brather\s+than|\binstead\s+of|\bexcept|\bwithout|\bunlike)(?:\s+(?:a|an|the|option|choice|be|by))*\s*"
   r'["\'(]*$',
   re.IGNORECASE,
 )
@@ -56,7 +56,8 @@ _BEHIND = re.compile(
 _JOINED = re.compile(rf'["\'`)\]]*\s*(?:,?\s*(?:and/or|and|or|nor)\b|[,&/]){_BEFORE}', re.IGNORECASE)
 _CLOSED = re.compile(r'["\'`)\]]*\s*(?:[.!?;:,]|\n|$)')
 _SEVERAL, _EITHER = -1, ''  # in the place of an option, of a number
-_ARTICLE = re.compile(r"\s+(?!(?:or|and|nor|is|because|since|as)\b)\w|'")  # behind a letter that is a word
+# Behind a letter that is a word; another letter behind it is another label.
+_ARTICLE = re.compile(r"\s+(?!(?:or|and|nor|is|because|since|as|[A-Z])\b)\w|'")
 _ONE_WORD = ('yes', 'no', 'true', 'false', 'valid', 'invalid')  # a comma sets these off, as in "Yes, because"
 
 
@@ -121,7 +122,7 @@ def extract_text(text: str, like: str) -> str | None:
   if _REFUSAL.search(text):
     return None
   if numeric:
-    numbers = [m[0] for m in _NUMBER.finditer(text)]
+    numbers = [m[0] for m in _NUMBER.finditer(text) if not _DENIED.search(text[: m.start()])]
     behind = _NUMBER.match(text.rpartition('=')[2].strip()) if '=' in text else None
     if behind:
       return behind[0]
@@ -147,8 +148,13 @@ def _only(found: Sequence[Found], kind: Callable[[Found], object] = lambda value
 
 
 def _groups(pattern: re.Pattern[str], text: str) -> list[str]:
-  """What the groups of a pattern hold, wherever it stands in a text."""
-  return [part for match in pattern.finditer(text) for part in match.groups() if part]
+  """What the groups of a pattern hold, wherever it stands in a text and is not denied."""
+  return [
+    part
+    for match in pattern.finditer(text)
+    for part in match.groups()
+    if part and not _DENIED.search(text[: match.start()])
+  ]
 
 
 def _first_sentence(text: str) -> str:

@@ -66,7 +66,11 @@ def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
   names = [n for n in names if isinstance(n, str)] if isinstance(names, list) else []
   free = content.get('format') == 'seq2seq'
   plain = [r for r in rows.values() if isinstance(r, dict) and 'options' not in r]
-  choices = [] if free else sorted({str(r['gold']) for r in plain if has_text(r.get('gold'))}, reverse=True)
+  spelled: dict[str, str] = {}  # an answer in other capitals is the same one
+  for r in [] if free else plain:
+    if has_text(r.get('gold')):
+      spelled.setdefault(str(r['gold']).casefold(), str(r['gold']))
+  choices = sorted(spelled.values(), reverse=True)
   choices = choices if len(choices) > 1 else []  # the one of a single answer is no choice, and would always be right
   examples = []
   for key, row in rows.items():
@@ -84,7 +88,8 @@ def _read_bbh(path: str, task: str, strict: bool) -> tuple[Example, ...]:
     unnamed, missing = [n for n in fields if n not in names], [n for n in names if n not in (*fields, 'options')]
     for old, new in zip(unnamed, missing, strict=False):
       fields[new] = fields[old]
-    example = {'example_id': key, 'fields': fields, 'gold': str(row['gold']), 'options': choices}
+    gold = str(row['gold'])
+    example = {'example_id': key, 'fields': fields, 'gold': spelled.get(gold.casefold(), gold), 'options': choices}
     if 'options' in row:
       listed = row['options'] if isinstance(row['options'], list) else []
       parsed = [_LETTERED.fullmatch(o) if isinstance(o, str) else None for o in listed]

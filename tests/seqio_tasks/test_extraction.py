@@ -173,3 +173,19 @@ def test_a_number_or_another_is_none():
                       ('The answer is 5 and a half of 6', 1.0)):  # fmt: skip
     assert score(text, AnswerKey(('5',))) == right
   assert score('Yes and no.', AnswerKey(('yes',), ('yes', 'no'), (0,))) == 0.0
+
+
+@pytest.mark.parametrize(
+  ('text', 'key', 'right'),
+  [
+    ('A B', AnswerKey(('B',), ('A', 'B'), (1,)), 0.0),  # two labels, and no article
+    ('A car is fast, so B', AnswerKey(('B',), ('A', 'B'), (1,)), 1.0),
+    ('Not 12', AnswerKey(('12',)), 0.0),
+    ('The answer is not 12.', AnswerKey(('12',)), 0.0),
+    ('12, not 15', AnswerKey(('12',)), 1.0),
+    ('It cannot be "the cat".', AnswerKey(('the cat',)), 0.0),
+    ('Not **the cat**', AnswerKey(('the cat',)), 0.0),
+  ],
+)
+def test_what_is_denied_is_no_answer(text, key, right):
+  assert score(text, key) == right

@@ -78,8 +78,8 @@ def test_a_single_option_is_no_choice(tmp_path):
   assert [(e['gold'], e['options']) for e in same.splits['test']()] == [('No', [])] * 2  # answers are free
 
 
-def test_blanks_around_an_answer_make_no_option(tmp_path):
-  rows = {'1': {'i': 'l', 'gold': 'No'}, '2': {'i': 'r', 'gold': 'Yes '}, '3': {'i': 's', 'gold': 'Yes'}}
+def test_blanks_and_capitals_make_no_option(tmp_path):
+  rows = {'1': {'i': 'l', 'gold': 'No'}, '2': {'i': 'r', 'gold': 'Yes '}, '3': {'i': 's', 'gold': 'yes'}}
   (tmp_path / 'navigate.json').write_text(json.dumps({'examples': rows}))
   examples = datasets.bbh(tmp_path)[0].splits['test']()
   assert [(e['gold'], e['options']) for e in examples] == [(gold, ['Yes', 'No']) for gold in ('No', 'Yes', 'Yes')]
