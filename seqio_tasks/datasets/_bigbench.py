@@ -131,7 +131,7 @@ def _task_files(folder: pathlib.Path) -> tuple[str, ...]:
 @functools.lru_cache(maxsize=256)
 def _read_bigbench(paths: tuple[str, ...], root: str, strict: bool) -> tuple[Example, ...]:
   report = Report(strict)
-  examples = []
+  examples: list[Example] = []
   for path in paths:
     content = read_json(path)
     rows = content.get('examples') if isinstance(content, dict) else None
