@@ -112,7 +112,11 @@ def convert_backbone(
 
       def read(name):
         bar.advance(1)
-        return arrays[name] if name in arrays else checks.cast(weight(name), kind, source, name)
+        if name in arrays:
+          return arrays[name]
+        array = weight(name)
+        checks.check_range(array, kind, source, name)  # the writer casts, a block at a time
+        return array
 
       if to == 'huggingface':
         huggingface.write(temporary, backbone.config, read, shapes, dtype, notes=backbone.notes)
@@ -123,7 +127,6 @@ def convert_backbone(
     written = (
       huggingface.HuggingFaceBackbone(temporary) if to == 'huggingface' else t5x_format.T5XBackbone(temporary, to)
     )
-    _put_tokenizer(temporary, backbones.resolve(source), vocabulary)
     report = {
       'source': {'path': source, 'format': backbone.format},
       'adapter': None if adapter is None else {'path': adapter, 'sha256': backbones.sha256(adapter)},
@@ -132,6 +135,7 @@ def convert_backbone(
       'sha256': backbones.hash_of(written),
       'parameters': {name: list(shape) for name, shape in sorted(shapes.items())},
     }
+    _put_tokenizer(temporary, backbones.resolve(source), vocabulary)  # after what holds tensors: it may need TensorFlow
     files.write_atomically(os.path.join(temporary, 'conversion.json'), json.dumps(report, indent=2) + '\n')
     if readme is not None:
       files.write_atomically(os.path.join(temporary, 'README.md'), readme)

@@ -61,6 +61,13 @@ def cast(array: np.ndarray, dtype: Any, path: str, name: str) -> np.ndarray:
   return made
 
 
+def check_range(array: np.ndarray, dtype: Any, path: str, name: str) -> None:
+  """Raises CheckpointError if a finite value is too large for another dtype; see `cast`."""
+  if np.dtype(dtype).itemsize <= array.dtype.itemsize:
+    for block in row_blocks(array):
+      cast(block, dtype, path, name)
+
+
 def check_parameters(
   path: str, found: Mapping[str, tuple[tuple[int, ...], np.dtype]], needed: Mapping[str, tuple[int, ...]], noun: str
 ) -> None:

@@ -188,8 +188,7 @@ def write(
   def tensors(shard):
     for name in shard:
       path, transpose = places[name]
-      array = read(path)
-      yield name, array.T if transpose else array
+      yield name, read(path).T if transpose else read(path)
 
   files: dict[str, str] = {}
   for i, shard in enumerate(shards):

@@ -26,7 +26,7 @@ from seqio_tasks.tables import parse_json
 
 # A file of ours beside T5X's: `config.json` of the network, where shapes do not tell all that it says.
 _NETWORK = 'network.json'
-_CHUNK = 1 << 24  # values in a chunk
+_CHUNK = 1 << 22  # values in a chunk; one that is written or read is held two or three times, as it is and compressed
 # How tensorstore tells an error of the system, such as a full disk.
 _OF_THE_SYSTEM = re.compile(r"os_error_code='(\d+)'")
 
@@ -94,8 +94,26 @@ class T5XBackbone:
     if name in self._inline:
       array = self._inline[name]
     else:
-      array = np.asarray(self._result(self._stores[name].read(), name))
+      array = self._read(self._stores[name], name)
     check_finite(array, self.path, name)
+    return array
+
+  def _read(self, store: Any, name: str) -> np.ndarray:
+    """An array by parts of whole chunks, two under way at a time: all at once would hold it decoded and compressed."""
+    shape = tuple(store.shape)
+    array = np.empty(shape, store.dtype.numpy_dtype)
+    waiting: list[tuple[Any, Any]] = []
+
+    def take():
+      part, future = waiting.pop(0)
+      array[part] = self._result(future, name)
+
+    for part in _parts(shape, store.chunk_layout.read_chunk.shape):
+      waiting.append((part, store[part].read()))
+      if len(waiting) == 2:
+        take()
+    while waiting:
+      take()
     return array
 
   def _result(self, future: Any, name: str) -> Any:
@@ -166,8 +184,9 @@ def write(
       raise AssertionError(f'{name} {array.shape} where {tuple(shape)} was announced')
     try:
       store = _tensorstore().open(spec, create=True, delete_existing=True).result()
-      for part in _parts(shape):
+      for part in _parts(shape, _chunk(shape)):
         store[part].write(cast(array[part], store.dtype.numpy_dtype, directory, name)).result()
+      del array  # before the next is read
     except UserError:
       raise
     except ValueError as e:  # tensorstore's
@@ -191,11 +210,11 @@ def _chunk(shape: Sequence[int]) -> list[int]:
   return whole
 
 
-def _parts(shape: Sequence[int]) -> list[Any]:
-  """The chunks of an array, as indices of it."""
+def _parts(shape: Sequence[int], chunk: Sequence[int]) -> list[Any]:
+  """Rows of an array that hold whole chunks, of _CHUNK values or as few more as that takes, as indices of it."""
   if not shape:
     return [np.s_[...]]
-  rows = _chunk(shape)[0]
+  rows = chunk[0] * max(_CHUNK // (chunk[0] * max(math.prod(shape[1:]), 1)), 1)
   return [np.s_[at : min(at + rows, shape[0])] for at in range(0, shape[0], rows)]
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 import json
 import math
 import struct
-from typing import Any, TypedDict
+from typing import IO, Any, TypedDict
 
 import fsspec
 import ml_dtypes
@@ -182,8 +182,17 @@ def write(
   with files.written_whole(path) as f:
     f.write(struct.pack('<Q', len(text)))
     f.write(text)
-    for (name, array), (expected, (shape, dtype)) in zip(tensors, shapes.items(), strict=True):
+    waiting = iter(shapes.items())
+    for name, array in tensors:  # zip would keep each until it has the next
+      expected, (shape, dtype) = next(waiting)
       if name != expected or array.shape != tuple(shape):
         raise AssertionError(f'tensor {name} {array.shape} where {expected} {tuple(shape)} was announced')
-      for block in row_blocks(array):
-        f.write(cast(block, dtype, path, name).tobytes())
+      _write_blocks(f, array, dtype, path, name)
+      del array
+    if any(True for _ in waiting):
+      raise AssertionError(f'{path}: fewer tensors than were announced')
+
+
+def _write_blocks(f: IO[bytes], array: np.ndarray, dtype: Any, path: str, name: str) -> None:
+  for block in row_blocks(array):
+    f.write(cast(block, dtype, path, name).tobytes())

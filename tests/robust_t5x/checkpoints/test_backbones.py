@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import tracemalloc
 
 from letters import Letters
 import ml_dtypes
@@ -12,8 +13,8 @@ from tiny_backbones import CONFIG, assert_holds, params_of, write
 
 from robust_t5x import __main__ as command
 from robust_t5x import convert
-from robust_t5x.checkpoints import backbones, huggingface
-from robust_t5x.models import t5
+from robust_t5x.checkpoints import backbones, huggingface, layouts
+from robust_t5x.models import llama, t5
 
 
 def test_there_and_back(family, tmp_path):
@@ -114,3 +115,21 @@ print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024)
     )  # fmt: skip
     assert size > 200e6
     assert int(done.stdout) < 0.5 * size, to
+
+
+@pytest.mark.parametrize('stored', ['float32', 'bfloat16'])
+def test_a_conversion_holds_one_tensor_and_a_block_of_it(tmp_path, stored):
+  """Three neighbours are as large as the largest tensor; what arrays take is counted, in float32's sizes of it."""
+  config = llama.LlamaConfig(
+    vocab_size=4096, emb_dim=512, num_heads=8, num_kv_heads=2, head_dim=64, num_layers=1, mlp_dim=4096
+  )
+  shapes = layouts.layout(config).shapes()
+  largest = 4 * 4096 * 512
+  huggingface.write(str(tmp_path / 'a'), config, lambda name: np.ones(shapes[name], np.float32), shapes, stored)
+  for source, target, to in (('a', 'b', 't5x'), ('b', 'c', 'huggingface'), ('a', 'd', 'huggingface')):
+    backbones.open_backbone(str(tmp_path / source))
+    tracemalloc.start()
+    convert.convert_backbone(str(tmp_path / source), str(tmp_path / target), to)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.6 * largest, (source, to)
