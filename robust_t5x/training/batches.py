@@ -84,6 +84,7 @@ class PhrasingBatches:
     batch_size: int,
     seed: int,
     ids: SpecialIds,
+    one_shape: bool = False,
   ):
     """Prepares.
 
@@ -94,11 +95,14 @@ class PhrasingBatches:
       batch_size: examples of a batch.
       seed: of all that is drawn.
       ids: the model's special ids.
+      one_shape: whether all batches are padded to the greatest shape, for a program that takes no other; their examples are
+        the same.
     """
     self._sources, self._batch_size, self._seed, self._ids = sources, batch_size, seed, ids
     self._rates = np.asarray(rates) / np.sum(rates)
     self._tasks: tuple[int, np.ndarray] = (-1, np.empty(0, int))
     self.shapes = choose_shapes(self._sample(), (lengths['inputs'], lengths['targets']))
+    self._one_shape = one_shape
     self._drawn = 0
     self._taken = [0] * len(sources)
     self._waiting: list[Waiting] = [[] for _ in self.shapes]
@@ -116,7 +120,14 @@ class PhrasingBatches:
       self._waiting[place].append((drawn, stacked))
       if len(self._waiting[place]) == self._batch_size:
         members, self._waiting[place] = self._waiting[place], []
-        return self._batch([stacked for _, stacked in members], self.shapes[place])
+        return self._batch([stacked for _, stacked in members], self.shapes[-1 if self._one_shape else place])
+
+  def batch_shapes(self) -> dict[str, tuple[int, ...]]:
+    """Feature -> shape of the greatest batch."""
+    (inputs, targets), batch = self.shapes[-1], self._batch_size
+    answers = ('decoder_target_tokens', 'decoder_input_tokens', 'decoder_loss_weights')
+    phrasings = self._sources[0].num_phrasings
+    return {'encoder_input_tokens': (batch, phrasings, inputs)} | dict.fromkeys(answers, (batch, targets))
 
   def save(self, path: str) -> None:
     """Writes the position to a file, local or in a bucket."""

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from robust_t5x.models.protocol import Vocabulary
+from robust_t5x.models.protocol import SpecialIds, Vocabulary
 from robust_t5x.models.robust import RobustModel
 from robust_t5x.runtime import errors
 from robust_t5x.training import batches
@@ -63,13 +63,11 @@ def data_iterator(
   Every process reads whole batches, of which it uses its part: so a run does not depend on the number of processes.
   Examples under phrasings come in batches of like length (see batches); all else is read by SeqIO's pipelines.
   """
-  import seqio
-
-  provider = seqio.get_mixture_or_task(name)
-  found = None if use_cached else _of_phrasings(provider, task_feature_lengths, seed)
+  found = None if use_cached else phrasing_batches(name, task_feature_lengths, batch_size, seed, model.ids)
   if found is not None:
-    return batches.PhrasingBatches(*found, task_feature_lengths, batch_size, seed, model.ids)
+    return found
   from clu.data import dataset_iterator
+  import seqio
 
   converter = model.FEATURE_CONVERTER_CLS(pack=False)
   converter.keep_truncated = True
@@ -85,6 +83,30 @@ def data_iterator(
   )
   ds = ds.batch(batch_size, drop_remainder=True).prefetch(4)
   return dataset_iterator.TfDatasetIterator(ds, checkpoint=True)
+
+
+def phrasing_batches(
+  name: str,
+  task_feature_lengths: Mapping[str, int],
+  batch_size: int,
+  seed: int,
+  ids: SpecialIds,
+  one_shape: bool = False,
+) -> batches.PhrasingBatches | None:
+  """The training batches of a task or mixture; None unless all of it are examples under as many phrasings.
+
+  Args:
+    name: of the task or mixture.
+    task_feature_lengths: most tokens of 'inputs' and 'targets'.
+    batch_size: examples of a batch.
+    seed: of all that is drawn.
+    ids: the model's special ids.
+    one_shape: see batches.PhrasingBatches.
+  """
+  import seqio
+
+  found = _of_phrasings(seqio.get_mixture_or_task(name), task_feature_lengths, seed)
+  return found and batches.PhrasingBatches(*found, task_feature_lengths, batch_size, seed, ids, one_shape)
 
 
 def _of_phrasings(

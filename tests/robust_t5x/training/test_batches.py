@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from robust_t5x.models.protocol import SpecialIds
-from robust_t5x.training import batches
+from robust_t5x.training import batches, t5x_support
 from seqio_tasks.bank.instruction import make_instruction
 from seqio_tasks.errors import UserError
 from seqio_tasks.pipeline.phrasings import stack_phrasings
@@ -47,9 +47,9 @@ def _source(place=0, examples=6, vocabulary=None, words=(1, 2, 20), seed=3):
   return batches.Source(reader, STACKED, seed, place)
 
 
-def _batches(sources=None, rates=(1.0, 3.0), batch_size=4, seed=3):
+def _batches(sources=None, rates=(1.0, 3.0), batch_size=4, seed=3, one_shape=False):
   sources = sources or [_source(0), _source(1, examples=9)]
-  return batches.PhrasingBatches(sources, rates, LENGTHS, batch_size, seed, SpecialIds(pad=0, end=1))
+  return batches.PhrasingBatches(sources, rates, LENGTHS, batch_size, seed, SpecialIds(pad=0, end=1), one_shape)
 
 
 def _same(one, other):
@@ -117,6 +117,26 @@ def test_a_saved_position_is_exact_wherever_it_is_saved(tmp_path):
   assert not _same(next(_batches(seed=4)), whole[0])
 
 
+def test_batches_of_one_shape_hold_the_same_and_are_read_in_shards(tmp_path):
+  """As T5X reads them: each of two processes its rows, at one shape that is known before."""
+  parts = [t5x_support.ShardOfBatches(_batches(one_shape=True), shard, 2) for shard in range(2)]
+  given = {name: (spec.dtype, spec.shape) for name, spec in parts[0].element_spec.items()}
+  for n, ours in enumerate(itertools.islice(_batches(), 8)):
+    if n == 5:
+      for shard, part in enumerate(parts):
+        part.save(tmp_path / f'position{shard}')
+        parts[shard] = t5x_support.ShardOfBatches(_batches(one_shape=True), shard, 2)
+        parts[shard].restore(tmp_path / f'position{shard}')
+    rows = [next(part) for part in parts]
+    assert [{name: (x.dtype, x.shape) for name, x in row.items()} for row in rows] == [given] * 2
+    for name in given:
+      whole = np.concatenate([row[name] for row in rows])
+      if name != 'decoder_input_tokens':  # which hold the last target, too, where there is room for it
+        assert not whole[..., ours[name].shape[-1] :].any()
+      np.testing.assert_array_equal(whole[..., : ours[name].shape[-1]], ours[name])
+  assert given['encoder_input_tokens'] == (np.int32, (2, 3, 32))
+
+
 @pytest.mark.parametrize('text', ['', '[]', '{"drawn": 1}', '{"drawn": 1, "taken": [1], "waiting": [[]]}'])
 def test_a_file_that_holds_no_position_of_this_data_is_named(tmp_path, text):
   path = tmp_path / 'position'
@@ -151,7 +171,7 @@ def test_shapes_save_what_they_can():
 
 
 @pytest.mark.usefixtures('as_started_anew')
-def test_padding_of_the_mini_suite():
+def test_padding_of_the_mini_suite_and_t5x_trains_on_the_same():
   """Counted: .54 with every example as long as any may be; .19 is between the phrasings of one example."""
   from robust_t5x.checkpoints import vocabularies
   from robust_t5x.training.data import data_iterator
@@ -160,8 +180,15 @@ def test_padding_of_the_mini_suite():
   vocabulary = vocabularies.vocabulary(checkpoint='bundled')
   suites.register(vocabulary, [datasets.mini(num_train_examples=60)], observed_collections=('mini_tuning',))
   model = types.SimpleNamespace(ids=SpecialIds(pad=0, end=1))
-  data = data_iterator(model, 'mini_alignment', {'inputs': 40, 'targets': 8}, 16, 0, False)
+  lengths = {'inputs': 40, 'targets': 8}
+  data = data_iterator(model, 'mini_alignment', lengths, 16, 0, False)
   made = list(itertools.islice(data, 40))
+  config = types.SimpleNamespace(
+    mixture_or_task_name='mini_alignment', task_feature_lengths=lengths, batch_size=16, seed=0, use_cached=False
+  )
+  for ours, theirs in zip(made, t5x_support.training_data(config, 0, 1, model), strict=False):
+    length = ours['encoder_input_tokens'].shape[2]
+    np.testing.assert_array_equal(theirs['encoder_input_tokens'][..., :length], ours['encoder_input_tokens'])
   tokens = sum(int((b['encoder_input_tokens'] != 0).sum()) for b in made)
   assert len(data.shapes) == 4
   assert tokens / sum(b['encoder_input_tokens'].size for b in made) > 0.68
