@@ -80,7 +80,7 @@ def convert_backbone(
   import ml_dtypes
 
   from robust_t5x.adapters import config
-  from robust_t5x.checkpoints import adapter_files, backbones, checks, hf_config, huggingface, lora_weights, t5x_format
+  from robust_t5x.checkpoints import adapter_files, backbones, checks, huggingface, lora_weights, t5x_format
   from robust_t5x.checkpoints.layouts import layout
 
   target = target.rstrip('/')
@@ -93,12 +93,13 @@ def convert_backbone(
     raise ConversionError(f'--vocabulary: no file {vocabulary}; name a SentencePiece model or tokenizer.json')
   arrays: dict[str, Any] = {}
   lora: dict[str, Any] = {}
-  readme = None
+  readme = position = None
   if adapter is not None:
     loaded, metadata = adapter_files.load(adapter)
     config.check_fits(loaded, backbone.config, adapter)
     if to == 't5x':
       arrays = {f'adapter/{name}': array for name, array in loaded.items()}
+      position = metadata.get('prompt_position')
     else:
       lora_weights.check_mergeable(loaded, adapter)
       adapter_files.check_backbone(metadata, adapter, backbones.backbone_hash(source))
@@ -122,8 +123,8 @@ def convert_backbone(
         huggingface.write(temporary, backbone.config, read, shapes, dtype, notes=backbone.notes)
       else:
         shapes |= {name: array.shape for name, array in arrays.items()}
-        told = hf_config.fields(backbone.config, dtype, backbone.notes) if network.settings() else None
-        t5x_format.write(temporary, read, shapes, dtype, network=told)
+        t5x_format.write(temporary, read, shapes, dtype)
+        t5x_format.write_beside(temporary, backbone.config, backbone.notes, dtype, position)
     written = (
       huggingface.HuggingFaceBackbone(temporary) if to == 'huggingface' else t5x_format.T5XBackbone(temporary, to)
     )

@@ -12,7 +12,7 @@ from typing import Any, Required, TypedDict
 import numpy as np
 
 from robust_t5x.adapters import AdapterError, read_vectors
-from robust_t5x.checkpoints import backbones, peft, tensorfile
+from robust_t5x.checkpoints import backbones, peft, t5x_format, tensorfile
 from robust_t5x.checkpoints.checks import FLOATS, CheckpointError, cast, check_finite
 from robust_t5x.models.protocol import NetworkConfig
 from robust_t5x.runtime import records
@@ -135,5 +135,6 @@ def read_any(path: str, network: NetworkConfig | None = None) -> tuple[dict[str,
     if not names:
       raise AdapterError(f'{path}: is a checkpoint without an adapter; give one that was trained with an adapter')
     arrays = {name.removeprefix('adapter/'): cast(source.read(name), np.float32, path, name) for name in names}
-    return arrays, {'backbone': {'path': path, 'sha256': backbones.backbone_hash(path)}}
+    notes = t5x_format.adapter_notes(path) if 'embedding' in arrays else {}
+    return arrays, {'backbone': {'path': path, 'sha256': backbones.backbone_hash(path)}, **notes}
   return load(path)

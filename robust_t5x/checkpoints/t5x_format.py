@@ -10,7 +10,7 @@ import json
 import math
 import os
 import re
-from typing import Any
+from typing import Any, TypedDict
 
 from flax import serialization, traverse_util
 import numpy as np
@@ -19,16 +19,21 @@ from robust_t5x.checkpoints import hf_config, t5_names
 from robust_t5x.checkpoints.checks import CheckpointError, cast, check_finite, check_parameters
 from robust_t5x.checkpoints.layouts import layout
 from robust_t5x.models.protocol import ADAPTER, NetworkConfig
-from robust_t5x.runtime import progress
+from robust_t5x.runtime import progress, records
 from robust_t5x.runtime.files import write_atomically
 from seqio_tasks.errors import UserError, shorten
 from seqio_tasks.tables import parse_json
 
-# A file of ours beside T5X's: `config.json` of the network, where shapes do not tell all that it says.
-_NETWORK = 'network.json'
+# Files of ours in a checkpoint's directory or, of a run under T5X, in the one above: `config.json` of the network, where shapes do
+# not tell all that it says, and where a soft prompt stands.
+_NETWORK, _ADAPTER = 'network.json', 'adapter.json'
 _CHUNK = 1 << 22  # values in a chunk; one that is written or read is held two or three times, as it is and compressed
 # How tensorstore tells an error of the system, such as a full disk.
 _OF_THE_SYSTEM = re.compile(r"os_error_code='(\d+)'")
+
+
+class _AdapterNotes(TypedDict):
+  prompt_position: int
 
 
 class T5XCheckpointError(CheckpointError):
@@ -41,8 +46,8 @@ class T5XBackbone:
   Attributes:
     path: the directory `checkpoint_N`, local or in a bucket (gs://...).
     format: 't5x' for the published layout, 'orbax' for the newer one.
-    config: the network, as `network.json` tells or, where there is none, as the shapes do of a T5; the widest distance of
-      relative positions is then T5's 128.
+    config: the network, as `network.json` there or above tells or, where there is none, as the shapes do of a T5; the widest
+      distance of relative positions is then T5's 128.
     notes: see hf_config.notes_of.
     shapes: name -> (shape, dtype), adapter included where there is one.
   """
@@ -129,20 +134,64 @@ class T5XBackbone:
 
 def _network(path: str, shapes: Mapping[str, tuple[int, ...]]) -> tuple[NetworkConfig, dict[str, Any]]:
   """(configuration, notes) of the network whose parameters have these shapes."""
-  told = read_file(path, _NETWORK)
-  if told is None:
+  place, content = _beside(path, _NETWORK)
+  if content is None:
     if any(name.startswith('decoder/layers_0/attention/') for name in shapes):
       raise T5XCheckpointError(
         f'{path}: holds a decoder-only network, whose heads and positions the shapes of its arrays do not tell; put the '
         f"model's config.json there as {_NETWORK}"
       )
     return t5_names.config_of(shapes, path), {}
-  place = f'{path}/{_NETWORK}'
-  try:
-    content = parse_json(told.decode())
-  except ValueError as e:
-    raise T5XCheckpointError(f'{place}: cannot be read as JSON ({shorten(e)}); fetch it again') from e
   return hf_config.config_of(content, place), hf_config.notes_of(content)
+
+
+def adapter_notes(path: str) -> Mapping[str, Any]:
+  """What a T5X checkpoint's adapter needs beside its arrays: `prompt_position`, the tokens of the input that stand before a soft
+  prompt, where it is known.
+
+  Raises:
+    CheckpointError: if a file says of it what cannot be.
+  """
+  place, content = _beside(path, _ADAPTER)
+  fault = None if content is None else records.fault(content, _AdapterNotes)
+  if fault:
+    raise T5XCheckpointError(f'{place}: {fault}; copy it from where the checkpoint was written')
+  return content or {}
+
+
+def _beside(path: str, name: str) -> tuple[str, Any]:
+  """(place, content) of a JSON file of ours in a checkpoint's directory, or above it for one of a run; None if there is none."""
+  above, _, step = path.rstrip('/').rpartition('/')
+  for directory in (path, above) if above and re.fullmatch(r'checkpoint_\d+', step) else (path,):
+    told = read_file(directory, name)
+    if told is not None:
+      place = f'{directory}/{name}'
+      try:
+        return place, parse_json(told.decode())
+      except ValueError as e:
+        raise T5XCheckpointError(f'{place}: cannot be read as JSON ({shorten(e)}); fetch it again') from e
+  return f'{path}/{name}', None
+
+
+def write_beside(
+  directory: str, config: NetworkConfig, notes: Mapping[str, Any], dtype: str, prompt_position: int | None
+) -> None:
+  """Writes what the arrays of a checkpoint do not tell, into its directory or into the one above.
+
+  Args:
+    directory: where to, local or in a bucket.
+    config: the network.
+    notes: see hf_config.notes_of.
+    dtype: of the weights.
+    prompt_position: tokens of the input that stand before a soft prompt; None where there is none.
+  """
+  contents = {}
+  if layout(config).settings():
+    contents[_NETWORK] = hf_config.fields(config, dtype, notes)
+  if prompt_position is not None:
+    contents[_ADAPTER] = {'prompt_position': prompt_position}
+  for name, content in contents.items():
+    write_atomically(f'{directory}/{name}', json.dumps(content, indent=2) + '\n')
 
 
 def write(
@@ -151,7 +200,6 @@ def write(
   shapes: Mapping[str, tuple[int, ...]],
   dtype: str,
   step: int = 0,
-  network: Mapping[str, Any] | None = None,
 ) -> None:
   """Writes the published layout, one tensor at a time; T5X restores it, as it does Google's own.
 
@@ -161,7 +209,6 @@ def write(
     shapes: name -> shape of all parameters.
     dtype: storage dtype, 'float32' or 'bfloat16'.
     step: the step that T5X goes on from where it is told to restore the state too.
-    network: what hf_config.fields gives of the network, where the shapes do not tell all of it.
   """
   os.makedirs(directory, exist_ok=True)
   specs: dict[str, Any] = {}
@@ -194,8 +241,6 @@ def write(
       if system:
         raise OSError(int(system[1]), os.strerror(int(system[1])), directory) from e
       raise T5XCheckpointError(f'{directory}: cannot be written ({shorten(e, 200)}); mend that, and start again') from e
-  if network is not None:
-    write_atomically(os.path.join(directory, _NETWORK), json.dumps(network, indent=2) + '\n')
   state = {'step': np.asarray(step, np.int32), 'param_states': {}}
   content = {'version': 3, 'optimizer': {'target': traverse_util.unflatten_dict(specs, sep='/'), 'state': state}}
   # Last, since it makes the directory a checkpoint.

@@ -7,10 +7,13 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from clu.data import dataset_iterator
+from etils import epath
 import jax
 import numpy as np
 import optax
 
+from robust_t5x.checkpoints import backbones, t5x_format
+from robust_t5x.models.robust import RobustModel
 from robust_t5x.models.trainable import Trainable
 from robust_t5x.training import batches, data, start
 
@@ -37,6 +40,27 @@ def frozen_optimizer(optimizer: optax.GradientTransformation, trainable: Trainab
 def initial_adapter(checkpoint: str | None, method: str, seed: int) -> Callable[[Any], Mapping[str, np.ndarray]]:
   """The adapter that our own runtime would start from with the same settings; see start.initial_adapter."""
   return lambda model: start.initial_adapter(model, checkpoint, method, seed)
+
+
+def record(model_dir: str, summary_writer: Any, step: int, model: RobustModel, checkpoint: str | None) -> None:
+  """Writes what T5X records of a run, and above its checkpoints what their arrays do not tell, by which other verbs read them.
+
+  Args:
+    model_dir: the run's directory.
+    summary_writer: T5X's.
+    step: that the run begins with.
+    model: what trains.
+    checkpoint: backbone that it began with, if any.
+  """
+  from t5x import gin_utils
+
+  if jax.process_index() == 0:
+    notes = {} if checkpoint is None else backbones.open_backbone(checkpoint).notes
+    adapter = model.module.adapter
+    position = (adapter.prompt_position or 0) if adapter is not None and adapter.length else None
+    epath.Path(model_dir).mkdir(parents=True, exist_ok=True)
+    t5x_format.write_beside(model_dir.rstrip('/'), model.module.config, notes, 'float32', position)
+  gin_utils.summarize_gin_config(model_dir, summary_writer, step)
 
 
 def training_data(config: Any, shard: int, num_shards: int, converter: Any) -> Any:

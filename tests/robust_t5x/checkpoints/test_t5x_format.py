@@ -1,5 +1,6 @@
 """T5X's layouts: where its arrays are, and what orbax writes for it."""
 
+import dataclasses
 import shutil
 
 from flax import serialization
@@ -152,3 +153,19 @@ def test_a_file_that_is_no_list_of_arrays_is_named(published, content):
   (published / 'checkpoint').write_bytes(content)
   with pytest.raises(backbones.CheckpointError, match='c/checkpoint: '):
     backbones.open_backbone(str(published))
+
+
+def test_of_a_run_what_arrays_do_not_tell_stands_above_its_checkpoints(tmp_path):
+  config = dataclasses.replace(CONFIG, relpos_max_distance=64)
+  flat = params_of(CONFIG) | {'adapter/embedding': np.ones((3, 16), np.float32)}
+  shapes = {name: x.shape for name, x in flat.items()}
+  for name in ('checkpoint_7', 'copied'):
+    t5x_format.write(str(tmp_path / name), flat.__getitem__, shapes, 'float32')
+  t5x_format.write_beside(str(tmp_path), config, {}, 'float32', 5)
+  assert backbones.open_backbone(str(tmp_path / 'checkpoint_7')).config == config
+  assert adapter_files.read_any(str(tmp_path / 'checkpoint_7'))[1]['prompt_position'] == 5
+  assert backbones.open_backbone(str(tmp_path / 'copied')).config == CONFIG
+  assert 'prompt_position' not in adapter_files.read_any(str(tmp_path / 'copied'))[1]
+  (tmp_path / 'adapter.json').write_text('{"prompt_position": "5"}')
+  with pytest.raises(backbones.CheckpointError, match="adapter.json: prompt_position is '5', not int; copy it from"):
+    adapter_files.read_any(str(tmp_path / 'checkpoint_7'))

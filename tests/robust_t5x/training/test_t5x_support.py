@@ -4,7 +4,6 @@ import importlib.util
 import json
 import os
 import pathlib
-import shutil
 import subprocess
 import sys
 
@@ -74,9 +73,6 @@ def trained(checkpoint, tmp_path_factory):
   subprocess.run(
     [sys.executable, '-m', 'robust_t5x', 'train', *own], check=True, cwd=ROOT, env=environment, capture_output=True
   )
-  if (checkpoint / 'network.json').exists():  # T5X writes none, and arrays alone do not tell a decoder's heads
-    for written in (base / 't5x').glob('checkpoint_*'):
-      shutil.copyfile(checkpoint / 'network.json', written / 'network.json')
   return base / 't5x', base / 'own'
 
 
