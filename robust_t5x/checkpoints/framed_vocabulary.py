@@ -216,10 +216,10 @@ class FramedVocabulary(seqio.Vocabulary):
     return self._encoder.decode(ids)
 
   def decode(self, ids: Any) -> str:
-    """The text of ids up to the first that ends an answer."""
+    """The text of an output up to the first id that ends it, see decode_answer: what SeqIO and T5X decode are outputs."""
     ids = [int(i) for i in (ids.numpy() if hasattr(ids, 'numpy') else ids)]
     ends = {self.eos_id, *self.stop_ids, self.pad_id}
-    return self._decode(ids[: next((n for n, i in enumerate(ids) if i in ends), len(ids))])
+    return self.decode_answer(ids[: next((n for n, i in enumerate(ids) if i in ends), len(ids))])
 
   def _encode_tf(self, s: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
     flat_texts = tf.reshape(s, [-1])

@@ -170,11 +170,16 @@ def test_seqios_own_calls(style):
   ids = made.encode_tf(tf.constant('one two'))
   assert ids.numpy().tolist() == made.encode('one two')
   assert [r.tolist() for r in made.encode_tf(tf.constant(['one two', ''])).numpy()] == [made.encode('one two'), []]
-  padded = np.full((2, 30), made.pad_id)
-  padded[0, : len(ids) + 2] = [*ids.numpy(), made.eos_id, 5]
-  assert made.decode_tf(tf.constant(padded)).numpy().tolist() == [b'one two', b'']
+  # What SeqIO decodes are outputs.
+  answers = [framing.answers(made, [text])[0].ids for text in ('one two', '', '  three')]
+  padded = np.full((3, 30), made.pad_id)
+  for row, answer in zip(padded, answers, strict=True):
+    row[: len(answer) + 1] = [*answer, 5]
+  texts = [framing.answer_text(made, answer[:-1]) for answer in answers]
+  assert texts[:2] == ['one two', '']
+  assert [text.decode() for text in made.decode_tf(tf.constant(padded)).numpy()] == texts
   assert made.decode_tf(tf.constant(padded[0])).numpy() == b'one two'
-  assert made.decode(padded[0].tolist()) == 'one two'
+  assert [made.decode(row.tolist()) for row in padded] == texts
   assert made == vocabulary(style) and hash(made) == hash(vocabulary(style))
 
 

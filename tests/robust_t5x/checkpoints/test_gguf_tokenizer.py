@@ -155,7 +155,7 @@ def test_a_conversion_writes_it_as_files(tmp_path):
 def test_words_are_a_blank_and_letters():
   made = build(metadata('llama3', 'llama-bpe'))
   assert len(made.words) > 20
-  assert all(text[0] == ' ' and text[1:].isalpha() for text in (made.decode([i]) for i in made.words))
+  assert all(text[0] == ' ' and text[1:].isalpha() for text in (made.show([i]) for i in made.words))
 
 
 def test_smollm2_reads_as_its_words_and_merges_say():
