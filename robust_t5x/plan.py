@@ -3,7 +3,7 @@
 `robust-t5x plan RECIPE OR ARGUMENTS OF robust-t5x train [--topology v4-32] [--json] [--study CELLS]`
 
 The steps are those that would run: training, scoring of options and greedy decoding, compiled by the compiler of that
-machine (libtpu's for a TPU) with the shardings of the run.
+machine with the shardings of the run; libtpu's, for a TPU, only up to machine code (runtime.tpu_compiler).
 """
 
 import argparse
@@ -16,10 +16,12 @@ import sys
 import time
 from typing import Any
 
-from robust_t5x.runtime import errors, gin_files, launcher, quiet, topologies
+from robust_t5x.runtime import errors, gin_files, launcher, quiet, topologies, tpu_compiler
 from seqio_tasks.errors import shorten
 
 OPTIONS = 4  # of a question in the evaluation step, as in MMLU
+# Of a device's memory, what machine code and the runtime may take: libtpu keeps 1.25 of v4's 32 GiB for itself.
+RESERVED = 1 / 16
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +61,7 @@ class Step:
     name: 'train', 'eval' or 'infer'.
     examples: examples (train) or rows of all devices.
     parameter_bytes: parameters and optimiser state.
-    activation_bytes: everything else that the program holds at its peak.
+    activation_bytes: everything else that the program holds at its peak; without its machine code for a TPU.
     capacity_bytes: memory of the device, or None where unknown.
     flops: floating-point operations.
     bytes_accessed: bytes read and written in memory.
@@ -88,7 +90,7 @@ class Step:
 
   @property
   def fits(self) -> bool | None:
-    return None if self.capacity_bytes is None else self.total_bytes <= self.capacity_bytes
+    return None if self.capacity_bytes is None else self.total_bytes <= (1 - RESERVED) * self.capacity_bytes
 
 
 class OutOfMemory(RuntimeError):
@@ -117,8 +119,7 @@ def plan(settings: Settings, topology: str, steps: Sequence[str] = ('train', 'ev
   devices = topologies.devices(topology)
   placement = placement_lib.place(settings.model, settings.model_parallel, devices)
   step_lib.check_batch(settings.batch_size, settings.microbatches, placement.mesh)
-  device = topologies.TPUS[topology].device if topology in topologies.TPUS else None
-  return [_PROGRAMS[name](settings, placement, device) for name in steps]
+  return [_PROGRAMS[name](settings, placement, topology) for name in steps]
 
 
 def study(settings: Settings, topology: str) -> tuple[Settings, list[Step]] | None:
@@ -185,7 +186,7 @@ STUDY_HEAD = (
 )
 
 
-def _train_program(settings, placement, device) -> Step:
+def _train_program(settings, placement, topology) -> Step:
   import jax
 
   from robust_t5x.runtime import partitioning
@@ -205,24 +206,24 @@ def _train_program(settings, placement, device) -> Step:
     'decoder_loss_weights': _rows(mesh, rows, settings.targets),
   }
   step = step_lib.compiled_step(model, mesh, settings.microbatches)
-  compiled, seconds = _compile(step, state, frozen, batch)
+  compiled, seconds = _compile(topology, mesh, step, state, frozen, batch)
   # The body of the loop over microbatches is counted once; what stands outside it, the adapter's update, is next to nothing.
   cost = _cost(compiled, settings.microbatches)
-  return _step('train', rows, (state, frozen), compiled, cost, mesh, device, seconds)
+  return _step('train', rows, (state, frozen), compiled, cost, mesh, topology, seconds)
 
 
-def _eval_program(settings, placement, device) -> Step:
+def _eval_program(settings, placement, topology) -> Step:
   from robust_t5x.runtime import partitioning
 
   mesh, params = placement.mesh, _all_params(settings, placement)
   rows = partitioning.round_up(settings.eval_batch_size, mesh)
   step = settings.model.compiled_score(mesh)
   options = _rows(mesh, rows, OPTIONS, settings.targets)
-  compiled, seconds = _compile(step, params, _rows(mesh, rows, settings.inputs), options)
-  return _step('eval', rows, params, compiled, _cost(compiled), mesh, device, seconds)
+  compiled, seconds = _compile(topology, mesh, step, params, _rows(mesh, rows, settings.inputs), options)
+  return _step('eval', rows, params, compiled, _cost(compiled), mesh, topology, seconds)
 
 
-def _infer_program(settings, placement, device) -> Step:
+def _infer_program(settings, placement, topology) -> Step:
   import jax
 
   from robust_t5x.models import protocol
@@ -232,13 +233,14 @@ def _infer_program(settings, placement, device) -> Step:
   mesh, params = placement.mesh, _all_params(settings, placement)
   rows = partitioning.round_up(settings.eval_batch_size, mesh)
   tokens = _rows(mesh, rows, settings.inputs)
-  compiled, seconds = _compile(model.compiled_decode(mesh), params, tokens, max_length=settings.targets)
+  decode = model.compiled_decode(mesh)
+  compiled, seconds = _compile(topology, mesh, decode, params, tokens, max_length=settings.targets)
   read = jax.jit(lambda p, t: protocol.read(model.module, p, t, model.ids.pad))
-  reader, more = _compile(read, params, tokens)
+  reader, more = _compile(topology, mesh, read, params, tokens)
   # Counted are the pass over the input, the call that makes the cache, and one turn of the loop; a whole output has L turns.
   whole, first = _cost(compiled), _cost(reader)
   cost = tuple(e + (w - e) / 2 * (1 + settings.targets) for w, e in zip(whole, first, strict=True))
-  return _step('infer', rows, params, compiled, cost, mesh, device, seconds + more)
+  return _step('infer', rows, params, compiled, cost, mesh, topology, seconds + more)
 
 
 _PROGRAMS = {'train': _train_program, 'eval': _eval_program, 'infer': _infer_program}
@@ -258,41 +260,37 @@ def _rows(mesh, *shape):
   return jax.ShapeDtypeStruct(shape, jnp.int32, sharding=partitioning.by_rows(mesh))
 
 
-def _compile(step, *args, **kwargs):
+def _compile(topology, mesh, step, *args, **kwargs) -> tuple[tpu_compiler.Program, float]:
+  """(what the compiler says of a step, seconds that it took)."""
   began = time.monotonic()
   lowered = step.lower(*args, **kwargs)
   try:
-    with quiet.stderr_muted():
-      compiled = lowered.compile()
+    if topology in topologies.TPUS:
+      made = tpu_compiler.laid_out(lowered, topology, [d.id for d in mesh.devices.flat])
+    else:
+      with quiet.stderr_muted():
+        made = tpu_compiler.whole(lowered)
   except Exception as e:
     if 'RESOURCE_EXHAUSTED' in str(e) or 'Ran out of memory' in str(e):
       raise OutOfMemory(str(e).strip().splitlines()[0]) from e
     raise
-  return compiled, time.monotonic() - began
+  return made, time.monotonic() - began
 
 
-def _cost(compiled, times: int = 1) -> tuple[float, float]:
+def _cost(made: tpu_compiler.Program, times: int = 1) -> tuple[float, float]:
   """(FLOPs, bytes accessed) of a program on one device."""
-  cost = compiled.cost_analysis()
-  return cost['flops'] * times, cost['bytes accessed'] * times
+  return made.flops * times, made.bytes_accessed * times
 
 
-def _step(name, examples, held, compiled, cost, mesh, device, compile_seconds) -> Step:
+def _step(name, examples, held, made, cost, mesh, topology, compile_seconds) -> Step:
   import jax
 
   from robust_t5x.runtime import hlo
 
-  memory = compiled.memory_analysis()
-  total = (
-    memory.argument_size_in_bytes
-    + memory.output_size_in_bytes
-    - memory.alias_size_in_bytes
-    + memory.temp_size_in_bytes
-    + memory.generated_code_size_in_bytes
-  )
+  device = topologies.TPUS[topology].device if topology in topologies.TPUS else None
   parameters = sum(x.dtype.itemsize * math.prod(x.sharding.shard_shape(x.shape)) for x in jax.tree.leaves(held))
   traffic: dict[str, tuple[int, float]] = {}
-  for c in hlo.collectives(compiled.as_text(), mesh.size):
+  for c in hlo.collectives(made.text, mesh.size):
     number, sent = traffic.get(c.kind, (0, 0.0))
     traffic[c.kind] = (number + c.times, sent + c.sent_bytes)
   seconds, bound = None, ''
@@ -307,7 +305,17 @@ def _step(name, examples, held, compiled, cost, mesh, device, compile_seconds) -
   capacity = None if device is None else device.memory
   flops, accessed = cost
   return Step(
-    name, examples, parameters, total - parameters, capacity, flops, accessed, traffic, seconds, bound, compile_seconds
+    name,
+    examples,
+    parameters,
+    max(0, made.memory_bytes - parameters),
+    capacity,
+    flops,
+    accessed,
+    traffic,
+    seconds,
+    bound,
+    compile_seconds,
   )
 
 
@@ -365,7 +373,7 @@ def as_text(steps: Sequence[Step], topology: str, settings: Settings) -> str:
     lines.append(f'{name:<34}' + ''.join(f'{cell(s):>14}' for s in steps))
 
   row('parameters, optimiser', lambda s: _size(s.parameter_bytes))
-  row('activations, buffers, program', lambda s: _size(s.activation_bytes))
+  row('activations, buffers', lambda s: _size(s.activation_bytes))
   row('total', lambda s: _size(s.total_bytes))
   if steps[0].capacity_bytes:
     row(f'of {_size(steps[0].capacity_bytes)}', lambda s: 'fits' if s.fits else 'DOES NOT FIT')
