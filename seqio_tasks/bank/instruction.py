@@ -7,7 +7,7 @@ import dataclasses
 import re
 
 from seqio_tasks.bank.layouts import Layout
-from seqio_tasks.bank.templates import parse_template
+from seqio_tasks.bank.templates import parsed_template
 from seqio_tasks.errors import UserError
 
 # Changes of a phrasing that leave what it asks for as it is, see `perturbations`: each is a role of its own.
@@ -95,7 +95,7 @@ def make_instruction(
 ) -> Instruction:
   """Builds an instruction, with its id and fields; ValueError if the template is malformed."""
   template = template or ''
-  fields = tuple(dict.fromkeys(name for _, name in parse_template(template) if name))
+  fields = tuple(dict.fromkeys(name for _, name in parsed_template(template) if name))
   return Instruction(
     f'{collection}/{task}/{key}', task, role, collection, template, fields, layout or Layout(template), source, verbatim
   )

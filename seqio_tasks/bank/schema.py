@@ -37,7 +37,7 @@ import yaml
 
 from seqio_tasks.bank import layouts
 from seqio_tasks.bank.layouts import Answer, Block, Derivation, FewShot, Layout
-from seqio_tasks.bank.templates import parse_template
+from seqio_tasks.bank.templates import parsed_template
 from seqio_tasks.errors import shorten
 
 Report = Callable[[str], None]
@@ -206,7 +206,7 @@ def _fields(texts: Iterable[str], report: Report) -> set[str]:
   names: set[str] = set()
   for text in texts:
     try:
-      names.update(name for _, name in parse_template(text) if name)
+      names.update(name for _, name in parsed_template(text) if name)
     except ValueError as e:
       report(str(e))
   return names
@@ -383,7 +383,7 @@ def _check_labels(style: str, report: Report) -> bool:
 
 def _rename(template: str, names: Mapping[str, str]) -> str:
   return ''.join(
-    literal + (f'{{{names.get(name, name)}}}' if name else '') for literal, name in parse_template(template)
+    literal + (f'{{{names.get(name, name)}}}' if name else '') for literal, name in parsed_template(template)
   )
 
 

@@ -65,6 +65,7 @@ def render(template: str, fields: Mapping[str, str]) -> str:
   return ''.join(pieces)
 
 
+@functools.lru_cache(maxsize=65536)
 def normalise(template: str) -> str:
   """Folds case, punctuation and space of a template's text, and keeps its fields.
 
@@ -72,7 +73,7 @@ def normalise(template: str) -> str:
   ("don't" is one word), other punctuation parts words.
   """
   tokens = []
-  for literal, name in parse_template(template):
+  for literal, name in parsed_template(template):
     text = unicodedata.normalize('NFKC', literal).casefold()
     text = text.replace("'", '').replace('\u2019', '').replace('_', ' ')
     tokens.extend(re.findall(r'\w+', text))

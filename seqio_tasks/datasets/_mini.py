@@ -7,7 +7,7 @@ import functools
 from typing import TYPE_CHECKING, Literal
 
 from seqio_tasks.bank import reading
-from seqio_tasks.datasets.sources import Dataset, DatasetError, OwnPhrasings, Reader
+from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, OwnPhrasings, Reader
 from seqio_tasks.mini import suite, vocabulary
 
 if TYPE_CHECKING:
@@ -61,10 +61,10 @@ def mini(
       'alignment_tasks, without those to hold'
     )
   sizes = {'train': num_train_examples, 'validation': num_eval_examples, 'test': num_eval_examples}
-  own = OwnPhrasings(_phrasings, OBSERVED, _GROUPS)
+  own, whole_words = OwnPhrasings(_phrasings, OBSERVED, _GROUPS), _WholeWords()
   made = []
   for task in tasks:
-    splits = {split: functools.partial(suite.generate, task, split, n, seed) for split, n in sizes.items()}
+    splits = {split: functools.partial(_examples, task, split, n, seed) for split, n in sizes.items()}
     alignment: Literal['paraphrases', 'held', 'none'] = 'paraphrases' if task in aligned else 'none'
     made.append(
       Dataset(
@@ -74,7 +74,7 @@ def mini(
         splits,
         fields=suite.FIELDS[task],
         sizes=sizes,
-        splits_for=functools.partial(_of_all_words, splits['train']) if vocabulary_words else None,
+        splits_for=functools.partial(_of_all_words, splits['train'], whole_words) if vocabulary_words else None,
         own=own,
         alignment='held' if task in held_tasks else alignment,
         tuning_rate=rates.get(task, 1.0),
@@ -89,11 +89,31 @@ def _check_names(argument: str, named: Iterable[str], known: Sequence[str]) -> N
     raise DatasetError(f'{argument}: the mini suite has no task {", ".join(unknown)}; choose among {", ".join(known)}')
 
 
+@functools.lru_cache(maxsize=64)
+def _examples(
+  task: str, split: str, num_examples: int, seed: int, more_words: tuple[str, ...] = ()
+) -> tuple[Example, ...]:
+  """As `suite.generate`; made once, since a run both hashes and reads them."""
+  return tuple(suite.generate(task, split, num_examples, seed, more_words))
+
+
 @functools.cache
 def _phrasings() -> reading.Bank:
   return reading.Bank.from_package('mini')
 
 
-def _of_all_words(train: functools.partial, words: seqio.Vocabulary) -> dict[str, Reader]:
+class _WholeWords:
+  """`vocabulary.whole_words`, of the vocabulary that was asked for last without looking again: every task asks."""
+
+  def __init__(self) -> None:
+    self._last: tuple[seqio.Vocabulary, tuple[str, ...]] | None = None
+
+  def __call__(self, words: seqio.Vocabulary) -> tuple[str, ...]:
+    if self._last is None or self._last[0] is not words:
+      self._last = words, vocabulary.whole_words(words)
+    return self._last[1]
+
+
+def _of_all_words(train: functools.partial, whole_words: _WholeWords, words: seqio.Vocabulary) -> dict[str, Reader]:
   """The split "train", made of all words of a vocabulary."""
-  return {'train': functools.partial(train, more_words=vocabulary.whole_words(words))}
+  return {'train': functools.partial(train, more_words=whole_words(words))}

@@ -95,4 +95,6 @@ def _identity_of_argument(value: Any) -> Any:
   """As `identity`, for partials among a partial's arguments."""
   if isinstance(value, functools.partial):
     return identity(value)
+  if isinstance(value, tuple) and {*map(type, value)} == {str}:  # all the words of a vocabulary, for every task
+    return value
   return tuple(map(_identity_of_argument, value)) if isinstance(value, tuple | list) else value

@@ -1,5 +1,7 @@
 """Tests of the mini suite as datasets."""
 
+import copy
+
 import pytest
 
 from seqio_tasks import datasets, suites
@@ -16,7 +18,8 @@ def test_a_dataset_for_each_task():
       examples = dataset.splits[split]()
       assert len(examples) == dataset.sizes[split] == size
       assert {tuple(e['fields']) for e in examples} == {dataset.fields}
-      assert examples == suite.generate(dataset.bank_tasks[0], split, size, 5)
+      assert [*examples] == suite.generate(dataset.bank_tasks[0], split, size, 5)
+      assert dataset.splits[split]() is examples  # a run hashes them and reads them
   assert [d.name for d in datasets.mini(['last_word'])] == ['mini_last_word']
 
 
@@ -25,8 +28,19 @@ def test_training_may_draw_on_all_words_of_a_vocabulary(vocabulary):
   assert plain.splits_for is None
   assert wide.splits['train']() == plain.splits['train']()
   (split,) = wide.splits_for(vocabulary).values()
-  assert split() == suite.generate('first_word', 'train', 50, more_words=words.whole_words(vocabulary))
+  assert [*split()] == suite.generate('first_word', 'train', 50, more_words=words.whole_words(vocabulary))
   assert split() != plain.splits['train']()
+
+
+def test_a_vocabulary_is_searched_for_words_once(vocabulary, monkeypatch):
+  asked = []
+  monkeypatch.setattr(words, 'whole_words', lambda v: asked.append(v) or ('word', 'other'))
+  made = datasets.mini(num_train_examples=2, vocabulary_words=True)
+  another = copy.copy(vocabulary)
+  for asking in (vocabulary, another):
+    for dataset in made:
+      assert set(dataset.splits_for(asking)) == {'train'}
+  assert [*map(id, asked)] == [id(vocabulary), id(another)]
 
 
 def test_what_is_aligned_and_how_much_tasks_count():
