@@ -49,6 +49,9 @@ class RobustModel:
 
   `encoder_input_tokens` is [B, K, T] in alignment training (phrasing 0 is the canonical one) and [B, T] everywhere
   else; the decoder's features are shared by all phrasings of an example.
+
+  Attributes:
+    initialise: `initial_variables`, compiled; whoever asks for shapes, or for a part of the values, shares one tracing.
   """
 
   def __init__(
@@ -101,6 +104,7 @@ class RobustModel:
     self.summed_parts = summed_parts
     self.canonical_trains = canonical_trains
     self.ids = protocol.special_ids(output_vocabulary)
+    self.initialise = jax.jit(self.initial_variables)
     self._programs: dict[tuple[str, Any], Callable[..., Any]] = {}
 
   @property
@@ -138,14 +142,8 @@ class RobustModel:
 
   def variable_shapes(self) -> tuple[dict[str, Any], Any]:
     """(shapes of the parameters, their logical axes), without computing anything."""
-    axes = {}
-
-    def initialise(key):
-      variables = self.initial_variables(key)
-      axes.update(variables['params_axes'])
-      return variables['params']
-
-    return jax.eval_shape(initialise, jax.random.key(0)), axes
+    variables = jax.eval_shape(self.initialise, jax.random.key(0))
+    return variables['params'], variables['params_axes']
 
   def branches(
     self,

@@ -64,7 +64,7 @@ def initial_params(
   moving, frozen = trainable.split(placed)
   like = trainable_lib.merge(moving, partitioning.cast(frozen, backbone_dtype))
   if initial_checkpoint_path is None:
-    variables = jax.jit(model.initial_variables)(jax.random.key(seed))
+    variables = model.initialise(jax.random.key(seed))
     params = jax.tree.map(lambda x, to: jax.device_put(x.astype(to.dtype), to.sharding), variables['params'], like)
   else:
     params, report = backbones.load_backbone(initial_checkpoint_path, like)
@@ -85,7 +85,7 @@ def initial_adapter(model: RobustModel, checkpoint: str | None, method: str, see
     seed: of the random initialisation.
   """
   # XLA drops the backbone's initialisation, which nothing depends on.
-  fresh = jax.jit(lambda key: model.initial_variables(key)['params'][ADAPTER])(jax.random.key(seed))
+  fresh = jax.jit(lambda key: model.initialise(key)['params'][ADAPTER])(jax.random.key(seed))
   fresh = {name: np.asarray(value) for name, value in fresh.items()}
   if 'embedding' not in fresh or method == 'uniform':
     return fresh

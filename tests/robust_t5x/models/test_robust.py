@@ -69,6 +69,21 @@ def test_every_parameter_has_logical_axes(model, params):
   assert named == set(trainable.flatten(params))
 
 
+def test_the_initialisation_is_traced_once():
+  traced = []
+
+  class Counting(robust.RobustModel):
+    def initial_variables(self, rng):
+      traced.append(rng)
+      return super().initial_variables(rng)
+
+  model = Counting(t5.Transformer(CONFIG, adapters.AdapterConfig(length=3)), Vocabulary, Vocabulary)
+  shapes, _ = model.variable_shapes()
+  adapter = jax.jit(lambda key: model.initialise(key)['params']['adapter'])(jax.random.key(0))
+  assert jax.tree.map(jnp.shape, adapter) == jax.tree.map(jnp.shape, shapes['adapter'])
+  assert len(traced) == 1
+
+
 def test_the_adapter_starts_as_given(params):
   np.testing.assert_array_equal(params['adapter']['embedding'], np.full((3, 8), 0.25))
 

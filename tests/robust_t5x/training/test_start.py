@@ -19,7 +19,7 @@ def _model(**adapter):
   """Stands in for a model whose adapter has parameters of these shapes."""
   words = types.SimpleNamespace(vocab_size=40, extra_ids=0)
   return types.SimpleNamespace(
-    initial_variables=lambda key: {
+    initialise=lambda key: {
       'params': {'adapter': {name: jax.random.uniform(key, shape) for name, shape in adapter.items()}}
     },
     input_vocabulary=words,
