@@ -45,10 +45,23 @@ def logs_muted():
     logging.disable(before)
 
 
+@contextlib.contextmanager
+def absent(module: str):
+  """A module cannot be imported meanwhile, unless it has been."""
+  if module in sys.modules:
+    yield
+    return
+  sys.modules[module] = None  # type: ignore[assignment]  # what Python takes for a module that is not there
+  try:
+    yield
+  finally:
+    del sys.modules[module]
+
+
 def import_tensorflow() -> None:
   """Imports TensorFlow and seqio without their chatter, and keeps TensorFlow off the accelerators."""
   set_up()
-  with stderr_muted():
+  with stderr_muted(), absent('matplotlib'):  # Keras, which draws nothing here, takes half a second for it
     import seqio  # noqa: F401
     import tensorflow as tf
     import tensorflow_text  # noqa: F401

@@ -1,7 +1,9 @@
 """Chatter is kept away while it is muted, and no longer."""
 
+import importlib
 import logging
 import os
+import sys
 import warnings
 
 import pytest
@@ -25,6 +27,18 @@ def test_logs_are_dropped_meanwhile(caplog):
     raise ZeroDivisionError
   logger.error('after')
   assert caplog.messages == ['after']
+
+
+def test_a_module_is_absent_meanwhile():
+  name = 'colorsys'  # small, and of no one else
+  sys.modules.pop(name, None)
+  with pytest.raises(ZeroDivisionError), quiet.absent(name):
+    with pytest.raises(ImportError):
+      importlib.import_module(name)
+    raise ZeroDivisionError
+  there = importlib.import_module(name)
+  with quiet.absent(name):
+    assert importlib.import_module(name) is there
 
 
 def test_what_the_user_has_set_stays(monkeypatch):
