@@ -1,5 +1,6 @@
 """The command `robust-t5x`: its help, and a verb that it does not have."""
 
+import gc
 import importlib.util
 import pathlib
 import subprocess
@@ -39,3 +40,16 @@ def test_a_verb_gets_the_arguments_after_it_and_gives_the_status(monkeypatch):
     monkeypatch.setattr(recipes, 'main', lambda argv, status=status: given.append(argv) or status)
     assert command.main(['recipes', '--x', 'y']) == expected
   assert given == [['--x', 'y']] * 2
+
+
+def test_a_process_of_its_own_seldom_looks_for_garbage(monkeypatch):
+  from robust_t5x import recipes
+
+  monkeypatch.setattr(recipes, 'main', lambda argv: 0)
+  monkeypatch.setattr(sys, 'argv', ['robust-t5x', 'recipes'])
+  set_to = []
+  monkeypatch.setattr(gc, 'set_threshold', lambda *thresholds: set_to.append(thresholds))
+  assert command.main(['recipes']) == 0
+  assert not set_to  # a program that calls it has its own
+  assert command.main() == 0
+  assert [thresholds[0] for thresholds in set_to] == [100_000]
