@@ -1,5 +1,6 @@
 """Fixtures for all tests: a tiny vocabulary, and the shared data where they are present."""
 
+import gc
 import os
 import pathlib
 
@@ -9,6 +10,9 @@ import compiler
 os.environ['XLA_FLAGS'] = ' '.join((os.environ.get('XLA_FLAGS', ''), compiler.EIGHT_DEVICES, compiler.FLAGS))
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
+
+# As the command has it: imports and tracing make millions of objects that stay.
+gc.set_threshold(100_000, *gc.get_threshold()[1:])
 
 import pytest  # noqa: E402
 import tiny_checkpoint  # noqa: E402
