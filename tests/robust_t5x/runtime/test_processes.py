@@ -7,8 +7,7 @@ import signal
 import subprocess
 import sys
 
-import compiler
-from helpers import free_port, together
+from helpers import free_port, run, together
 import numpy as np
 import pytest
 
@@ -20,17 +19,6 @@ from robust_t5x.runtime import processes
 ROOT = pathlib.Path(__file__).parents[3]
 
 
-def _alone(*arguments):
-  environment = os.environ | {'XLA_FLAGS': compiler.FLAGS}
-  subprocess.run(
-    [sys.executable, '-m', 'robust_t5x', *map(str, arguments)],
-    cwd=ROOT,
-    env=environment,
-    check=True,
-    capture_output=True,
-  )
-
-
 def _align(checkpoint, where, steps=4):
   return ['train', '--gin_file=gin/recipes/train/align_mini.gin', '--gin_file=gin/adapters/soft_prompt_and_prefix.gin',
           '--gin_file=gin/objectives/kl.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'", f"--gin.MODEL_DIR='{where}'",
@@ -40,14 +28,14 @@ def _align(checkpoint, where, steps=4):
 
 def _evaluate(checkpoint, where):
   return ['eval', '--gin_file=gin/recipes/eval/mini.gin', f"--gin.INITIAL_CHECKPOINT_PATH='{checkpoint}'",
-          f"--gin.OUTPUT_DIR='{where}'", '--gin.NUM_EXAMPLES=3', '--gin.EVAL_BATCH_SIZE=30',
+          f"--gin.OUTPUT_DIR='{where}'", '--gin.NUM_EXAMPLES=3', '--gin.EVAL_BATCH_SIZE=32',
           "--gin.MIXTURES=['mini_first_word_eval_unobserved', 'mini_odd_one_out_eval_observed']"]  # fmt: skip
 
 
 def test_two_processes_train_a_decoder_and_evaluate_t5_as_one_does(tiny_decoder_checkpoint, tiny_checkpoint, tmp_path):
   checkpoint = tiny_decoder_checkpoint
   one, two = tmp_path / 'one', tmp_path / 'two'
-  _alone(*_align(checkpoint, one))
+  assert run(*_align(checkpoint, one)) == 0
   together(*_align(checkpoint, two, steps=2))  # and goes on from there
   (_, first_errors), (second_out, second_errors) = together(*_align(checkpoint, two))
   assert 'going on from step 2' in first_errors and 'wrote' in first_errors
@@ -62,7 +50,7 @@ def test_two_processes_train_a_decoder_and_evaluate_t5_as_one_does(tiny_decoder_
     np.testing.assert_allclose(theirs[name], value, atol=2e-6, err_msg=name)
   assert metadata['backbone']
 
-  _alone(*_evaluate(tiny_checkpoint, tmp_path / 'results_one'))
+  assert run(*_evaluate(tiny_checkpoint, tmp_path / 'results_one')) == 0
   together(*_evaluate(tiny_checkpoint, tmp_path / 'results_two'))
   table, again = (reading.read(str(tmp_path / f'results_{n}'))[0] for n in ('one', 'two'))
   assert len(table) == 60
