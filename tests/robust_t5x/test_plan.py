@@ -11,7 +11,7 @@ import pytest
 from robust_t5x import __main__ as command
 from robust_t5x import adapters, objectives, plan
 from robust_t5x.models import families, llama, robust, t5, trainable
-from robust_t5x.runtime import topologies
+from robust_t5x.runtime import topologies, tpu_compiler
 
 CONFIG = t5.T5Config(512, 128, 4, 32, 2, 2, 256, dtype='bfloat16', remat=True)
 DECODER = llama.LlamaConfig(512, 128, 4, 2, 32, 2, 256, dtype='bfloat16', remat=True)
@@ -223,3 +223,14 @@ def test_a_vocabulary_out_of_reach_is_not_needed(monkeypatch, model):
 def test_a_step_that_there_is_not_is_named(capsys):
   assert command.main(['plan', *ARGUMENTS, '--topology=cpu', '--steps=train,evl']) == 2
   assert capsys.readouterr().err == "error: --steps: there is no step 'evl'; name some of train,eval,infer\n"
+
+
+def test_a_step_is_planned_for_as_if_it_were_compiled_whole(libtpu, monkeypatch):
+  chosen = settings(DECODER, microbatches=2, model_parallel=2)
+  (stopped,) = plan.plan(chosen, 'v5e-4', ['eval'])
+  monkeypatch.setattr(tpu_compiler, 'laid_out', lambda lowered, *_: tpu_compiler.whole(lowered))
+  (whole,) = plan.plan(chosen, 'v5e-4', ['eval'])
+  assert (stopped.flops, stopped.collectives) == (whole.flops, whole.collectives)
+  assert stopped.parameter_bytes == whole.parameter_bytes
+  assert abs(stopped.total_bytes - whole.total_bytes) < 32 << 20  # machine code
+  assert 0.4 < stopped.bytes_accessed / whole.bytes_accessed <= 1  # arrays as narrow as these are mostly padding
