@@ -49,9 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 2
   from robust_t5x.runtime import processes, signals
 
-  if (
-    argv is None
-  ):  # imports and tracing make millions of objects that stay; looking through them took a fifth of a start
+  if argv is None:  # imports and tracing make millions of objects that stay, and looking through them takes seconds
     gc.set_threshold(100_000, *gc.get_threshold()[1:])
   status = processes.left(lambda: signals.guarded(lambda: importlib.import_module(VERBS[verb][0]).main(arguments) or 0))
   if argv is None and status > 128:  # at once: threads of TensorFlow and JAX may be at work
