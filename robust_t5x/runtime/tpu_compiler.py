@@ -59,7 +59,7 @@ def laid_out(lowered: Any, topology: str, devices: list[int]) -> Program:
     with open(folder / 'stderr', 'wb') as said:
       process = subprocess.Popen(
         [sys.executable, '-m', __name__, topology, order, directory],
-        stdout=said, stderr=said, env={**os.environ, 'JAX_PLATFORMS': 'cpu'}, start_new_session=True,
+        stdout=said, stderr=said, env={**os.environ, 'JAX_PLATFORMS': 'cpu'},
       )  # fmt: skip
     try:
       while not list(folder.glob(_LAST)):
@@ -115,7 +115,7 @@ def allocated(assignment: str) -> int:
 
 def _cost(text: str) -> tuple[float, float]:
   import jax
-  from jaxlib import _hlo, _jax
+  from jaxlib import _hlo, _jax  # type: ignore[attr-defined]  # without stubs
 
   cost = _jax.hlo_module_cost_analysis(jax.devices('cpu')[0].client, _hlo.hlo_module_from_text(text))
   return cost['flops'], cost['bytes accessed']
