@@ -373,6 +373,7 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'evaluation_cost': claims_costs.evaluation_cost_table,
   'padding': claims_costs.padding_table,
   'input_pipeline': claims_costs.pipeline_table,
+  'decoder_peers': claims_costs.made_by('decoder_peers', 'decoder_peers.json'),
   'prefix_counted': claims_costs.made_by('prefix_sharing', 'prefix_sharing.json', 'counted_table'),
   'prefix_timed': claims_costs.made_by('prefix_sharing', 'prefix_sharing.json', 'timed_table'),
   'step_cost': claims_costs.made_by('step_cost', 'step_cost.jsonl'),
