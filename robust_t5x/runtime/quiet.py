@@ -16,7 +16,8 @@ def set_up() -> None:
   warnings.filterwarnings('ignore', category=FutureWarning)
   for name in ('absl', 'jax', 'orbax', 'tensorflow', 'root'):
     logging.getLogger(name).setLevel(logging.ERROR)
-  logging.getLogger('seqio_tasks').setLevel(logging.WARNING)  # what this project says is meant for the user
+  for name in ('robust_t5x', 'seqio_tasks'):  # what this project says is meant for the user
+    logging.getLogger(name).setLevel(logging.WARNING)
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ import tempfile
 import time
 from typing import Any
 
+from robust_t5x.runtime import topologies
+
 _LAST = '*.after_optimizations_after_buffer_assignment.txt'
 _ALLOCATION = re.compile(r'^allocation \d+: size (\d+)(.*):$', re.MULTILINE)
 _POLL_SECONDS = 0.1
@@ -129,8 +131,6 @@ def _compile(topology: str, order: str, directory: str) -> None:
   from jax._src.lib import xla_client
   from jax._src.lib.mlir import ir
   import numpy as np
-
-  from robust_t5x.runtime import topologies
 
   jax.config.update('jax_platforms', 'cpu')
   by_id = {d.id: d for d in topologies.devices(topology)}

@@ -12,10 +12,9 @@ _WORDS = (
 ).split()
 OPTION = re.compile(r'option_([1-9][0-9]*)')
 BRACES = {'brace_open': '{', 'brace_close': '}'}
+RIGHT = frozenset({'answer', 'answer_index', 'alternatives'})  # what an item says of what is right
 # Names that a layout, a block or an answer gives a meaning of its own, so that no field of the data may have them.
-_OWN = frozenset(
-  {'answer', 'answer_index', 'alternatives', 'options', 'option', 'label', 'n_options', 'n_options_word', *BRACES}
-)
+_OWN = RIGHT | {'options', 'option', 'label', 'n_options', 'n_options_word', *BRACES}
 
 
 def field_name(name: str) -> str:

@@ -20,7 +20,7 @@ import functools
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from seqio_tasks.bank.fields import BRACES, OPTION, count_word, shuffled
+from seqio_tasks.bank.fields import BRACES, OPTION, RIGHT, count_word, shuffled
 from seqio_tasks.bank.templates import parsed_template
 from seqio_tasks.errors import UserError
 
@@ -172,8 +172,7 @@ class Answer:
     """What should be written; LayoutError if the item's answer is not among its options."""
     if self.index is not None:
       return self._fill(self.form, item, _options(item)[self.index], self.index)
-    index = answer_index(item) if '{label}' in self.form else 0
-    return self._fill(self.form, item, str(item['answer']), index)
+    return self._fill(self.form, item, str(item['answer']), answer_index(item) if '{label}' in self.form else 0)
 
   def alternatives(self, item: Item) -> list[str]:
     """What else may be written and is right."""
@@ -240,9 +239,6 @@ class FewShot:
   answer: Answer | None = None
 
 
-_RIGHT = ('answer', 'answer_index', 'alternatives')  # what an item says of what is right
-
-
 @dataclasses.dataclass(frozen=True)
 class Layout:
   """An instruction's text and how items go into it.
@@ -272,16 +268,10 @@ class Layout:
   @property
   def shows_the_answer(self) -> bool:
     """Whether the right answer stands in what is asked, and not in the examples of a few-shot form alone."""
-    asked = [self.template or '', *((self.few_shot.prefix, self.few_shot.input) if self.few_shot else ())]
-    names = {name for text in asked for _, name in parsed_template(text)}
-    names |= {
-      name
-      for b in self.blocks.values()
-      for text in (b.separator, b.last_separator or '')
-      for _, name in parsed_template(text)
-    }
-    sources = {self.derived[name].source if name in self.derived else name for name in names}
-    return not sources.isdisjoint(_RIGHT)
+    asked = [self.template, *((self.few_shot.prefix, self.few_shot.input) if self.few_shot else ())]
+    asked += [text for b in self.blocks.values() for text in (b.separator, b.last_separator)]
+    names = {name for text in asked for _, name in parsed_template(text or '')}
+    return not RIGHT.isdisjoint(self.derived[name].source if name in self.derived else name for name in names)
 
   def render(self, item: Item, examples: Sequence[Item] = ()) -> Rendered:
     """Fills the layout in.
@@ -322,8 +312,7 @@ class Layout:
       if name in self.blocks:
         return block(self.blocks[name])
       if name in self.derived:
-        derivation = self.derived[name]
-        return derivation(str(_field(owner, derivation.source)))
+        return self.derived[name](str(_field(owner, self.derived[name].source)))
       if name == 'answer':
         return answer.text(owner)
       if name in owner and name != 'options':

@@ -113,9 +113,8 @@ def read_layout(entry: Mapping[str, Any], shared: SharedParts, report: Report) -
   layout = Layout(template, blocks, derived, answer, few_shot)
   if not faults and layout.shows_the_answer:
     faults.append(
-      'the template names {answer}, or what comes of it, {answer_index} or {alternatives}, which tell the right answer and would '
-      'stand in the question; only the example of a few-shot form may show it. A column of the data that is called answer is '
-      '{data_answer}'
+      'the template names {answer}, what comes of it, {answer_index} or {alternatives}: the question would tell the right answer; only '
+      'the example of a few-shot form may. A column of the data that is called answer is {data_answer}'
     )
   for fault in faults:
     report(fault)
@@ -331,18 +330,12 @@ def _read_answer(entry: Any, blocks: Mapping[str, Block], report: Report) -> Ans
   if not all(isinstance(v, str) for pair in values for v in (pair if isinstance(pair, tuple) else (pair,))):
     report('mapping and label_space of the answer must hold texts; quote yes, no and numbers')
     ok = False
-  space = entry.get('label_space') if ok else None
-  if space is not None and (len(space) < 2 or len(set(space)) < len(space)):
+  space = tuple(entry['label_space']) if ok and 'label_space' in entry else None
+  if space is not None and len(set(space)) < max(len(space), 2):
     report(f'label_space of the answer is {shorten(repr(space))}; give two texts or more, none of them twice')
     ok = False
-  if not ok:
-    return None
-  made = dict(entry)
-  if 'mapping' in made:
-    made['mapping'] = tuple(made['mapping'].items())
-  if 'label_space' in made:
-    made['label_space'] = tuple(made['label_space'])
-  return Answer(**made)
+  mapping = tuple(entry.get('mapping', {}).items()) if ok else ()
+  return Answer(**{**entry, 'mapping': mapping, 'label_space': space}) if ok else None
 
 
 def _read_few_shot(entry: Any, report: Report) -> FewShot | None:

@@ -20,6 +20,13 @@ def test_native_output_is_dropped_meanwhile(capfd):
   assert capfd.readouterr().err == 'before\nafter\n'
 
 
+def test_what_the_project_warns_of_is_heard():
+  quiet.set_up()
+  for name in ('robust_t5x.served.serving', 'seqio_tasks.datasets.sources'):
+    assert logging.getLogger(name).isEnabledFor(logging.WARNING)
+  assert not logging.getLogger('absl').isEnabledFor(logging.WARNING)
+
+
 def test_logs_are_dropped_meanwhile(caplog):
   logger = logging.getLogger('quiet_test')
   with pytest.raises(ZeroDivisionError), quiet.logs_muted():
