@@ -182,7 +182,7 @@ def test_a_template_that_tells_the_right_answer_is_a_fault(tmp_path):
   for name in ('answer', 'answer_index', 'alternatives', 'verdict'):
     derived = 'derived: {verdict: {from: answer, steps: [strip]}}\ninstructions:'
     with pytest.raises(
-      instruction.BankError, match='c/t/k: the template names {answer}, .*which tell the right answer'
+      instruction.BankError, match='c/t/k: the template names {answer}, .*would tell the right answer'
     ):
       _read(tmp_path, text.replace('{answer}', f'{{{name}}}').replace('instructions:', derived))
   assert len(_read(tmp_path, text.replace('{answer}', '{data_answer}'))) == 1
