@@ -40,8 +40,9 @@ for method in ${METHODS:-aligned likelihood soft_prompt}; do
   for seed in ${SEEDS-0 1 2 3 4}; do run "$method" "$seed"; done
   # More steps. At its tuned rate alignment breaks down in 5,000; its next one was chosen on development phrasings.
   for steps in ${LONG-5000 10000}; do
-    [ "$method-$steps" = aligned-10000 ] && rate=0.004
-    for seed in ${LONG_SEEDS-0}; do run "${method}_$steps" "$seed" --TRAIN_STEPS="$steps"; done
+    longer=(--TRAIN_STEPS="$steps")
+    [ "$method-$steps" != aligned-10000 ] || longer+=(--LEARNING_RATE=0.004)
+    for seed in ${LONG_SEEDS-0}; do run "${method}_$steps" "$seed" "${longer[@]}"; done
   done
 done
 if [ -z "${TUNE:-}" ]; then
