@@ -122,7 +122,7 @@ def extract_text(text: str, like: str) -> str | None:
   if _REFUSAL.search(text):
     return None
   if numeric:
-    numbers = [m[0] for m in _NUMBER.finditer(text) if not _DENIED.search(text[: m.start()])]
+    numbers = [m[0] for m in _NUMBER.finditer(text) if not _denied(text, m.start())]
     behind = _NUMBER.match(text.rpartition('=')[2].strip()) if '=' in text else None
     if behind:
       return behind[0]
@@ -150,11 +150,13 @@ def _only(found: Sequence[Found], kind: Callable[[Found], object] = lambda value
 def _groups(pattern: re.Pattern[str], text: str) -> list[str]:
   """What the groups of a pattern hold, wherever it stands in a text and is not denied."""
   return [
-    part
-    for match in pattern.finditer(text)
-    for part in match.groups()
-    if part and not _DENIED.search(text[: match.start()])
+    part for match in pattern.finditer(text) for part in match.groups() if part and not _denied(text, match.start())
   ]
+
+
+def _denied(text: str, start: int) -> bool:
+  """Whether what begins at a place of a text is denied by what stands before it."""
+  return _DENIED.search(text[:start]) is not None
 
 
 def _first_sentence(text: str) -> str:
@@ -267,7 +269,7 @@ def _end_of(text: str, start: int, name: str) -> int | None:
 
 def _mentions(text: str, names: dict[str, int]) -> list[int]:
   """The options that a text mentions and does not deny."""
-  return [option for start, _, option in _found(text, names) if not _DENIED.search(text[:start])]
+  return [option for start, _, option in _found(text, names) if not _denied(text, start)]
 
 
 def _found(text: str, names: dict[str, int], loose: bool = False) -> Iterator[tuple[int, int, int]]:

@@ -64,9 +64,7 @@ def laid_out(lowered: Any, topology: str, devices: list[int]) -> Program:
         stdout=said, stderr=said, env={**os.environ, 'JAX_PLATFORMS': 'cpu'},
       )  # fmt: skip
     try:
-      while not list(folder.glob(_LAST)):
-        if process.poll() is not None:
-          break
+      while process.poll() is None and not any(folder.glob(_LAST)):
         time.sleep(_POLL_SECONDS)
       _wait_until_whole(folder, process)
     finally:

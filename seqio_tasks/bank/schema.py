@@ -330,12 +330,13 @@ def _read_answer(entry: Any, blocks: Mapping[str, Block], report: Report) -> Ans
   if not all(isinstance(v, str) for pair in values for v in (pair if isinstance(pair, tuple) else (pair,))):
     report('mapping and label_space of the answer must hold texts; quote yes, no and numbers')
     ok = False
-  space = tuple(entry['label_space']) if ok and 'label_space' in entry else None
+  if not ok:
+    return None
+  space = tuple(entry['label_space']) if 'label_space' in entry else None
   if space is not None and len(set(space)) < max(len(space), 2):
     report(f'label_space of the answer is {shorten(repr(space))}; give two texts or more, none of them twice')
-    ok = False
-  mapping = tuple(entry.get('mapping', {}).items()) if ok else ()
-  return Answer(**{**entry, 'mapping': mapping, 'label_space': space}) if ok else None
+    return None
+  return Answer(**{**entry, 'mapping': tuple(entry.get('mapping', {}).items()), 'label_space': space})
 
 
 def _read_few_shot(entry: Any, report: Report) -> FewShot | None:

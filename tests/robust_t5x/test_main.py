@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 from robust_t5x import __main__ as command
+from robust_t5x import recipes
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -33,8 +34,6 @@ def test_without_a_verb_the_help_is_shown_and_the_status_is_bad(capsys):
 
 
 def test_a_verb_gets_the_arguments_after_it_and_gives_the_status(monkeypatch):
-  from robust_t5x import recipes
-
   given = []
   for status, expected in ((None, 0), (2, 2)):
     monkeypatch.setattr(recipes, 'main', lambda argv, status=status: given.append(argv) or status)
@@ -43,8 +42,6 @@ def test_a_verb_gets_the_arguments_after_it_and_gives_the_status(monkeypatch):
 
 
 def test_a_process_of_its_own_seldom_looks_for_garbage(monkeypatch):
-  from robust_t5x import recipes
-
   monkeypatch.setattr(recipes, 'main', lambda argv: 0)
   monkeypatch.setattr(sys, 'argv', ['robust-t5x', 'recipes'])
   set_to = []
