@@ -98,7 +98,7 @@ def train(
   check_batch(batch_size, microbatches, placement.mesh)
   progress.log(trainable.describe(placement.shapes))
 
-  register(mixture_or_task_name, register_tasks, model.input_vocabulary)
+  register(mixture_or_task_name, register_tasks, model.input_vocabulary, in_seqio=False)
   data = data_iterator(model, mixture_or_task_name, task_feature_lengths, batch_size, seed, use_cached_tasks)
 
   state, frozen = start.initial_state(

@@ -8,11 +8,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 # Imports of our own modules inside functions, each of what is heavy there and not always needed.
 LATE = {
-  ('robust_t5x/checkpoints/vocabularies.py', 'robust_t5x.checkpoints.framed_vocabulary'),
   ('robust_t5x/models/robust.py', 'robust_t5x.models.features'),  # TensorFlow, which T5X alone asks for
-  ('robust_t5x/training/data.py', 'seqio_tasks.pipeline.providers'),  # imports TensorFlow
-  ('robust_t5x/training/data.py', 'seqio_tasks.pipeline.phrasings'),  # imports TensorFlow
-  ('robust_t5x/evaluation/rows.py', 'seqio_tasks.pipeline.providers'),  # imports TensorFlow
   ('robust_t5x/reports/design.py', 'robust_t5x.reports.plots'),
   ('robust_t5x/reports/effects.py', 'robust_t5x.reports.plots'),  # matplotlib
   ('robust_t5x/reports/page.py', 'robust_t5x.reports.plots'),

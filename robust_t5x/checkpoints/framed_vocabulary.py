@@ -1,14 +1,11 @@
-"""The seqio vocabulary of a decoder-only model: its tokenizer, and the frame around texts. Imports TensorFlow; import it on use."""
+"""The vocabulary of a decoder-only model: its tokenizer, and the frame around texts. It has the methods of a seqio vocabulary."""
 
 from collections.abc import Sequence
 import functools
 import hashlib
 import json
 import os
-from typing import Any
-
-import seqio
-import tensorflow as tf
+from typing import TYPE_CHECKING, Any
 
 from robust_t5x.checkpoints import chat_templates, tokenizer_files
 from robust_t5x.checkpoints.chat_templates import ChatTemplate, Frame, Piece
@@ -19,12 +16,15 @@ from robust_t5x.runtime import files, progress
 from seqio_tasks.errors import UserError, shorten
 from seqio_tasks.framing import Encoded
 
+if TYPE_CHECKING:
+  import tensorflow as tf
+
 # What an answer follows where a text does: the blank before its first word is then part of the word's token.
 _NEUTRAL = ':'
 _BLANK = '\u2581'  # as SentencePiece writes it
 
 
-class FramedVocabulary(seqio.Vocabulary):
+class FramedVocabulary:
   """Texts as ids, with a chat template or, for a base model, the begin token around them.
 
   Attributes:
@@ -36,6 +36,7 @@ class FramedVocabulary(seqio.Vocabulary):
   """
 
   spare_rows = 1023
+  extra_ids = 0
 
   def __init__(self, spec: TokenizerSpec, template: ChatTemplate | None, system_message: str = chat_templates.OWN):
     """Prepares.
@@ -48,7 +49,6 @@ class FramedVocabulary(seqio.Vocabulary):
     Raises:
       CheckpointError: if the files do not go together, or the template cannot be used.
     """
-    super().__init__()
     self._spec, self._template = spec, None if template is None else template.source
     self._encoder = TextEncoder(spec, [] if template is None else [template.source])
     frame = Frame() if template is None else chat_templates.find_frame(template, system_message)
@@ -206,14 +206,13 @@ class FramedVocabulary(seqio.Vocabulary):
     return None
 
   @property
-  def _base_vocab_size(self) -> int:
+  def vocab_size(self) -> int:
+    """Number of ids."""
     return self._encoder.size
 
-  def _encode(self, s: str) -> list[int]:
+  def encode(self, s: str) -> list[int]:
+    """The ids of a text, without what stands around it."""
     return list(self._encoder.encode([s], self._stretch.is_first)[0].ids)
-
-  def _decode(self, ids: Sequence[int]) -> str:
-    return self._encoder.decode(ids)
 
   def decode(self, ids: Any) -> str:
     """The text of an output up to the first id that ends it, see decode_answer: what SeqIO and T5X decode are outputs."""
@@ -221,7 +220,10 @@ class FramedVocabulary(seqio.Vocabulary):
     ends = {self.eos_id, *self.stop_ids, self.pad_id}
     return self.decode_answer(ids[: next((n for n, i in enumerate(ids) if i in ends), len(ids))])
 
-  def _encode_tf(self, s: tf.Tensor) -> tf.Tensor | tf.RaggedTensor:
+  def encode_tf(self, s: 'tf.Tensor') -> 'tf.Tensor | tf.RaggedTensor':
+    """As `encode`, in a graph, also of several texts."""
+    import tensorflow as tf
+
     flat_texts = tf.reshape(s, [-1])
 
     def run(texts):
@@ -233,11 +235,10 @@ class FramedVocabulary(seqio.Vocabulary):
     flat, lengths = tf.ensure_shape(flat, [None]), tf.ensure_shape(lengths, flat_texts.shape)
     return flat if s.shape.rank == 0 else tf.RaggedTensor.from_row_lengths(flat, lengths)
 
-  def decode_tf(self, ids: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
-    """As `decode`, of ids [L] or [B, L]."""
-    return self._decode_tf(ids)
+  def decode_tf(self, ids: 'tf.Tensor | tf.RaggedTensor') -> 'tf.Tensor':
+    """As `decode`, of ids [L] or [B, L], in a graph."""
+    import tensorflow as tf
 
-  def _decode_tf(self, ids: tf.Tensor | tf.RaggedTensor) -> tf.Tensor:
     rank = ids.shape.rank
     if isinstance(ids, tf.RaggedTensor):
       ids = ids.to_tensor(self.pad_id)

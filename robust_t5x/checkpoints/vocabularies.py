@@ -7,9 +7,10 @@ import re
 import shutil
 from typing import Any, TypedDict
 
-from robust_t5x.checkpoints import backbones, chat_templates, gguf_tokenizer, tokenizer_files
+from robust_t5x.checkpoints import backbones, chat_templates, framed_vocabulary, gguf_tokenizer, tokenizer_files
+from robust_t5x.checkpoints.pieces import PiecesVocabulary, UnreadVocabulary
 from robust_t5x.models.protocol import NetworkConfig
-from robust_t5x.runtime import quiet, records
+from robust_t5x.runtime import records
 from seqio_tasks.errors import shorten
 
 _FILE = 'spiece.model'  # beside the weights, as Hugging Face has it
@@ -52,7 +53,7 @@ def vocabulary(
   chat_template: str = chat_templates.OWN,
   system_message: str = chat_templates.OWN,
 ) -> Any:
-  """The seqio vocabulary of a checkpoint, or in a file; imports TensorFlow.
+  """The vocabulary of a checkpoint, or in a file, with the methods of a seqio vocabulary.
 
   A T5 has a SentencePiece model. Decoder-only models have `tokenizer.json` or what a GGUF file carries; their vocabulary
   also puts the chat template around texts, see seqio_tasks.framing.
@@ -74,12 +75,9 @@ def vocabulary(
   if path is None and checkpoint is None:
     if pieces:
       raise backbones.CheckpointError('not set: VOCABULARY; add --VOCABULARY=FILE.model')
-    return _unread()
+    return UnreadVocabulary()
   place = path or backbones.resolve(checkpoint or '')
   if place.endswith('.gguf') or place.endswith(f'/{tokenizer_files.FILE}') or (path is None and _is_decoder(place)):
-    quiet.import_tensorflow()
-    from robust_t5x.checkpoints import framed_vocabulary
-
     spec = gguf_tokenizer.read(place) if place.endswith('.gguf') else tokenizer_files.read(place)
     return framed_vocabulary.build(spec, chat_template, system_message)
   for name, value in (('CHAT_TEMPLATE', chat_template), ('SYSTEM_MESSAGE', system_message)):
@@ -103,36 +101,19 @@ def _has_pieces(directory: str) -> bool:
   return os.path.isfile(f'{directory}/{_FILE}')
 
 
-def _unread() -> Any:
-  """T5's ids without its pieces."""
-  quiet.import_tensorflow()
-  import seqio
-
-  return seqio.PassThroughVocabulary(0, eos_id=1)
-
-
 def _sentencepiece(path: str | None, extra_ids: int, place: str, pieces: bool) -> Any:
   """The vocabulary of a T5, from a file or beside the weights in the directory `place`."""
   if not pieces and path is not None and '://' in path:
-    return _unread()
+    return UnreadVocabulary()
   file = path or f'{place}/{_FILE}'
   if '://' not in file and not os.path.isfile(file):
     where = (
       'put the SentencePiece model there, or set VOCABULARY to where it is' if path is None else 'correct VOCABULARY'
     )
     raise backbones.CheckpointError(f'VOCABULARY: no file {file}; {where}')
-  quiet.import_tensorflow()
-  import seqio
-  import tensorflow as tf
-
-  try:
-    if '://' in file and not tf.io.gfile.exists(file):
-      raise backbones.CheckpointError(f'VOCABULARY: no file {file}')
-  except tf.errors.OpError as e:
-    raise backbones.CheckpointError(
-      f'VOCABULARY: {file} cannot be reached ({e.message}); set it to a local copy'
-    ) from e
-  found = seqio.SentencePieceVocabulary(file, extra_ids=extra_ids)
+  if '://' in file:
+    _check_bucket(file)
+  found = PiecesVocabulary(file, extra_ids)
   try:
     model = found.tokenizer  # reads the file
   except Exception as e:  # of several libraries, one of them in C++
@@ -146,6 +127,19 @@ def _sentencepiece(path: str | None, extra_ids: int, place: str, pieces: bool) -
   if path is None:
     _check_tokenizer_files(file.removesuffix(f'/{_FILE}'), found)
   return found
+
+
+def _check_bucket(file: str) -> None:
+  """Raises CheckpointError if a file in a bucket cannot be read."""
+  import tensorflow as tf
+
+  try:
+    if not tf.io.gfile.exists(file):
+      raise backbones.CheckpointError(f'VOCABULARY: no file {file}')
+  except tf.errors.OpError as e:
+    raise backbones.CheckpointError(
+      f'VOCABULARY: {file} cannot be reached ({e.message}); set it to a local copy'
+    ) from e
 
 
 def _check_tokenizer_files(directory: str, vocab: Any) -> None:

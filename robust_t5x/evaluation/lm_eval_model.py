@@ -61,7 +61,7 @@ class RobustLM(LM):
     if not str(batch_size).isdecimal() or int(batch_size) < 1:
       raise UsageError(f'--batch_size is {batch_size}; give a number of rows, such as 64')
     del max_batch_size, device  # the harness always gives them
-    quiet.import_tensorflow()
+    quiet.set_up()
     loaded = loading.load_with_identity(
       pretrained,
       adapter,

@@ -7,7 +7,9 @@ import numpy as np
 import pandas as pd
 
 from robust_t5x.runtime.errors import UsageError
-from seqio_tasks.pipeline.registration import EvaluationTask
+from seqio_tasks.pipeline import registration
+from seqio_tasks.pipeline.evaluation import EvaluationTask
+from seqio_tasks.pipeline.tasks import ExamplesTask
 
 # A row as the task's features have it: `inputs` is an array of tokens, texts are strings, lists are strings in JSON.
 Row = Mapping[str, Any]
@@ -20,15 +22,11 @@ def read_task(name: str, task_feature_lengths: Mapping[str, int], split: str) ->
     UsageError: if the task has no such split, or is none to evaluate.
     DatasetError: if it has no examples, or one lacks what a phrasing needs.
   """
-  import seqio
-
-  from seqio_tasks.pipeline import providers
-
-  task = seqio.get_mixture_or_task(name)
+  task = registration.find(name)
+  if not isinstance(task, ExamplesTask) or task.evaluation is None:
+    raise UsageError(f'{name} is no evaluation task; `robust-t5x tasks list` names those')
   if split not in task.splits:
     raise UsageError(f'SPLIT: task {name} has no split {split!r}, only {", ".join(task.splits)}')
-  if not isinstance(task, providers.ExamplesTask) or task.evaluation is None:
-    raise UsageError(f'{name} is no evaluation task; `robust-t5x tasks list` names those')
   return list(task.reader(split, task_feature_lengths).rows())
 
 

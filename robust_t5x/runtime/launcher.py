@@ -200,7 +200,6 @@ def run_configured(name: str, argv: Sequence[str] | None, description: str) -> i
     flags = parse_flags(sys.argv[1:] if argv is None else argv, description, recipes=name.split('.')[0])
     set_environment(flags)
     start_processes(flags, stops_together=name == 'train.train')
-    quiet.import_tensorflow()
     gin_files.parse_gin(flags)
     processes.check(gin_files.macro('TOPOLOGY'))
     gin_files.configured(name)()
@@ -211,13 +210,14 @@ def run_configured(name: str, argv: Sequence[str] | None, description: str) -> i
 
 def forget() -> None:
   """Forgets configuration and tasks of what has run, so that another command may run in this process."""
-  import seqio
-
   import gin
 
   gin.clear_config(clear_constants=True)
-  seqio.TaskRegistry.reset()
-  seqio.MixtureRegistry.reset()
+  if 'seqio' in sys.modules:  # without it there are none
+    import seqio
+
+    seqio.TaskRegistry.reset()
+    seqio.MixtureRegistry.reset()
 
 
 def set_environment(flags: argparse.Namespace) -> None:

@@ -1,9 +1,13 @@
 """Keeps the start-up chatter of TensorFlow and JAX away from the user."""
 
 import contextlib
+import copy
+import importlib.abc
+import importlib.machinery
 import logging
 import os
 import sys
+from typing import Any
 import warnings
 
 
@@ -18,6 +22,8 @@ def set_up() -> None:
     logging.getLogger(name).setLevel(logging.ERROR)
   for name in ('robust_t5x', 'seqio_tasks'):  # what this project says is meant for the user
     logging.getLogger(name).setLevel(logging.WARNING)
+  if not any(isinstance(finder, Quiet) for finder in sys.meta_path):
+    sys.meta_path.insert(0, Quiet())
 
 
 @contextlib.contextmanager
@@ -60,19 +66,49 @@ def absent(module: str):
 
 
 def import_tensorflow() -> None:
-  """Imports TensorFlow and seqio without their chatter, and keeps TensorFlow off the accelerators."""
+  """Imports TensorFlow and seqio; see `Quiet` for how."""
   set_up()
-  with stderr_muted(), absent('matplotlib'):  # Keras, which draws nothing here, takes half a second for it
-    import seqio  # noqa: F401
-    import tensorflow as tf
-    import tensorflow_text  # noqa: F401
+  import seqio  # noqa: F401
+  import tensorflow_text  # noqa: F401
 
-  tf.get_logger().setLevel('ERROR')
-  from absl import logging as absl_logging
 
-  absl_logging.set_verbosity(absl_logging.ERROR)
-  try:
-    with stderr_muted():  # looks for a driver, and complains where there is none
-      tf.config.set_visible_devices([], 'GPU')
-  except RuntimeError:
-    pass  # Already in use by the caller, who then decides.
+class Quiet(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+  """Lets TensorFlow be imported without chatter, by whatever comes to need it, and keeps it off the accelerators."""
+
+  def __init__(self) -> None:
+    self._found: importlib.machinery.ModuleSpec | None = None
+
+  def find_spec(self, fullname: str, path: Any, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+    """The spec of TensorFlow, loaded by this class."""
+    if fullname != 'tensorflow':
+      return None
+    self._found = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+    if self._found is None or self._found.loader is None:
+      return None
+    spec = copy.copy(self._found)
+    spec.loader = self
+    return spec
+
+  def create_module(self, spec: importlib.machinery.ModuleSpec) -> Any:
+    """What TensorFlow's own loader makes."""
+    return self._loader.create_module(spec)
+
+  def exec_module(self, module: Any) -> None:
+    """Runs TensorFlow's own loader."""
+    module.__spec__.loader = module.__loader__ = self._loader
+    with stderr_muted(), absent('matplotlib'):  # Keras, which draws nothing here, takes half a second for it
+      self._loader.exec_module(module)
+    module.get_logger().setLevel('ERROR')
+    from absl import logging as absl_logging
+
+    absl_logging.set_verbosity(absl_logging.ERROR)
+    try:
+      with stderr_muted():  # looks for a driver, and complains where there is none
+        module.config.set_visible_devices([], 'GPU')
+    except RuntimeError:
+      pass  # Already in use by the caller, who then decides.
+
+  @property
+  def _loader(self) -> Any:
+    assert self._found is not None
+    return self._found.loader

@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -16,9 +16,6 @@ from robust_t5x.served import protocol, texts
 from robust_t5x.served.answers import Answers, request_hash
 from robust_t5x.served.client import Client, ServerError
 from seqio_tasks.errors import UserError, shorten
-
-if TYPE_CHECKING:
-  import seqio
 
 _logger = logging.getLogger(__name__)
 _SURE = 8  # answers that tell what all others will be
@@ -80,9 +77,9 @@ class Served:
     return self.model
 
   @property
-  def vocabulary(self) -> 'seqio.Vocabulary':
+  def vocabulary(self) -> texts.Bytes:
     """Bytes: the server has its own tokens, and texts must reach it as they are."""
-    return texts.vocabulary()
+    return texts.Bytes()
 
   @property
   def identity(self) -> dict[str, Any]:

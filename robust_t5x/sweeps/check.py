@@ -108,13 +108,7 @@ def answer(request: Request) -> Answer:
 
 def _parse(arguments: Sequence[str]) -> None:
   """Reads gin files and bindings as if nothing had been read before."""
-  import seqio
-
-  import gin
-
-  gin.clear_config(clear_constants=True)
-  seqio.TaskRegistry.reset()
-  seqio.MixtureRegistry.reset()
+  launcher.forget()
   gin_files.parse_gin(launcher.parse_flags(arguments, ''))
 
 
@@ -140,7 +134,7 @@ def _describe_trial(arguments: Sequence[str]) -> tuple[Description, 'seqio.Vocab
   )
   moving, _ = (run.get('trainable') or Trainable()).split(model.variable_shapes()[0])
   _check_prompt_init(run, moving, model.module.config.vocab_size, model.input_vocabulary)
-  data.register(run['mixture_or_task_name'], run.get('register_tasks', ()), model.input_vocabulary)
+  data.register(run['mixture_or_task_name'], run.get('register_tasks', ()), model.input_vocabulary, in_seqio=False)
   return {
     'checkpoint': run.get('initial_checkpoint_path'),
     'steps': run['train_steps'],
@@ -216,7 +210,6 @@ def main() -> int:
   quiet.set_up()
   try:
     wanted = json.load(sys.stdin)
-    quiet.import_tensorflow()
     print(json.dumps(answer(wanted)))
   except KeyboardInterrupt:
     return 130

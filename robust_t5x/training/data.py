@@ -10,6 +10,9 @@ from robust_t5x.models.robust import RobustModel
 from robust_t5x.runtime import errors
 from robust_t5x.training import batches
 from seqio_tasks import suites
+from seqio_tasks.pipeline import registration
+from seqio_tasks.pipeline.phrasings import StackPhrasings
+from seqio_tasks.pipeline.tasks import ExamplesTask
 
 
 class DataIterator(Protocol):
@@ -28,21 +31,22 @@ class DataIterator(Protocol):
     ...
 
 
-def register(name: str, register_tasks: Sequence[Callable[..., Iterable[str]]], vocabulary: Vocabulary) -> str:
+def register(
+  name: str, register_tasks: Sequence[Callable[..., Iterable[str]]], vocabulary: Vocabulary, in_seqio: bool = True
+) -> str:
   """Registers tasks and returns `name`, one of them; gin/t5x/ binds it, since T5X's data take no more than a name.
 
   Args:
     name: a mixture or task that the calls register.
     register_tasks: calls that register the tasks, each given `vocabulary`.
     vocabulary: the model's.
+    in_seqio: see suites.register_all.
 
   Raises:
     UsageError: if none of them registers `name`; says which name is nearest.
   """
-  import seqio
-
-  suites.register_all(register_tasks, vocabulary)
-  known = {*seqio.TaskRegistry.names(), *seqio.MixtureRegistry.names()}
+  suites.register_all(register_tasks, vocabulary, in_seqio)
+  known = registration.names()
   if name not in known:
     raise errors.UsageError(
       f'MIXTURE_OR_TASK_NAME: no task or mixture {name!r} is registered{errors.nearest(name, known)}'
@@ -69,6 +73,7 @@ def data_iterator(
   from clu.data import dataset_iterator
   import seqio
 
+  registration.publish()
   converter = model.FEATURE_CONVERTER_CLS(pack=False)
   converter.keep_truncated = True
   ds = seqio.get_dataset(
@@ -103,26 +108,13 @@ def phrasing_batches(
     ids: the model's special ids.
     one_shape: see batches.PhrasingBatches.
   """
-  import seqio
-
-  found = _of_phrasings(seqio.get_mixture_or_task(name), task_feature_lengths, seed)
-  return found and batches.PhrasingBatches(*found, task_feature_lengths, batch_size, seed, ids, one_shape)
-
-
-def _of_phrasings(
-  provider: Any, lengths: Mapping[str, int], seed: int
-) -> tuple[list[batches.Source], list[float]] | None:
-  """What a task or mixture is drawn from, and how much each counts; None unless all of it are
-  examples under as many phrasings."""
-  import seqio
-
-  from seqio_tasks.pipeline import phrasings, providers
-
   sources, rates = [], []
-  for place, task in enumerate(t for t in seqio.get_subtasks(provider) if 'train' in t.splits):
-    preprocessor = task.preprocessor if isinstance(task, providers.ExamplesTask) else None
-    if not isinstance(preprocessor, phrasings.StackPhrasings):
+  for place, (task, rate) in enumerate(part for part in registration.parts(name) if 'train' in part[0].splits):
+    preprocessor = task.preprocessor if isinstance(task, ExamplesTask) else None
+    if not isinstance(preprocessor, StackPhrasings):
       return None
-    sources.append(batches.Source(task.reader('train', lengths), preprocessor, seed, place))
-    rates.append(provider.get_rate(task) if isinstance(provider, seqio.Mixture) else 1.0)
-  return (sources, rates) if len({source.num_phrasings for source in sources}) == 1 else None
+    sources.append(batches.Source(task.reader('train', task_feature_lengths), preprocessor, seed, place))
+    rates.append(rate)
+  if len({source.num_phrasings for source in sources}) != 1:
+    return None
+  return batches.PhrasingBatches(sources, rates, task_feature_lengths, batch_size, seed, ids, one_shape)

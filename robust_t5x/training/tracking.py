@@ -4,10 +4,15 @@ from collections.abc import Mapping
 import importlib
 import importlib.util
 import os
+import socket
+import time
 from typing import Any
 import uuid
 
 from etils import epath
+from tensorboard.compat.proto import event_pb2, summary_pb2
+from tensorboard.plugins.scalar import summary_v2
+from tensorboard.summary.writer.record_writer import RecordWriter
 
 from robust_t5x.runtime import errors, files, processes, progress
 from seqio_tasks.errors import shorten
@@ -28,6 +33,33 @@ def check(tracker: str | None) -> None:
     raise errors.UsageError(f'TRACKER is {tracker!r}, which is not installed: pip install {tracker}')
 
 
+class _EventFile:
+  """A file of scalars that TensorBoard reads, written without TensorFlow, whose import takes seconds."""
+
+  def __init__(self, directory: str):
+    where = epath.Path(directory)
+    where.mkdir(parents=True, exist_ok=True)
+    # The name by which TensorBoard knows such files, the newest last; two of a second differ.
+    name = f'events.out.tfevents.{int(time.time())}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:8]}'
+    self._file = (where / name).open('wb')
+    self._writer = RecordWriter(self._file)
+    self._add(event_pb2.Event(file_version='brain.Event:2'))
+
+  def write(self, step: int, values: Mapping[str, float]) -> None:
+    """Writes numbers after a step."""
+    made = [summary_v2.scalar_pb(name, float(value)).value[0] for name, value in values.items()]
+    self._add(event_pb2.Event(step=step, summary=summary_pb2.Summary(value=made)))
+
+  def close(self) -> None:
+    """Writes what is left."""
+    self._writer.close()
+
+  def _add(self, event: event_pb2.Event) -> None:
+    event.wall_time = time.time()
+    self._writer.write(event.SerializeToString())
+    self._writer.flush()
+
+
 class Log:
   """Writes numbers by step. A tracker that fails is left out from then on, with one warning: training goes on."""
 
@@ -39,9 +71,7 @@ class Log:
       tracker: one of TRACKERS, or None.
       config: what the tracker shows as the settings of the run.
     """
-    from clu import metric_writers  # imports TensorFlow
-
-    self._tensorboard = metric_writers.SummaryWriter(processes.join(model_dir, 'tensorboard'))
+    self._tensorboard = _EventFile(processes.join(model_dir, 'tensorboard'))
     self._run = None
     if tracker is not None:
       try:
@@ -51,7 +81,7 @@ class Log:
 
   def write(self, step: int, values: Mapping[str, float]) -> None:
     """Writes numbers after a step."""
-    self._tensorboard.write_scalars(step, values)
+    self._tensorboard.write(step, values)
     if self._run is not None:
       try:
         self._run.log(dict(values), step=step)
@@ -60,7 +90,6 @@ class Log:
 
   def close(self) -> None:
     """Writes what is left."""
-    self._tensorboard.flush()
     self._tensorboard.close()
     if self._run is not None:
       try:

@@ -1,37 +1,65 @@
-"""Registers SeqIO tasks and mixtures, by explicit calls that may be repeated, and finds them again.
+"""Registers tasks and mixtures, by explicit calls that may be repeated, and finds them again.
 
 Nothing is registered on import. Registering a name again with the same content does nothing; with
 other content it is an error, since two parts of a program would then mean different things by it.
 What is known of a task stands on the task itself: what is taken out of SeqIO's registries is gone.
-TensorFlow and seqio are imported by the functions, not with this module.
+Tasks go into SeqIO's registries, whose import takes seconds, unless they are registered in `waiting`: then they are known here
+alone until `publish`. TensorFlow and seqio are imported by the functions that need them, not with this module.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import hashlib
 import logging
-from typing import TYPE_CHECKING, Any
+import sys
+from typing import TYPE_CHECKING
 
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.layouts import Item
 from seqio_tasks.errors import UserError
-from seqio_tasks.pipeline import cutting, phrasings, seqio_metrics
+from seqio_tasks.pipeline import phrasings, seqio_metrics
 from seqio_tasks.pipeline.evaluation import EvaluationTask, Examples
-from seqio_tasks.pipeline.examples import as_dataset, identity
+from seqio_tasks.pipeline.tasks import ExamplesMixture, ExamplesTask
 
 if TYPE_CHECKING:
   import seqio
-  import tensorflow as tf
-
-
-# Seqio shuffles after preprocessing, in a buffer that is saved with the iterator. The source
-# already permutes all examples, so the buffer need not be large.
-_SHUFFLE_BUFFER_SIZE = 256
 
 
 class RegistrationError(UserError):
   """A task or mixture cannot be registered, or is not; the message names it and the cure."""
+
+
+class _Waiting:
+  """Tasks and mixtures that SeqIO has not been told of, by name."""
+
+  def __init__(self) -> None:
+    self.is_open = False
+    self.made: dict[str, ExamplesTask | ExamplesMixture] = {}
+
+
+_waiting = _Waiting()
+
+
+@contextlib.contextmanager
+def waiting() -> Iterator[None]:
+  """What is registered meanwhile waits for `publish`; the next registration of other tasks forgets it."""
+  _waiting.made.clear()
+  _waiting.is_open = True
+  try:
+    yield
+  finally:
+    _waiting.is_open = False
+
+
+def publish() -> None:
+  """Puts what waits into SeqIO's registries; imports seqio and TensorFlow."""
+  from seqio_tasks.pipeline import providers
+
+  for made in _waiting.made.values():
+    providers.add(made)
+  _waiting.made.clear()
 
 
 def register_examples_task(
@@ -62,58 +90,10 @@ def register_examples_task(
   Raises:
     RegistrationError: if the name is taken by other content.
   """
-  import seqio
-  import tensorflow as tf
-
-  from seqio_tasks.pipeline import providers
-
-  counts = {split: len(examples) for split, examples in examples_by_split.items() if not callable(examples)} | dict(
-    num_input_examples or {}
-  )
-  content = (
-    tuple((split, identity(examples)) for split, examples in examples_by_split.items()),
-    vocabulary,
-    preprocessor,
-    tuple(sorted(counts.items())),
-    tuple(metric_fns),
-    evaluation,
-  )
-  if _is_registered(name, content, seqio.TaskRegistry):
-    return name
-  examples_by_split = dict(examples_by_split)
-
-  # The third argument is asked for by SeqIO.
-  def dataset_fn(split: str, shuffle_files: bool, seed: int | None = None) -> tf.data.Dataset:
-    examples = examples_by_split[split]
-    examples = examples() if callable(examples) else examples
-    return as_dataset(f'{name}:{split}', examples, preprocessor.flat, shuffle_files, seed, ranked)
-
-  stacked = isinstance(preprocessor, phrasings.StackPhrasings)
-  ranked = isinstance(preprocessor, phrasings.RankOptions)
-  output_features = {
-    'inputs': seqio.Feature(vocabulary, rank=2 if stacked else 1),
-    'targets': seqio.Feature(vocabulary),
-  }
-  if stacked:  # mixtures drop what is not declared
-    counts_vocabulary = seqio.PassThroughVocabulary(size=0)
-    output_features['truncated_tokens'] = seqio.Feature(counts_vocabulary, add_eos=False, dtype=tf.int32)
-  # Phrasings are drawn anew in every epoch, so a cache holds what comes before; otherwise it holds uncut tokens.
-  placeholder = seqio.CacheDatasetPlaceholder()
-  seqio.TaskRegistry.add(
-    name,
-    source=seqio.FunctionDataSource(dataset_fn, splits=tuple(examples_by_split), num_input_examples=counts or None),
-    preprocessors=[placeholder, preprocessor] if stacked else [preprocessor, placeholder, cutting.CutToLength(ranked)],
-    output_features=output_features,
-    postprocess_fn=seqio_metrics.option_score_target if ranked else seqio_metrics.gold_or_prediction,
-    metric_fns=list(metric_fns),
-    shuffle_buffer_size=_SHUFFLE_BUFFER_SIZE,
-    task_cls=providers.ExamplesTask,
-    content=content,
-    evaluation=evaluation,
-    examples=examples_by_split,
-    preprocessor=preprocessor,
-  )
-  return name
+  counts = {split: len(examples) for split, examples in examples_by_split.items() if not callable(examples)}
+  counts |= dict(num_input_examples or {})
+  made = ExamplesTask(name, dict(examples_by_split), vocabulary, preprocessor, counts, tuple(metric_fns), evaluation)
+  return _register(made)
 
 
 def register_evaluation_task(
@@ -175,25 +155,49 @@ def register_mixture(
   Raises:
     RegistrationError: if the name is taken by other content, or there is no task.
   """
-  import seqio
-
-  from seqio_tasks.pipeline import providers
-
   if not tasks:
     raise RegistrationError(f'mixture {name!r} has no task; name at least one')
   tasks = tuple(tasks)
   evaluation = tasks if evaluation_tasks is None else tuple(evaluation_tasks)
   weights = tuple((rates or {}).get(task, 1.0) for task in tasks)
-  content = (tasks, evaluation, weights)
-  if not _is_registered(name, content, seqio.MixtureRegistry):
-    seqio.MixtureRegistry.add(
-      name,
-      list(zip(tasks, weights, strict=True)),
-      mixture_cls=providers.ExamplesMixture,
-      content=content,
-      evaluation_tasks=evaluation,
-    )
-  return name
+  return _register(ExamplesMixture(name, tasks, weights, evaluation))
+
+
+def names() -> list[str]:
+  """All tasks, and then all mixtures."""
+  waiting_mixtures = [n for n, made in _waiting.made.items() if isinstance(made, ExamplesMixture)]
+  tasks = [n for n in _waiting.made if n not in waiting_mixtures]
+  known = [list(registry.names()) for registry in _registries()] or [[], []]
+  return [*tasks, *known[0], *waiting_mixtures, *known[1]]
+
+
+def find(name: str) -> ExamplesTask | ExamplesMixture | None:
+  """What was registered by that name here; None if nothing was, or others did it."""
+  if name in _waiting.made:
+    return _waiting.made[name]
+  return getattr(_provider(name), 'made_of', None)
+
+
+def parts(name: str) -> list[tuple[ExamplesTask | seqio.Task, float]]:
+  """The tasks of a mixture by name, or a task itself, and how much each counts; SeqIO's where others registered it.
+
+  Raises:
+    RegistrationError: if the name is unknown.
+  """
+  made = _waiting.made.get(name)
+  if isinstance(made, ExamplesMixture):
+    return [(_waiting.made[task], rate) for task, rate in sorted(zip(made.tasks, made.rates, strict=True))]
+  if made is not None:
+    return [(made, 1.0)]
+  provider = _provider(name)
+  if provider is None:
+    raise RegistrationError(f'no task or mixture {name!r} is registered; register it first')
+  tasks = [(task, provider.get_rate(task)) for task in provider.tasks] if _is_mixture(provider) else [(provider, 1.0)]
+  return [(getattr(task, 'made_of', task), rate) for task, rate in tasks]
+
+
+def _is_mixture(provider: seqio.Task | seqio.Mixture | None) -> bool:
+  return hasattr(provider, 'tasks')
 
 
 def evaluation_tasks(name: str) -> list[str]:
@@ -204,19 +208,16 @@ def evaluation_tasks(name: str) -> list[str]:
   Raises:
     RegistrationError: if the name is unknown.
   """
-  import seqio
-
-  from seqio_tasks.pipeline import providers
-
-  if name in seqio.MixtureRegistry.names():
-    mixture = seqio.MixtureRegistry.get(name)
-    if isinstance(mixture, providers.ExamplesMixture):
-      return list(mixture.evaluation_tasks)
-  if _evaluation(name) is not None:
+  found = find(name)
+  if isinstance(found, ExamplesMixture):
+    return list(found.evaluation_tasks)
+  if found is not None and found.evaluation is not None:
     return [name]
+  mixtures = sorted(
+    n for n in names() if isinstance(_waiting.made.get(n), ExamplesMixture) or _is_mixture(_provider(n))
+  )
   raise RegistrationError(
-    f'no mixture or evaluation task {name!r} is registered; register it first, the '
-    f'mixtures are {sorted(seqio.MixtureRegistry.names())}'
+    f'no mixture or evaluation task {name!r} is registered; register it first, the mixtures are {mixtures}'
   )
 
 
@@ -226,15 +227,11 @@ def content_hashes(name: str, split: str) -> dict[str, str]:
   Returns:
     name of the task -> SHA-256 over its examples and phrasings, or over its file of lines; other tasks are left out.
   """
-  import seqio
-
-  from seqio_tasks.pipeline import providers
-
   found = {}
-  for task in seqio.get_subtasks(seqio.get_mixture_or_task(name)):
-    if isinstance(task, providers.ExamplesTask):
+  for task, _ in parts(name):
+    if isinstance(task, ExamplesTask):
       found[task.name] = task.content_hash(split)
-    elif isinstance(task.source, seqio.TextLineDataSource):
+    elif _reads_lines(task):
       digest = hashlib.sha256()
       for path in task.source.list_shards(split):
         with open(path, 'rb') as f:
@@ -243,36 +240,52 @@ def content_hashes(name: str, split: str) -> dict[str, str]:
   return found
 
 
+def _reads_lines(task: seqio.Task) -> bool:
+  import seqio
+
+  return isinstance(task.source, seqio.TextLineDataSource)
+
+
 def evaluation_task(name: str) -> EvaluationTask:
   """Dataset, group, phrasings and examples of a flat task; RegistrationError if the name is unknown."""
-  evaluation = _evaluation(name)
-  if evaluation is None:
+  found = find(name)
+  if not isinstance(found, ExamplesTask) or found.evaluation is None:
     raise RegistrationError(f'no evaluation task {name!r} is registered; register it first')
-  return evaluation
+  return found.evaluation
 
 
-def _evaluation(name: str) -> EvaluationTask | None:
+def _register(made: ExamplesTask | ExamplesMixture) -> str:
+  """Registers what was made, unless it is there; an error if something else is."""
+  if not _waiting.is_open:
+    _waiting.made.clear()
+  name = made.name
+  if name in _waiting.made or _provider(name) is not None:
+    found = find(name)
+    if type(found) is type(made) and found is not None and found.content == made.content:
+      logging.debug('%s is already registered', name)
+      return name
+    raise RegistrationError(
+      f'{name!r} is already registered with other content; register it under another name, or '
+      'remove it first with seqio.TaskRegistry.remove or seqio.MixtureRegistry.remove'
+    )
+  if _waiting.is_open:
+    _waiting.made[name] = made
+  else:
+    from seqio_tasks.pipeline import providers
+
+    providers.add(made)
+  return name
+
+
+def _registries() -> tuple[type[seqio.TaskRegistry], type[seqio.MixtureRegistry]] | tuple[()]:
+  """SeqIO's; none where it has not been imported, so that nothing can have been registered there."""
+  if 'seqio' not in sys.modules:
+    return ()
   import seqio
 
-  from seqio_tasks.pipeline import providers
-
-  task = seqio.TaskRegistry.get(name) if name in seqio.TaskRegistry.names() else None
-  return task.evaluation if isinstance(task, providers.ExamplesTask) else None
+  return seqio.TaskRegistry, seqio.MixtureRegistry
 
 
-def _is_registered(name: str, content: Any, registry: type[seqio.TaskRegistry] | type[seqio.MixtureRegistry]) -> bool:
-  """Whether the name stands in the registry with this content; an error if with other content."""
-  import seqio
-
-  from seqio_tasks.pipeline import providers
-
-  if name not in seqio.TaskRegistry.names() and name not in seqio.MixtureRegistry.names():
-    return False
-  provider = registry.get(name) if name in registry.names() else None
-  if isinstance(provider, providers.ExamplesTask | providers.ExamplesMixture) and provider.content == content:
-    logging.debug('%s is already registered', name)
-    return True
-  raise RegistrationError(
-    f'{name!r} is already registered with other content; register it under another name, or '
-    'remove it first with seqio.TaskRegistry.remove or seqio.MixtureRegistry.remove'
-  )
+def _provider(name: str) -> seqio.Task | seqio.Mixture | None:
+  """What SeqIO has by that name."""
+  return next((registry.get(name) for registry in _registries() if name in registry.names()), None)

@@ -20,6 +20,7 @@ none for `score_batch`, and a suite may leave the name of one group out: <d>_eva
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import contextlib
 import dataclasses
 from typing import TYPE_CHECKING
 
@@ -113,28 +114,43 @@ def _variant(dataset: Dataset, content_free: str | None, answers: Mapping[str, v
   return dataset if content_free is None else variants.content_free(dataset, content_free)
 
 
-def register_all(register_tasks: Sequence[Callable[..., Iterable[str]]], vocabulary: seqio.Vocabulary) -> list[str]:
+def register_all(
+  register_tasks: Sequence[Callable[..., Iterable[str]]], vocabulary: seqio.Vocabulary, in_seqio: bool = True
+) -> list[str]:
   """Makes the calls that gin files name, REGISTER_TASKS.
 
   Args:
     register_tasks: such as `register` with all but the vocabulary bound.
     vocabulary: of inputs and targets.
+    in_seqio: whether SeqIO is to know the tasks at once, not only when `registration.publish` is called. It does where a
+      call is not of this package, and so may look in SeqIO's registries for what another made.
 
   Returns:
     the names of tasks and mixtures.
   """
-  return [name for call in register_tasks for name in call(vocabulary=vocabulary)]
+  own = all(call.__module__.partition('.')[0] == __name__.partition('.')[0] for call in register_tasks)
+  with contextlib.nullcontext() if in_seqio or not own else registration.waiting():
+    return [name for call in register_tasks for name in call(vocabulary=vocabulary)]
 
 
 def evaluation_tasks(
-  register_tasks: Sequence[Callable[..., Iterable[str]]], vocabulary: seqio.Vocabulary, mixtures: Sequence[str]
+  register_tasks: Sequence[Callable[..., Iterable[str]]],
+  vocabulary: seqio.Vocabulary,
+  mixtures: Sequence[str],
+  in_seqio: bool = False,
 ) -> list[EvaluationTask]:
   """Makes the calls that gin files name, and returns the flat tasks that some mixtures, or tasks, are evaluated by.
+
+  Args:
+    register_tasks: see `register_all`.
+    vocabulary: of inputs and targets.
+    mixtures: names of what is registered.
+    in_seqio: see `register_all`.
 
   Raises:
     RegistrationError: if there is no such mixture.
   """
-  register_all(register_tasks, vocabulary)
+  register_all(register_tasks, vocabulary, in_seqio)
   return [registration.evaluation_task(name) for mixture in mixtures for name in registration.evaluation_tasks(mixture)]
 
 

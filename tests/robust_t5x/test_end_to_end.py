@@ -4,7 +4,10 @@ import json
 import os
 import re
 import signal
+import subprocess
+import sys
 
+import helpers
 from helpers import SMALL, align, evaluate, run
 import numpy as np
 import pandas as pd
@@ -218,3 +221,19 @@ def test_cut_inputs_are_counted_and_reported(tiny_checkpoint, tmp_path, capsys):
   table, record = reading.read(str(tmp_path / 'eval'))
   assert (table['truncated_tokens'] > 0).all()
   assert record['truncated_inputs'] == 40
+
+
+def test_neither_training_nor_evaluation_of_phrasings_imports_tensorflow(tiny_checkpoint, tmp_path):
+  """Its import takes longer than all else that a warm start does. SeqIO imports it, and so does clu's log."""
+  code = f"""
+import sys, helpers
+assert helpers.align({str(tiny_checkpoint)!r}, {str(tmp_path / 'adapter')!r}, steps=1) == 0
+assert helpers.evaluate({str(tiny_checkpoint)!r}, {str(tmp_path / 'results')!r}, examples=1) == 0
+print([name for name in ('tensorflow', 'seqio', 'tensorflow_datasets', 'keras') if name in sys.modules])
+"""
+  where = os.pathsep.join([os.path.dirname(helpers.__file__), os.environ.get('PYTHONPATH', '')])
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=False, env={**os.environ, 'PYTHONPATH': where}
+  )
+  assert done.returncode == 0, done.stderr
+  assert done.stdout.splitlines()[-1] == '[]'

@@ -16,6 +16,11 @@ def empty_registries():
   """Takes away what other tests of this process, and this one, registered."""
   import seqio
 
+  from seqio_tasks.pipeline import registration
+
+  with registration.waiting():
+    pass  # forgets what waits
+
   for registry in (seqio.TaskRegistry, seqio.MixtureRegistry):
     registry.reset()
   yield

@@ -7,6 +7,7 @@ import pytest
 
 from robust_t5x.evaluation import rows
 from robust_t5x.runtime.errors import UsageError
+from seqio_tasks.pipeline.tasks import ExamplesTask
 
 
 def _task(group, *ids):
@@ -44,9 +45,7 @@ def test_tasks_with_other_examples_are_refused(monkeypatch):
 
 
 def test_a_split_that_a_task_lacks_is_named(monkeypatch):
-  import seqio
-
-  task = types.SimpleNamespace(splits=['train', 'test'])
-  monkeypatch.setattr(seqio, 'get_mixture_or_task', lambda name: task)
+  task = ExamplesTask('t', {'train': [], 'test': []}, None, None, {}, evaluation=_task('observed', 'o1'))
+  monkeypatch.setattr(rows.registration, 'find', lambda name: task)
   with pytest.raises(UsageError, match="SPLIT: task t has no split 'dev', only train, test"):
     rows.read_task('t', {'inputs': 4}, 'dev')

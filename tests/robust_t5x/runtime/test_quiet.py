@@ -3,6 +3,7 @@
 import importlib
 import logging
 import os
+import subprocess
 import sys
 import warnings
 
@@ -46,6 +47,29 @@ def test_a_module_is_absent_meanwhile():
   there = importlib.import_module(name)
   with quiet.absent(name):
     assert importlib.import_module(name) is there
+
+
+def test_tensorflow_is_quiet_and_off_the_accelerators_whoever_imports_it(tmp_path):
+  """A stand-in for it, in a process of its own."""
+  (tmp_path / 'tensorflow').mkdir()
+  (tmp_path / 'tensorflow/__init__.py').write_text(
+    'import logging, os, sys, types\n'
+    'os.write(2, b"chatter")\n'
+    'try:\n  import matplotlib\nexcept ImportError:\n  hidden = True\n'
+    'calls = []\n'
+    'config = types.SimpleNamespace(set_visible_devices=lambda *a: calls.append(a))\n'
+    'get_logger = lambda: logging.getLogger("tensorflow")\n'
+  )
+  code = (
+    'from robust_t5x.runtime import quiet; quiet.set_up(); quiet.set_up()\n'
+    'import tensorflow as tf, importlib, matplotlib\n'
+    'print(tf.hidden, tf.calls, type(tf.__loader__).__name__, tf.__spec__.loader is tf.__loader__, tf.__path__[0][-10:])'
+  )
+  where = os.pathsep.join([str(tmp_path), *sys.path])
+  done = subprocess.run(
+    [sys.executable, '-c', code], capture_output=True, text=True, check=True, env={**os.environ, 'PYTHONPATH': where}
+  )
+  assert done.stdout == "True [([], 'GPU')] SourceFileLoader True tensorflow\n" and not done.stderr
 
 
 def test_what_the_user_has_set_stays(monkeypatch):

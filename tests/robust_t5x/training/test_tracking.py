@@ -1,6 +1,7 @@
 """The log of a training run, and a tracker beside it: a stand-in with the calls that wandb and trackio share."""
 
 from helpers import align
+import numpy as np
 import pytest
 
 from robust_t5x.runtime.errors import UsageError
@@ -25,6 +26,24 @@ class Run:
 
 init = Run
 """
+
+
+def test_tensorboard_reads_the_numbers(tmp_path):
+  from tensorboard.backend.event_processing import event_accumulator
+  from tensorboard.util import tensor_util
+
+  log = tracking.Log(str(tmp_path / 'adapter'), None, {})
+  log.write(50, {'loss': 0.5, 'accuracy': 0.25})
+  log.write(100, {'loss': np.float32(0.375)})
+  log.close()
+  read = event_accumulator.EventAccumulator(str(tmp_path / 'adapter/tensorboard'))
+  read.Reload()
+  found = {
+    name: [(event.step, tensor_util.make_ndarray(event.tensor_proto).item()) for event in read.Tensors(name)]
+    for name in read.Tags()['tensors']
+  }
+  assert found == {'loss': [(50, 0.5), (100, 0.375)], 'accuracy': [(50, 0.25)]}
+  assert {read.SummaryMetadata(name).plugin_data.plugin_name for name in found} == {'scalars'}
 
 
 @pytest.fixture(params=tracking.TRACKERS)

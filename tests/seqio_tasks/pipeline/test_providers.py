@@ -21,8 +21,9 @@ def _register(vocabulary, template='{a}'):
 def test_tasks_and_mixtures_know_what_they_hold(vocabulary):
   _register(vocabulary)
   task, mixture = seqio.TaskRegistry.get('flat'), seqio.MixtureRegistry.get('mixed')
-  assert isinstance(task, providers.ExamplesTask) and isinstance(mixture, providers.ExamplesMixture)
-  assert task.evaluation == registration.evaluation_task('flat') and mixture.evaluation_tasks == ('flat',)
+  assert isinstance(task, providers.SeqioTask) and isinstance(mixture, providers.SeqioMixture)
+  assert task.made_of.evaluation == registration.evaluation_task('flat')
+  assert mixture.made_of.evaluation_tasks == ('flat',)
 
 
 def test_what_is_removed_is_forgotten(vocabulary):
@@ -34,6 +35,31 @@ def test_what_is_removed_is_forgotten(vocabulary):
       registration.evaluation_tasks(name)
   _register(vocabulary, 'other {a}')
   assert registration.evaluation_task('flat').instructions[0].template == 'other {a}'
+
+
+def test_what_waits_is_known_here_and_goes_to_seqio_when_it_is_published(vocabulary):
+  with registration.waiting():
+    _register(vocabulary)
+    registration.register_mixture('mixed', ['flat'])  # once more, with the same content
+    with pytest.raises(registration.RegistrationError, match="'flat' is already registered with other content"):
+      _register(vocabulary, 'other {a}')
+  assert registration.names() == ['flat', 'mixed'] and not {*seqio.TaskRegistry.names()}
+  assert registration.evaluation_tasks('mixed') == ['flat']
+  made, hashes = registration.parts('mixed'), registration.content_hashes('mixed', 'test')
+  assert [(task.name, rate) for task, rate in made] == [('flat', 1.0)] and len(hashes['flat']) == 64
+  registration.publish()
+  assert seqio.MixtureRegistry.get('mixed').tasks == [seqio.TaskRegistry.get('flat')]
+  assert registration.names() == ['flat', 'mixed']
+  assert registration.parts('mixed') == made and registration.content_hashes('mixed', 'test') == hashes
+
+
+def test_the_next_registration_forgets_what_waits(vocabulary):
+  with registration.waiting():
+    _register(vocabulary)
+  _register(vocabulary, 'other {a}')
+  assert registration.evaluation_task('flat').instructions[0].template == 'other {a}'
+  with registration.waiting():
+    assert registration.find('mixed') is seqio.MixtureRegistry.get('mixed').made_of
 
 
 def test_tasks_of_others_are_let_be(vocabulary):

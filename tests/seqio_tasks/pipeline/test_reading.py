@@ -33,7 +33,7 @@ def test_rows_are_those_of_the_pipeline(vocabulary, lengths):
   instructions = [*FREE, LETTERED]
   registration.register_evaluation_task('flat', 'd', 'observed', instructions, {'test': EXAMPLES}, vocabulary)
   task = seqio.get_mixture_or_task('flat')
-  actual = list(task.reader('test', lengths).rows())
+  actual = list(task.made_of.reader('test', lengths).rows())
   expected = list(task.get_dataset(lengths, split='test', shuffle=False).as_numpy_iterator())
   assert len(actual) == len(expected) == 12
   for row, wanted in zip(actual, expected, strict=True):
@@ -49,7 +49,7 @@ def test_stacks_are_those_of_the_pipeline(vocabulary, lengths):
   preprocessor = phrasings.stack_phrasings(2, FREE[:1], FREE[1:])
   registration.register_examples_task('stacked', {'train': EXAMPLES}, vocabulary, preprocessor)
   task = seqio.get_mixture_or_task('stacked')
-  reader = task.reader('train', lengths)
+  reader = task.made_of.reader('train', lengths)
   pipeline = task.get_dataset(lengths, split='train', shuffle=False, seed=0)
   for _ in range(2):
     for example, wanted in enumerate(pipeline.as_numpy_iterator()):
