@@ -13,13 +13,17 @@ import unicodedata
 
 from seqio_tasks.errors import UserError
 
-# Other characters for the same sign: minus signs and hyphens; quotation marks; full-width forms and the wide space.
+# Other characters for the same sign: minus signs and hyphens; quotation marks; full-width forms and the wide space. Those that
+# are not seen, such as the marks of a direction, are none.
 _SAME: dict[int, str] = {
   **dict.fromkeys(map(ord, '\u2010\u2011\u2012\u2013\u2212\ufe58\ufe63'), '-'),
   **dict.fromkeys(map(ord, '\u2018\u2019\u201a\u201b\u2032\u00b4'), "'"),
   **dict.fromkeys(map(ord, '\u201c\u201d\u201e\u201f\u2033\u00ab\u00bb'), '"'),
   **{code: chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)},
   0x3000: ' ',
+  **dict.fromkeys(
+    (0xAD, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2065), *range(0x2066, 0x206A), 0xFEFF), ''
+  ),
 }
 _QUOTES = '"\'`'
 

@@ -16,11 +16,11 @@ they say. `extract_option` and `extract_text` return what was found, and None is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 import re
 from typing import TypeVar
 
-from seqio_tasks.answers import OPEN_TASKS, AnswerKey, normalise, one_character
+from seqio_tasks.answers import OPEN_TASKS, AnswerKey, exact_match, normalise, one_character
 
 Found = TypeVar('Found')
 
@@ -40,13 +40,23 @@ _REFUSAL = re.compile(
   r'as\s+an\s+ai|(?:it\s+is|it\'s)\s+(?:impossible|not\s+possible)\s+to|(?:none|neither)\s+of\s+(?:the|these)|not\s+enough\s+information)',
   re.IGNORECASE,
 )
+# Between a denial and what it denies, as in "not simply the option" and "don't think that it is".
+_SO = (
+  'a|an|the|option|choice|be|by|is|it|that|simply|just|really|actually|necessarily|definitely|equal|to|'
+  'think|believe|say|choose|pick|select|go|with'
+)
 _DENIED = re.compile(
-  r"(?:\b(?:can)?not?|n't|\bnever|\bneither|\bnor|\brather\s+than|\binstead\s+of|\bexcept|\bwithout|\bunlike)(?:\s+(?:a|an|the|option|choice|be|by))*\s*"
-  r'["\'(]*$',
+  r"(?:\b(?:can)?not?|n't|\bnever|\bneither|\bnor|\brather\s+than|\binstead\s+of|\bexcept|\bwithout|\bunlike|\banything\s+but)"
+  rf'(?:\s+(?:{_SO})\b)*\s*["\'(]*(?:\\boxed\{{)?$',
+  re.IGNORECASE,
+)
+_DENIED_BEHIND = re.compile(
+  r"""["'`)\]}.]*\s+(?:(?:is|was)(?:n't|\s+not)\b(?!\s+only)|(?:is|was)\s+(?:also\s+)?(?:wrong|incorrect|false)\b)""",
   re.IGNORECASE,
 )
 _LIST_LINE = re.compile(r'^\s*\(?([A-Za-z]|\d{1,2})[.):]\s', re.MULTILINE)
 _NUMBER = re.compile(r'(?<![\w.])[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:\s?/\s?\d+|%)?(?![\w/]|[.,]\d)')
+_CURRENCY = re.compile(r'(?<!\w)[$€£¥](?=\s?[\d.])')
 _QUOTED = re.compile(r'"([^"\n]+)"|(?<!\w)\'([^\'\n]+)\'(?!\w)|`([^`\n]+)`')
 _BOLD = re.compile(r'\*\*([^*\n]+)\*\*|__([^_\n]+)__')
 _BEHIND = re.compile(
@@ -77,7 +87,18 @@ def score(prediction: str, key: AnswerKey) -> float | None:
     return None
   if key.options:
     return float(extract_option(prediction, key.options, key.option_texts) in key.right_options)
-  return float(any(_same(extract_text(prediction, right), right) for right in key.right))
+  if exact_match(_THOUGHTS.sub('', prediction), key):
+    return 1.0
+  return float(any(_commits_to(prediction, right) for right in key.right))
+
+
+def _commits_to(text: str, right: str) -> bool:
+  """Whether the answer to an open question that a text commits to is the right one; a currency goes without saying."""
+  told, wanted = (set(_CURRENCY.findall(t)) for t in (one_character(text), one_character(right)))
+  if told and wanted and not told & wanted:
+    return False
+  like = _CURRENCY.sub('', _plain(right)) or right
+  return _same(extract_text(text, like), like)
 
 
 def extract_option(text: str, options: Sequence[str], option_texts: Sequence[str] = ()) -> int | None:
@@ -88,16 +109,23 @@ def extract_option(text: str, options: Sequence[str], option_texts: Sequence[str
     options: what may be answered, such as letters.
     option_texts: what the options say, where that is something else.
   """
+  as_written = [i for i, option in enumerate(options) if option.strip() == text.strip()]
+  if len(as_written) == 1:
+    return as_written[0]
   bold = _plain(text, keep_bold=True)
-  text = _plain(text)
   names = _names(options, option_texts)
+  unmarked = _names(*([_MARKS.sub('', name).strip() for name in kind] for kind in (options, option_texts)))
+  if len(unmarked) < len(names):  # the marks tell options apart, or are all of one
+    text = bold
+  else:
+    names, text = unmarked, _plain(text)
   whole = names.get(normalise(text))
   if whole is not None:
     return whole
   said = _said(text, lambda rest: _named_at(rest, names))
   if said:
     return _only(said) if _SEVERAL not in said else None
-  if _REFUSAL.search(text):
+  if _refuses(text, names):
     return None
   begun = _begins(text, names)
   if begun is not None:
@@ -122,7 +150,7 @@ def extract_text(text: str, like: str) -> str | None:
   if _REFUSAL.search(text):
     return None
   if numeric:
-    numbers = [m[0] for m in _NUMBER.finditer(text) if not _denied(text, m.start())]
+    numbers = [m[0] for m in _NUMBER.finditer(text) if not _denied(text, *m.span())]
     behind = _NUMBER.match(text.rpartition('=')[2].strip()) if '=' in text else None
     if behind:
       return behind[0]
@@ -150,13 +178,21 @@ def _only(found: Sequence[Found], kind: Callable[[Found], object] = lambda value
 def _groups(pattern: re.Pattern[str], text: str) -> list[str]:
   """What the groups of a pattern hold, wherever it stands in a text and is not denied."""
   return [
-    part for match in pattern.finditer(text) for part in match.groups() if part and not _denied(text, match.start())
+    part for match in pattern.finditer(text) for part in match.groups() if part and not _denied(text, *match.span())
   ]
 
 
-def _denied(text: str, start: int) -> bool:
-  """Whether what begins at a place of a text is denied by what stands before it."""
-  return _DENIED.search(text[:start]) is not None
+def _denied(text: str, start: int, end: int) -> bool:
+  """Whether a part of a text is denied by what stands before or behind it."""
+  return _DENIED.search(text[:start]) is not None or _DENIED_BEHIND.match(text, end) is not None
+
+
+def _refuses(text: str, names: Mapping[str, int]) -> bool:
+  """Whether a text refuses to answer; an option such as "none of the above" is no refusal."""
+  return any(
+    not any(start <= refusal.start() and refusal.end() <= end for start, end, _ in _found(text, names, loose=True))
+    for refusal in _REFUSAL.finditer(text)
+  )
 
 
 def _first_sentence(text: str) -> str:
@@ -219,7 +255,7 @@ def _behind(pattern: re.Pattern[str], text: str) -> list[str]:
   return [text[m.end() :] for m in pattern.finditer(text)]
 
 
-def _named_at(rest: str, names: dict[str, int]) -> int | None:
+def _named_at(rest: str, names: Mapping[str, int]) -> int | None:
   """The option that a text names at its beginning."""
   rest = re.sub(rf'^{_BEFORE}', '', rest, flags=re.IGNORECASE)
   start, end, option = next(_found(rest, names, loose=True), (-1, 0, None))
@@ -228,7 +264,7 @@ def _named_at(rest: str, names: dict[str, int]) -> int | None:
   return _SEVERAL if _goes_on(rest[end:], option, names) else option
 
 
-def _goes_on(rest: str, option: int, names: dict[str, int]) -> bool:
+def _goes_on(rest: str, option: int, names: Mapping[str, int]) -> bool:
   """Whether a text that has just named an option names others along with it, as in "A or B.", and not "A, B is wrong"."""
   others = False
   while joined := _JOINED.match(rest):
@@ -240,7 +276,7 @@ def _goes_on(rest: str, option: int, names: dict[str, int]) -> bool:
   return others and _CLOSED.match(rest) is not None
 
 
-def _begins(text: str, names: dict[str, int]) -> int | None:
+def _begins(text: str, names: Mapping[str, int]) -> int | None:
   """The option that a text begins with, set off from what follows; not where it lists several, as the question may."""
   if len(set(_LIST_LINE.findall(text))) > 1:
     return None
@@ -267,12 +303,12 @@ def _end_of(text: str, start: int, name: str) -> int | None:
   return match.end()
 
 
-def _mentions(text: str, names: dict[str, int]) -> list[int]:
+def _mentions(text: str, names: Mapping[str, int]) -> list[int]:
   """The options that a text mentions and does not deny."""
-  return [option for start, _, option in _found(text, names) if not _denied(text, start)]
+  return [option for start, end, option in _found(text, names) if not _denied(text, start, end)]
 
 
-def _found(text: str, names: dict[str, int], loose: bool = False) -> Iterator[tuple[int, int, int]]:
+def _found(text: str, names: Mapping[str, int], loose: bool = False) -> Iterator[tuple[int, int, int]]:
   """(start, end, option) of the names that stand in a text as whole words, the longest where they overlap.
 
   Unless `loose`, a single letter counts in upper case only, and "A" and "I" only where no word follows.
@@ -316,7 +352,8 @@ def _is_part(text: str, place: int, end: int) -> bool:
 def _number_at(rest: str) -> str | None:
   first = _first_sentence(rest)
   if '=' in first:  # "the answer is 3 + 4 = 7"
-    return _number_at(first.rpartition('=')[2])
+    alone = _NUMBER.fullmatch(first.partition('=')[0].strip(' :*'))
+    return alone[0] if alone else _number_at(first.rpartition('=')[2])
   rest = re.sub(rf'^{_BEFORE}(?:[$€£]\s*)?', '', rest, flags=re.IGNORECASE)
   number = _NUMBER.match(rest)
   if number is None:

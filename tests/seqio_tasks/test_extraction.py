@@ -141,6 +141,50 @@ def test_scores(text, key, expected):
   assert score(text, key) == expected
 
 
+@pytest.mark.parametrize(
+  ('text', 'option'),
+  [
+    (r'The answer is not \boxed{B}.', None), (r"It isn't $\boxed{B}$", None), (r'not **\boxed{B}**', None), (r'\boxed{B} is wrong', None),
+    (r"I don't think it is \boxed{B}.", None), ('B is incorrect', None), ('I would not choose B', None), ('It is anything but B', None),
+    ('The answer is not necessarily B', None), ('A is wrong. I would say B', 1), ('A is not right, B is', 1),
+    ('B is not only right but short', 1), ("I don't think it is A but B", 1), (r'No, \boxed{B}', 1),
+  ],
+)  # fmt: skip
+def test_denied_options(text, option):
+  assert extract_option(text, LETTERS, CITIES) == option
+
+
+@pytest.mark.parametrize('text', ['D. None of the above', '(D) none of the above', 'None of the above is right.', 'D'])
+def test_an_option_that_reads_like_a_refusal(text):
+  assert extract_option(text, LETTERS, ('London', 'Paris', 'Rome', 'None of the above')) == 3
+  assert extract_option('None of the above', LETTERS, CITIES) is None
+
+
+@pytest.mark.parametrize(
+  ('options', 'text', 'option'),
+  [
+    (('$5', '$50'), '$5', 0), (('$5', '$50'), 'The answer is $50.', 1), (('$5', '5'), 'The answer is $5', 0),
+    (('$5', '5'), 'The answer is 5', 1), (('*', '**'), 'The answer is **', 1), (('<', '>'), '>', 1),
+    (('__init__', 'init'), 'The answer is __init__', 0), (('a', 'A'), 'A', 1),
+  ],
+)  # fmt: skip
+def test_options_with_marks(options, text, option):
+  assert extract_option(text, options) == option
+
+
+@pytest.mark.parametrize(
+  ('right', 'text', 'expected'),
+  [
+    ('$5', '$5', 1), ('$5', 'The answer is $5.00.', 1), ('$5', 'It is 5', 1), ('$5', 'The answer is \u20ac5', 0), ('\u20ac5', 'It is \u20ac5', 1),
+    ('$5', '$50', 0), ('50%', '50 %', 1), ('50%', '50', 0), ('7', 'The answer is 7 = 3 + 4', 1), ('> 5', '> 5', 1),
+    ('__init__', '__init__', 1), ('7', r'The answer is not \boxed{7}', 0), ('7', '8 is wrong, 7', 1),
+    ('\u05e9\u05dc\u05d5\u05dd', '\u200f\u05e9\u05dc\u05d5\u05dd.', 1),
+  ],
+)  # fmt: skip
+def test_values_with_signs(right, text, expected):
+  assert score(text, AnswerKey((right,))) == expected
+
+
 def test_what_is_right_by_a_rule_is_not_extracted():
   assert score('cat', AnswerKey(('starts_with_letter: c',))) is None
   assert not math.isnan(score('cat', AnswerKey(('cat: x',))))
