@@ -97,7 +97,7 @@ class Comparison:
       return found.interval(), found.p_value()
     draws = self.draws(model, group, metric, dataset) - self.draws(baseline, group, metric, dataset)
     values = (self._values_of(m, group, metric, dataset) for m in (model, baseline))
-    return statistics.of_draws(draws, *values), statistics.p_of_draws(draws)
+    return statistics.of_draws(draws, *values, bounds=(-1, 1)), statistics.p_of_draws(draws)
 
   def value(self, model: str, group: str, metric: str, dataset: str | None = None) -> float:
     """A metric of the data, of one dataset or the mean over those that have the group."""

@@ -56,11 +56,13 @@ class Estimate:
     parts: of its variance; none where nothing varies that could tell.
     examples: number of examples whose mean would be as sure, were all datasets of one size; 0 where scores are accuracies of
       phrasings.
+    limits: least and greatest value that there can be.
   """
 
   value: float
   parts: Sequence[Part]
   examples: float = 0.0
+  limits: tuple[float, float] = (-np.inf, np.inf)
 
   @property
   def variance(self) -> float:
@@ -95,12 +97,22 @@ class Estimate:
     """Whether something tells the variance. That of phrasings whose accuracies are all the same, without examples, does not."""
     return bool(self.parts) and (self.variance > 0 or self.examples > 0)
 
-  def interval(self, level: float = 0.95) -> Interval:
-    """Student's interval of the mean; without ends where the variance is not known."""
+  def half_width(self, level: float = 0.95) -> float:
+    """Of Student's interval of the mean; NaN where the variance is not known."""
     if not self._is_known:
-      return Interval(self.value, np.nan, np.nan)
-    half = scipy.stats.t.ppf((1 + level) / 2, self.freedom) * np.sqrt(self.variance)
-    return Interval(self.value, self.value - half, self.value + half)
+      return np.nan
+    return float(scipy.stats.t.ppf((1 + level) / 2, self.freedom) * np.sqrt(self.variance))
+
+  def interval(self, level: float = 0.95) -> Interval:
+    """Student's interval of the mean, as far as there can be such means; without ends where the variance is not known.
+
+    >>> sure = Estimate(0.9, [Part(0.01, 9)], limits=(-1.0, 1.0)).interval()
+    >>> round(sure.low, 3), sure.high
+    (0.674, 1.0)
+    """
+    half = self.half_width(level)
+    low, high = np.clip([self.value - half, self.value + half], *self.limits)
+    return Interval(self.value, float(low), float(high))
 
   def share(self, level: float = 0.95) -> Interval:
     """Interval of a mean of scores in [0, 1], which stays there: Clopper and Pearson's at the effective sample size.
@@ -122,10 +134,10 @@ class Estimate:
 
   def complement(self, level: float = 0.95) -> Interval:
     """Interval of a mean of at most 1 by that of the logarithm of its distance to 1, in which κ is nearly normal."""
-    rest, plain = 1 - self.value, self.interval(level)
-    if not plain.has_ends or rest <= 0 or not self.variance:
+    rest, half = 1 - self.value, self.half_width(level)
+    if np.isnan(half) or rest <= 0 or not self.variance:
       return Interval(self.value, np.nan, np.nan)
-    factor = np.exp((plain.high - plain.estimate) / rest)
+    factor = np.exp(half / rest)
     return Interval(self.value, 1 - rest * factor, 1 - rest / factor)
 
   def p_value(self) -> float:
@@ -142,6 +154,7 @@ def contrast(
   names: Sequence[Names],
   groups: Mapping[str, float],
   models: Sequence[tuple[slice, float]],
+  bounds: tuple[float, float] | None = (0.0, 1.0),
 ) -> Estimate:
   """A weighted mean of scores: of the mean accuracy, or a difference of two of them.
 
@@ -150,6 +163,7 @@ def contrast(
     names: of their phrasings. Those of one name are one phrasing, whatever the dataset.
     groups: group -> its weight, such as 1 for an accuracy, 1 and -1 for a gap.
     models: the runs of each model, which are its seeds, and the model's weight, such as 1 and -1 for a change.
+    bounds: that scores lie between; None if they may have any value.
 
   >>> scores = np.array([[[1.0, 1.0], [0.0, 1.0], [0.0, 0.0]]])  # one run, three examples, two phrasings
   >>> found = contrast([{'a': scores}], [{'a': 'xy'}], {'a': 1}, [(slice(None), 1)])
@@ -193,7 +207,11 @@ def contrast(
     for means, (_, sign) in zip(seeds, models, strict=True)
     if len(means) > 1
   ]
-  return Estimate(value, parts, 1 / unsure if unsure else 0.0)
+  weights = np.outer(list(groups.values()), [sign for _, sign in models])
+  gain, loss = float(weights.clip(min=0).sum()), float(weights.clip(max=0).sum())
+  least, most = bounds or (-np.inf, np.inf)
+  limits = (gain * least + loss * most, gain * most + loss * least) if bounds else (least, most)
+  return Estimate(value, parts, 1 / unsure if unsure else 0.0, limits)
 
 
 def _runs(scores: Scores) -> int:

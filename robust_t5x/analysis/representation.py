@@ -376,7 +376,7 @@ def _mean(
   scores: Sequence[crossed.Scores], names: Sequence[crossed.Names], group: str, models: Sequence[tuple[slice, float]]
 ) -> Interval:
   """Weighted mean over models, datasets, examples and phrasings, with its interval."""
-  return crossed.contrast(scores, names, {group: 1.0}, models).interval()
+  return crossed.contrast(scores, names, {group: 1.0}, models, bounds=None).interval()
 
 
 def _lost(accuracy: np.ndarray, observed: np.ndarray) -> np.ndarray:

@@ -50,8 +50,7 @@ class Uncertainty:
   @property
   def half_width(self) -> float:
     """Of the interval of the mean, 95%."""
-    found = self.estimate.interval()
-    return found.high - found.estimate
+    return self.estimate.half_width()
 
   def without(self, *parts: str) -> float:
     """Half the width of the interval, were there no end of what some parts come from."""

@@ -165,6 +165,20 @@ def test_parts_of_three_crossed_factors_by_hand():
   assert _parts(found) == sorted((round(v, 10), f) for v, f in expected)
 
 
+def test_intervals_of_differences_end_where_differences_do():
+  # Two phrasings in each group, and by Student's t at one degree of freedom +-9 times the standard error.
+  right, wrong = np.array([[[0.9, 1.0]]]), np.array([[[0.0, 0.2]]])
+  names = _names(2, 'u') | _names(2, 'o')
+  gap = contrast([{'u': right, 'o': wrong}], [names], {'u': 1, 'o': -1}, ONE)
+  assert gap.value + gap.half_width() > 1 and gap.limits == (-1, 1)
+  assert (gap.interval().low, gap.interval().high) == (pytest.approx(gap.value - gap.half_width()), 1)
+  both = {'u': np.concatenate([right, wrong]), 'o': np.concatenate([wrong, right])}
+  models = [(slice(0, 1), 1), (slice(1, 2), -1)]
+  assert contrast([both], [names], {'u': 1, 'o': -1}, models).limits == (-2, 2)
+  assert contrast([both], [names], {'u': 1}, models).limits == (-1, 1)
+  assert contrast([both], [names], {'u': 1}, models, bounds=None).limits == (-np.inf, np.inf)
+
+
 def test_weights_scale_the_variance():
   y = np.random.default_rng(9).random((3, 6, 4))
   plain = contrast([{'a': y}], [_names(4, 'a')], {'a': 1}, ONE)
