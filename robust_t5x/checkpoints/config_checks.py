@@ -1,6 +1,6 @@
 """What the readers of `config.json` share: the file, and checks of its fields, which name each one that does not fit."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import fsspec
@@ -40,6 +40,16 @@ def check_architectures(path: str, config: Mapping[str, Any], endings: tuple[str
   heads = config.get('architectures')
   if isinstance(heads, list) and heads and not any(str(h).endswith(endings) for h in heads):
     raise HuggingFaceError(f'{path}: architectures is {shorten(repr(heads), 60)}; only {example} is supported')
+
+
+def check_known(path: str, config: Mapping[str, Any], known: Collection[str], kind: str) -> None:
+  """Raises HuggingFaceError if a field is there that nobody has looked at, unless it says nothing."""
+  unknown = sorted(name for name, value in config.items() if name not in known and value is not None)
+  if unknown:
+    raise HuggingFaceError(
+      f'{path}: {shorten(", ".join(unknown), 200)} is not known of {kind} and might change its numbers; if it does not, take '
+      'it out of the file'
+    )
 
 
 def check_sizes(path: str, config: Mapping[str, Any], sizes: Mapping[str, int]) -> None:

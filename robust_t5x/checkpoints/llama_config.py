@@ -8,7 +8,13 @@ from collections.abc import Mapping
 from typing import Any, Required, TypedDict
 
 from robust_t5x.checkpoints.checks import CheckpointError
-from robust_t5x.checkpoints.config_checks import HuggingFaceError, check_architectures, check_fixed, check_sizes
+from robust_t5x.checkpoints.config_checks import (
+  HuggingFaceError,
+  check_architectures,
+  check_fixed,
+  check_known,
+  check_sizes,
+)
 from robust_t5x.models.llama import LlamaConfig
 from robust_t5x.models.rotary import Rotary
 from robust_t5x.runtime import records
@@ -124,12 +130,7 @@ def config_of(config: Any, path: str) -> LlamaConfig:
     raise HuggingFaceError(f'{path}: {fault}; fetch it again')
   others = [name for name, kinds in _OF_FAMILIES.items() if kind not in kinds]
   known = (set(Fields.__annotations__) - set(others)) | set(_FIXED) | _HARMLESS
-  unknown = sorted(name for name, value in config.items() if name not in known and value is not None)
-  if unknown:
-    raise HuggingFaceError(
-      f'{path}: {shorten(", ".join(unknown), 200)} is not known of {kind} and might change its numbers; if it does not, take '
-      'it out of the file'
-    )
+  check_known(path, config, known, kind)
   heads, width, layers = config['num_attention_heads'], config['hidden_size'], config['num_hidden_layers']
   sizes = {
     name: config[name]

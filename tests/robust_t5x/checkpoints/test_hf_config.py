@@ -1,4 +1,4 @@
-"""`config.json`: every field is used, has the value that we compute with, is harmless, or is said not to be used."""
+"""`config.json`: every field is used, has the value that we compute with, is harmless, or is refused."""
 
 import json
 
@@ -54,13 +54,20 @@ def test_a_field_that_changes_numbers_is_refused_by_its_name(tmp_path, change, m
     _read(tmp_path, change)
 
 
-def test_harmless_fields_pass_and_unknown_ones_are_said(tmp_path, capsys):
-  assert (
-    _read(tmp_path, {'dropout_rate': 0.1, 'transformers_version': '5', 'num_beams': 4, 'eos_token_id': [1]}) == CONFIG
-  )
+def test_harmless_fields_pass_and_unknown_ones_are_refused(tmp_path, capsys):
+  harmless = {
+    'dropout_rate': 0.1,
+    'transformers_version': '5',
+    'num_beams': 4,
+    'eos_token_id': [1],
+    'attention_dropout': 0.1,
+  }
+  assert _read(tmp_path, {**harmless, 'logit_softcap': None}) == CONFIG
   assert capsys.readouterr().err == ''
-  assert _read(tmp_path, {'logit_softcap': 30.0}) == CONFIG
-  assert capsys.readouterr().err.endswith('config.json: unknown fields are not used: logit_softcap\n')
+  with pytest.raises(
+    HuggingFaceError, match='config.json: logit_softcap is not known of t5 and might change its numbers'
+  ):
+    _read(tmp_path, {'logit_softcap': 30.0})
 
 
 @pytest.mark.parametrize('content', [b'', b'[]', b'{"a": 1', b'\xff', b'[' * 100_000])
