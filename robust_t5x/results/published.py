@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from robust_t5x.results.schema import COLUMNS, OBSERVED, OPTIONAL, TEXT, UNOBSERVED, LeftOut, Record
+from robust_t5x.results.schema import COLUMNS, OBSERVED, OPTIONAL, SCORES, TEXT, UNOBSERVED, LeftOut, Record
 from robust_t5x.runtime import records
 from seqio_tasks import tables
 from seqio_tasks.errors import UserError, shorten
@@ -215,7 +215,7 @@ def _as_text(cell: object) -> str:
 
 
 def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
-  score = pd.to_numeric(rows['Performance'], errors='coerce')
+  score = _scores(rows['Performance'])
   keys = [c for c in _INSTRUCTION_EVAL if c not in ('Performance', 'Include?')]
   excluded = rows['Include?'].str.strip().str.upper() != 'TRUE'
   again = rows[~excluded & score.notna()].duplicated(keys).reindex(rows.index, fill_value=False)
@@ -268,7 +268,7 @@ def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Lef
   groups = [phrasings[i][0] if phrasings else 'paraphrase' for i in ids]
   parts = []
   for column in models:
-    score = pd.to_numeric(rows[column], errors='coerce')
+    score = _scores(rows[column])
     model = column.removesuffix(_ACCURACY)
     there, dropped = _keep(path, rows, [(score.isna(), _not_a_number(column))])
     left_out += [{**entry, 'content': {**entry['content'], 'model': model}} for entry in dropped]
@@ -306,7 +306,7 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]
   rows = rows.assign(**{c: _each(rows[c], str.strip) for c in _KEYS if c in rows})
   if 'group' in rows:  # the two that the gap is between, however they are written
     rows['group'] = _each(rows['group'], lambda g: g.casefold() if g.casefold() in (OBSERVED, UNOBSERVED) else g)
-  score = pd.to_numeric(rows['score'], errors='coerce')
+  score = _scores(rows['score'])
   by_example = 'example_id' in rows
   defaults = {
     'model': _stem(path),
@@ -330,7 +330,8 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]
       if isinstance(value, str):
         continue
       whole = isinstance(value, int)
-      table[column] = _numbers(path, table[column], whole).fillna(value).astype(type(value))
+      given = _each(table[column], _one_if_true) if column in SCORES else table[column]
+      table[column] = _numbers(path, given, whole).fillna(value).astype(type(value))
     for column in ('strict_score', 'extracted_score'):
       _check_range(path, column, table[column])
     table = table.astype(dict.fromkeys(TEXT, object))
@@ -354,6 +355,15 @@ def _templates(path: str, table: pd.DataFrame) -> dict[str, str]:
       'question filled in a column of another name'
     )
   return dict.fromkeys(table['instruction_id'], '') | dict(zip(told['instruction_id'], told['template'], strict=True))
+
+
+def _scores(column: pd.Series) -> pd.Series:
+  """The numbers of a column, 1 and 0 for the truth values True and False; NaN for what is neither."""
+  return pd.to_numeric(_each(column, _one_if_true), errors='coerce')
+
+
+def _one_if_true(text: str) -> str:
+  return {'true': '1', 'false': '0'}.get(text.strip().casefold(), text)
 
 
 def _each(column: pd.Series, change: Callable[[str], str]) -> pd.Series:

@@ -24,6 +24,7 @@ COLUMNS = (
 TEXT = (
   'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'option_scores',
 )  # fmt: skip
+SCORES = ('score', 'strict_score', 'extracted_score')
 # Columns that earlier tables and those of others lack -> what stands there then.
 OPTIONAL: dict[str, str | int | float] = {
   'option_tokens': '', 'cut_answer_tokens': 0, 'tied_options': 0, 'strict_score': math.nan, 'extracted_score': math.nan,
@@ -163,6 +164,10 @@ def read_parquet(path: str, cure: str) -> pd.DataFrame:
       kind = kind.value_type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)) or values.null_count:
       raise ResultsError(f'{path}: the column {column} holds {kind} where there should be texts; {cure}')
+  for column in SCORES:  # right and wrong as truth values
+    if column in whole.column_names and pa.types.is_boolean(whole.schema.field(column).type):
+      place = whole.column_names.index(column)
+      whole = whole.set_column(place, column, whole[column].cast(pa.int8()).cast(pa.float64()))
   try:
     table = whole.to_pandas(ignore_metadata=True)
   except (pa.ArrowException, ValueError) as e:  # texts that are not UTF-8
@@ -175,14 +180,14 @@ def read_parquet(path: str, cure: str) -> pd.DataFrame:
 
 def check_numbers(path: str, table: pd.DataFrame, cure: str) -> None:
   """Raises ResultsError where a number of a table of examples cannot be; rows are counted from 1."""
-  for column in ('score', 'strict_score', 'extracted_score', 'truncated_tokens', 'tied_options', 'cut_answer_tokens'):
+  for column in (*SCORES, 'truncated_tokens', 'tied_options', 'cut_answer_tokens'):
     values = table[column]
     if not pd.api.types.is_numeric_dtype(values) or values.dtype.kind not in 'iuf':
       raise ResultsError(f'{path}: the column {column} holds {values.dtype} where there should be numbers; {cure}')
     numbers = values.to_numpy(float)
     if column == 'score':
       wrong, wanted = ~((numbers >= 0) & (numbers <= 1)), 'a number from 0 to 1'
-    elif column in ('strict_score', 'extracted_score'):  # none where no answer could be found
+    elif column in SCORES:  # none where no answer could be found
       wrong, wanted = ~(np.isnan(numbers) | ((numbers >= 0) & (numbers <= 1))), 'a number from 0 to 1'
     else:
       wrong, wanted = ~((numbers >= 0) & (numbers == np.floor(numbers))) | np.isinf(numbers), 'a whole number from 0'

@@ -21,6 +21,7 @@ from seqio_tasks.errors import shorten
 _logger = logging.getLogger(__name__)
 _TEXTS = ('.csv', '.jsonl', '.json')
 _QUESTIONS = ('question', 'text')  # fields that the package's phrasings ask by
+_LABELS = ('label', 'key')  # fields that name the options beside their texts
 _SPLITS = ('train', 'dev', 'validation', 'test')
 _SPLIT = 'split'  # the column that tells a directory's splits apart
 
@@ -47,7 +48,8 @@ def table(
     answer: the column with the right answer.
     options: the column with all options (in CSV separated by "|"; a list in JSON), or one column for each option; None
       if answers are free.
-    answer_is: "text", "letter" (A is the first option) or "number" (1 is the first option).
+    answer_is: "text", "letter" (A is the first option) or "number" (1 is the first option). Where the options are a field of a
+      structure that has their labels too, such as choices.text beside choices.label, the right one is that with the label.
     split: the column with the split; by default all rows are the split "test". Of a directory with several splits it is
       "split".
     train_percent: as in `bigbench`, where there is no column with the split.
@@ -122,7 +124,8 @@ def _read_table(
       rows = _read_arrow(path, split)
   except tables.TableError as e:
     raise DatasetError(str(e)) from e
-  if answer_is == 'number':
+  labels = _labels_of(options, rows)
+  if answer_is == 'number' and labels is None:
     _check_first_number(path, unit, rows, answer)
   examples: list[dict[str, Any]] = []
   nested = _nested(path, rows, needed)
@@ -135,7 +138,7 @@ def _read_table(
       report(f'{path}: {unit} {line}: has no {missing}; each row must have the columns {needed}', 'a column is missing')
       continue
     try:
-      example = _table_example(row, answer, options, answer_is, path.endswith('.csv'))
+      example = _table_example(row, answer, options, answer_is, path.endswith('.csv'), labels)
       values = {c: v for c, v in row.items() if c not in needed and c not in nested}
       nothing = [c for c, v in values.items() if v is None or v != v]
       if nothing:
@@ -200,6 +203,13 @@ def _check_first_number(path: str, unit: str, rows: Sequence[tuple[int, Mapping[
       )
 
 
+def _labels_of(options: str | tuple[str, ...] | None, rows: Sequence[tuple[int, Mapping[str, Any]]]) -> str | None:
+  """The column with the labels of the options, which need not be A, B, C in order, as in ARC: choices.label beside choices.text."""
+  structure, dot, _ = options.rpartition('.') if isinstance(options, str) else ('', '', '')
+  columns = dict.fromkeys(c for _, row in rows for c in row)
+  return next((c for c in (f'{structure}.{name}' for name in _LABELS) if dot and c in columns), None)
+
+
 def _number(text: str) -> int | None:
   """A whole number from 0, also as it is written beside missing ones, 2.0; None for what is none."""
   found = re.fullmatch(r'(\d{1,3})(\.0+)?', text)
@@ -220,7 +230,12 @@ def _say_renamed(path: str, rows: Sequence[tuple[int, Mapping[str, Any]]], neede
 
 
 def _table_example(
-  row: Mapping[str, Any], answer: str, options: str | tuple[str, ...] | None, answer_is: str, csv: bool
+  row: Mapping[str, Any],
+  answer: str,
+  options: str | tuple[str, ...] | None,
+  answer_is: str,
+  csv: bool,
+  labels: str | None = None,
 ) -> dict[str, Any]:
   gold = _text(row[answer])
   if not gold:
@@ -241,13 +256,17 @@ def _table_example(
   blank = [i for i, t in enumerate(texts) if not t]
   if blank and any(texts[i] for i in range(blank[0], len(texts))):
     raise Fault(f'option {blank[0] + 1} of {texts} is blank, and others follow it', 'a blank among the options')
-  texts = [t for t in texts if t]
+  listed, texts = len(texts), [t for t in texts if t]
   if len(texts) < 2:
     raise Fault(f'has {len(texts)} options; there must be two or more', 'fewer than two options')
   if answer_is == 'text':
     if gold not in texts:
       raise Fault(f'the answer {gold!r} is not among the options {texts}', 'the answer is no option')
     index = texts.index(gold)
+  elif labels is not None:
+    index = _place_of_label(gold, row.get(labels), listed, labels)
+    if index >= len(texts):
+      raise Fault(f'the answer {gold!r} is the label of a blank option', 'the answer is no option')
   else:
     letter = gold.upper()
     index = string.ascii_uppercase.find(letter) if answer_is == 'letter' and len(letter) == 1 else -1
@@ -258,6 +277,24 @@ def _table_example(
         f'the answer {gold!r} is not the {answer_is} of one of {len(texts)} options', 'the answer is no option'
       )
   return {'gold': texts[index], 'gold_index': index, 'options': texts}
+
+
+def _place_of_label(gold: str, labels: object, options: int, column: str) -> int:
+  """The option whose label is the right answer, in whatever case, and 1 as 1.0."""
+
+  def folded(label: str) -> str:
+    number = _number(label)
+    return label.casefold() if number is None else str(number)
+
+  told = [folded(_text(label)) for label in labels] if isinstance(labels, list) else []
+  if len(told) != options or len({*told}) < options or not all(told):
+    raise Fault(
+      f'the column {column!r} holds {labels}; it must have a label of its own for each of {options} options',
+      'no labels of the options',
+    )
+  if folded(gold) not in told:
+    raise Fault(f'the answer {gold!r} is not among the labels {labels} of the options', 'the answer is no option')
+  return told.index(folded(gold))
 
 
 def _text(value: object) -> str:

@@ -220,6 +220,21 @@ def test_of_a_table_in_both_formats_one_is_read(tmp_path):
   assert read(str(tmp_path))[0]['score'].tolist() == [0.5]
 
 
+def test_truth_values_are_scores(tmp_path):
+  cells = [('d', f'i{i}', f'e{e}', (i + e) % 3 == 0) for i in range(2) for e in range(3)]
+  frame = pd.DataFrame(cells, columns=['dataset', 'instruction_id', 'example_id', 'score'])
+  frame['extracted_score'] = [True, None, False, True, True, True]
+  frame.to_parquet(tmp_path / 'm.parquet')
+  frame.to_csv(tmp_path / 'n.csv', index=False)
+  for name in ('m.parquet', 'n.csv'):
+    table, record = read(str(tmp_path / name))
+    assert list(table['score']) == [1, 0, 0, 0, 0, 1] and not record['left_out']
+    assert list(table['extracted_score'].fillna(-1)) == [1, -1, 0, 1, 1, 1]
+  path = _write(tmp_path / 'p.csv', 'paraphrase idx,a_acc\n1,TRUE\n2,false\n3,yes\n')
+  table, record = read(path)
+  assert list(table['score']) == [1, 0] and len(record['left_out']) == 1
+
+
 def test_damaged_parquet(tmp_path):
   path = tmp_path / 'm.parquet'
   pd.DataFrame({'dataset': ['d'], 'instruction_id': ['i'], 'score': [0.5]}).to_parquet(path)

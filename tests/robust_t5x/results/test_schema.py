@@ -3,6 +3,7 @@
 import json
 
 from helpers import scores_table
+import pandas as pd
 import pytest
 
 from robust_t5x.results import schema
@@ -61,6 +62,14 @@ def test_values_that_cannot_be_are_named(tmp_path, column, values, message):
   schema.write_parquet(table.assign(**{column: values}), str(tmp_path / 'results.parquet'))
   with pytest.raises(schema.ResultsError, match=f'results.parquet.* {message}'):
     schema.read_table(str(tmp_path))
+
+
+def test_truth_values_are_scores(tmp_path):
+  table = scores_table('m', 'd', {'observed': 1, 'unobserved': 0}, examples=2)[:2]
+  table = table.assign(score=[True, False], strict_score=pd.array([None, True], dtype='boolean'))
+  schema.write_parquet(table, str(tmp_path / 'results.parquet'))
+  found = schema.read_table(str(tmp_path))
+  assert list(found['score']) == [1.0, 0.0] and list(found['strict_score'].fillna(-1)) == [-1, 1]
 
 
 @pytest.mark.parametrize(

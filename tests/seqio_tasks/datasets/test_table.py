@@ -127,6 +127,33 @@ def test_directories_of_hugging_faces_library(layout):
   assert 'split' not in one.fields
 
 
+def test_the_right_option_is_that_with_the_label(tmp_path, caplog):
+  def row(answer, labels, texts=('two', 'three', 'four')):
+    return {'question': 'Which?', 'choices': {'text': list(texts), 'label': labels}, 'answer': answer}
+
+  rows = [
+    row('A', ['A', 'B', 'C']), row('A', ['C', 'B', 'A']), row('2', ['1', '2', '3']), row('b', ['C', 'A', 'B']),
+    row('D', ['A', 'B', 'C']), row('A', ['A', 'A', 'B']), row('A', ['A', 'B']), row('3', ['3', '2', '1'], ('two', 'three', '')),
+    row('1', ['3', '2', '1'], ('two', 'three', '')), row('0', ['0', '1', '2']),
+  ]  # fmt: skip
+  path = tmp_path / 'arc.parquet'
+  parquet.write_table(pa.Table.from_pylist(rows), path)
+  for answer_is in ('letter', 'number'):
+    [made] = datasets.table(path, 'arc', ['x'], options='choices.text', answer_is=answer_is)
+    found = {e['example_id']: e['gold'] for e in made.splits['test']()}
+    assert found == {'1': 'two', '2': 'four', '3': 'three', '4': 'four', '8': 'two', '10': 'two'}
+  assert "row 5: the answer 'D' is not among the labels ['A', 'B', 'C'] of the options" in caplog.text
+  assert datasets.readings()[str(path)]['left_out']['no labels of the options']['rows'] == 2
+  # Answers that are texts need no label, and whole numbers beside a missing one are 1.0.
+  numbers = [row(1.0, [2, 1, 3]), row(2.0, [2, 1, 3])]
+  parquet.write_table(pa.Table.from_pylist(numbers), tmp_path / 'numbers.parquet')
+  [made] = datasets.table(tmp_path / 'numbers.parquet', 'n', ['x'], options='choices.text', answer_is='number')
+  assert [e['gold'] for e in made.splits['test']()] == ['three', 'two']
+  parquet.write_table(pa.Table.from_pylist([row('three', ['C', 'B', 'A'])]), tmp_path / 'texts.parquet')
+  [made] = datasets.table(tmp_path / 'texts.parquet', 't', ['x'], options='choices.text')
+  assert made.splits['test']()[0]['gold_index'] == 1
+
+
 def test_parquet_has_the_checks_of_json_lines(tmp_path, caplog):
   rows = [
     {'question': 'Which?', 'o': ['a', 'b'], 'answer': 'a', 'n': 1.5},
