@@ -269,16 +269,25 @@ def stats(name: str, limit: int, vocabulary: Any, split: str | None = None) -> t
 def _of_readings() -> list[str]:
   """Which rows of the sources that were read could not be used, and which examples ask the same as another."""
   readings = datasets.readings().items()
-  return [
-    f'{where}: {entry["rows"]} left out, {reading["used"]} used ({reason}); the first: {entry["first"]}'
-    for where, reading in readings
-    for reason, entry in reading['left_out'].items()
-  ] + [
-    f'{reading["doubled"]["rows"]} of {reading["used"]} examples ask the same as an earlier one; the first: '
-    f'{reading["doubled"]["first"]}'
-    for _, reading in readings
-    if 'doubled' in reading
-  ]
+  return (
+    [
+      f'{where}: {entry["rows"]} left out, {reading["used"]} used ({reason}); the first: {entry["first"]}'
+      for where, reading in readings
+      for reason, entry in reading['left_out'].items()
+    ]
+    + [
+      f'{reading["doubled"]["rows"]} of {reading["used"]} examples ask the same as an earlier one; the first: '
+      f'{reading["doubled"]["first"]}'
+      for _, reading in readings
+      if 'doubled' in reading
+    ]
+    + [
+      f'{where}: {reading["seen"]["rows"]} of {reading["used"]} unobserved phrasings have the words of an observed one; the first: '
+      f'{reading["seen"]["first"]}'
+      for where, reading in readings
+      if 'seen' in reading
+    ]
+  )
 
 
 def cache(names: Sequence[str], out: str, pipeline_options: Sequence[str] = ()) -> list[str]:

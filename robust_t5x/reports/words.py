@@ -255,6 +255,12 @@ def _of_data(records: Iterable[Record], places: bool) -> list[str]:
       f'{sum(e["rows"] for e in doubled):,} examples of the data ask the same as an earlier one, and count like any other'
       f'{_first(doubled, places)}.'
     )
+  seen = [reading['seen'] for reading in data.values() if 'seen' in reading]
+  if seen:
+    found.append(
+      f'{sum(e["rows"] for e in seen):,} unobserved phrasings have the words of an observed one, so that the model may have seen '
+      f'them{_first(seen, places)}.'
+    )
   return found
 
 

@@ -9,12 +9,14 @@ import collections
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
+from seqio_tasks.bank.fields import BRACES
 from seqio_tasks.bank.instruction import PERTURBATIONS
 from seqio_tasks.bank.likeness import words
 from seqio_tasks.bank.templates import normalise, parse_template, render
 
 if TYPE_CHECKING:
   from seqio_tasks.bank.instruction import Instruction
+  from seqio_tasks.bank.layouts import Layout
 
 
 # Roles that an adapter, or the choice of its settings, may be fitted to: an evaluation phrasing that
@@ -52,6 +54,34 @@ def field_faults(instruction: Instruction, fields: tuple[str, ...]) -> Iterator[
       yield f'the field {name!r} stands {counts[name]} times; keep {{{name}}} once'
 
 
+def unasked(layout: Layout) -> Iterator[str]:
+  """Forms of a layout that have no field of the data, so that no question is ever asked."""
+  forms = {'template': layout.template, 'input of few_shot': layout.few_shot.input if layout.few_shot else None}
+  for form, text in forms.items():
+    if text is not None and not any(_is_of_the_item(name, layout) for _, name in parse_template(text)):
+      yield (
+        f'the {form} has no field of the data, so that it asks the same of every example; write where its text goes, such as {{question}}'
+      )
+
+
+def _is_of_the_item(name: str, layout: Layout) -> bool:
+  """Whether a field's text differs between items: a block of bare labels does not, nor does a number of options."""
+  block = layout.blocks.get(name)
+  if block is not None:
+    return any(n not in ('', 'label') for t in (block.item, block.separator) for _, n in parse_template(t))
+  return name not in ('', 'n_options', 'n_options_word', *BRACES)
+
+
+def text_of(instruction: Instruction) -> str:
+  """What tells the texts of phrasings apart: words and fields, whatever a file calls the blocks that list options."""
+  form = instruction.layout.few_shot
+  text = instruction.template or (f'{form.prefix}\n{form.input}' if form else '')
+  names = {n: '{options}' if '{option}' in b.item else '{label}' for n, b in instruction.layout.blocks.items()}
+  return normalise(
+    ''.join(f'{literal}{names.get(name, f"{{{name}}}") if name else ""}' for literal, name in parse_template(text))
+  )
+
+
 def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
   """Ids and phrasings that stand twice, and evaluation phrasings that are trained on.
 
@@ -69,7 +99,7 @@ def clashes(read: Sequence[tuple[str, Instruction]]) -> Iterator[str]:
       )
       continue
     ids[instruction.id] = path
-    other_path, other = texts.setdefault(normalise(instruction.template), (path, instruction))
+    other_path, other = texts.setdefault(text_of(instruction), (path, instruction))
     differs = 'case, punctuation and space'
     alike = of_task[instruction.task, words(instruction.template)]
     if other is instruction:

@@ -251,6 +251,8 @@ def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:
       faults, instruction = _read_entry(task, key, entry, defaults, shared)
       if instruction is not None and fields is not None:
         faults.extend(checks.field_faults(instruction, tuple(fields[task])))
+      elif instruction is not None:
+        faults.extend(checks.unasked(instruction.layout))
       problems.extend(f'{where}/{shorten(key)}: {fault}' for fault in faults)
       if instruction is not None:
         instructions.append(instruction)

@@ -104,10 +104,12 @@ class _Rows(TypedDict):
 class Reading(_Rows, total=False):
   """What came of reading a source: how many rows are used, and which were left out, by reason.
 
-  Of a split that is evaluated also which examples ask the same as an earlier one. They stay.
+  Of a split that is evaluated also which examples ask the same as an earlier one, of phrasings which unobserved ones read like
+  an observed one. They stay.
   """
 
   doubled: Reason
+  seen: Reason
 
 
 # Of each source that was read in this process: examples are read once and kept, so what is said of them is kept too.

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
+import logging
 
-from seqio_tasks.bank import perturbations, reading
+from seqio_tasks.bank import checks, perturbations, reading
 from seqio_tasks.bank.instruction import PERTURBATIONS, ROLES, BankError, Instruction
-from seqio_tasks.datasets.sources import Dataset
+from seqio_tasks.datasets.sources import Dataset, Reason, keep_reading, readings
 from seqio_tasks.pipeline import flattening
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +120,7 @@ def serve(
     made.append(Group(name, 'unobserved' if is_new else name, tuple(instructions), suffix))
   if own is not None:
     _check_keys(dataset, made)
+  _tell_seen(dataset, made)
   trained = [i for i in members if i.layout.template is not None]
   return Served(
     tuple(members),
@@ -147,6 +151,22 @@ def _members(dataset: Dataset, phrasings: Mapping[str, Sequence[Instruction]]) -
         same.append(instruction)
         made.append(instruction)
   return made
+
+
+def _tell_seen(dataset: Dataset, served: Iterable[Group]) -> None:
+  """Warns of unobserved phrasings whose text is that of an observed one, and keeps for `readings` how many there are."""
+  of = {name: [i for g in served if g.counted == name for i in g.instructions] for name in ('observed', 'unobserved')}
+  observed = {checks.text_of(i): i.id for i in of['observed']}
+  seen = [(i.id, observed[text]) for i in of['unobserved'] if (text := checks.text_of(i)) in observed]
+  if not seen:
+    return
+  where = f'phrasings of {", ".join(dataset.bank_tasks)}'
+  told: Reason = {'rows': len(seen), 'first': f'{seen[0][0]}, which reads like {seen[0][1]}'}
+  if readings().get(where, {}).get('seen') != told:  # once for all datasets that these phrasings serve
+    _logger.warning(
+      '%s: %d unobserved phrasings have the words of an observed one; the first: %s', where, len(seen), told['first']
+    )
+  keep_reading(where, {'used': len(of['unobserved']), 'left_out': {}, 'seen': told})
 
 
 def _check_keys(dataset: Dataset, groups: Iterable[Group]) -> None:

@@ -129,3 +129,24 @@ def test_banks_are_files_and_directories_of_them(tmp_path, write, good):
   (tmp_path / 'empty').mkdir()
   with pytest.raises(instruction.BankError, match='holds no .yaml file'):
     reading.read_banks([str(tmp_path / 'empty')])
+
+
+@pytest.mark.parametrize(
+  ('entry', 'fault'),
+  [
+    ("'Which is it?'", 'the template has no field of the data'),
+    ("'Which of the {n_options}?'", 'the template has no field of the data'),
+    ('{template: "Say {options}.", options: {item: "{label}", separator: " or "}}', 'the template has no field of the data'),
+    ('{template: "{question}", few_shot: {example: "{question} {answer}", input: "And?"}}', 'the input of few_shot has no field'),
+    ('{template: "Which? {options}"}', ''),
+    ('{template: "{option_1} or {option_2}?"}', ''),
+  ],
+)  # fmt: skip
+def test_a_phrasing_that_asks_the_same_of_every_example(tmp_path, entry, fault):
+  path = tmp_path / 'bank.yaml'
+  path.write_text(f'family: f\ncollection: c\nrole: evaluation\ninstructions:\n  t:\n    k: {entry}\n')
+  if not fault:
+    assert len(reading.validate([path])) == 1
+    return
+  with pytest.raises(instruction.BankError, match=f'c/t/k: {fault}'):
+    reading.validate([path])

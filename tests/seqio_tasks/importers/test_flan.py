@@ -9,7 +9,7 @@ from seqio_tasks.importers import flan
 def test_flan(tmp_path, written):
   for name, text in (
     ('flan/templates.py', 'PATTERNS = {"rte": [("{premise} so {hypothesis}?\\n{options_}", "{answer}"), '
-     '("Write one.", "P: {premise} H: {hypothesis}"), ("{premise[0]}", "{answer}")]}'),
+     '("Write one.", "P: {premise} H: {hypothesis}"), ("Write one like {premise}", "H: {hypothesis}"), ("{premise[0]}", "{answer}")]}'),
     ('flan/v2/templates.py', 'import copy\nPATTERNS = {"a": [("{{x}} {text}", "{summary}")]}\nPATTERNS["b"] = PATTERNS["a"]\n'
      'FEWSHOT_PATTERNS = {}\nPATTERNS_NO_OPTIONS = copy.deepcopy(PATTERNS)'),
   ):  # fmt: skip
@@ -17,14 +17,14 @@ def test_flan(tmp_path, written):
     (tmp_path / name).write_text(text)
   bank, counts = written(flan.read(tmp_path))
   assert [i.id for i in bank] == [
-    'FLAN2021/rte/t01', 'FLAN2021/rte_inverted/t02', 'FLAN2022/a/t01', 'FLAN2022/b/t01'
+    'FLAN2021/rte/t01', 'FLAN2021/rte_inverted/t03', 'FLAN2022/a/t01', 'FLAN2022/b/t01'
   ]  # fmt: skip
   item = {'premise': 'p', 'hypothesis': 'h', 'options': ['yes', 'no'], 'answer': 'no', 'text': 't', 'summary': 's'}
   rendered = [i.layout.render(item) for i in bank]
   assert rendered[0] == ('p so h?\nOPTIONS:\n- yes\n- no', 'no', ('yes', 'no'))
-  assert rendered[1] == ('Write one.', 'P: p H: h', ())
+  assert rendered[1] == ('Write one like p', 'H: h', ())
   assert rendered[2] == rendered[3] == ('{x} t', 's', ())
-  assert counts['left_out'] == 3
+  assert counts['left_out'] == 4  # one asks the same of every example
   with pytest.raises(importers.SourceError, match='cannot be read'):
     list(flan.read(tmp_path / 'nowhere'))
 

@@ -3,6 +3,7 @@
 import pytest
 
 from seqio_tasks import datasets, suites
+from seqio_tasks.bank import layouts
 from seqio_tasks.bank.instruction import make_instruction
 from seqio_tasks.pipeline import registration
 from seqio_tasks.suites import groups
@@ -100,3 +101,32 @@ def test_perturbed_phrasings_are_evaluated_by_themselves(vocabulary, banks, quiz
   assert {'quiz_eval_case', 'quiz_eval_seen_case', 'quiz__seen_k0_case'} <= {*names}
   task = registration.evaluation_task('quiz_eval_case')
   assert task.group == 'case' and [i.role for i in task.instructions] == ['case', 'case']
+
+
+def test_an_unobserved_phrasing_that_reads_like_an_observed_one_is_told(caplog):
+  letters, inline = {'options_1': layouts.STYLES['letters']}, {'options_2': layouts.STYLES['inline']}
+  phrasings = [
+    make_instruction(
+      'a', 't', 'k', 'evaluation', 'Pick one: {q}\n{options_1}', layouts.Layout('Pick one: {q}\n{options_1}', letters)
+    ),
+    make_instruction(
+      'b', 't', 'k', 'evaluation', 'pick one {q} {options_2}', layouts.Layout('pick one {q} {options_2}', inline)
+    ),
+    make_instruction('b', 't', 'l', 'evaluation', 'Pick {q}'),
+    make_instruction('b', 't', 'm', 'incorrect', 'Pick one: {q}'),
+  ]
+  for name in ('d', 'e'):
+    groups.serve(datasets.Dataset(name, 'b', ('t',), {}), groups.by_task(phrasings), frozenset(['a']), None)
+  assert (
+    caplog.text.count(
+      'phrasings of t: 1 unobserved phrasings have the words of an observed one; the first: b/t/k, which'
+    )
+    == 1
+  )
+  assert datasets.readings()['phrasings of t'] == {
+    'used': 2, 'left_out': {}, 'seen': {'rows': 1, 'first': 'b/t/k, which reads like a/t/k'}
+  }  # fmt: skip
+  # Of a model that was tuned on neither, both are new.
+  caplog.clear()
+  groups.serve(datasets.Dataset('d', 'b', ('t',), {}), groups.by_task(phrasings), frozenset(), None)
+  assert not caplog.text
