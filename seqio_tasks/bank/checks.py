@@ -54,8 +54,11 @@ def field_faults(instruction: Instruction, fields: tuple[str, ...]) -> Iterator[
       yield f'the field {name!r} stands {counts[name]} times; keep {{{name}}} once'
 
 
-def unasked(layout: Layout) -> Iterator[str]:
-  """Forms of a layout that have no field of the data, so that no question is ever asked."""
+def unasked(instruction: Instruction) -> Iterator[str]:
+  """Forms of a phrasing that have no field of the data, so that no question is ever asked, as wrong phrasings may."""
+  if instruction.role not in (*TRAINING_ROLES, *REPORTED_ROLES):
+    return
+  layout = instruction.layout
   forms = {'template': layout.template, 'input of few_shot': layout.few_shot.input if layout.few_shot else None}
   for form, text in forms.items():
     if text is not None and not any(_is_of_the_item(name, layout) for _, name in parse_template(text)):

@@ -35,7 +35,7 @@ from typing import Any
 
 import yaml
 
-from seqio_tasks.bank import checks, layouts
+from seqio_tasks.bank import layouts
 from seqio_tasks.bank.layouts import Answer, Block, Derivation, FewShot, Layout
 from seqio_tasks.bank.templates import parsed_template
 from seqio_tasks.errors import shorten
@@ -125,7 +125,7 @@ def faults(layout: Layout) -> list[str]:
   """Why a bank file could not hold a layout; empty for one that is read again as it was written."""
   found: list[str] = []
   read_layout(_entry(layout, {}), SharedParts(layout.blocks, layout.derived), found.append)
-  return [*found, *checks.unasked(layout)]
+  return found
 
 
 def _entry(layout: Layout, names: Mapping[str, str]) -> dict[str, Any]:

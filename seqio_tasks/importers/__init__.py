@@ -17,7 +17,7 @@ import re
 import string
 from typing import Any
 
-from seqio_tasks.bank import schema
+from seqio_tasks.bank import checks, schema
 from seqio_tasks.bank.fields import field_name
 from seqio_tasks.bank.instruction import NAME, Instruction
 from seqio_tasks.errors import UserError, shorten
@@ -140,7 +140,7 @@ def _with_names(part: Part, ids: set[str]) -> Part:
       reason = f'the name {shorten(repr(bad[0]))} is not one word of at most {_MOST_LETTERS} letters, digits and _'
     elif instruction.id in ids:
       reason = f'another one has become {instruction.id}, too'
-    elif faults := schema.faults(instruction.layout):
+    elif faults := [*schema.faults(instruction.layout), *checks.unasked(instruction)]:
       reason = f'a bank file cannot hold it: {shorten(faults[0], 200)}'
     else:
       kept.append(instruction)

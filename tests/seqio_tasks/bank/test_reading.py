@@ -144,6 +144,8 @@ def test_banks_are_files_and_directories_of_them(tmp_path, write, good):
 )  # fmt: skip
 def test_a_phrasing_that_asks_the_same_of_every_example(tmp_path, entry, fault):
   path = tmp_path / 'bank.yaml'
+  path.write_text(f'family: f\ncollection: c\nrole: incorrect\ninstructions:\n  t:\n    k: {entry}\n')
+  assert len(reading.validate([path])) == 1
   path.write_text(f'family: f\ncollection: c\nrole: evaluation\ninstructions:\n  t:\n    k: {entry}\n')
   if not fault:
     assert len(reading.validate([path])) == 1
