@@ -198,11 +198,15 @@ def arrow_files(path: str | os.PathLike[str]) -> dict[str, list[str]]:
   return found
 
 
-def read_arrow(path: str | os.PathLike[str]) -> list[tuple[int, dict[str, Any]]]:
+def read_arrow(path: str | os.PathLike[str], with_bytes: bool = False) -> list[tuple[int, dict[str, Any]]]:
   """Reads a Parquet or Arrow file: number and cells of every row.
 
   A field of a structure is a column STRUCTURE.FIELD, a class label is its name (None where it is the number of none, such as the -1 of
   splits whose labels are kept back), and columns of bytes are left out.
+
+  Args:
+    path: the file.
+    with_bytes: whether columns of bytes are kept.
 
   Raises:
     TableError: if it is damaged.
@@ -226,7 +230,8 @@ def read_arrow(path: str | os.PathLike[str]) -> list[tuple[int, dict[str, Any]]]
     doubled = sorted({name for name in table.column_names if table.column_names.count(name) > 1})
     if doubled:
       raise TableError(f'{path}: the columns {shorten(doubled, 200)} stand twice; rename them')
-    kept = [f.name for f in table.schema if not pa.types.is_binary(f.type) and not pa.types.is_large_binary(f.type)]
+    binary = pa.types.is_binary, pa.types.is_large_binary, pa.types.is_fixed_size_binary, pa.types.is_binary_view
+    kept = [f.name for f in table.schema if with_bytes or not any(is_one(f.type) for is_one in binary)]
     rows = table.select(kept).to_pylist()
     narrow = [f.name for f in table.schema if f.name in kept and _is_narrow(getattr(f.type, 'value_type', f.type))]
   except TableError:

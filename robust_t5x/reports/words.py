@@ -16,6 +16,9 @@ from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, Record, sam
 from robust_t5x.results.scorers import SCORERS
 from seqio_tasks.datasets.sources import Reading, Reason
 
+_WORD = re.compile(r'\w+')
+_BLOCK_NUMBER = re.compile(r'(?:(?<=\{options)|(?<=\{labels))_\d+(?=\})')  # that blocks of options have in imported banks
+
 
 def finding(inputs: Inputs, summary: Summary) -> str:
   """The result in words: in full for up to four models, in its range for more."""
@@ -155,7 +158,7 @@ def warnings(inputs: Inputs, places: bool = True) -> list[str]:
     inputs: the models.
     places: whether the first row of each fault of the data is named, with its file.
   """
-  found = _of_data((inputs.records[model] for model in inputs.models), places)
+  found = _of_data((inputs.records[model] for model in inputs.models), places) + _seen(inputs, places)
   for model in inputs.models:
     share, cut = inputs.unmatched.get(model, 0.0), _count(inputs, model, 'truncated_inputs')
     if share > 0:
@@ -255,13 +258,34 @@ def _of_data(records: Iterable[Record], places: bool) -> list[str]:
       f'{sum(e["rows"] for e in doubled):,} examples of the data ask the same as an earlier one, and count like any other'
       f'{_first(doubled, places)}.'
     )
-  seen = [reading['seen'] for reading in data.values() if 'seen' in reading]
-  if seen:
-    found.append(
-      f'{sum(e["rows"] for e in seen):,} unobserved phrasings have the words of an observed one, so that the model may have seen '
-      f'them{_first(seen, places)}.'
-    )
   return found
+
+
+def _seen(inputs: Inputs, places: bool) -> list[str]:
+  """How many phrasings that should be new have the words of one that the model was tuned on, by the templates that are told."""
+  found: dict[str, str] = {}
+  for cohort in inputs.cohorts:
+    told = cohort.phrasings[cohort.phrasings['template'].fillna('') != '']
+    words = told['template'].map(
+      {t: ' '.join(_WORD.findall(_BLOCK_NUMBER.sub('', t.casefold()))) for t in told['template'].unique()}
+    )
+    is_observed, is_new = told['group'] == OBSERVED, told['group'] == UNOBSERVED
+    known = dict(
+      zip(
+        zip(told['dataset'][is_observed], words[is_observed], strict=True),
+        told['instruction_id'][is_observed],
+        strict=True,
+      )
+    )
+    for dataset, text, name in zip(told['dataset'][is_new], words[is_new], told['instruction_id'][is_new], strict=True):
+      if (dataset, text) in known:
+        found[name] = known[dataset, text]
+  if not found:
+    return []
+  first = next(f'; the first: {name}, which reads like {other}' for name, other in found.items()) if places else ''
+  return [
+    f'{len(found):,} unobserved phrasings have the words of an observed one, so that they are not new to the model{first}.'
+  ]
 
 
 def _first(entries: Sequence[Reason], places: bool) -> str:

@@ -11,17 +11,28 @@ are one table: a cell that stands in two of them with one score is counted once,
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import functools
 import json
 import os
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from robust_t5x.results.columns import (
+  PublishedError,
+  check_filled,
+  check_json,
+  check_range,
+  each,
+  numbers,
+  one_if_true,
+  scores,
+  truth,
+  whole_ids,
+)
 from robust_t5x.results.schema import COLUMNS, OBSERVED, OPTIONAL, SCORES, TEXT, UNOBSERVED, LeftOut, Record
-from robust_t5x.runtime import records
 from seqio_tasks import tables
-from seqio_tasks.errors import UserError, shorten
+from seqio_tasks.errors import shorten
 
 # Columns of a table of accuracies; num_examples is missing where the source does not say it.
 PHRASING_COLUMNS = ('model', 'dataset', 'instruction_id', 'group', 'scorer', 'score', 'num_examples')
@@ -32,14 +43,9 @@ _OBSERVED_TYPES = ('qa', 'bc', 'classification')
 _INDEX, _ACCURACY = 'paraphrase idx', '_acc'
 _GENERIC = ('dataset', 'instruction_id', 'score')
 _KEYS = ('model', 'scorer', 'dataset', 'group', 'instruction_id', 'example_id')  # that a cell goes by
-_TRUTH = {'TRUE': True, '1': True, 'FALSE': False, '0': False}
 _FILE, _LINE = 'file of the row', 'line of the row'  # columns while tables are joined
 
 Reason = Callable[[dict[str, str]], str]  # of a row: why it cannot be used
-
-
-class PublishedError(UserError):
-  """A file that is no table of results; the message names file, field and cure."""
 
 
 def is_published(path: str) -> bool:
@@ -106,6 +112,14 @@ def _read(files: Sequence[str], where: str) -> tuple[pd.DataFrame, list[LeftOut]
       )
     parts.append(table.assign(**{_FILE: file, _LINE: table.index}))
     left_out += dropped
+  unnamed: dict[str, str] = {}  # models that are called after their file
+  for file, part in zip(files, parts, strict=True):
+    if not part.attrs.get('named', True):
+      other = unnamed.setdefault(_stem(file), file)
+      if os.path.realpath(other) != os.path.realpath(file):
+        raise PublishedError(
+          f'{other} and {file} do not name their model, and would both be called {_stem(file)!r}; give them a column model'
+        )
   by_example = {'example_id' in part: file for part, file in zip(parts, files, strict=True)}
   if len(by_example) > 1:
     raise PublishedError(
@@ -196,28 +210,33 @@ def _rows(path: str) -> pd.DataFrame:
   """The file as text, its index the lines or rows at which rows begin; 'NA' and 'None' stay as they are."""
   try:
     if path.endswith('.parquet'):
-      numbered = tables.read_arrow(path)
+      numbered = tables.read_arrow(path, with_bytes=True)
       frame = pd.DataFrame(
         [row for _, row in numbered], index=pd.Index([n for n, _ in numbered], dtype=int), dtype=object
       )
-      return frame.map(_as_text).astype(object)
+      return frame.map(functools.partial(_as_text, path)).astype(object)
     lines, cells = tables.read_columns(path)
   except tables.TableError as e:
     raise PublishedError(str(e)) from e
   return pd.DataFrame(cells, index=pd.Index(lines, dtype=int), dtype=object)
 
 
-def _as_text(cell: object) -> str:
+def _as_text(path: str, cell: object) -> str:
   """A cell of a Parquet file as a CSV file would have it."""
   if isinstance(cell, dict | list):
     return json.dumps(cell, ensure_ascii=False)
+  if isinstance(cell, bytes):  # as some programs write texts
+    try:
+      return cell.decode()
+    except UnicodeDecodeError as e:
+      raise PublishedError(f'{path}: holds bytes that are no UTF-8 ({shorten(repr(cell), 60)}); write texts') from e
   return '' if cell is None else str(cell)
 
 
 def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]]:
-  score = _scores(rows['Performance'])
   keys = [c for c in _INSTRUCTION_EVAL if c not in ('Performance', 'Include?')]
   excluded = rows['Include?'].str.strip().str.upper() != 'TRUE'
+  score = scores(path, rows['Performance'].where(~excluded, ''))
   again = rows[~excluded & score.notna()].duplicated(keys).reindex(rows.index, fill_value=False)
   kept, left_out = _keep(
     path,
@@ -229,8 +248,8 @@ def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list
     ],
   )
   rows, score = rows[kept], score[kept]
-  _check_range(path, 'Performance', score)
-  _check_filled(path, rows, ('Model', 'Dataset', 'Collection', 'Type', 'ID', 'Shots', 'Metric'))
+  check_range(path, 'Performance', score)
+  check_filled(path, rows, ('Model', 'Dataset', 'Collection', 'Type', 'ID', 'Shots', 'Metric'))
   types = rows['Type'].str.strip()
   shots = rows['Shots'].str.strip().str.removesuffix('.0')  # as pandas writes whole numbers beside missing ones
   table = pd.DataFrame(
@@ -250,12 +269,12 @@ def _instruction_eval(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list
 
 def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut], dict[str, str]]:
   """Groups and templates come from `../paraphrases/TASK.csv` where it stands."""
-  _check_filled(path, rows, (_INDEX,))
+  check_filled(path, rows, (_INDEX,))
   dataset = _stem(path)
   models = [c for c in rows.columns if c.endswith(_ACCURACY)]
   if _ACCURACY in models:
     raise PublishedError(f'{path}: the column {_ACCURACY!r} names no model; call it MODEL{_ACCURACY}')
-  index = rows[_INDEX].str.strip()
+  index = whole_ids(rows[_INDEX])
   kept, left_out = _keep(path, rows, [(index.duplicated(), lambda r: f'a second row of {_INDEX} {r[_INDEX]}')])
   rows, ids = rows[kept], dataset + '/' + index[kept]
   phrasings = _paraphrases(os.path.join(os.path.dirname(path), os.pardir, 'paraphrases', f'{dataset}.csv'), dataset)
@@ -268,11 +287,11 @@ def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Lef
   groups = [phrasings[i][0] if phrasings else 'paraphrase' for i in ids]
   parts = []
   for column in models:
-    score = _scores(rows[column])
+    score = scores(path, rows[column])
     model = column.removesuffix(_ACCURACY)
     there, dropped = _keep(path, rows, [(score.isna(), _not_a_number(column))])
     left_out += [{**entry, 'content': {**entry['content'], 'model': model}} for entry in dropped]
-    _check_range(path, column, score[there])
+    check_range(path, column, score[there])
     part = pd.DataFrame({'instruction_id': ids, 'group': groups, 'score': score})[there]
     parts.append(part.assign(model=model, dataset=dataset))
   table = pd.concat(parts).assign(scorer='accuracy as published', num_examples=np.nan)
@@ -303,10 +322,11 @@ def _paraphrases(path: str, dataset: str) -> dict[str, tuple[str, str]]:
 
 
 def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut], dict[str, str]]:
-  rows = rows.assign(**{c: _each(rows[c], str.strip) for c in _KEYS if c in rows})
+  clean = {c: whole_ids if c.endswith('_id') else lambda column: each(column, str.strip) for c in _KEYS}
+  rows = rows.assign(**{c: clean[c](rows[c]) for c in _KEYS if c in rows})
   if 'group' in rows:  # the two that the gap is between, however they are written
-    rows['group'] = _each(rows['group'], lambda g: g.casefold() if g.casefold() in (OBSERVED, UNOBSERVED) else g)
-  score = _scores(rows['score'])
+    rows['group'] = each(rows['group'], lambda g: g.casefold() if g.casefold() in (OBSERVED, UNOBSERVED) else g)
+  score = scores(path, rows['score'])
   by_example = 'example_id' in rows
   defaults = {
     'model': _stem(path),
@@ -320,24 +340,27 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]
   filled = rows.assign(**{c: v for c, v in defaults.items() if c not in rows})
   kept, left_out = _keep(path, filled, [(score.isna(), _not_a_number('score'))])
   table = filled.assign(score=score)[kept]
-  _check_range(path, 'score', table['score'])
-  _check_filled(path, table, ('model', 'dataset', 'instruction_id', 'group', 'scorer', *(['example_id'] * by_example)))
+  check_range(path, 'score', table['score'])
+  check_filled(path, table, ('model', 'dataset', 'instruction_id', 'group', 'scorer', *(['example_id'] * by_example)))
   if by_example:
-    table['matched_option'] = _truth(path, table['matched_option'])
-    _check_json(path, table['option_scores'], dict[str, float])
-    _check_json(path, table['option_tokens'], list[int])
+    table['matched_option'] = truth(path, table['matched_option'])
+    check_json(path, table['option_scores'], dict[str, float])
+    check_json(path, table['option_tokens'], list[int])
     for column, value in {'truncated_tokens': 0, **OPTIONAL}.items():
       if isinstance(value, str):
         continue
       whole = isinstance(value, int)
-      given = _each(table[column], _one_if_true) if column in SCORES else table[column]
-      table[column] = _numbers(path, given, whole).fillna(value).astype(type(value))
+      given = each(table[column], one_if_true) if column in SCORES else table[column]
+      table[column] = numbers(path, given, whole).fillna(value).astype(type(value))
     for column in ('strict_score', 'extracted_score'):
-      _check_range(path, column, table[column])
+      check_range(path, column, table[column])
     table = table.astype(dict.fromkeys(TEXT, object))
   else:
-    table['num_examples'] = _numbers(path, table['num_examples'], whole=True)
-  return table[list(COLUMNS if by_example else PHRASING_COLUMNS)], left_out, _templates(path, table)
+    table['num_examples'] = numbers(path, table['num_examples'], whole=True)
+  templates = _templates(path, table)
+  table = table[list(COLUMNS if by_example else PHRASING_COLUMNS)]
+  table.attrs['named'] = 'model' in rows
+  return table, left_out, templates
 
 
 def _templates(path: str, table: pd.DataFrame) -> dict[str, str]:
@@ -357,58 +380,6 @@ def _templates(path: str, table: pd.DataFrame) -> dict[str, str]:
   return dict.fromkeys(table['instruction_id'], '') | dict(zip(told['instruction_id'], told['template'], strict=True))
 
 
-def _scores(column: pd.Series) -> pd.Series:
-  """The numbers of a column, 1 and 0 for the truth values True and False; NaN for what is neither."""
-  return pd.to_numeric(_each(column, _one_if_true), errors='coerce')
-
-
-def _one_if_true(text: str) -> str:
-  return {'true': '1', 'false': '0'}.get(text.strip().casefold(), text)
-
-
-def _each(column: pd.Series, change: Callable[[str], str]) -> pd.Series:
-  """A column of texts changed, of which there are few different ones."""
-  return column.map({text: change(text) for text in column.unique()}).astype(object)
-
-
-def _numbers(path: str, column: pd.Series, whole: bool) -> pd.Series:
-  """The numbers of a column, NaN where it says nothing; PublishedError for what is none, and where they count below 0."""
-  given = column.str.strip().replace({'nan': '', 'NaN': ''})
-  numbers = pd.to_numeric(given.where(given != ''), errors='coerce')
-  wrong = (given != '') & (numbers.isna() | np.isinf(numbers))
-  if whole:
-    wrong |= (numbers < 0) | (numbers != np.floor(numbers)) & numbers.notna()
-  if wrong.any():
-    kind = 'a whole number from 0' if whole else 'a number'
-    raise PublishedError(
-      f'{path}: line {column.index[wrong][0]}: {column.name} is {shorten(repr(column[wrong].iloc[0]))}, not {kind}; correct it or '
-      'leave it empty'
-    )
-  return numbers
-
-
-def _check_json(path: str, column: pd.Series, kind: Any) -> None:
-  """Raises PublishedError for a cell that is neither empty nor of a kind of JSON."""
-  for line, text in column[column != ''].items():
-    try:
-      fault = records.fault(tables.parse_json(text), kind)
-    except ValueError as e:
-      fault = f'it is not JSON ({shorten(e)})'
-    if fault:
-      raise PublishedError(f'{path}: line {line}: {column.name}: {fault}; correct it or leave it empty')
-
-
-def _truth(path: str, column: pd.Series) -> pd.Series:
-  """The truth values of a column, true where it says nothing."""
-  given = column.str.strip().str.upper().replace({'': 'TRUE'})
-  wrong = ~given.isin(_TRUTH)
-  if wrong.any():
-    raise PublishedError(
-      f'{path}: line {column.index[wrong][0]}: {column.name} is {shorten(repr(column[wrong].iloc[0]))}; use True or False'
-    )
-  return given.map(_TRUTH).astype(bool)
-
-
 def _not_a_number(column: str) -> Reason:
   return lambda row: f'{column} is {row[column]!r}, not a number'
 
@@ -425,18 +396,3 @@ def _keep(
       left_out.append({'file': path, 'row': int(rows.index[place]), 'reason': reason(row), 'content': row})
     kept &= ~np.asarray(excluded)
   return kept, sorted(left_out, key=lambda entry: entry['row'])
-
-
-def _check_range(path: str, column: str, score: pd.Series) -> None:
-  outside = score[(score < 0) | (score > 1)]
-  if len(outside):
-    raise PublishedError(
-      f'{path}: line {outside.index[0]}: {column} is {outside.iloc[0]:g}; scores run from 0 to 1, divide percentages by 100'
-    )
-
-
-def _check_filled(path: str, rows: pd.DataFrame, columns: Sequence[str]) -> None:
-  for column in columns:
-    empty = _each(rows[column], str.strip) == ''
-    if empty.any():
-      raise PublishedError(f'{path}: line {rows.index[empty][0]}: {column} is empty; fill it in or remove the row')

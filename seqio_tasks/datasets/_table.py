@@ -250,8 +250,8 @@ def _table_example(
       raise Fault(f'column {options!r} is not a list of options', 'no list of options')
     if not all(t is not None and t == t for t in texts):
       raise Fault(f'an option of {texts} is null or NaN', 'an option is null or NaN')
-  if any(isinstance(t, list | dict) for t in texts):
-    raise Fault(f'an option of {texts} is a list or an object, not a text', 'an option is no text')
+  if any(isinstance(t, list | dict | bytes) for t in texts):
+    raise Fault(f'an option of {texts} is a list, an object or bytes, not a text', 'an option is no text')
   texts = [str(t).strip() for t in texts]
   blank = [i for i, t in enumerate(texts) if not t]
   if blank and any(texts[i] for i in range(blank[0], len(texts))):

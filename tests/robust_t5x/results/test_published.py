@@ -235,6 +235,56 @@ def test_truth_values_are_scores(tmp_path):
   assert list(table['score']) == [1, 0] and len(record['left_out']) == 1
 
 
+@pytest.mark.parametrize('text', ['"0,5"', '50%', '"1.000,5 %"', '",5"'])
+def test_numbers_as_others_write_them_are_no_words(tmp_path, text):
+  path = _write(tmp_path / 'm.csv', f'dataset,instruction_id,score\nd,i,1\nd,j,{text}\n')
+  with pytest.raises(
+    schema.ResultsError, match='m.csv: line 3: score is .*; write numbers from 0 to 1 with a decimal point'
+  ):
+    read(path)
+
+
+def test_ids_that_were_beside_a_missing_one(tmp_path):
+  frame = pd.DataFrame({'model': 'm', 'dataset': 'd', 'instruction_id': 'i', 'example_id': [1.0, 2.0], 'score': [1, 0]})
+  (tmp_path / 'r').mkdir()
+  frame.to_parquet(tmp_path / 'r' / 'a.parquet')
+  _write(tmp_path / 'r/b.csv', 'model,dataset,instruction_id,example_id,score\nm,d,j,1,1\nm,d,j,2,1\n')
+  table, _ = read(str(tmp_path / 'r'))
+  assert list(table['example_id']) == ['1', '2', '1', '2']
+  # Where some are written otherwise they are names.
+  path = _write(tmp_path / 'n.csv', 'dataset,instruction_id,example_id,score\nd,i,1.0,1\nd,i,1,0\n')
+  assert list(read(path)[0]['example_id']) == ['1.0', '1']
+
+
+def test_files_that_do_not_name_their_models_are_not_one_model(tmp_path):
+  paths = [_write(tmp_path / f'{m}/results.csv', f'dataset,instruction_id,score\n{m},i,1\n') for m in 'ab']
+  with pytest.raises(schema.ResultsError, match="do not name their model, and would both be called 'results'"):
+    compare(paths)
+  assert compare([paths[0]]).models == ('results',)
+
+
+def test_bytes_of_a_parquet_file_are_texts(tmp_path):
+  frame = pd.DataFrame(
+    {'dataset': 'd', 'instruction_id': ['i', 'j'], 'group': [b'observed', b'unobserved'], 'score': [1, 0]}
+  )
+  frame.to_parquet(tmp_path / 'm.parquet')
+  assert list(read(str(tmp_path / 'm.parquet'))[0]['group']) == ['observed', 'unobserved']
+  frame.assign(group=[b'\xff', b'x']).to_parquet(tmp_path / 'm.parquet')
+  with pytest.raises(schema.ResultsError, match='m.parquet: holds bytes that are no UTF-8'):
+    read(str(tmp_path / 'm.parquet'))
+
+
+def test_a_report_says_what_is_not_new(tmp_path):
+  rows = [('observed', 'i', 'Pick one: {q}'), ('unobserved', 'j', 'pick one {q}.'), ('unobserved', 'k', 'Choose: {q}')]
+  text = 'dataset,group,instruction_id,template,score\n' + ''.join(f'd,{g},{i},{t},0.5\n' for g, i, t in rows)
+  assert report.main([_write(tmp_path / 't.csv', text), '--out', str(tmp_path / 'report')]) == 0
+  page = (tmp_path / 'report' / 'report.md').read_text()
+  assert (
+    '1 unobserved phrasings have the words of an observed one, so that they are not new to the model; the first: j'
+    in page
+  )
+
+
 def test_damaged_parquet(tmp_path):
   path = tmp_path / 'm.parquet'
   pd.DataFrame({'dataset': ['d'], 'instruction_id': ['i'], 'score': [0.5]}).to_parquet(path)

@@ -300,3 +300,11 @@ def test_two_sets_of_files_of_a_split_are_not_joined(tmp_path, files):
     datasets.table(tmp_path, 'mine', ['x'])
   (tmp_path / f'{files[1]}.parquet').unlink()
   assert len(datasets.table(tmp_path, 'mine', ['x'])[0].splits['test']()) == 1
+
+
+def test_bytes_are_no_options(tmp_path, caplog):
+  path = tmp_path / 'mine.parquet'
+  parquet.write_table(pa.Table.from_pylist([{'question': 'q', 'o': [b'a', b'b'], 'answer': 'A'}]), path)
+  with pytest.raises(datasets.DatasetError, match='has no row that can be used'):
+    datasets.table(path, 'mine', ['x'], options='o', answer_is='letter')
+  assert 'is a list, an object or bytes, not a text' in caplog.text
