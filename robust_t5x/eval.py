@@ -236,11 +236,12 @@ def _write_estimates(output_dir: str) -> None:
 def fingerprint(
   loaded: 'Subject', tasks: 'Sequence[EvaluationTask]', task_feature_lengths: Mapping[str, int], split: str, scorer: str
 ) -> 'Fingerprint':
-  """What makes two evaluations the same: weights, adapter, data, phrasings and scorer, as hashes and settings."""
+  """What makes two evaluations the same: weights, adapter, vocabulary, data, phrasings and scorer, as hashes and settings."""
   return {
     'backbone': loaded.weights['backbone'] or '',
     'adapter': loaded.weights['adapter'],
     'dtype': loaded.weights['dtype'] or '',
+    'vocabulary': loaded.weights['vocabulary'] or '',
     'scorer': scorer,
     'split': split,
     'task_feature_lengths': dict(task_feature_lengths),

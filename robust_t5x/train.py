@@ -69,7 +69,7 @@ def train(
     Stopped: when the process is asked to end; the state has been saved.
   """
   from robust_t5x import objectives
-  from robust_t5x.checkpoints import runs, vocabularies
+  from robust_t5x.checkpoints import loading, runs, vocabularies
   from robust_t5x.models.placement import place
   from robust_t5x.models.trainable import Trainable
   from robust_t5x.training import export, loop, records, start, tracking
@@ -106,7 +106,7 @@ def train(
   )
   # What a cache holds is not known.
   hashes = {} if use_cached_tasks else registration.content_hashes(mixture_or_task_name, 'train')
-  record = records.run_record(seed, initial_checkpoint_path, hashes)
+  record = records.run_record(seed, initial_checkpoint_path, hashes, loading.vocabulary_hash(model.input_vocabulary))
   with locks.held(model_dir, 'MODEL_DIR'):
     processes.make_shared(model_dir)
     saved = runs.RunCheckpoints(model_dir)

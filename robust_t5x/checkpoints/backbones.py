@@ -175,14 +175,10 @@ def _present(directory: str) -> set[str]:
     ) from e
 
 
-@functools.lru_cache(maxsize=8)
 def sha256(path: str) -> str:
-  """SHA-256 of a file, hexadecimal."""
-  digest = hashlib.sha256()
+  """SHA-256 of a file, hexadecimal; it is read anew, since a run may have written it again under its name."""
   with open(path, 'rb') as f:
-    while block := f.read(1 << 20):
-      digest.update(block)
-  return digest.hexdigest()
+    return hashlib.file_digest(f, 'sha256').hexdigest()
 
 
 def network_config(

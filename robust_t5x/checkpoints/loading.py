@@ -40,10 +40,11 @@ class Loaded:
 
   @property
   def weights(self) -> dict[str, str | None]:
-    """Hashes and dtype: evaluations of models with the same are evaluations of one model."""
+    """Hashes and dtype: evaluations of models with the same are evaluations of one model, which reads texts as the same tokens."""
     adapter = (self.identity['adapter'] or {}).get('sha256')
     return {
-      'backbone': self.identity['backbone']['sha256'], 'adapter': adapter, 'dtype': self.model.module.config.dtype
+      'backbone': self.identity['backbone']['sha256'], 'adapter': adapter, 'dtype': self.model.module.config.dtype,
+      'vocabulary': self.identity['vocabulary'],
     }  # fmt: skip
 
   @property

@@ -36,7 +36,7 @@ class Subject(Protocol):
 
   @property
   def weights(self) -> Mapping[str, str | None]:
-    """backbone, adapter and dtype: what two evaluations of the same model have in common."""
+    """backbone, adapter, dtype and vocabulary: what two evaluations of the same model have in common."""
 
   @property
   def vocabulary(self) -> 'seqio.Vocabulary':

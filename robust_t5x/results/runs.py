@@ -51,7 +51,8 @@ class Run:
     path = os.path.join(directory, 'run.json')
     if os.path.isfile(path):
       record = read_record(path)
-      before = record.get('fingerprint', {})
+      # Records of before 2026-11-27 do not say by which vocabulary texts were read.
+      before = {k: v for k, v in fingerprint.items() if k == 'vocabulary'} | record.get('fingerprint', {})
       if before != fingerprint or record.get('label') != label:
         changed = _changes({'label': record.get('label'), **before}, {'label': label, **fingerprint})
         raise ResultsError(

@@ -67,6 +67,7 @@ class Fingerprint(TypedDict, total=False):
   backbone: str
   adapter: str | None
   dtype: str
+  vocabulary: str  # hash of what makes texts tokens, and of what stands around them
   scorer: str | list[str]
   split: str
   task_feature_lengths: dict[str, int]

@@ -1,5 +1,6 @@
 """Progress of long work: a bar on a terminal, a line now and then elsewhere."""
 
+import contextlib
 import sys
 import time
 
@@ -44,7 +45,8 @@ class Progress:
 
   def __exit__(self, *unused):
     if self._bar:
-      self._bar.stop()
+      with contextlib.suppress(OSError):  # of a terminal that is gone, which must not hide why the work ends
+        self._bar.stop()
 
   def advance(self, amount: int = 1, note: str = '') -> None:
     """Counts units of work; `note` is shown beside."""

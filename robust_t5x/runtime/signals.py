@@ -1,4 +1,5 @@
-"""Signals that ask a run to end: Ctrl-C (SIGINT), and SIGTERM, which clouds send before they take a machine away.
+"""Signals that ask a run to end: Ctrl-C (SIGINT), SIGTERM, which clouds send before they take a machine away, and SIGHUP, of a
+terminal or connection that closes.
 
 A signal raises `Stopped` in the main thread, and what is half written is removed on its way out. Work that would be lost by that,
 such as steps since the last checkpoint, defers the signal until it has been saved. Then one line says how to go on.
@@ -15,7 +16,7 @@ import types
 
 from robust_t5x.runtime import processes
 
-SIGNALS = (signal.SIGINT, signal.SIGTERM)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Seconds after which a process ends that cannot be reached, since it compiles, or waits for another process.
 GRACE = 5.0
 _AGAIN = 'nothing that was saved before is lost; the same command starts again'
@@ -96,7 +97,7 @@ def guarded(verb: Callable[[], int]) -> int:
   """Runs a verb that can be asked to end.
 
   Returns:
-    its exit status, or 128 and the signal's number: 130 for SIGINT, 143 for SIGTERM.
+    its exit status, or 128 and the signal's number: 130 for SIGINT, 143 for SIGTERM, 129 for SIGHUP.
   """
   global _state
   if threading.current_thread() is not threading.main_thread():
@@ -126,7 +127,7 @@ def _handle(number: int, frame: types.FrameType | None) -> None:
     if processes.several():  # JAX takes SIGTERM and makes all processes stop after the same step
       os.kill(os.getpid(), signal.SIGTERM)
     return
-  if _state.ending and number == signal.SIGTERM:
+  if _state.ending and number != signal.SIGINT:
     return  # sent twice, as `timeout` does, or after the terminal's SIGINT; what closes on the way out is not to be cut short
   _state.ending = True
   raise Stopped(number)
@@ -158,4 +159,5 @@ def _watch(reading: socket.socket, state: _State) -> None:
 
 
 def _say(kept: str) -> None:
-  print(f'interrupted: {kept}', file=sys.stderr, flush=True)
+  with contextlib.suppress(OSError):  # the terminal may be gone
+    print(f'interrupted: {kept}', file=sys.stderr, flush=True)

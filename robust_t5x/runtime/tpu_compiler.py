@@ -6,7 +6,6 @@ compiler's reports written to a directory, and is ended when the last of the rep
 """
 
 import dataclasses
-import os
 import pathlib
 import re
 import subprocess
@@ -15,7 +14,7 @@ import tempfile
 import time
 from typing import Any
 
-from robust_t5x.runtime import topologies
+from robust_t5x.runtime import orphans, topologies
 
 _LAST = '*.after_optimizations_after_buffer_assignment.txt'
 _ALLOCATION = re.compile(r'^allocation \d+: size (\d+)(.*):$', re.MULTILINE)
@@ -61,7 +60,7 @@ def laid_out(lowered: Any, topology: str, devices: list[int]) -> Program:
     with open(folder / 'stderr', 'wb') as said:
       process = subprocess.Popen(
         [sys.executable, '-m', __name__, topology, order, directory],
-        stdout=said, stderr=said, env={**os.environ, 'JAX_PLATFORMS': 'cpu'},
+        stdout=said, stderr=said, env={**orphans.environment(), 'JAX_PLATFORMS': 'cpu'},
       )  # fmt: skip
     try:
       while process.poll() is None and not any(folder.glob(_LAST)):
@@ -141,4 +140,5 @@ def _compile(topology: str, order: str, directory: str) -> None:
 
 
 if __name__ == '__main__':
+  orphans.end_with_parent()
   _compile(*sys.argv[1:])

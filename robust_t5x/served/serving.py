@@ -93,7 +93,7 @@ class Served:
     settings = json.dumps([self.api, self.system, self.fields], sort_keys=True)
     return {
       'backbone': f'{self.model} at {self.url}, settings {hashlib.sha256(settings.encode()).hexdigest()[:8]}',
-      'adapter': None, 'dtype': "the server's",
+      'adapter': None, 'dtype': "the server's", 'vocabulary': None,
     }  # fmt: skip
 
   def lengths(self, wanted: Mapping[str, int]) -> dict[str, int]:

@@ -7,7 +7,6 @@ import ast
 from collections.abc import Mapping, Sequence
 import copy
 import json
-import os
 import re
 import subprocess
 import sys
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 import numpy as np
 
-from robust_t5x.runtime import errors, gin_files, launcher, progress, quiet
+from robust_t5x.runtime import errors, gin_files, launcher, orphans, progress, quiet
 from robust_t5x.sweeps.grid import Trial, command
 from robust_t5x.sweeps.trial import Description
 from seqio_tasks import suites
@@ -63,7 +62,7 @@ def check(trials: Sequence[Trial], eval_arguments: Sequence[str], flags: Sequenc
   done = subprocess.run(
     [sys.executable, '-m', 'robust_t5x.sweeps.check'],
     input=json.dumps(request(trials, eval_arguments, flags)), stdout=subprocess.PIPE, text=True, check=False,
-    env=os.environ | {'JAX_PLATFORMS': 'cpu'},
+    env=orphans.environment() | {'JAX_PLATFORMS': 'cpu'},
   )  # fmt: skip
   if done.returncode:
     raise UserError(f'the check of the grid ended with status {done.returncode}; see above')
@@ -208,6 +207,7 @@ def _one_line(error: Exception) -> str:
 def main() -> int:
   """Reads a request from standard input and writes the answer, in JSON, as the last line of standard output."""
   quiet.set_up()
+  orphans.end_with_parent()
   try:
     wanted = json.load(sys.stdin)
     print(json.dumps(answer(wanted)))

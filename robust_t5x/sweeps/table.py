@@ -45,7 +45,7 @@ def measured_on(evaluation: str) -> str:
   Rows of the table can be compared where it is the same.
   """
   fingerprint = read(evaluation)[1].get('fingerprint', {})
-  rest = {name: value for name, value in fingerprint.items() if name not in ('backbone', 'adapter')}
+  rest = {name: value for name, value in fingerprint.items() if name not in ('backbone', 'adapter', 'vocabulary')}
   return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()[:8]
 
 

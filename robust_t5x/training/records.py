@@ -30,15 +30,19 @@ class RunRecord(TypedDict):
   seed: int
   backbone: dict[str, str] | None
   tasks: NotRequired[dict[str, str]]  # name -> hash of what it is trained on
+  vocabulary: NotRequired[str]  # hash of what makes texts tokens, and of what stands around them
 
 
-def run_record(seed: int, initial_checkpoint_path: str | None, tasks: Mapping[str, str]) -> dict[str, Any]:
-  """What a run must be told by: configuration, seed, backbone, data, versions.
+def run_record(
+  seed: int, initial_checkpoint_path: str | None, tasks: Mapping[str, str], vocabulary: str
+) -> dict[str, Any]:
+  """What a run must be told by: configuration, seed, backbone, vocabulary, data, versions.
 
   Args:
     seed: of the run.
     initial_checkpoint_path: backbone; None for random weights.
     tasks: that are trained on -> hash of what they hold, see `registration.content_hashes`.
+    vocabulary: hash of that of the inputs, see `loading.vocabulary_hash`.
   """
   record = {
     'gin_config': gin.config_str(),
@@ -47,6 +51,7 @@ def run_record(seed: int, initial_checkpoint_path: str | None, tasks: Mapping[st
     'command': launcher.command_line(),
     'backbone': None,
     'tasks': dict(tasks),
+    'vocabulary': vocabulary,
     'data': readings(),
   }
   if initial_checkpoint_path is not None:
@@ -87,10 +92,12 @@ def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
     changed.append(f'the seed was {before.get("seed")}, is {record["seed"]}')
   if not same_backbone:
     changed.append(f'the backbone was {_named(before)}, is {_named(record)}')
-  for name, digest in before.get('tasks', {}).items():
-    found = record.get('tasks', {}).get(name, digest)
-    if found != digest:
-      changed.append(f'the data or phrasings of {name} changed, their hash was {digest[:12]}, is {found[:12]}')
+  words = before.get('vocabulary', record['vocabulary'])
+  if words != record['vocabulary']:
+    changed.append(
+      f'the vocabulary, or what stands around texts, changed, its hash was {words[:12]}, is {record["vocabulary"][:12]}'
+    )
+  changed += _changed_tasks(before.get('tasks') or {}, record.get('tasks') or {})
   if changed:
     raise errors.UsageError(
       f'MODEL_DIR: {model_dir} holds a run with other settings: {"; ".join(changed)}. Give another MODEL_DIR, or set what '
@@ -137,6 +144,22 @@ def _read_record(model_dir: str, now: Mapping[str, Any]) -> Mapping[str, Any] | 
     f'{path} {found}, so that it cannot be seen whether this is the same run; give another MODEL_DIR, or delete it and '
     f'{config} to go on with the settings of today'
   )
+
+
+def _changed_tasks(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+  """Which tasks are not what they were; none where either run knows none, since it read a cache."""
+  if not before or not now:
+    return []
+  came, went = sorted({*now} - {*before}), sorted({*before} - {*now})
+  return [
+    *(f'{name} was not trained on, is' for name in came),
+    *(f'{name} was trained on, is not' for name in went),
+    *(
+      f'the data or phrasings of {name} changed, their hash was {before[name][:12]}, is {now[name][:12]}'
+      for name in before
+      if now.get(name, before[name]) != before[name]
+    ),
+  ]
 
 
 def _hash(record: Mapping[str, Any]) -> str | None:

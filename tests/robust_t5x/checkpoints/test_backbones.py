@@ -133,3 +133,12 @@ def test_a_conversion_holds_one_tensor_and_a_block_of_it(tmp_path, stored):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1.6 * largest, (source, to)
+
+
+def test_the_sum_of_a_file_that_was_written_again_is_that_of_what_it_holds(tmp_path):
+  sums = []
+  for text in (b'', b'abc'):
+    (tmp_path / 'file').write_bytes(text)
+    sums.append(backbones.sha256(str(tmp_path / 'file')))
+  # FIPS 180-2, and the well-known sum of nothing.
+  assert [digest[:16] for digest in sums] == ['e3b0c44298fc1c14', 'ba7816bf8f01cfea']

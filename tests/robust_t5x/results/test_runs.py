@@ -44,6 +44,14 @@ def test_another_evaluation_does_not_overwrite_and_each_difference_is_named(tmp_
   )
 
 
+def test_another_vocabulary_is_another_evaluation_unless_none_was_recorded(tmp_path):
+  Run.open(str(tmp_path / 'now'), label='m', fingerprint={'tasks': {}, 'vocabulary': 'a'})
+  with pytest.raises(ResultsError, match="vocabulary was 'a', is 'b'"):
+    Run.open(str(tmp_path / 'now'), label='m', fingerprint={'tasks': {}, 'vocabulary': 'b'})
+  Run.open(str(tmp_path / 'before'), label='m', fingerprint={'tasks': {}})
+  Run.open(str(tmp_path / 'before'), label='m', fingerprint={'tasks': {}, 'vocabulary': 'b'})
+
+
 def test_what_a_killed_evaluation_left_is_removed(tmp_path):
   fingerprint = {'tasks': {'first': 'x'}}
   run = Run.open(str(tmp_path), label='m', fingerprint=fingerprint)

@@ -1,6 +1,7 @@
 """What is asked to end says in a line how to go on, with the status that shells expect."""
 
 import os
+import pty
 import signal
 import subprocess
 import sys
@@ -17,7 +18,7 @@ def _sent(number):
   signal.pause()
 
 
-@pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(('number', 'status'), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_ends_a_verb_with_its_status_and_a_line(number, status, capsys):
   before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
 
@@ -87,6 +88,32 @@ def test_a_second_control_c_does_not_wait():
     return 0
 
   assert signals.guarded(verb) == 130
+
+
+def test_a_terminal_that_closes_lets_a_run_save_and_say_so_to_nobody(tmp_path):
+  code = (
+    'import fcntl, sys, termios, time; from robust_t5x.runtime import progress, signals\n'
+    'fcntl.ioctl(0, termios.TIOCSCTTY, 0)\n'  # as a shell's: what closes it sends SIGHUP
+    'def verb():\n'
+    '  with progress.Progress("work", 9) as bar, signals.deferrable() as stop:\n'
+    '    stop.defer()\n'
+    '    while not stop.asked(1):\n'
+    '      time.sleep(0.05)\n'
+    f'    open({str(tmp_path / "saved")!r}, "w").close()\n'
+    '    raise signals.Stopped(stop.number)\n'
+    'sys.exit(signals.guarded(verb))'
+  )
+  terminal, its_end = pty.openpty()
+  with subprocess.Popen(
+    [sys.executable, '-c', code], stdin=its_end, stdout=its_end, stderr=its_end, start_new_session=True
+  ) as process:
+    os.close(its_end)
+    shown = b''
+    while b'work' not in shown:
+      shown += os.read(terminal, 1000)
+    os.close(terminal)
+    assert process.wait(timeout=60) == 129
+  assert (tmp_path / 'saved').exists()
 
 
 def test_ignored_signals_stay_ignored():

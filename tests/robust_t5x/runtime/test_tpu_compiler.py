@@ -1,5 +1,10 @@
 """What libtpu has decided before it writes machine code, against whole compilations of small programs."""
 
+import pathlib
+import subprocess
+import sys
+import time
+
 import jax
 import jax.numpy as jnp
 import pytest
@@ -42,6 +47,38 @@ def test_what_the_compiler_refuses_is_said():
   program, devices = lowered(512)
   with pytest.raises(tpu_compiler.CompilerError, match='unknown topology'):
     tpu_compiler.laid_out(program, 'v9-1', devices)
+
+
+def test_the_compiler_ends_with_the_process_that_started_it():
+  # In place of a long compilation, it waits for a module that nobody writes.
+  code = (
+    'import os, pathlib; from robust_t5x.runtime import tpu_compiler\n'
+    'pathlib.Path.write_text = lambda self, *args, **options: os.mkfifo(self)\n'
+    'class Lowered:\n'
+    '  as_text = str\n'
+    'tpu_compiler.laid_out(Lowered(), "v5e-4", [0, 1, 2, 3])'
+  )
+  with subprocess.Popen([sys.executable, '-c', code]) as parent:
+    children: list[str] = []
+    while not children:
+      time.sleep(0.1)
+      children = [c for task in _process(parent.pid).glob('task/*/children') for c in task.read_text().split()]
+    parent.kill()
+  end = time.monotonic() + 60
+  while _runs(int(children[0])) and time.monotonic() < end:
+    time.sleep(0.1)
+  assert not _runs(int(children[0]))
+
+
+def _process(number):
+  return pathlib.Path(f'/proc/{number}')
+
+
+def _runs(process):
+  try:
+    return (_process(process) / 'stat').read_text().rpartition(')')[2].split()[0] != 'Z'
+  except OSError:
+    return False
 
 
 def test_buffers_of_main_memory_are_added_up():

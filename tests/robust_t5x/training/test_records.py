@@ -15,17 +15,18 @@ RECORD = {
   'seed': 3,
   'backbone': {'path': 'a', 'sha256': 'f' * 64},
   'tasks': {'t': 'd' * 64},
+  'vocabulary': 'e' * 64,
 }
 
 
 def test_a_record_names_seed_command_and_backbone(monkeypatch):
   monkeypatch.setattr('sys.argv', ['/somewhere/robust-t5x', 'train', 'quickstart'])
-  record = records.run_record(3, BACKBONE, {'task': 'a' * 64})
+  record = records.run_record(3, BACKBONE, {'task': 'a' * 64}, 'v' * 64)
   assert (record['seed'], record['command']) == (3, 'robust-t5x train quickstart')
   assert record['backbone']['path'] == BACKBONE and len(record['backbone']['sha256']) == 64
   assert 'jax' in record['versions']
   assert record['tasks'] == {'task': 'a' * 64} and record['data'] == readings()
-  assert records.run_record(3, None, {})['backbone'] is None
+  assert records.run_record(3, None, {}, '')['backbone'] is None
 
 
 def test_it_is_written_beside_the_results(tmp_path):
@@ -41,6 +42,9 @@ def test_it_is_written_beside_the_results(tmp_path):
     ({'seed': 4}, 'the seed was 3, is 4. Give another MODEL_DIR, or set what it was'),
     ({'backbone': {'path': 'b', 'sha256': '0' * 64}}, r'the backbone was a \(ffffffffffff\), is b \(000000000000\)'),
     ({'tasks': {'t': '1' * 64}}, 'the data or phrasings of t changed, their hash was dddddddddddd, is 111111111111'),
+    ({'tasks': {'t': 'd' * 64, 'u': '1' * 64}}, 'u was not trained on, is. Give'),
+    ({'tasks': {'u': '1' * 64}}, 'u was not trained on, is; t was trained on, is not'),
+    ({'vocabulary': '1' * 64}, 'the vocabulary, or what stands around texts, changed, its hash was eeeeeeeeeeee, is 1'),
     ({'backbone': None}, 'the backbone was .*, is random weights'),
     ({'gin_config': 'SEED = 4\n', 'seed': 4}, r'SEED was 3, is 4\. Give'),
     ({'gin_config': 'SEED = 3\nLEARNING_RATE = 0.3\n'}, 'LEARNING_RATE was not set, is 0.3'),
@@ -60,6 +64,13 @@ def test_the_same_run_goes_on_wherever_its_backbone_lies(tmp_path):
   records.check_same_run(str(tmp_path), RECORD)  # nothing there yet
   records.write_record(str(tmp_path), RECORD)
   records.check_same_run(str(tmp_path), RECORD | {'backbone': {'path': 'moved', 'sha256': 'f' * 64}})
+
+
+def test_what_a_run_did_not_record_is_not_compared(tmp_path):
+  records.write_record(str(tmp_path), {k: v for k, v in RECORD.items() if k not in ('tasks', 'vocabulary')})
+  records.check_same_run(str(tmp_path), RECORD)  # of an earlier version
+  records.write_record(str(tmp_path), RECORD)
+  records.check_same_run(str(tmp_path), RECORD | {'tasks': {}})  # of a cache, which tells nothing
 
 
 def test_what_no_result_depends_on_may_change(tmp_path, capsys):
