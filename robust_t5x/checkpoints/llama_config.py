@@ -214,8 +214,11 @@ def _rotary(config: Mapping[str, Any], path: str) -> Rotary:
     if name not in ('rope_type', 'type', 'rope_theta') and not (name == 'partial_rotary_factor' and whole)
   }
   names = _ROPE_FIELDS[kind]
-  if 'original_max_position_embeddings' in names and 'max_position_embeddings' in config:  # as transformers does
-    settings.setdefault('original_max_position_embeddings', config['max_position_embeddings'])
+  longest = config.get('max_position_embeddings')
+  if 'original_max_position_embeddings' in names and longest is not None:  # as transformers does
+    original = settings.setdefault('original_max_position_embeddings', longest)
+    if kind == 'dynamic':  # there the original length, where a file has one, is not looked at
+      settings['original_max_position_embeddings'] = min(original, longest)
   unknown = sorted(set(settings) - set(names))
   missing = [name for name in names if name not in settings and name not in _OPTIONAL]
   numbers = {names[name]: value for name, value in settings.items() if name in names and value is not None}

@@ -66,7 +66,7 @@ class Rotary:
 
       low = max(math.floor(dimension(self.beta_fast)), 0)
       high = min(math.ceil(dimension(self.beta_slow)), head_dim - 1)
-      kept = 1 - (np.arange(head_dim // 2) - low) / (high - low if high > low else 0.001)
+      kept = 1 - (np.arange(head_dim // 2) - low) / ((high - low) or 0.001)
     else:
       return plain
     kept = np.clip(kept, 0.0, 1.0)

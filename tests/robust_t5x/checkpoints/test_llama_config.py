@@ -59,6 +59,13 @@ def test_windows_are_those_of_transformers(tmp_path):
     _read(tmp_path, 'qwen2', layer_types=['sliding_attention'] * 2)
 
 
+def test_dynamic_positions_are_stretched_beyond_the_longest_text_as_in_transformers(tmp_path):
+  """There `original_max_position_embeddings` is not looked at; where it is less, longer texts are refused for nothing."""
+  for original, length in ((256, 128), (64, 64)):
+    scaling = {'rope_type': 'dynamic', 'factor': 2.0, 'original_max_position_embeddings': original}
+    assert _read(tmp_path, rope_parameters=scaling).rotary == Rotary('dynamic', 10000.0, 2.0, length)
+
+
 def test_yarn_takes_the_longest_text_where_it_has_no_original(tmp_path):
   rotary = _read(tmp_path, rope_parameters={'rope_type': 'yarn', 'factor': 4, 'rope_theta': 1e6}).rotary
   assert rotary == Rotary('yarn', 1e6, 4.0, 128)

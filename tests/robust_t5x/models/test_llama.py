@@ -30,6 +30,13 @@ def test_logits_behind_padded_inputs_are_hugging_faces(kind):
   np.testing.assert_allclose(logits, reference['logits'], atol=1e-4, rtol=0)
 
 
+def test_yarns_ramp_may_run_backwards():
+  """A short base with a long original length: by transformers' formula every frequency is divided, none kept."""
+  rotary = Rotary('yarn', 4.0, 3.0, 100_000)
+  # Dimensions 16 ln(100000 / 2 pi turns) / (2 ln 4) are 35.8 and 55.8: the ramp runs from 35 down to 15, the last of 16.
+  np.testing.assert_allclose(rotary.frequencies(16), 4.0 ** -(np.arange(8) / 8) / 3)
+
+
 def test_dynamic_positions_end_where_they_would_depend_on_the_length_of_a_text():
   network, params, reference = hf_llama.read('llama_dynamic')
   inputs, answers = reference['inputs'], _shifted(reference['answers'])
