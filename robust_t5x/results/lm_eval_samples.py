@@ -20,8 +20,8 @@ from seqio_tasks.errors import UserError, shorten
 # Fields of a document that tell which of several prompts it holds: those of the harness's SCORE tasks.
 PROMPT_FIELDS = ('prompt_id', 'always_same_option')
 _OF_PROMPT = (*PROMPT_FIELDS, 'prompt', 'options_format')
-# Metrics that have a name for each prompt.
-_NUMBERED = re.compile(r'\d+_accuracy|per_option_accuracy_.+')
+# Metrics of SCORE tasks, which have a name for each prompt, and say more of a document than a number.
+_NUMBERED = re.compile(r'(\d+|per_option)(_macro)?_accuracy(_.+)?')
 _NO_FILTER = 'none'
 
 
@@ -171,23 +171,34 @@ def _metrics(lines: Sequence[tuple[int, Mapping[str, Any]]]) -> dict[str, list[f
     for name in names:
       # How far a document's prompts agree is computed here from their answers.
       if name in line and not name.endswith('consistency_rate'):
-        found.setdefault('accuracy' if _NUMBERED.fullmatch(name) else name, []).append(_score(line[name]))
+        numbered = _NUMBERED.fullmatch(name)
+        value = _of_prompt(line[name]) if numbered else line[name]
+        found.setdefault('accuracy' if numbered else name, []).append(_score(value))
   return found
 
 
 def _score(value: object) -> float | None:
   """A score from 0 to 1 of what a metric says of a document; None where it is none.
 
-  >>> _score(True), _score([7, 0, 'A', 'B']), _score([0, 1]), _score(12.5)
-  (1.0, 0.0, 1.0, None)
+  Lists are none: they are what a metric of all documents together is made of, such as right and given answer for F1.
+
+  >>> _score(True), _score(12.5), _score([0, 1])
+  (1.0, None, None)
   """
-  if isinstance(value, list) and len(value) == 4:  # question, prompt, answer, right answer
-    return float(value[2] == value[3]) if value[3] is not None else None
-  if isinstance(value, list) and len(value) == 2:  # prompt, whether it is right
-    value = value[1]
   if isinstance(value, bool | int | float) and 0 <= value <= 1:
     return float(value)
   return None
+
+
+def _of_prompt(value: object) -> object:
+  """What a metric of SCORE says of a document: question, prompt, answer, right answer, or prompt and whether it is right.
+
+  >>> _of_prompt([7, 0, 'A', 'B', 'physics']), _of_prompt([0, 1])
+  (False, 1)
+  """
+  if isinstance(value, list) and len(value) >= 4:
+    return value[2] == value[3]
+  return value[1] if isinstance(value, list) and len(value) == 2 else value
 
 
 def _own_identity(line: Mapping[str, Any]) -> tuple[str, str, str]:
@@ -242,13 +253,16 @@ def _cell(line: Mapping[str, Any], metric: str, filter_name: str, score: float) 
   """A cell with the harness's own score."""
   scorer = f'lm-eval {metric}' + ('' if filter_name == _NO_FILTER else f', filter {filter_name}')
   options = _options(line)
-  told = next((v for k, v in line.items() if _NUMBERED.fullmatch(k) and isinstance(v, list) and len(v) == 4), None)
+  told = next((v for k, v in line.items() if _NUMBERED.fullmatch(k) and isinstance(v, list) and len(v) >= 4), None)
   extracted = line.get('consistency_rate')  # question, answer
   likelihoods = _likelihoods(line, len(options))
   if options:
     weights = [1.0 if metric != 'acc_norm' else len(o) for o in options]
     weights = [float(len(o.encode())) for o in options] if metric == 'acc_bytes' else weights
-    best = best_options([ll / max(w, 1.0) for ll, w in zip(likelihoods, weights, strict=True)])
+    # Behind them, for this metric, those of the options without their context.
+    alone = [float(r[0]) for r in line['filtered_resps'][len(options) :]] if metric == 'acc_mutual_info' else []
+    numbers = [ll - other for ll, other in zip(likelihoods, alone, strict=True)] if alone else likelihoods
+    best = best_options([number / max(w, 1.0) for number, w in zip(numbers, weights, strict=True)])
     prediction, tied = options[best[0]], len(best) if len(best) > 1 else 0
   else:
     prediction, tied = _answer(line), 0

@@ -146,6 +146,54 @@ def test_score_tasks_of_mathematics_and_option_order(tmp_path):
   ]
 
 
+def test_score_tasks_of_mmlu_pro(tmp_path):
+  """Their metrics have the category behind the right answer; of sampled answers the right one stands elsewhere."""
+  prompts = [
+    _line(p, {'question_id': 7, 'prompt_id': p}, metrics=[f'{p}_macro_accuracy'])
+    | {f'{p}_macro_accuracy': [7, p, answer, 'B', 'law']}
+    for p, answer in enumerate('AB')
+  ]
+  order = [
+    _line(i, {'question_id': 7, 'always_same_option': o}, metrics=[f'per_option_macro_accuracy_{o}'])
+    | {f'per_option_macro_accuracy_{o}': [7, o, 'A', o, 'law']}
+    for i, o in enumerate('AB')
+  ]
+  sampled = [
+    _line(i, metrics=['non_greedy_macro_accuracy']) | {'non_greedy_macro_accuracy': [7, 'B', 'B', 'law']}
+    for i in (0, 1)
+  ]
+  _write(tmp_path, {'prompts': prompts, 'order': order, 'sampled': sampled})
+  table, record = read(str(tmp_path))
+  assert table[['instruction_id', 'prediction', 'gold', 'score']].values.tolist() == [
+    ['order/A', 'A', 'A', 1.0], ['order/B', 'A', 'B', 0.0], ['prompts/0', 'A', 'B', 0.0], ['prompts/1', 'B', 'B', 1.0],
+  ]  # fmt: skip
+  (left,) = record['left_out']
+  assert 'samples_sampled' in left['file'] and 'its metrics are non_greedy_macro_accuracy' in left['reason']
+
+
+@pytest.mark.parametrize('metric', ['mcc', 'f1', 'inst_level_strict_acc'])
+def test_what_a_metric_of_all_documents_is_made_of_is_no_score(tmp_path, metric):
+  lines = [_line(i, metrics=[metric, 'acc']) | {metric: pair, 'acc': 0.0} for i, pair in enumerate([[0, 1], [1, 0]])]
+  _write(tmp_path / 'both', {'t': lines})
+  table, record = read(str(tmp_path / 'both'))
+  assert set(table['scorer']) == {'lm-eval acc'} and set(table['score']) == {0.0}
+  _write(tmp_path / 'alone', {'t': [line | {'metrics': [metric]} for line in lines]})
+  with pytest.raises(ResultsError, match=f'no metric from 0 to 1 for each document; its metrics are {metric}'):
+    read(str(tmp_path / 'alone'))
+
+
+def test_the_prediction_that_mutual_information_goes_by(tmp_path):
+  """The likelihood without context comes off: a less -2 + 6 = 4, b -1 + 1.5 = 0.5."""
+  line = _line(metrics=['acc', 'acc_mutual_info'], acc=0.0, acc_mutual_info=1.0, target='0') | {
+    'arguments': [['Q', ' a'], ['Q', ' b'], ['', ' a'], ['', ' b']],
+    'filtered_resps': [[-2.0, False], [-1.0, True], [-6.0, False], [-1.5, False]],
+  }
+  _write(tmp_path, {'t': [line]})
+  for choice, prediction, score in (('', 'b', 0.0), ('#acc_mutual_info', 'a', 1.0)):
+    table, _ = read(f'{tmp_path}{choice}')
+    assert table[['prediction', 'gold', 'score']].values.tolist() == [[prediction, 'a', score]]
+
+
 def test_newest_run_of_each_task_and_one_model(tmp_path):
   _write(tmp_path, {'t': [_line(exact_match=0.0)]}, '2026-01-01T00-00-00', model_name='m')
   _write(tmp_path, {'t': [_line()], 'u': [_line(5)]}, '2026-01-02T00-00-00', model_name='m')
