@@ -1,5 +1,7 @@
 """Models compared: numbers against the tables that they are made from."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from robust_t5x.analysis import metrics
 from robust_t5x.analysis.comparison import compare, compare_sources
 from robust_t5x.analysis.sources import Source
 from robust_t5x.results.reading import read
+from robust_t5x.results.schema import GrainError, ResultsError
 
 
 def test_numbers_agree_with_the_table(evaluations):
@@ -51,16 +54,17 @@ def test_agreement_and_tests_of_a_pair(evaluations):
 
 
 def _compare(scores):
-  """Compares models from scores: model -> dataset -> [N, k], all unobserved; a list of such is runs of one model."""
+  """Compares models from scores: model -> dataset -> [N, k], unobserved, or these by group; a list of such is runs of one model."""
   sources = []
   for model, runs in scores.items():
     for run in runs if isinstance(runs, list) else [runs]:
       rows = [
         {
-          'dataset': dataset, 'example_id': f'e{e}', 'instruction_id': f'{dataset}/i{i}', 'group': 'unobserved',
+          'dataset': dataset, 'example_id': f'e{e}', 'instruction_id': f'{dataset}/{group}{i}', 'group': group,
           'score': score, 'prediction': str(int(score * (1 + e % 3))), 'matched_option': True,
         }
-        for dataset, table in run.items()
+        for dataset, groups in run.items()
+        for group, table in (groups if isinstance(groups, dict) else {'unobserved': groups}).items()
         for (e, i), score in np.ndenumerate(table)
       ]  # fmt: skip
       sources.append(
@@ -153,3 +157,88 @@ def test_models_agree_by_the_mean_of_their_seeds_and_outputs_are_counted():
   table = comparison.sources[0].table
   table.loc[:1, 'matched_option'] = False
   assert compare_sources(comparison.sources).unmatched['m'] == pytest.approx((2 / len(table) + 0) / 2)
+
+
+def test_a_phrasing_by_itself_and_groups_against_each_other():
+  scores = {'observed': np.array([[1.0, 1.0], [1.0, 1.0], [1.0, 0.0], [1.0, 0.0]]), 'unobserved': np.eye(4)[:, :2]}
+  comparison = _compare({'m': {'a': {'observed': np.zeros((4, 2))}, 'b': scores}})
+  alone = [comparison.of_phrasing('m', 'b', 'observed', place) for place in (0, 1)]
+  assert [found.estimate for found in alone] == [1.0, 0.5]
+  assert 0 < alone[1].low < 0.5 < alone[1].high < 1
+  # Of the datasets that have both groups, as the gap is; none has the third.
+  assert comparison.difference('m', 'unobserved', 'observed') == pytest.approx(0.25 - 0.75)
+  assert comparison.gap('m').estimate == pytest.approx(0.25 - 0.75)
+  assert comparison.difference('m', 'unobserved', 'held out') is None
+  assert comparison.value('m', 'observed', 'AvgP') == pytest.approx((0 + 0.75) / 2)
+  assert comparison.value('m', 'observed', 'AvgP', 'b') == 0.75
+  assert comparison.names['b', 'unobserved'] == ('b/unobserved0', 'b/unobserved1')
+
+
+def _in_another_order():
+  """Models m and n, whose rows stand in opposite orders."""
+  m, n = np.array([[1.0, 0], [1, 0], [1, 0], [0, 0]]), np.array([[0.0, 0], [0, 0], [0, 1], [0, 0]])
+  first, second = _compare({'m': {'d': m}, 'n': {'d': n}}).sources
+  return compare_sources([first, Source(second.path, 'n', second.table.iloc[::-1], second.record)])
+
+
+def test_phrasings_are_in_the_order_of_the_first_results():
+  comparison = _in_another_order()
+  ids = ['d/unobserved0', 'd/unobserved1']
+  assert comparison.names['d', 'unobserved'] == tuple(ids)
+  assert dataclasses.replace(comparison, sources=()).names == comparison.names
+  table = comparison.phrasings
+  assert list(table.columns) == ['dataset', 'group', 'instruction_id', 'template', 'm', 'n']
+  assert table['instruction_id'].tolist() == ids and table[['m', 'n']].to_numpy().tolist() == [[0.75, 0], [0, 0.25]]
+
+
+def test_mcnemar_of_each_phrasing_is_adjusted_over_all():
+  """m alone is right three times under the first phrasing (p = 2 / 2³), and n once under the second (p = 1); Holm doubles the lesser."""
+  tests = _in_another_order().mcnemar('n', 'unobserved')
+  assert tests.to_numpy().tolist() == [['d', 'd/unobserved0', 0, 3, 0.25, 0.5], ['d', 'd/unobserved1', 1, 0, 1.0, 1.0]]
+  assert list(tests.columns)[2:] == ['only_model', 'only_baseline', 'p', 'p_adjusted']
+
+
+def test_each_evaluation_has_one_row_for_each_phrasing(evaluations):
+  before, after = evaluations
+  table = compare([before, *after]).phrasings
+  assert len(table) == 2 * 5 and table['instruction_id'].is_unique and table.notna().all(axis=None)
+
+
+def test_other_phrasings_are_refused():
+  one, other = (_compare({name: {'d': _scores(0, k=k)}}).sources[0] for name, k in (('m', 4), ('n', 3)))
+  with pytest.raises(ResultsError, match=r'\(m\) and .* \(n\) differ in the examples or phrasings of d'):
+    compare_sources([one, other])
+
+
+def test_a_change_of_the_best_phrasing_has_the_spread_of_the_seeds():
+  """MaxP is 0.9 and 0.5 in two seeds: their mean has sd 0.2, by Student's t of one degree of freedom."""
+  few, many = (np.repeat([[1.0], [0.0]], [right, 20 - right], axis=0) for right in (10, 18))
+  comparison = _compare({'n': {'d': few}, 'm': [{'d': few}, {'d': many}]})
+  change = comparison.change('m', 'unobserved', 'MaxP')
+  assert change.estimate == pytest.approx(0.2)
+  assert change.high - change.estimate > scipy.stats.t.ppf(0.975, 1) * 0.2
+
+
+def test_two_examples_are_enough_for_an_interval():
+  found = _compare({'m': {'d': np.eye(2)}}).interval('m', 'unobserved', 'MaxP')
+  assert 0 <= found.low <= found.estimate == 0.5 < found.high <= 1
+
+
+def test_accuracies_of_phrasings_have_their_metrics_and_no_others(tmp_path):
+  """Differences of 0.1, 0.1 and 0.2: mean 0.4 / 3, sample sd √(1/300)."""
+  for name, scores in (('a', (0.5, 0.6, 0.7)), ('b', (0.6, 0.7, 0.9))):
+    rows = {'dataset': 'd', 'instruction_id': ['x', 'y', 'z'], 'score': scores, 'model': name}
+    pd.DataFrame(rows).to_csv(tmp_path / f'{name}.csv', index=False)
+  comparison = compare([str(tmp_path / 'a.csv'), str(tmp_path / 'b.csv')])
+  assert set(metrics.METRICS) - set(comparison.metric_names) == set(metrics.CASE_METRICS)
+  assert _compare({'m': {'d': _scores(0)}}).metric_names == tuple(metrics.METRICS)
+  change = comparison.change('b', 'all', 'AvgP')
+  assert change.estimate == pytest.approx(0.4 / 3)
+  assert change.high - change.estimate == pytest.approx(scipy.stats.t.ppf(0.975, 2) * np.sqrt(1 / 300 / 3))
+  best = comparison.interval('b', 'all', 'MaxP')
+  assert best.estimate == 0.9 and np.isnan([best.low, best.high]).all()
+  first = comparison.sources[0]
+  seeds = compare_sources([first, Source('again', first.label, first.table, first.record)])
+  for metric in metrics.CASE_METRICS:
+    with pytest.raises(GrainError, match=f'{metric} needs per-example scores; .*/a.csv has accuracies per phrasing'):
+      seeds.value('a', 'all', metric)

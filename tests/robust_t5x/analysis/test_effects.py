@@ -1,6 +1,7 @@
 """Whether two evaluations may be compared, with every reason why not."""
 
 from helpers import change_record, write_evaluation
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -34,6 +35,7 @@ def test_effects_by_their_formulas_and_adjusted_over_all_groups(two_evaluations)
   comparison = compare_two(*map(str, two_evaluations))
   table = effects.effects(comparison)
   assert table['model'].unique() == ['b'] and table['baseline'].unique() == ['a']
+  assert table.index.is_unique
   for whole in (True, False):  # a family each: means over datasets, and single datasets
     family = table[(table['dataset'] == 'all') == whole]
     assert set(family['group']) == {'observed', 'unobserved'}
@@ -74,3 +76,37 @@ def test_one_sided_tests_are_adjusted_by_holm_in_the_same_families(two_evaluatio
     for name, own in (('p_equivalent', [p.equivalent for p in plain]), ('p_not_worse', [p.not_worse for p in plain])):
       assert family[name].tolist() == pytest.approx(significance.adjust(own, significance.HOLM))
       assert family[name].tolist() != pytest.approx(own)
+
+
+def _of_phrasings(path, scores, models=('m',)):
+  """A file of accuracies under two phrasings, the same for each model."""
+  path.parent.mkdir(exist_ok=True)
+  rows = [('d', i, score, model) for model in models for i, score in zip('xy', scores, strict=True)]
+  pd.DataFrame(rows, columns=['dataset', 'instruction_id', 'score', 'model']).to_csv(path, index=False)
+  return str(path)
+
+
+def test_models_of_one_label_are_named_after_their_files_or_where_these_are_alike_their_paths(tmp_path):
+  one, two = (_of_phrasings(tmp_path / f'{n}.csv', s) for n, s in (('one', (0.5, 0.25)), ('two', (1.0, 0.75))))
+  found = compare_two(one, two)
+  assert found.models == ('one.csv', 'two.csv')
+  assert found.runs == {'one.csv': (one,), 'two.csv': (two,)}
+  assert found.phrasings[['one.csv', 'two.csv']].to_numpy().tolist() == [[0.5, 1.0], [0.25, 0.75]]
+  assert found.change('two.csv', 'all', 'AvgP').estimate == pytest.approx(0.5)
+  assert np.isnan(list(found.unmatched.values())).all()
+  other = _of_phrasings(tmp_path / 'other' / 'one.csv', (0.5, 0.5))
+  assert compare_two(one, other).models == (one, other)
+
+
+def test_models_of_two_labels_keep_them(two_evaluations, tmp_path):
+  first, second = two_evaluations
+  change_record(second, label='after')
+  assert compare_two(str(first), str(second)).models == ('a', 'after')
+
+
+def test_a_file_of_several_models_is_refused(tmp_path):
+  two = _of_phrasings(tmp_path / 'two.csv', (0.5, 0.25), ['m', 'n'])
+  one = _of_phrasings(tmp_path / 'one.csv', (0.5, 0.25), ['o'])
+  for pair in ((one, two), (two, one)):
+    with pytest.raises(NotComparableError, match='hold 3 models together'):
+      compare_two(*pair)

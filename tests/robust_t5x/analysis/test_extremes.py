@@ -53,10 +53,20 @@ def test_what_models_share_cancels_in_a_difference():
 def test_a_phrasing_without_cells_stays_unknown():
   scores = np.random.default_rng(3).random((8, 3)).round()
   scores[:, 1] = np.nan
-  draws = _draw(scores)
+  with np.errstate(invalid='raise', divide='raise'):
+    draws = _draw(scores)
   assert np.isnan(draws[:, 1]).all() and not np.isnan(draws[:, [0, 2]]).any()
   scores[:, 2] = np.nan
   assert not np.isnan(_draw(scores)[:, 0]).any()
+
+
+def test_phrasings_with_the_same_answers_are_drawn_as_one():
+  """Nothing but the examples' noise is left, as for a phrasing by itself."""
+  scores = np.random.default_rng(3).random((30, 1)).round()
+  with np.errstate(invalid='raise', divide='raise'):
+    draws = _draw(np.tile(scores, 3))
+  assert draws == pytest.approx(np.tile(_draw(scores), 3))
+  assert draws[1:].std(0) == pytest.approx(np.sqrt(scores.mean() * (1 - scores.mean()) / 30), rel=0.2)
 
 
 def test_draws_follow_the_posterior_of_the_spread():

@@ -30,6 +30,13 @@ def test_every_token_and_every_example_counts_alike():
   assert objectives.example_mean(jnp.array([1.0, 2.0, 9.0]), branches) == pytest.approx((1 + 2) / 2)
 
 
+def test_means_over_padding_alone_are_nothing():
+  weights = jnp.zeros((2, 3))
+  branches = random_branches(batch=2)._replace(weights=weights, normalizers=objectives.normalizers(weights))
+  assert objectives.token_mean(jnp.ones((2, 3)), branches) == 0
+  assert objectives.example_mean(jnp.ones(2), branches) == 0
+
+
 def test_padding_counts_for_nothing():
   branches = random_branches()
   noise = jnp.where(branches.weights[:, None, :, None] > 0, 0.0, 7.0)
