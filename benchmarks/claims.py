@@ -1,4 +1,4 @@
-"""Lists every number of README and docs with its source, and fails where the two differ.
+"""Lists every number of README, CONTRIBUTING and docs with its source, and fails where the two differ.
 
 `python benchmarks/claims.py` prints a summary, `--list` each number, `--write` makes the tables anew from their sources.
 
@@ -213,8 +213,8 @@ def published(text: str, data: pathlib.Path | None) -> Page:
 
 
 def pages() -> dict[str, str]:
-  """README, the pages of docs/, and the texts of the tutorial, whose outputs another test holds."""
-  paths = [ROOT / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+  """README, CONTRIBUTING, the pages of docs/, and the texts of the tutorial, whose outputs another test holds."""
+  paths = [ROOT / 'README.md', ROOT / 'CONTRIBUTING.md', *sorted((ROOT / 'docs').glob('*.md'))]
   found = {str(path.relative_to(ROOT)): path.read_text(encoding='utf-8') for path in paths}
   cells = json.loads((ROOT / TUTORIAL).read_text(encoding='utf-8'))['cells']
   found[TUTORIAL] = '\n\n'.join(''.join(cell['source']) for cell in cells if cell['cell_type'] == 'markdown')

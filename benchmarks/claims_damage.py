@@ -1,9 +1,12 @@
-"""The tables of what came of damaged inputs (`python -m tests.fuzz`) and of kills (`python -m tests.kills`), for `claims_sources`."""
+"""The tables of what came of damaged inputs (`python -m tests.fuzz`), of kills (`python -m tests.kills`) and of faults in the code
+(`mutation.py`), for `claims_sources`."""
 
 from __future__ import annotations
 
 import json
 import pathlib
+
+import mutation_counts
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 _RESULTS = ROOT / 'benchmarks/results'
@@ -37,4 +40,11 @@ def kills_table() -> tuple[list[str], str, str]:
   for name, of_one in counts.items():
     numbers = (of_one[c] for c in ('kills', 'trials', 'equal', 'lost', 'orphans', 'leftovers'))
     lines.append(f'| {name} | ' + ' | '.join(map(str, numbers)) + ' |')
+  return lines, 'measured', str(path.relative_to(ROOT))
+
+
+def mutation_table() -> tuple[list[str], str, str]:
+  """A row for each core module, and all together."""
+  path = _RESULTS / 'mutation.json'
+  lines = mutation_counts.table(json.loads(path.read_text(encoding='utf-8')))
   return lines, 'measured', str(path.relative_to(ROOT))

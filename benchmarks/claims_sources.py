@@ -394,6 +394,7 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'data_layer': claims_costs.made_by('data_layer', 'data_layer.json'),
   'fuzz': claims_damage.fuzz_table,
   'kills': claims_damage.kills_table,
+  'mutation': claims_damage.mutation_table,
   'scaling': claims_costs.made_by('scaling', 'scaling.json'),
   'scaling_memory': claims_costs.made_by('scaling', 'scaling_memory.json'),
 }

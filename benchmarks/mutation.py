@@ -2,30 +2,38 @@
 
 `pip install cosmic-ray`, then `python benchmarks/mutation.py [MODULE ...] [--sample 100] [--jobs 2]` from a checkout, with the
 package installed with its tests. A mutant is a module with one operator, number, keyword or call changed, by cosmic-ray's operators and two
-of our own: `f(x)` becomes `x`, and `in` becomes `not in`. It is killed if the module's tests fail or do not end in time. Printed are the share
-that is killed, by module, and every mutant that survives. A mutant may be as good as the original, such as another bound for a
-display; what survives is to be read, not counted alone.
+of our own: `f(x)` becomes `x`, and `in` becomes `not in`. It is killed if the module's tests or the examples of its docstrings fail, or do
+not end in time. Printed are how many are killed, by module, and every mutant that survives. A mutant may be as good as the original, such
+as another bound for a display; what survives is to be read, not counted alone. `mutation_equivalent.yaml` has those that were read and
+found to be so, by their reason.
+
+`--out FILE` keeps the counts and the survivors, by module; `--again` then tries only those that survived, such as after a new test.
 
 Each mutant runs in a fork of a process that has imported what the tests import from others, so it costs the tests' own time.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 import concurrent.futures
 import dataclasses
+import doctest
+import hashlib
 import importlib
 import importlib.abc
 import importlib.machinery
+import json
 import os
 import pathlib
 import signal
 import subprocess
 import sys
 import time
+from typing import Any
 
 from cosmic_ray import ast as trees
 from cosmic_ray import mutating, plugins
 from cosmic_ray.operators.operator import Operator
+import mutation_counts
 import numpy as np
 import parso
 
@@ -193,17 +201,19 @@ class _Mutated(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
 
 
 def _child(module: str, source: str, tests: Sequence[str]) -> None:
-  """Runs the tests on a text of the module; ends the process with pytest's status."""
+  """Runs the tests, and the examples of docstrings, on a text of the module; ends the process with pytest's status."""
   os.setsid()
   null = os.open(os.devnull, os.O_RDWR)
   for stream in (0, 1, 2):
     os.dup2(null, stream)
   import pytest
 
-  sys.meta_path.insert(0, _Mutated(module.removesuffix('.py').replace('/', '.'), str(ROOT / module), source))
+  name = module.removesuffix('.py').replace('/', '.')
+  sys.meta_path.insert(0, _Mutated(name, str(ROOT / module), source))
   status = 3
   try:
     status = int(pytest.main(['-x', '-q', '-p', 'no:cacheprovider', '-p', 'no:xdist', *(f'tests/{t}' for t in tests)]))
+    status = status or min(doctest.testmod(importlib.import_module(name)).failed, 1)
   finally:
     os._exit(status)
 
@@ -242,40 +252,66 @@ def _import_others(tests: Sequence[str]) -> None:
       continue
 
 
-def run_module(module: str, sample: int | None, seed: int) -> Iterator[tuple[Mutant, bool, str]]:
-  """(mutant, whether it was killed, its lines) of a module."""
+@dataclasses.dataclass(frozen=True)
+class _Task:
+  """What to try of a module: a sample, or the mutants that are named."""
+
+  module: str
+  sample: int | None
+  seed: int
+  named: Sequence[Mutant] | None
+
+
+def _chosen(task: _Task, source: str) -> tuple[int, list[Mutant]]:
+  """How many mutants there are, and those to try."""
+  found = mutants(source)
+  if task.named is not None:
+    return len(found), list(task.named)
+  if task.sample is None or task.sample >= len(found):
+    return len(found), found
+  picked = np.random.default_rng(task.seed).choice(len(found), task.sample, replace=False)
+  return len(found), [found[i] for i in sorted(picked)]
+
+
+def _run(task: _Task) -> dict[str, Any]:
+  """Tries a module's mutants; what `--out` keeps of it."""
   os.chdir(ROOT)
   sys.path.insert(0, str(ROOT))
-  tests = MODULES[module]
+  tests = MODULES[task.module]
   _import_others(tests)
-  source = (ROOT / module).read_text(encoding='utf-8')
+  source = (ROOT / task.module).read_text(encoding='utf-8')
   began = time.monotonic()
-  status = _status(module, source, tests, 600)
+  status = _status(task.module, source, tests, 600)
   if status != 0:
-    raise SystemExit(f'{module}: its tests end with status {status} without a change; mend them first')
+    raise SystemExit(f'{task.module}: its tests end with status {status} without a change; mend them first')
   limit = 10 + 5 * (time.monotonic() - began)
-  chosen = mutants(source)
-  if sample is not None and sample < len(chosen):
-    picked = np.random.default_rng(seed).choice(len(chosen), sample, replace=False)
-    chosen = [chosen[i] for i in sorted(picked)]
+  places, chosen = _chosen(task, source)
+  tried, survivors = 0, []
   for mutant in chosen:
     changed = mutating.mutate_code(source, _operator(mutant.operator), mutant.occurrence)
     if changed is None or changed == source:
       continue
+    tried += 1
+    if _status(task.module, changed, tests, limit) != 0:
+      continue
     pairs = zip(source.splitlines(), changed.splitlines(), strict=False)
     lines = next((f'{a.strip()}  ->  {b.strip()}' for a, b in pairs if a != b), '')
-    yield mutant, _status(module, changed, tests, limit) != 0, lines
+    survivors.append({**dataclasses.asdict(mutant), 'change': lines})
+    print(f'{task.module}:{mutant.line}: {lines}', file=sys.stderr, flush=True)
+  sha256 = hashlib.sha256(source.encode()).hexdigest()
+  return {'sha256': sha256, 'mutants': places, 'tried': tried, 'killed': tried - len(survivors), 'survived': survivors}
 
 
-def _run(arguments: tuple[str, int | None, int]) -> tuple[str, int, list[str]]:
-  module, sample, seed = arguments
-  count, survivors = 0, []
-  for mutant, killed, lines in run_module(module, sample, seed):
-    count += 1
-    if not killed:
-      survivors.append(f'{module}:{mutant.line}: {lines}')
-      print(survivors[-1], file=sys.stderr, flush=True)
-  return module, count, survivors
+def _read(path: pathlib.Path) -> dict[str, Any]:
+  return json.loads(path.read_text(encoding='utf-8')) if path.exists() else {}
+
+
+def _survivors(module: str, kept: dict[str, Any]) -> list[Mutant]:
+  """The mutants that survived, by what `--out` kept."""
+  source = (ROOT / module).read_bytes()
+  if kept['sha256'] != hashlib.sha256(source).hexdigest():
+    raise SystemExit(f'{module} is not what it was when its mutants were tried; try them all, without --again')
+  return [Mutant(one['operator'], one['occurrence'], one['line']) for one in kept['survived']]
 
 
 def main() -> None:
@@ -286,19 +322,31 @@ def main() -> None:
   parser.add_argument('--sample', type=int, metavar='N', help='at most so many mutants of each module')
   parser.add_argument('--seed', type=int, default=0, help='of the sample')
   parser.add_argument('--jobs', type=int, default=1, help='modules at a time')
+  parser.add_argument('--out', type=pathlib.Path, metavar='FILE', help='keep what was found here, by module')
+  parser.add_argument('--again', action='store_true', help='only what survived, by --out')
   arguments = parser.parse_args()
   unknown = [m for m in arguments.module if m not in MODULES]
   if unknown:
     parser.error(f'no core module {unknown[0]}; there are {", ".join(MODULES)}')
-  tasks = [(m, arguments.sample, arguments.seed) for m in arguments.module or MODULES]
-  print('| module | mutants | killed | share |\n|---|---|---|---|')
-  total = alive = 0
+  if arguments.again and arguments.out is None:
+    parser.error('--again needs --out, which says what survived')
+  kept = _read(arguments.out) if arguments.out else {}
+  modules = [m for m in arguments.module or MODULES if not arguments.again or m in kept]
+  tasks = [
+    _Task(m, arguments.sample, arguments.seed, _survivors(m, kept[m]) if arguments.again else None) for m in modules
+  ]
+  print(mutation_counts.HEAD)
   # A process for each module, so that none finds another's imports.
   with concurrent.futures.ProcessPoolExecutor(arguments.jobs, max_tasks_per_child=1) as pool:
-    for module, count, survivors in pool.map(_run, tasks):
-      total, alive = total + count, alive + len(survivors)
-      print(f'| {module} | {count} | {count - len(survivors)} | {1 - len(survivors) / max(count, 1):.1%} |', flush=True)
-  print(f'| all | {total} | {total - alive} | {1 - alive / max(total, 1):.1%} |')
+    for module, found in zip(modules, pool.map(_run, tasks), strict=True):
+      if arguments.again:
+        earlier = kept[module]['tried']
+        found |= {'tried': earlier, 'killed': earlier - len(found['survived'])}
+      print(mutation_counts.row(module, {module: found}), flush=True)
+      if arguments.out:
+        now = _read(arguments.out) | {module: found}  # read again: another run may have added its modules
+        ordered = {m: now[m] for m in MODULES if m in now}
+        arguments.out.write_text(json.dumps(ordered, indent=1) + '\n', encoding='utf-8')
 
 
 if __name__ == '__main__':
