@@ -204,6 +204,19 @@ def test_each_evaluation_has_one_row_for_each_phrasing(evaluations):
   assert len(table) == 2 * 5 and table['instruction_id'].is_unique and table.notna().all(axis=None)
 
 
+def test_columns_of_categories_give_no_phrasings_that_are_not_there():
+  """As a Parquet file whose texts are a dictionary is read; of two datasets with two groups, no pair of the one's with the other's."""
+  scores = {d: {'observed': _scores(0), 'unobserved': _scores(1)} for d in 'ab'}
+  comparison = _compare({'m': scores, 'n': scores})
+  texts = ['dataset', 'group', 'instruction_id']
+  sources = [
+    Source(s.path, s.label, s.table.astype(dict.fromkeys(texts, 'category')), s.record) for s in comparison.sources
+  ]
+  found = compare_sources(sources).phrasings
+  pd.testing.assert_frame_equal(found.astype(dict.fromkeys(texts, str)), comparison.phrasings, check_dtype=False)
+  assert len(found) == 2 * 2 * 4
+
+
 def test_other_phrasings_are_refused():
   one, other = (_compare({name: {'d': _scores(0, k=k)}}).sources[0] for name, k in (('m', 4), ('n', 3)))
   with pytest.raises(ResultsError, match=r'\(m\) and .* \(n\) differ in the examples or phrasings of d'):
