@@ -4,7 +4,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from robust_t5x import adapters
-from robust_t5x.adapters.prefix import Prefix
+from robust_t5x.adapters.prefix import Prefix, join_prefix
 
 QUERY = jnp.array([[[[1.0, 0.0]], [[0.0, 2.0]]]])  # 1 row, 2 queries, 1 head of width 2
 KEY = jnp.array([[[np.log(3.0), 0.0]], [[0.0, 0.0]]])  # 2 pairs
@@ -26,3 +26,18 @@ def test_values_may_be_a_rows_own():
   added = adapters.attend_to_prefix(query, Prefix(KEY, jnp.stack([VALUE, 3 * VALUE]), gate))
   shared = adapters.attend_to_prefix(QUERY, Prefix(KEY, VALUE, gate))[0]
   np.testing.assert_allclose(added, jnp.stack([shared, 3 * shared]), rtol=1e-6)
+
+
+def test_a_joined_prefix_stands_before_every_rows_own_pairs():
+  own_key, own_value = jnp.full((3, 1, 1, 2), 5.0, jnp.bfloat16), jnp.full((3, 1, 1, 2), 7.0, jnp.bfloat16)
+  key, value = join_prefix(Prefix(jnp.ones((2, 1, 2)), VALUE), own_key, own_value)
+  assert key.dtype == value.dtype == jnp.bfloat16
+  for row in range(3):
+    assert key[row, :, 0].tolist() == [[1, 1], [1, 1], [5, 5]]
+    assert value[row, :, 0].tolist() == [[4, 0], [0, 8], [7, 7]]
+
+
+def test_what_is_not_joined_leaves_the_pairs_as_they_are():
+  for prefix in (None, Prefix(KEY, VALUE, jnp.ones(1))):
+    key, value = join_prefix(prefix, QUERY, 2 * QUERY)
+    assert key is QUERY and (value == 2 * QUERY).all()

@@ -44,6 +44,38 @@ def test_zero_when_all_phrasings_agree(name):
   assert float(EVERY[name](branches)) > 1e-2
 
 
+def _kl(p, q):
+  return (p * np.log(p / q)).sum()
+
+
+# What each is for one token: of its distributions [K, V], target, and the frozen model's distributions, canonical and all.
+OF_TOKEN = {
+  'cross_entropy': lambda p, target, first, every: np.mean([-np.log(x[target]) for x in p]),
+  'kl_from_canonical': lambda p, target, first, every: np.mean([_kl(p[0], x) for x in p[1:]]),
+  'kl_to_canonical': lambda p, target, first, every: np.mean([_kl(x, p[0]) for x in p[1:]]),
+  'symmetric_kl': lambda p, target, first, every: np.mean([(_kl(x, p[0]) + _kl(p[0], x)) / 2 for x in p[1:]]),
+  'jensen_shannon': lambda p, target, first, every: np.mean([_kl(x, p.mean(0)) for x in p]),
+  'consensus': lambda p, target, first, every: np.mean([_kl(p.mean(0), x) for x in p]),
+  'distil_reference': lambda p, target, first, every: np.mean([_kl(first, x) for x in p]),
+  'distil_ensemble': lambda p, target, first, every: np.mean([_kl(every.mean(0), x) for x in p]),
+  'anchor_to_reference': lambda p, target, first, every: _kl(first, p[0]),
+}
+
+
+@pytest.mark.parametrize('name', OF_TOKEN)
+def test_written_out_token_by_token(name):
+  branches = random_branches()
+  p, first, every = (
+    np.asarray(jax.nn.softmax(x), float) for x in (branches.logits, branches.reference, branches.references)
+  )
+  weights = np.asarray(branches.weights)
+  total = sum(
+    weights[b, t] * OF_TOKEN[name](p[b, :, t], branches.targets[b, t], first[b, t], every[b, :, t])
+    for b, t in np.ndindex(weights.shape)
+  )
+  assert float(EVERY[name](branches)) == pytest.approx(total / weights.sum(), rel=1e-5)
+
+
 def test_directions_differ_where_the_divergence_is_not_symmetric():
   branches = two_phrasings((0.9, 0.05, 0.05), (0.4, 0.3, 0.3))
   forward = 0.9 * math.log(0.9 / 0.4) + 0.1 * math.log(0.05 / 0.3)

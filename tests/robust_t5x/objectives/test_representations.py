@@ -33,6 +33,73 @@ def test_zero_when_all_phrasings_agree(name):
   assert float(EVERY[name](branches)) > 1e-2
 
 
+def _cosine(a, b):
+  return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+
+def _mean_square(a, b):
+  return np.mean((a - b) ** 2)
+
+
+def _relative(a, b):
+  return ((a - b) ** 2).sum() / (b**2).sum()
+
+
+def _read(branches, b):
+  """Mean states [K, D] of an example's inputs."""
+  states, mask = np.asarray(branches.encoded[b], float), np.asarray(branches.encoded_mask[b])
+  return [x[m > 0].mean(0) for x, m in zip(states, mask, strict=True)]
+
+
+def _contrast(branches, b):
+  """InfoNCE of an example, at a temperature of 0.5."""
+  own = _read(branches, b)
+  others = [x for c in range(len(branches.weights)) if c != b and branches.weights[c].any() for x in _read(branches, c)]
+  losses = []
+  for i, anchor in enumerate(own):
+    against = sum(np.exp(_cosine(anchor, x) / 0.5) for x in others)
+    for j, other in enumerate(own):
+      if i != j:
+        positive = np.exp(_cosine(anchor, other) / 0.5)
+        losses.append(-np.log(positive / (positive + against)))
+  return np.mean(losses)
+
+
+def _of_tail(branches, b):
+  tail, reference = np.asarray(branches.tail[b], float), np.asarray(branches.reference_tail[b], float)
+  return np.mean([_relative(x[place], reference[place]) for x in tail for place in np.ndindex(x.shape[:2])])
+
+
+# What each is for one example.
+OF_EXAMPLE = {
+  'encoder_cosine': lambda made, b: np.mean([1 - _cosine(x, _read(made, b)[0]) for x in _read(made, b)[1:]]),
+  'encoder_distance': lambda made, b: np.mean([_mean_square(x, _read(made, b)[0]) for x in _read(made, b)[1:]]),
+  'decoder_cosine': lambda made, b: np.mean([1 - _cosine(x, made.decoded[b, 0, 0]) for x in made.decoded[b, 1:, 0]]),
+  'decoder_distance': lambda made, b: np.mean([_mean_square(x, made.decoded[b, 0, 0]) for x in made.decoded[b, 1:, 0]]),
+  'info_nce': _contrast,
+  'distil_prompt': _of_tail,
+}
+
+
+@pytest.mark.parametrize('name', OF_EXAMPLE)
+def test_written_out_example_by_example(name):
+  branches = jax.tree.map(np.asarray, random_branches())
+  real = [b for b in range(8) if branches.weights[b].any()]
+  assert len(real) == 7
+  expected = np.mean([OF_EXAMPLE[name](branches, b) for b in real])
+  assert float(EVERY[name](random_branches())) == pytest.approx(expected, rel=1e-4)
+
+
+def test_distil_states_written_out_token_by_token():
+  branches = jax.tree.map(np.asarray, random_branches())
+  total = sum(
+    branches.weights[b, t] * np.mean([_relative(x[t], branches.reference_decoded[b, t]) for x in branches.decoded[b]])
+    for b, t in np.ndindex(branches.weights.shape)
+  )
+  expected = total / branches.weights.sum()
+  assert float(objectives.distil_states(random_branches())) == pytest.approx(expected, rel=1e-5)
+
+
 def test_stop_gradient_holds_the_canonical_branch_still():
   branches = random_branches()
   for objective, field in (
