@@ -72,7 +72,7 @@ MODULES = {
   },
   'robust_t5x/adapters/prefix.py': ['robust_t5x/adapters/test_prefix.py'],
   'robust_t5x/adapters/low_rank.py': ['robust_t5x/adapters/test_low_rank.py'],
-  'robust_t5x/training/step.py': ['robust_t5x/training/test_step.py'],
+  'robust_t5x/training/step.py': ['robust_t5x/training/test_step.py', 'robust_t5x/runtime/test_partitioning.py'],
   'robust_t5x/models/layers.py': ['robust_t5x/models/test_layers.py'],
 }
 _PAIRS = {

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from robust_t5x.adapters import AdapterConfig
+from robust_t5x.adapters import AdapterConfig, LowRank
 from robust_t5x.models import layers, protocol
 from robust_t5x.models.llama import LlamaConfig
 from robust_t5x.models.protocol import SpecialIds
@@ -39,6 +39,65 @@ def test_a_mask_takes_all_weight_off_what_is_hidden_and_stays_finite():
   assert bias.shape == (2, 1, 1, 3)
   np.testing.assert_array_equal(bias[0, 0, 0], [0, 0, layers.MASKED])
   assert np.isfinite(bias).all()
+
+
+def test_a_linear_map_and_its_bias_by_hand():
+  kernel, x = jnp.array([[1.0, 2.0], [3.0, 4.0]]), jnp.array([[1.0, 10.0]])
+  plain, biased = (layers.Dense(2, ('embed', 'mlp'), jnp.float32, bias=bias) for bias in (False, True))
+  assert plain.apply({'params': {'kernel': kernel}}, x).tolist() == [[31, 42]]
+  assert biased.apply({'params': {'kernel': kernel, 'bias': jnp.array([0.5, -2.0])}}, x).tolist() == [[31.5, 40]]
+  params = biased.init(jax.random.key(0), jnp.ones((1, 400)))['params']
+  assert params['kernel'].std() == pytest.approx(1 / 20, rel=0.1) and not params['bias'].any()
+  assert set(plain.init(jax.random.key(0), x)['params']) == {'kernel'}
+
+
+def test_normalisation_by_hand():
+  """The root of the mean square of 3 and 4 is √12.5; of states as small as the root of epsilon, √2 times their own."""
+  norm = layers.LayerNorm(jnp.float32)
+  made = norm.apply({'params': {'scale': jnp.array([1.0, 2.0])}}, jnp.array([[3.0, 4.0], [1e-3, 1e-3]]))
+  np.testing.assert_allclose(made, [[3 / 12.5**0.5, 8 / 12.5**0.5], [0.5**0.5, 2**0.5]], rtol=1e-5)
+  assert norm.init(jax.random.key(0), jnp.ones((1, 3)))['params']['scale'].tolist() == [1, 1, 1]
+
+
+def _gated(**settings):
+  return layers.MLP(2, {'wi_0': 'linear', 'wi_1': 'relu'}, jnp.float32, **settings)
+
+
+GATED = {'wi_0': [[1.0, 0.0], [0.0, 1.0]], 'wi_1': [[1.0, 0.0], [-1.0, 1.0]], 'wo': [[1.0, 1.0], [1.0, -1.0]]}
+
+
+def test_a_gated_mlp_by_hand():
+  """1 and 2 go to (1, 2) · relu(-1, 2) = (0, 4), and out as 4 and -4."""
+  kernels = {name: {'kernel': jnp.array(kernel)} for name, kernel in GATED.items()}
+  x = jnp.array([[[1.0, 2.0]]])
+  mlp = partial(_gated().apply, {'params': kernels}, x, deterministic=True)
+  assert mlp({}).tolist() == [[[4, -4]]]
+  # Three times the first input to the first gate, which is 2 then; ten and twenty times the sum of the inner states to the outputs.
+  assert mlp({'wi_1': LowRank(jnp.array([[1.0], [0.0]]), jnp.array([[3.0, 0.0]]))}).tolist() == [[[6, -2]]]
+  assert mlp({'wo': LowRank(jnp.ones((2, 1)), jnp.array([[10.0, 20.0]]))}).tolist() == [[[44, 76]]]
+  biases = {name: kernel | {'bias': jnp.ones(2)} for name, kernel in kernels.items()}  # (2, 3) · relu(0, 3) = (0, 9)
+  assert _gated(bias=True).apply({'params': biases}, x, {}, True).tolist() == [[[10, -8]]]
+
+
+def test_an_mlp_drops_the_same_inner_states_at_every_position():
+  kernels = {name: {'kernel': jnp.array(kernel)} for name, kernel in GATED.items()}
+  x = jnp.tile(jnp.array([3.0, 1.0]), (20, 5, 1))  # (3, 1) · relu(2, 1) = (6, 1), out as 7 and 5; twice as much is kept
+  rngs = {'dropout': jax.random.key(0)}
+  dropped = _gated(dropout_rate=0.5).apply({'params': kernels}, x, {}, False, rngs=rngs)
+  assert (dropped == dropped[:, :1]).all()
+  assert {tuple(row) for row in dropped[:, 0].tolist()} == {(0, 0), (12, 12), (2, -2), (14, 10)}
+  assert _gated().apply({'params': kernels}, x, {}, False)[0, 0].tolist() == [7, 5]
+
+
+def test_embeddings_by_hand():
+  embedder = layers.Embedder(3, 4, jnp.bfloat16)
+  table = {'params': {'embedding': jnp.arange(12.0).reshape(3, 4)}}
+  found = embedder.apply(table, jnp.array([[2, 0]]))
+  assert found.dtype == jnp.bfloat16 and found.tolist() == [[[8, 9, 10, 11], [0, 1, 2, 3]]]
+  logits = embedder.apply(
+    table, jnp.array([[[2.0, 0, 0, 4]]]), method='attend'
+  )  # half of twice the first and four times the last
+  assert logits.dtype == jnp.float32 and logits.tolist() == [[[6, 18, 30]]]
 
 
 def _llama(remat):

@@ -126,6 +126,21 @@ def test_without_dropout_there_is_no_key():
   assert step_lib.make_train_step(model)(state, frozen, {'part': jnp.zeros(1)})[1]['loss'] == 1
 
 
+def test_every_replica_gets_as_many_examples_in_every_microbatch():
+  mesh = types.SimpleNamespace(shape={'data': 4, 'model': 3})
+  step_lib.check_batch(16, 2, mesh)
+  step_lib.check_batch(16, 4, mesh)
+  for size, microbatches in ((12, 2), (4, 2), (16, 3)):
+    with pytest.raises(ValueError, match=rf'BATCH_SIZE is {size}; .* \({microbatches}\) times the 4 replicas'):
+      step_lib.check_batch(size, microbatches, mesh)
+
+
+def test_the_compiler_may_sum_in_any_order_on_a_cpu_alone():
+  cpu, tpu = (types.SimpleNamespace(devices=np.array([[types.SimpleNamespace(platform=p)]])) for p in ('cpu', 'tpu'))
+  assert step_lib.compiler_options(cpu)['xla_cpu_enable_fast_math']
+  assert step_lib.compiler_options(tpu) == {}
+
+
 @families
 def test_t5x_protocol(config):
   """What T5X's trainer, evaluator and inferer call, on features as its own models take them."""
