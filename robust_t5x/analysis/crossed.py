@@ -20,7 +20,7 @@ from jaxtyping import Float
 import numpy as np
 import scipy.stats
 
-from robust_t5x.analysis.statistics import Interval
+from robust_t5x.analysis.statistics import Interval, share_of
 
 # Of a dataset: group -> scores [runs, N, k], NaN where a cell was not evaluated; the same cells in all runs.
 Scores = Mapping[str, np.ndarray]
@@ -127,10 +127,8 @@ class Estimate:
     if self.variance:
       narrower = (scipy.stats.norm.ppf((1 + level) / 2) / scipy.stats.t.ppf((1 + level) / 2, self.freedom)) ** 2
       size = p * (1 - p) / self.variance * narrower
-    right, tail = p * size, (1 - level) / 2
-    low = scipy.stats.beta.ppf(tail, right, size - right + 1) if right > 0 else 0.0
-    high = scipy.stats.beta.ppf(1 - tail, right + 1, size - right) if right < size else 1.0
-    return Interval(self.value, min(float(low), self.value), max(float(high), self.value))
+    low, high = share_of(p * size, size, level)
+    return Interval(self.value, min(low, self.value), max(high, self.value))
 
   def complement(self, level: float = 0.95) -> Interval:
     """Interval of a mean of at most 1 by that of the logarithm of its distance to 1, in which κ is nearly normal."""

@@ -3,7 +3,7 @@
 The greatest of several measured accuracies is too great, and their spread too wide, by the noise of the examples. So an interval
 of such a metric is made from draws of the true accuracies, not of the measured ones: those of k phrasings are taken as normal, in
 logits, around a common mean, with a standard deviation whose posterior follows from the data (a flat prior), and measured with
-the noise that resampled examples show. Draws shrink towards the mean as far as the noise says, and where nothing tells the
+the noise that resampled examples show, or where all are right or wrong that of a share. Draws shrink towards the mean as far as the noise says, and where nothing tells the
 phrasings apart they are alike. The noise of one resample serves all phrasings, seeds and models, so that what they share
 cancels in a difference.
 
@@ -41,6 +41,7 @@ def draw(
   # Resamples vary by (n - 1) / n of what examples do, and few of them have Student's tails.
   wider = np.sqrt(n / (n - 1)) * scipy.stats.t.ppf(0.975, n - 1) / scipy.stats.norm.ppf(0.975)
   noise = (_logit(resampled[1:], n) - measured) * wider
+  _at_the_edge(noise, scores, measured, rng)
   out = np.array(resampled)
   k = scores.shape[-1]
   for run in np.ndindex(measured.shape[:-1]):
@@ -54,6 +55,29 @@ def draw(
     full[:, known] = scipy.special.expit(drawn)
     out[place] = full
   return out
+
+
+def _at_the_edge(
+  noise: Float[np.ndarray, 'r *runs k'],
+  scores: Float[np.ndarray, '*runs n k'],
+  measured: Float[np.ndarray, '*runs k'],
+  rng: np.random.Generator,
+) -> None:
+  """Gives noise to phrasings with all examples right, or none, whose resamples are all the same: Jeffreys' draws of a share.
+
+  How phrasings share it cannot be seen. Half of it is taken to be common to them, as noise of examples mostly is.
+  """
+  right, count = np.nansum(scores, -2), (~np.isnan(scores)).sum(-2)  # [*runs, k]
+  edge = (count > 0) & ((right == 0) | (right == count))
+  if not edge.any():
+    return
+  draws = rng.spawn(1)[0].standard_normal((len(noise), 1 + scores.shape[-1]))
+  shares = scipy.stats.norm.cdf((draws[:, :1] + draws[:, 1:]) / np.sqrt(2))  # [r, k]
+  for place in zip(*np.nonzero(edge), strict=True):
+    wrong = scipy.stats.beta.ppf(shares[:, place[-1]], 0.5, count[place] + 0.5)
+    # Logits nearer to the edge than half of where a share is put that was measured there say nothing more of the accuracy.
+    drawn = scipy.special.logit(wrong.clip(0.25 / (count[place] + 1)))
+    noise[(slice(None), *place)] = (drawn if right[place] == 0 else -drawn) - measured[place]
 
 
 def _accuracies(

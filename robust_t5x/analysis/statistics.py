@@ -100,7 +100,8 @@ def p_of_draws(draws: np.ndarray) -> float:
 def of_resamples(values: np.ndarray, examples: int, bounds: tuple[float, float], level: float = 0.95) -> Interval:
   """Interval of a smooth metric of values [1 + R, runs] of the data and of resamples of its examples.
 
-  Student's around the estimate, with the standard deviation of the resamples and the spread of the runs.
+  Student's around the estimate, with the standard deviation of the resamples and the spread of the runs. Where all resamples are
+  alike, as for examples that all agree, it is Clopper and Pearson's of a share, and there is none for what is no share.
 
   Args:
     values: of the data, then of the resamples.
@@ -115,8 +116,28 @@ def of_resamples(values: np.ndarray, examples: int, bounds: tuple[float, float],
   # Resamples vary by (N - 1) / N of what samples do.
   n = max(examples, 2)
   sd = resampled.std(ddof=1) * np.sqrt(n / (n - 1))
-  half = np.hypot(scipy.stats.t.ppf((1 + level) / 2, n - 1) * sd, _of_seeds([values[0]], level))
+  seeds = _of_seeds([values[0]], level)
+  if sd < 1e-12:
+    if bounds != (0, 1):
+      return Interval(estimate, np.nan, np.nan)
+    size = max(examples, 1)
+    low, high = share_of(estimate * size, size, level)
+    ends = estimate - np.hypot(estimate - low, seeds), estimate + np.hypot(high - estimate, seeds)
+    return Interval(estimate, *_clipped(*ends, bounds))
+  half = np.hypot(scipy.stats.t.ppf((1 + level) / 2, n - 1) * sd, seeds)
   return Interval(estimate, *_clipped(estimate - half, estimate + half, bounds))
+
+
+def share_of(right: float, size: float, level: float = 0.95) -> tuple[float, float]:
+  """Clopper and Pearson's interval of a share, of so many right in so many; neither need be whole.
+
+  >>> [round(end, 3) for end in share_of(3, 3)]
+  [0.292, 1.0]
+  """
+  tail = (1 - level) / 2
+  low = scipy.stats.beta.ppf(tail, right, size - right + 1) if right > 0 else 0.0
+  high = scipy.stats.beta.ppf(1 - tail, right + 1, size - right) if right < size else 1.0
+  return float(low), float(high)
 
 
 def _of_seeds(values: Sequence[np.ndarray], level: float) -> float:

@@ -17,7 +17,9 @@ from robust_t5x.results.scorers import SCORERS
 from seqio_tasks.datasets.sources import Reading, Reason
 
 _WORD = re.compile(r'\w+')
-_BLOCK_NUMBER = re.compile(r'(?:(?<=\{options)|(?<=\{labels))_\d+(?=\})')  # that blocks of options have in imported banks
+_BLOCK_NUMBER = re.compile(
+  r'(?:(?<=\{options)|(?<=\{labels))_\d+(?=\})'
+)  # that blocks of options have in imported banks
 
 
 def finding(inputs: Inputs, summary: Summary) -> str:

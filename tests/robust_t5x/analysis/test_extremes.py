@@ -100,17 +100,20 @@ def test_few_examples_have_wider_noise():
   assert extremes.draw(more, np.pad(weights, [(0, 0), (0, 4)]), np.random.default_rng(0))[1:] == pytest.approx(drawn)
 
 
-@pytest.mark.parametrize(('phrasings', 'examples', 'sd'), [(4, 50, 0.4), (10, 100, 0.05), (20, 60, 0.6)])
-def test_intervals_cover(phrasings, examples, sd):
+@pytest.mark.parametrize(
+  ('phrasings', 'examples', 'sd', 'ease_of_all'),
+  [(4, 50, 0.4, 0.5), (10, 100, 0.05, 0.5), (20, 60, 0.6, 0.5), (10, 50, 0.4, 4.5), (4, 20, 0.8, -3)],
+)
+def test_intervals_cover(phrasings, examples, sd, ease_of_all):
   """Of 200 tables, 95% intervals of the best, worst, spread and sd of the phrasings' true accuracies hold 90% or more."""
   rng = np.random.default_rng(4)
   names = ('MaxP', 'worst phrasing', 'spread', 'sd')
   covered = {name: [] for name in names}
   for trial in range(200):
     ease = rng.normal(0, sd, phrasings)
-    truth = scipy.special.expit(0.5 + rng.normal(0, 1.2, (4000, 1)) + ease).mean(0)
+    truth = scipy.special.expit(ease_of_all + rng.normal(0, 1.2, (4000, 1)) + ease).mean(0)
     scores = (
-      rng.random((examples, phrasings)) < scipy.special.expit(0.5 + rng.normal(0, 1.2, (examples, 1)) + ease)
+      rng.random((examples, phrasings)) < scipy.special.expit(ease_of_all + rng.normal(0, 1.2, (examples, 1)) + ease)
     ) * 1.0
     draws = _draw(scores, 300, trial)[:, None]
     for name in names:
@@ -122,3 +125,15 @@ def test_intervals_cover(phrasings, examples, sd):
 
 def test_none_or_all_right_are_half_an_example_away():
   assert extremes._logit(np.array([0.0, 1.0, 0.5]), 9) == pytest.approx(np.log([1 / 19, 19, 1]))
+
+
+def test_phrasings_without_a_wrong_answer_have_the_noise_of_a_share():
+  """One of them alone has Jeffreys' interval, and so have several; the others are drawn as before."""
+  right = np.ones((30, 1))
+  low, high = scipy.stats.beta.ppf([0.025, 0.9], 30.5, 0.5)
+  assert np.quantile(_draw(right, 20_000)[1:, 0], 0.025) == pytest.approx(low, abs=0.003)
+  assert np.quantile(_draw(1 - right, 20_000)[1:, 0], 0.975) == pytest.approx(1 - low, abs=0.003)
+  worst = _draw(np.ones((30, 4)), 20_000)[1:].min(-1)
+  assert np.quantile(worst, 0.025) < low + 0.005 and np.quantile(worst, 0.9) < high
+  mixed = np.concatenate([(np.random.default_rng(0).random((30, 1)) < 0.5) * 1.0, right], axis=1)
+  assert np.ptp(_draw(mixed)[1:], axis=0).min() > 0.05

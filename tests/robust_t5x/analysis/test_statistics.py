@@ -75,3 +75,14 @@ def test_an_interval_of_resamples_by_hand():
   half = np.hypot(scipy.stats.t.ppf(0.975, 7) * sd, scipy.stats.t.ppf(0.975, 1) * 0.1)
   assert (found.estimate, found.low, found.high) == pytest.approx((0.6, 0.6 - half, 0.6 + half))
   assert statistics.of_resamples(values, 1, (-9, 9)) == statistics.of_resamples(values, 2, (-9, 9))
+
+
+def test_resamples_that_are_all_alike_still_leave_an_interval():
+  """Clopper and Pearson's: of 20 examples that all agree, 0.025^(1/20); of other bounds there is none."""
+  found = statistics.of_resamples(np.ones((9, 1)), 20, (0, 1))
+  assert (found.estimate, found.low, found.high) == (1, pytest.approx(0.025 ** (1 / 20)), 1)
+  third = statistics.of_resamples(np.full((9, 1), 1 / 3), 12, (0, 1))
+  assert (third.low, third.high) == pytest.approx(statistics.share_of(4, 12))
+  assert not statistics.of_resamples(np.ones((9, 1)), 20, (-1, 1)).has_ends
+  seeds = statistics.of_resamples(np.tile([[0.8, 1.0]], (9, 1)), 20, (0, 1))
+  assert seeds.low < statistics.share_of(18, 20)[0]
