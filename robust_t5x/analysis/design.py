@@ -221,7 +221,8 @@ def planned(variances: Variances, design: Design, value: float = 0.0) -> Estimat
       freedom *= levels[factor] - 1
     sign = 1 if len(of) % 2 else -1
     parts += [Part(sign * held / drawn, freedom, of)] * drawn
-  return Estimate(value, parts, design.examples * variances.datasets)
+  most = 2.0 if variances.groups == variances.models == 2 else 1.0  # a change of the gap is of four means
+  return Estimate(value, parts, design.examples * variances.datasets, (-most, most))
 
 
 def power(estimate: Estimate, margin: float, level: float = 0.95) -> float:
@@ -246,8 +247,9 @@ def power(estimate: Estimate, margin: float, level: float = 0.95) -> float:
 
 
 def half_width(estimate: Estimate, level: float = 0.95) -> float:
-  """Half of the interval that a planned table would give."""
-  return float(scipy.special.stdtrit(min(estimate.freedom, 1e6), (1 + level) / 2) * estimate.variance**0.5)
+  """Half of the interval that a planned table would give, at most the greatest value that there can be."""
+  half = scipy.special.stdtrit(min(estimate.freedom, 1e6), (1 + level) / 2) * estimate.variance**0.5
+  return float(min(half, estimate.limits[1]))
 
 
 def chance(variances: Variances, size: Design, margin: float) -> float:

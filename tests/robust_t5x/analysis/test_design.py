@@ -121,6 +121,11 @@ def test_the_frontier_has_the_fewest_examples():
   assert design.chance(design.cautious(variances), best, 0.08) < 0.8
 
 
+def test_no_interval_is_wider_than_what_there_can_be():
+  assert design.half_width(Estimate(0.5, [Part(0.01, 1)])) == pytest.approx(1.2706, abs=1e-4)
+  assert design.half_width(Estimate(0.5, [Part(0.01, 1)], limits=(-1, 1))) == 1
+
+
 def test_what_a_few_phrasings_leave_open():
   comparison = _comparison({'a': 1}, 4, n=200)
   found = design.variances_of(comparison, Question({'unobserved': 1.0}, {'a': 1.0}))
