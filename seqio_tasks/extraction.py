@@ -85,7 +85,7 @@ def score(prediction: str, key: AnswerKey) -> float | None:
   """
   if any(_is_rule(right) for right in key.right):
     return None
-  if key.options:
+  if key.options and key.right_options:
     return float(extract_option(prediction, key.options, key.option_texts) in key.right_options)
   if exact_match(_THOUGHTS.sub('', prediction), key):
     return 1.0

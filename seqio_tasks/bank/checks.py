@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import collections
 from collections.abc import Iterator, Sequence
+import re
 from typing import TYPE_CHECKING, Protocol
 
-from seqio_tasks.bank.fields import BRACES
+from seqio_tasks.bank.fields import BRACES, RIGHT
 from seqio_tasks.bank.instruction import PERTURBATIONS
 from seqio_tasks.bank.likeness import words
 from seqio_tasks.bank.templates import normalise, parse_template, render
@@ -54,17 +55,48 @@ def field_faults(instruction: Instruction, fields: tuple[str, ...]) -> Iterator[
       yield f'the field {name!r} stands {counts[name]} times; keep {{{name}}} once'
 
 
-def unasked(instruction: Instruction) -> Iterator[str]:
-  """Forms of a phrasing that have no field of the data, so that no question is ever asked, as wrong phrasings may."""
-  if instruction.role not in (*TRAINING_ROLES, *REPORTED_ROLES):
-    return
+def form_faults(instruction: Instruction) -> Iterator[str]:
+  """What keeps the forms of a phrasing from asking each example's question, or from telling how it is answered.
+
+  What is not the task's question may ask the same of all, and published texts are kept as they are.
+  """
   layout = instruction.layout
   forms = {'template': layout.template, 'input of few_shot': layout.few_shot.input if layout.few_shot else None}
-  for form, text in forms.items():
+  for form, text in forms.items() if instruction.role in (*TRAINING_ROLES, *REPORTED_ROLES) else ():
     if text is not None and not any(_is_of_the_item(name, layout) for _, name in parse_template(text)):
       yield (
         f'the {form} has no field of the data, so that it asks the same of every example; write where its text goes, such as {{question}}'
       )
+  listed = [b for b in layout.blocks.values() if b.labelled]
+  answers = [
+    layout.default_answer,
+    *((layout.few_shot.answer, layout.few_shot.example_answer) if layout.few_shot else ()),
+  ]
+  for answer in {a for a in answers if a is not None and '{label}' in a.form}:
+    if listed and all(b.shuffle != answer.shuffle for b in listed):
+      yield 'the answer is a label, and the options are listed in another order (shuffle); give both the same'
+    elif not instruction.verbatim and all(_is_number(b.labels) != _is_number(answer.labels) for b in listed):
+      yield f'the answer is a label in {answer.labels}, and the template lists no options with such labels; list them so, or ask for the text'
+  for block in listed:
+    if block.shuffle is not None and (block.limit is not None or block.limit_to_item):
+      yield 'a block of options has shuffle and a limit, so that labels are not those of the answer; leave one out'
+  if instruction.verbatim:
+    return
+  for form, text in (*forms.items(), ('example of few_shot', layout.few_shot.example if layout.few_shot else None)):
+    if text is not None and re.search(r'\\[nt](?![a-z])', text):
+      yield f'the {form} holds a backslash and a letter where a line break may be meant; write it in double quotes'
+  if layout.few_shot and not _tells(layout.few_shot.example, layout):
+    yield 'the example of few_shot does not show its answer; write {answer} where it goes'
+
+
+def _is_number(labels: str) -> bool:
+  return labels == 'numbers'
+
+
+def _tells(text: str, layout: Layout) -> bool:
+  """Whether a text names the right answer, or what is cut out of it."""
+  names = {name for _, name in parse_template(text)}
+  return not RIGHT.isdisjoint(layout.derived[n].source if n in layout.derived else n for n in names)
 
 
 def _is_of_the_item(name: str, layout: Layout) -> bool:

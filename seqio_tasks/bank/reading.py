@@ -252,7 +252,7 @@ def _read_file(path: str, fields, problems: list[str]) -> list[Instruction]:
       if instruction is not None and fields is not None:
         faults.extend(checks.field_faults(instruction, tuple(fields[task])))
       elif instruction is not None:
-        faults.extend(checks.unasked(instruction))
+        faults.extend(checks.form_faults(instruction))
       problems.extend(f'{where}/{shorten(key)}: {fault}' for fault in faults)
       if instruction is not None:
         instructions.append(instruction)

@@ -140,7 +140,7 @@ def _with_names(part: Part, ids: set[str]) -> Part:
       reason = f'the name {shorten(repr(bad[0]))} is not one word of at most {_MOST_LETTERS} letters, digits and _'
     elif instruction.id in ids:
       reason = f'another one has become {instruction.id}, too'
-    elif faults := [*schema.faults(instruction.layout), *checks.unasked(instruction)]:
+    elif faults := [*schema.faults(instruction.layout), *checks.form_faults(instruction)]:
       reason = f'a bank file cannot hold it: {shorten(faults[0], 200)}'
     else:
       kept.append(instruction)

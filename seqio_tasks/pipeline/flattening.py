@@ -74,14 +74,18 @@ class FlatPhrasings:
       'option_list': [separator.join(space) for space in spaces],
       'right_options': [json.dumps(places) for places in right],
       'right_list': [separator.join(map(str, places)) for places in right],
-      'option_texts': [json.dumps(_texts(space, item), ensure_ascii=False) for space in spaces],
+      'option_texts': [
+        json.dumps(_texts(answer, space, item), ensure_ascii=False)
+        for answer, space in zip(self.answers, spaces, strict=True)
+      ],
     }
 
 
-def _texts(space: Sequence[str], item: Item) -> list[str]:
-  """What the options of an answer say, where that is not what is to be answered."""
+def _texts(answer: Answer, space: Sequence[str], item: Item) -> list[str]:
+  """What the options of an answer say, where that is not what is to be answered; a space of its own has another order."""
   options = list(item.get('options') or ())
-  return options if len(options) == len(space) and options != list(space) else []
+  own = answer.label_space is not None
+  return options if not own and len(options) == len(space) and options != list(space) else []
 
 
 def needed_fields(layout: Layout) -> frozenset[str]:

@@ -135,6 +135,7 @@ def test_open_questions(text, like, answer):
     ('7 or 8', AnswerKey(('7',)), 0),
     ('It is Rome.', AnswerKey(('Paris',)), 0),
     ('It is Paris.', AnswerKey(('the city of Paris', 'Paris')), 1),
+    ('The answer is maybe.', AnswerKey(('maybe',), ('Yes', 'No')), 1),  # what may be answered lacks the right answer
   ],
 )
 def test_scores(text, key, expected):

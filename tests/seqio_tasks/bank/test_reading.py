@@ -138,17 +138,35 @@ def test_banks_are_files_and_directories_of_them(tmp_path, write, good):
     ("'Which of the {n_options}?'", 'the template has no field of the data'),
     ('{template: "Say {options}.", options: {item: "{label}", separator: " or "}}', 'the template has no field of the data'),
     ('{template: "{question}", few_shot: {example: "{question} {answer}", input: "And?"}}', 'the input of few_shot has no field'),
+    ('{template: "{question} {options}", options: {item: "{label}. {option}", shuffle: 3}, answer: {form: "{label}"}}', 'the answer is a label'),
+    ('{template: "{question} {options}", answer: {form: "{label}", labels: numbers}}', 'the answer is a label in numbers'),
+    ('{template: "{question}", answer: {form: "({label})"}}', 'the answer is a label in upper'),
+    ('{template: "{question} {options}", options: {item: "{label}", shuffle: 1, limit: 2}, answer: label}', 'a block of options has shuffle'),
+    (r"'Ask\\n{question}'", 'the template holds a backslash'),
+    ('{template: "{question}", few_shot: {example: "{question}", input: "{question}"}}', 'the example of few_shot does not show'),
+    ('{template: "{question} {options}", options: {item: "{label}. {option}", shuffle: 3}, answer: label}', ''),
+    ('{template: "{question} {options}", options: lower_letters, answer: {form: "{label}"}}', ''),
+    ('{template: "{question}", few_shot: {example: "{question} {answer}", input: "{question}"}}', ''),
     ('{template: "Which? {options}"}', ''),
     ('{template: "{option_1} or {option_2}?"}', ''),
   ],
 )  # fmt: skip
-def test_a_phrasing_that_asks_the_same_of_every_example(tmp_path, entry, fault):
+def test_a_phrasing_whose_forms_do_not_fit_is_named(tmp_path, entry, fault):
   path = tmp_path / 'bank.yaml'
-  path.write_text(f'family: f\ncollection: c\nrole: incorrect\ninstructions:\n  t:\n    k: {entry}\n')
-  assert len(reading.validate([path])) == 1
   path.write_text(f'family: f\ncollection: c\nrole: evaluation\ninstructions:\n  t:\n    k: {entry}\n')
   if not fault:
     assert len(reading.validate([path])) == 1
     return
   with pytest.raises(instruction.BankError, match=f'c/t/k: {fault}'):
     reading.validate([path])
+
+
+def test_what_is_published_or_no_question_of_the_task_may_have_other_forms(tmp_path):
+  path = tmp_path / 'bank.yaml'
+  path.write_text('family: f\ncollection: c\nrole: incorrect\ninstructions:\n  t:\n    k: "Which is it?"\n')
+  assert len(reading.validate([path])) == 1
+  path.write_text(
+    'family: f\ncollection: c\nrole: evaluation\nverbatim: true\ninstructions:\n  t:\n'
+    r"    k: {template: 'A \nabla \n {question} {options}', answer: {form: '{label}', labels: numbers}}" '\n'
+  )  # fmt: skip
+  assert len(reading.validate([path])) == 1

@@ -82,3 +82,12 @@ def test_a_layout_without_the_form_is_named():
   )
   with pytest.raises(LayoutError, match='c/t/k: has no zero-shot form'):
     flattening.flatten([only_few])
+
+
+def test_what_may_be_answered_in_an_order_of_its_own_is_not_what_the_options_say():
+  answer = Answer(mapping=(('entailment', 'Yes'), ('contradiction', 'No')), label_space=('No', 'Yes'))
+  made = _instruction('k', Layout('{q}', answer=answer))
+  item = {'q': 'q', 'options': ['entailment', 'contradiction'], 'answer': 'entailment'}
+  features = flattening.flatten([made]).features(item)
+  assert (features['golds'], features['options']) == (['Yes'], ['["No", "Yes"]'])
+  assert (features['right_options'], features['option_texts']) == (['[1]'], ['[]'])
