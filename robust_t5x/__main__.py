@@ -47,9 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     print(f'error: no verb {verb!r}{errors.nearest(verb, VERBS)}\n\n{usage()}', file=sys.stderr)
     return 2
-  from robust_t5x.runtime import processes, signals
+  from robust_t5x.runtime import processes, signals, terminal
 
-  if argv is None:  # imports and tracing make millions of objects that stay, and looking through them takes seconds
+  if argv is None:
+    terminal.guard(draws=verb == 'harness')
+    # Imports and tracing make millions of objects that stay, and looking through them takes seconds.
     gc.set_threshold(100_000, *gc.get_threshold()[1:])
   status = processes.left(lambda: signals.guarded(lambda: importlib.import_module(VERBS[verb][0]).main(arguments) or 0))
   if argv is None and status > 128:  # at once: threads of TensorFlow and JAX may be at work

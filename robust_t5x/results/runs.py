@@ -51,8 +51,9 @@ class Run:
     path = os.path.join(directory, 'run.json')
     if os.path.isfile(path):
       record = read_record(path)
-      # Records of before 2026-11-27 do not say by which vocabulary texts were read.
-      before = {k: v for k, v in fingerprint.items() if k == 'vocabulary'} | record.get('fingerprint', {})
+      before = record.get('fingerprint', {})
+      if 'vocabulary' in fingerprint and 'vocabulary' not in before:  # of before 2026-11-27, told once finished
+        before = {'vocabulary': record.get('model', {}).get('vocabulary', fingerprint['vocabulary']), **before}
       if before != fingerprint or record.get('label') != label:
         changed = _changes({'label': record.get('label'), **before}, {'label': label, **fingerprint})
         raise ResultsError(

@@ -4,7 +4,8 @@ import contextlib
 import sys
 import time
 
-from robust_t5x.runtime import processes
+from robust_t5x.runtime import processes, terminal
+from seqio_tasks.errors import shorten
 
 
 class Progress:
@@ -26,17 +27,21 @@ class Progress:
     self._bar = None
     self._silent = not processes.is_main()
     if not self._silent and sys.stderr.isatty():
+      from rich import console
       from rich import progress as rich_progress
 
       columns = (
-        rich_progress.TextColumn('{task.description}'),
+        rich_progress.TextColumn('{task.description}', markup=False),
         rich_progress.BarColumn(),
         rich_progress.MofNCompleteColumn(),
         rich_progress.TimeRemainingColumn(),
-        rich_progress.TextColumn('{task.fields[note]}'),
+        rich_progress.TextColumn('{task.fields[note]}', markup=False),
       )
-      self._bar = rich_progress.Progress(*columns, transient=True, speed_estimate_period=window)
-      self._task = self._bar.add_task(label, total=total, completed=start, note='')
+      self._bar = rich_progress.Progress(
+        *columns, console=console.Console(file=terminal.raw(sys.stderr)), transient=True, speed_estimate_period=window,
+        redirect_stdout=sys.stdout.isatty(),
+      )  # fmt: skip
+      self._task = self._bar.add_task(shorten(label), total=total, completed=start, note='')
 
   def __enter__(self):
     if self._bar:
@@ -52,7 +57,7 @@ class Progress:
     """Counts units of work; `note` is shown beside."""
     self._done += amount
     if self._bar:
-      self._bar.update(self._task, advance=amount, note=note)
+      self._bar.update(self._task, advance=amount, note=shorten(note))
       return
     now = time.monotonic()
     if not self._silent and now - self._shown >= self._interval:

@@ -48,8 +48,11 @@ def test_another_vocabulary_is_another_evaluation_unless_none_was_recorded(tmp_p
   Run.open(str(tmp_path / 'now'), label='m', fingerprint={'tasks': {}, 'vocabulary': 'a'})
   with pytest.raises(ResultsError, match="vocabulary was 'a', is 'b'"):
     Run.open(str(tmp_path / 'now'), label='m', fingerprint={'tasks': {}, 'vocabulary': 'b'})
-  Run.open(str(tmp_path / 'before'), label='m', fingerprint={'tasks': {}})
-  Run.open(str(tmp_path / 'before'), label='m', fingerprint={'tasks': {}, 'vocabulary': 'b'})
+  before = Run.open(str(tmp_path / 'before'), label='m', fingerprint={'tasks': {'t': 'x'}})
+  Run.open(str(tmp_path / 'before'), label='m', fingerprint={'tasks': {'t': 'x'}, 'vocabulary': 'b'})
+  before.finish({}, {'model': {'vocabulary': 'a'}}, scores_table('m', 't', {'observed': 1, 'unobserved': 1}))
+  with pytest.raises(ResultsError, match="vocabulary was 'a', is 'b'"):
+    Run.open(str(tmp_path / 'before'), label='m', fingerprint={'tasks': {'t': 'x'}, 'vocabulary': 'b'})
 
 
 def test_what_a_killed_evaluation_left_is_removed(tmp_path):
