@@ -23,6 +23,8 @@ _TEXTS = ('.csv', '.jsonl', '.json')
 _QUESTIONS = ('question', 'text')  # fields that the package's phrasings ask by
 _LABELS = ('label', 'key')  # fields that name the options beside their texts
 _SPLITS = ('train', 'dev', 'validation', 'test')
+_FIRST = {'number': 1, 'index': 0}  # what `answer_is` calls the first option
+_BEYOND = 'the answer is the number behind the last option'
 _SPLIT = 'split'  # the column that tells a directory's splits apart
 
 
@@ -48,8 +50,9 @@ def table(
     answer: the column with the right answer.
     options: the column with all options (in CSV separated by "|"; a list in JSON), or one column for each option; None
       if answers are free.
-    answer_is: "text", "letter" (A is the first option) or "number" (1 is the first option). Where the options are a field of a
-      structure that has their labels too, such as choices.text beside choices.label, the right one is that with the label.
+    answer_is: "text", "letter" (A is the first option), "number" (1 is the first option) or "index" (0 is). Where the options are a
+      field of a structure that has their labels too, such as choices.text beside choices.label, the right one is that with the
+      label, unless it is an index.
     split: the column with the split; by default all rows are the split "test". Of a directory with several splits it is
       "split".
     train_percent: as in `bigbench`, where there is no column with the split.
@@ -61,10 +64,10 @@ def table(
 
   Raises:
     DatasetError: if a setting is unknown, the file cannot be read, no row of it can be used, or the numbers of the right
-      options count from 0.
+      options count from another number than `answer_is` says.
   """
-  if answer_is not in ('text', 'letter', 'number'):
-    raise DatasetError(f'answer_is is {answer_is!r}; use text, letter or number')
+  if answer_is not in ('text', 'letter', *_FIRST):
+    raise DatasetError(f'answer_is is {answer_is!r}; use text, letter, number or index')
   if pathlib.Path(path).suffix not in _TEXTS and not tables.arrow_files(path):
     raise DatasetError(
       f'{path}: is neither .csv, .jsonl nor .parquet, nor a directory with .parquet or .arrow files; give one of these'
@@ -151,6 +154,10 @@ def _read_table(
       if split and not _text(row[split]):
         raise Fault(f'the column {split!r} is blank; name the split', 'no split')
     except Fault as e:
+      if e.reason == _BEYOND and not any(_number(_text(r.get(answer))) == 0 for _, r in rows):
+        raise DatasetError(
+          f'{path}: {unit} {line}: {e}, and no row has a 0: the numbers seem to count from 1; set ANSWER_IS to number'
+        ) from e
       report(f'{path}: {unit} {line}: {e}', e.reason)
       continue
     example['example_id'] = f'{line}'
@@ -199,7 +206,7 @@ def _check_first_number(path: str, unit: str, rows: Sequence[tuple[int, Mapping[
     if _number(_text(row.get(answer))) == 0:
       raise DatasetError(
         f'{path}: {unit} {line}: the answer is {row[answer]!r}, and number 1 is the first option: all numbers of this file seem to '
-        'count from 0; add one to each, or give letters or texts'
+        'count from 0; set ANSWER_IS to index'
       )
 
 
@@ -263,15 +270,17 @@ def _table_example(
     if gold not in texts:
       raise Fault(f'the answer {gold!r} is not among the options {texts}', 'the answer is no option')
     index = texts.index(gold)
-  elif labels is not None:
+  elif labels is not None and answer_is != 'index':
     index = _place_of_label(gold, row.get(labels), listed, labels)
     if index >= len(texts):
       raise Fault(f'the answer {gold!r} is the label of a blank option', 'the answer is no option')
   else:
     letter = gold.upper()
     index = string.ascii_uppercase.find(letter) if answer_is == 'letter' and len(letter) == 1 else -1
-    number = _number(gold) if answer_is == 'number' else None
-    index = index if number is None else number - 1
+    number = _number(gold) if answer_is in _FIRST else None
+    index = index if number is None else number - _FIRST[answer_is]
+    if answer_is == 'index' and index == len(texts):
+      raise Fault(f'the answer is {gold!r} of {len(texts)} options, of which 0 is the first', _BEYOND)
     if not 0 <= index < len(texts):
       raise Fault(
         f'the answer {gold!r} is not the {answer_is} of one of {len(texts)} options', 'the answer is no option'

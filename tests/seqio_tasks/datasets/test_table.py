@@ -45,7 +45,7 @@ def test_tables_of_ones_own(tmp_path):
       {'options': 'o', 'answer_is': 'letter', 'strict': True},
       'not the letter of one of 2',
     ),
-    ('a.csv', 'q,answer\n', {'answer_is': 'roman'}, 'use text, letter or number'),
+    ('a.csv', 'q,answer\n', {'answer_is': 'roman'}, 'use text, letter, number or index'),
     ('a.jsonl', '{"answer": "x", "o": 3}\n', {'options': 'o', 'strict': True}, "line 1: column 'o' is not a list"),
   ],
 )
@@ -200,11 +200,24 @@ def test_numbers_that_count_from_0_are_no_numbers_of_options(tmp_path, zero):
   """Of golds 0 to 3 the first would be left out, and all others would be the option before the right one."""
   path = tmp_path / 'mine.csv'
   path.write_text(f'question,o,answer\nq,a|b,1\nq,a,{zero}\n')  # whatever else is wrong with the row
-  with pytest.raises(datasets.DatasetError, match='mine.csv: line 3: .* seem to count from 0; add one to each'):
+  with pytest.raises(datasets.DatasetError, match='mine.csv: line 3: .* seem to count from 0; set ANSWER_IS to index'):
     datasets.table(path, 'mine', ['x'], options='o', answer_is='number')
   path.write_text('question,o,answer\nq,a|b,1\nr,a|b,2.0\ns,a|b,3\n')
   (made,) = datasets.table(path, 'mine', ['x'], options='o', answer_is='number')
   assert [(e['gold'], e['gold_index']) for e in made.splits['test']()] == [('a', 0), ('b', 1)]
+
+
+def test_numbers_that_count_from_0(tmp_path):
+  def read(name, text):
+    path = tmp_path / name
+    path.write_text('question,o,answer\n' + text)
+    (made,) = datasets.table(path, 'mine', ['x'], options='o', answer_is='index')
+    return [(e['gold'], e['gold_index']) for e in made.splits['test']()]
+
+  assert read('zero.csv', 'q,a|b,0\nr,a|b,1.0\ns,a|b|c,2\nt,a|b,2\n') == [('a', 0), ('b', 1), ('c', 2)]
+  # Without a 0, what is one too many tells that all are one too many.
+  with pytest.raises(datasets.DatasetError, match='one.csv: line 3: .* no row has a 0: .* set ANSWER_IS to number'):
+    read('one.csv', 'q,a|b,1\nr,a|b|c,3\n')
 
 
 def test_letters_are_single_ones(tmp_path):
