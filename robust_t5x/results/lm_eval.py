@@ -53,6 +53,7 @@ class _Metadata(TypedDict, total=False):
 
 class _Config(TypedDict, total=False):
   doc_to_text: Any
+  doc_to_target: Any
   metadata: _Metadata | None
 
 
@@ -216,7 +217,8 @@ def _task(file: str, task: str, results: Results | None, choice: Choice) -> _Tas
     if results is None
     else [m for m, higher in known.get('higher_is_better', {}).get(task, {}).items() if higher is False]
   )
-  samples = read_samples(file, task, choice, own['scorer'] if own and not any(choice) else '', losses)
+  scorer = own['scorer'] if own and not any(choice) else ''
+  samples = read_samples(file, task, choice, scorer, losses, config.get('doc_to_target'))
   if isinstance(samples, str):
     return samples
   documents = known.get('n-samples', {}).get(task, {}).get('effective', 0)

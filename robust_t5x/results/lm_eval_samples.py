@@ -96,7 +96,12 @@ class Samples:
 
 
 def read(
-  path: str, task: str, choice: Choice = FIRST, own_scorer: str = '', losses: Collection[str] = ()
+  path: str,
+  task: str,
+  choice: Choice = FIRST,
+  own_scorer: str = '',
+  losses: Collection[str] = (),
+  target: object = None,
 ) -> Samples | str:
   """Reads the samples of a task.
 
@@ -106,6 +111,7 @@ def read(
     choice: which metric and filter.
     own_scorer: of results.scorers.SCORERS; a task that this package exported is scored by it, from the answers.
     losses: metrics that are better the lower they are, such as brier_score, and so no scores.
+    target: the task's `doc_to_target`, which may be the field of the document with the right answer.
 
   Returns:
     the samples; or why they have no score, such as for a task of perplexities.
@@ -136,7 +142,7 @@ def read(
   seen: set[tuple[str, str]] = set()
   for place, (number, line) in enumerate(chosen):
     try:
-      cell = _own_cell(line, own_scorer) if own_scorer else _cell(line, metric, name, scores[place] or 0.0)
+      cell = _own_cell(line, own_scorer) if own_scorer else _cell(line, metric, name, scores[place] or 0.0, target)
       sample = Sample(*(_own_identity(line) if own_scorer else _identity(line)), cell)
     except (UserError, ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError) as e:
       raise SamplesError(f'{path}: line {number}: not a sample ({shorten(repr(e))}); run the task again') from e
@@ -249,7 +255,7 @@ def _likelihoods(line: Mapping[str, Any], count: int) -> list[float]:
   return [float(r[0]) for r in line['filtered_resps'][:count]]
 
 
-def _cell(line: Mapping[str, Any], metric: str, filter_name: str, score: float) -> Scored:
+def _cell(line: Mapping[str, Any], metric: str, filter_name: str, score: float, target: object) -> Scored:
   """A cell with the harness's own score."""
   scorer = f'lm-eval {metric}' + ('' if filter_name == _NO_FILTER else f', filter {filter_name}')
   options = _options(line)
@@ -273,7 +279,7 @@ def _cell(line: Mapping[str, Any], metric: str, filter_name: str, score: float) 
   return Scored(
     scorer=scorer,
     prediction=prediction,
-    gold=str(told[3]) if told else _gold(line.get('target'), options),
+    gold=str(told[3]) if told else _gold(line, options, target),
     score=score,
     option_scores=json.dumps({o: round(s, 5) for o, s in zip(options, likelihoods, strict=True)}) if options else '',
     option_tokens='',
@@ -284,10 +290,19 @@ def _cell(line: Mapping[str, Any], metric: str, filter_name: str, score: float) 
   )
 
 
-def _gold(target: object, options: Sequence[str]) -> str:
-  """The right answer in words; the harness gives an option by its number, as a text."""
-  text = '' if target is None else str(target)
-  return options[int(text)] if text.isdecimal() and int(text) < len(options) else text
+def _gold(line: Mapping[str, Any], options: Sequence[str], field: object) -> str:
+  """The right answer in words; several right options with a line between. The harness writes options by number, as texts.
+
+  A document's field that is a text is an option itself, also where it reads like a number.
+  """
+  text = '' if line.get('target') is None else str(line['target'])
+  doc = line.get('doc')
+  if isinstance(doc, dict) and isinstance(field, str) and isinstance(doc.get(field), str) and text in options:
+    return text
+  numbers = re.fullmatch(r'\[(\d+(?:, \d+)*)\]|(\d+)', text)
+  places = [int(n) for n in (numbers[1] or numbers[2]).split(', ')] if numbers else []
+  right = [options[place] for place in dict.fromkeys(places) if place < len(options)]
+  return ' | '.join(right) if right and len(right) == len(set(places)) else text
 
 
 def _answer(line: Mapping[str, Any]) -> str:

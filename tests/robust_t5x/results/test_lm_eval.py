@@ -194,6 +194,27 @@ def test_the_prediction_that_mutual_information_goes_by(tmp_path):
     assert table[['prediction', 'gold', 'score']].values.tolist() == [[prediction, 'a', score]]
 
 
+@pytest.mark.parametrize(
+  ('target', 'field', 'gold'),
+  [
+    ('1', None, '2'),
+    ('1', '{{number}}', '2'),  # a template's text is a number
+    ('1', 'number', '1'),  # the field's own text is an option
+    ('[0, 2]', 'right', '1 | 3'),
+    ('[0, 3]', 'right', '[0, 3]'),
+    ('7', None, '7'),
+  ],
+)
+def test_the_right_option_in_words(tmp_path, target, field, gold):
+  line = _line(doc={'number': '1', 'right': [0, 2]}, metrics=['acc'], acc=1.0, target=target) | {
+    'arguments': [['Q', f' {o}'] for o in '123'],
+    'filtered_resps': [[-1.0, True], [-2.0, False], [-3.0, False]],
+  }
+  _write(tmp_path, {'t': [line]}, configs={'t': {'doc_to_text': 'Q', 'doc_to_target': field}})
+  table, _ = read(str(tmp_path))
+  assert table['gold'].tolist() == [gold]
+
+
 def test_newest_run_of_each_task_and_one_model(tmp_path):
   _write(tmp_path, {'t': [_line(exact_match=0.0)]}, '2026-01-01T00-00-00', model_name='m')
   _write(tmp_path, {'t': [_line()], 'u': [_line(5)]}, '2026-01-02T00-00-00', model_name='m')
