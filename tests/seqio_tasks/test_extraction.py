@@ -23,7 +23,7 @@ LETTERS, CITIES = ('A', 'B', 'C', 'D'), ('London', 'Paris', 'Rome', 'New York')
     ('<think>A? no, C</think> B', 1), ('The answer is A. Wait, the answer is B.', None), ('The answer is E', None),
     # What it begins with.
     ('B. Paris', 1), ('B) Paris is the capital, unlike London', 1), ('D - New York', 3), ('Paris. London is in England.', 1),
-    ('Option B', 1),
+    ('Option B', 1), ('(B) since London is far', 1),
     # What it mentions.
     ('I think it is Paris.', 1), ('It is not London, it is Paris.', 1), ('A city in France is Paris', 1),
     ('New York is it', 3), ('Of all of them **Paris**, not as London or Rome', 1),
@@ -200,6 +200,7 @@ def test_what_is_right_by_a_rule_is_not_extracted():
     ('Answer: B/C', None),
     ('(A) and (B)', None),
     ('A) or B), I think', None),
+    ('The answer is a or b.', None),
     ('The answer is A and A.', 0),
     ('The answer is A, B is wrong.', 0),
     ('The answer is A and B is wrong.', 0),

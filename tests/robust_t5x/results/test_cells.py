@@ -39,3 +39,16 @@ def test_accuracies_of_phrasings_count_as_one_example():
 def test_a_cell_that_stands_twice_is_named():
   with pytest.raises(ValueError, match="more than one score of example 'e1' under 'i3'"):
     Cells(pd.concat([TABLE, TABLE.iloc[2:3]]))
+
+
+def test_a_dataset_called_as_the_mean_of_all_is_refused():
+  with pytest.raises(ValueError, match="a dataset called 'all'"):
+    Cells(TABLE.replace('f', 'all'))
+
+
+def test_the_row_that_stands_twice_is_found_among_several():
+  """Of two examples under three phrasings the fifth cell, in a table where the dataset is not the first."""
+  rows = [('g', 'observed', e, i, 0.0) for e in ('e1', 'e2') for i in ('i1', 'i2', 'i3')]
+  table = pd.concat([TABLE, pd.DataFrame([*rows, rows[4]], columns=TABLE.columns)])
+  with pytest.raises(ValueError, match="more than one score of example 'e2' under 'i2'"):
+    Cells(table)

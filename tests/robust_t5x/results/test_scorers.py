@@ -88,6 +88,12 @@ def test_numbers_that_are_not_finite_are_an_error():
     SCORERS['rank_likelihood'].of_ranking([math.nan, -1.0, -1.0], KEY)
 
 
+@pytest.mark.parametrize('scores', [[-1.0, -2.0], [-1.0, -2.0, -3.0, -4.0]])
+def test_another_number_of_numbers_than_options_is_an_error(scores):
+  with pytest.raises(ValueError, match='zip'):
+    SCORERS['rank_likelihood'].of_ranking(scores, KEY)
+
+
 def test_the_best_of_several_right_answers_counts():
   key = AnswerKey(('yes', 'no'), ('yes', 'no'), (0, 1))
   assert lmentry('No, never.', key) == 1.0
