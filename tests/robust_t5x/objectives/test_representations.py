@@ -90,6 +90,24 @@ def test_written_out_example_by_example(name):
   assert float(EVERY[name](random_branches())) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize('name', ['encoder_cosine', 'encoder_distance', 'info_nce'])
+def test_an_example_of_padding_may_have_no_input(name):
+  """The second of the examples, whose inputs are empty, has no part in value or gradient."""
+  branches = random_branches()
+  empty = branches._replace(encoded_mask=branches.encoded_mask.at[1].set(0))
+  evaluate = jax.value_and_grad(lambda x, made: EVERY[name](made._replace(encoded=x)))
+  for found, expected in zip(evaluate(branches.encoded, empty), evaluate(branches.encoded, branches), strict=True):
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_a_state_of_nothing_is_as_far_as_can_be_and_no_nearer():
+  """The frozen model's state is 0: the distance is the square by epsilon, which is 1e-9."""
+  branches = two_phrasings(P, Q)
+  branches = branches._replace(reference_decoded=jnp.zeros((1, 1, 2)))
+  assert float(objectives.distil_states(branches)) == pytest.approx((4 + 1) / 2 * 1e9)
+  assert objectives.distil_states(branches._replace(decoded=0 * branches.decoded)) == 0
+
+
 def test_distil_states_written_out_token_by_token():
   branches = jax.tree.map(np.asarray, random_branches())
   total = sum(
