@@ -90,6 +90,21 @@ def test_written_out_example_by_example(name):
   assert float(EVERY[name](random_branches())) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize(
+  ('name', 'field'),
+  [
+    *((name, 'encoded') for name in ('encoder_cosine', 'encoder_distance', 'info_nce')),
+    *((name, 'decoded') for name in ('decoder_cosine', 'decoder_distance', 'distil_states')),
+    ('distil_prompt', 'tail'),
+  ],
+)
+def test_states_of_half_precision_are_compared_in_full(name, field):
+  branches = random_branches()
+  half = getattr(branches, field).astype(jnp.bfloat16)
+  found, expected = (EVERY[name](branches._replace(**{field: x})) for x in (half, half.astype(jnp.float32)))
+  assert found.dtype == jnp.float32 and float(found) == pytest.approx(float(expected), rel=1e-6)
+
+
 @pytest.mark.parametrize('name', ['encoder_cosine', 'encoder_distance', 'info_nce'])
 def test_an_example_of_padding_may_have_no_input(name):
   """The second of the examples, whose inputs are empty, has no part in value or gradient."""

@@ -31,6 +31,12 @@ def test_cells_stand_in_the_tables_order():
   np.testing.assert_array_equal(places.fill(np.arange(5), -1)['d']['unobserved'], [[-1, -1], [2, 3]])
 
 
+def test_neither_values_nor_what_stands_for_missing_ones_are_rounded():
+  places = Cells(TABLE)
+  np.testing.assert_array_equal(places.fill(np.arange(5), np.nan)['d']['unobserved'], [[np.nan, np.nan], [2, 3]])
+  np.testing.assert_array_equal(places.fill(TABLE['score'].to_numpy(), -1)['d']['unobserved'], [[-1, -1], [0, 0.25]])
+
+
 def test_accuracies_of_phrasings_count_as_one_example():
   arrays = Cells(TABLE.drop(columns='example_id').iloc[2:]).fill(TABLE['score'].to_numpy()[2:], np.nan)
   np.testing.assert_array_equal(arrays['d']['unobserved'], [[0.0, 0.25]])

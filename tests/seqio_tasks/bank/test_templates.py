@@ -10,9 +10,22 @@ from seqio_tasks.bank import templates
 def test_render_knows_field_names_only():
   assert templates.render('a {x}-{y}{x}', {'x': '1', 'y': '{x}'}) == 'a 1-{x}1'
   assert templates.render('no field', {'x': '1'}) == 'no field'
+  assert templates.render('{x} + 1', {'x': 1}) == '1 + 1'
   with pytest.raises(ValueError, match="'y', which the example lacks; it has \\['x'\\]"):
     templates.render('{y}', {'x': '1'})
-  for template in ('{x.__class__}', '{x[0]}', '{x!r}', '{x:>9}', '{}', '{{x}}', '{x', 'x}'):
+  for template in (
+    '{x.__class__}',
+    '{x[0]}',
+    '{x!r}',
+    '{x:>9}',
+    '{}',
+    '{{x}}',
+    '{x',
+    'x}',
+    '{x}}',
+    '{x} {',
+    '{x} {x} }',
+  ):
     with pytest.raises(ValueError, match='brace'):
       templates.render(template, {'x': '1'})
 

@@ -1,6 +1,7 @@
 """Tests of SeqIO's metrics and of the targets that they are given."""
 
 import numpy as np
+import pytest
 
 from seqio_tasks.answers import AnswerKey
 from seqio_tasks.pipeline import seqio_metrics
@@ -15,11 +16,30 @@ def test_metrics_of_parts_and_of_alternatives():
   assert seqio_metrics.exact_match_by_part(targets, ['x', 'Z ', 'no']) == {
     'exact_match': 2 / 3, 'exact_match/a': 1.0, 'exact_match/b': 0.0
   }  # fmt: skip
+  assert seqio_metrics.exact_match_by_part(targets[2:], ['x']) == {'exact_match': 1.0, 'exact_match/b': 1.0}
+  assert seqio_metrics.exact_match([], []) == {'exact_match': 0.0}
 
 
 def test_metrics_are_mean_scores():
   assert seqio_metrics.lmentry(['a', 'b', 'no', 'd'], ['A', 'b.', 'no way', '']) == {'lmentry': 0.5}
   assert seqio_metrics.lmentry(['no', 'yes'], ['no way', 'no']) == {'lmentry': 0.5}
+  assert seqio_metrics.lmentry(['No', 'Yes'], ['no way', 'no']) == {'lmentry': 0.5}
+
+
+def test_as_many_predictions_as_targets_are_needed():
+  for metric in (seqio_metrics.exact_match, seqio_metrics.lmentry):
+    with pytest.raises(ValueError, match='zip'):
+      metric(['a', 'b'], ['a'])
+  with pytest.raises(ValueError, match='zip'):
+    seqio_metrics.rank_accuracy([(0, 0, True), (0, 1, False)], [0.5])
+
+
+def test_only_exact_match_is_also_by_part():
+  assert seqio_metrics.METRICS == {
+    ('exact_match', False): seqio_metrics.exact_match,
+    ('exact_match', True): seqio_metrics.exact_match_by_part,
+    ('lmentry', False): seqio_metrics.lmentry,
+  }
 
 
 def test_targets_know_their_example():
@@ -39,3 +59,4 @@ def test_a_tie_counts_as_the_share_that_is_right():
   assert seqio_metrics.rank_accuracy(targets, [0.5, 0.6, 0.2, 0.2]) == {'rank_accuracy': 0.25}
   example = {'idx': np.array([4, 1]), 'is_correct': np.bool_(True)}
   assert seqio_metrics.option_score_target('', example, is_target=True) == (4, 1, True)
+  assert seqio_metrics.option_score_target('a score', example) == 'a score'
