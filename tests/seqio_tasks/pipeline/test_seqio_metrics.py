@@ -18,6 +18,8 @@ def test_metrics_of_parts_and_of_alternatives():
   }  # fmt: skip
   assert seqio_metrics.exact_match_by_part(targets[2:], ['x']) == {'exact_match': 1.0, 'exact_match/b': 1.0}
   assert seqio_metrics.exact_match([], []) == {'exact_match': 0.0}
+  backwards = seqio_metrics.exact_match_by_part(targets[::-1], ['x', 'y', 'x'])
+  assert list(backwards) == ['exact_match', 'exact_match/a', 'exact_match/b']
 
 
 def test_metrics_are_mean_scores():
