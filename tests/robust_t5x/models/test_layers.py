@@ -137,6 +137,18 @@ def test_layers_as_one_loop_give_what_they_give_one_by_one(family, remat):
     np.testing.assert_allclose(one, other, atol=2e-4, rtol=1e-4)
 
 
+def test_layers_that_are_computed_again_drop_out_when_others_do():
+  config, tokens = LlamaConfig(97, 32, 4, 2, 8, 2, 48, dropout_rate=0.5), jnp.ones((1, 5), jnp.int32)
+  plain, again = (dataclasses.replace(config, remat=remat).network() for remat in (False, True))
+  params = jax.jit(plain.init)(jax.random.key(0), tokens, tokens, tokens)['params']
+  expected, found, dropped = (
+    protocol.read_layers(network, params, tokens, IDS.pad, *key)[1]
+    for network, key in ((plain, ()), (again, ()), (again, (jax.random.key(1),)))
+  )
+  np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+  assert (dropped != found).any()
+
+
 def test_a_loop_compiles_one_layer_and_drops_out_in_each_on_its_own():
   config = LlamaConfig(97, 32, 4, 2, 8, 6, 48, dropout_rate=0.5, scan_layers=True)
   network, tokens = config.network(), jnp.ones((1, 5), jnp.int32)

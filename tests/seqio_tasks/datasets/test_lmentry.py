@@ -65,3 +65,13 @@ def test_under_phrasings_of_a_bank(directory):
 def test_published_phrasings_are_for_tasks_with_one_right_answer(directory):
   names = [d.name for d in datasets.lmentry(directory, phrasings='published')]
   assert 'lmentry_less_letters' in names and 'lmentry_ends_with_word' not in names
+
+
+def test_the_size_is_known_where_published_phrasings_take_the_whole_file(directory):
+  for settings, sizes in (
+    ({'phrasings': 'published'}, {'test': 2}),
+    ({'phrasings': 'published', 'train_percent': 50}, {}),
+    ({}, {}),
+  ):
+    [made] = datasets.lmentry(directory, ['less_letters'], **settings)
+    assert made.sizes == sizes
