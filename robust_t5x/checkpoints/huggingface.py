@@ -71,8 +71,9 @@ class HuggingFaceBackbone:
         self._put(names[name].ours, file, name, names[name].transpose)
       elif name not in self._copies and not re.fullmatch(network.unused, name):
         unused.append(name)
-    if network.output_may_be_embedding and network.output in names and network.output not in self._files:
-      # A separate output layer that shares the embedding's weights, without T5 1.0's scale.
+    tied = network.output_may_be_embedding and content.get('tie_word_embeddings', True)
+    if tied and network.output in names and network.output not in self._files:
+      # A separate output layer that shares the embedding's weights, without T5 1.0's scale. One that does not is lost.
       if EMBEDDING in self.shapes:
         file, name, _ = self._places[EMBEDDING]
         self._put(names[network.output].ours, file, name, True)

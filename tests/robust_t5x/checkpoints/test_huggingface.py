@@ -80,6 +80,18 @@ def _changed(directory, change, name='model.safetensors'):
   backbones.backbone_hash.cache_clear()
 
 
+def test_an_output_layer_that_is_lost_is_not_the_embedding(tmp_path):
+  where = tmp_path / 'a'
+  shutil.copytree(HF / 'v1_1', where)
+  _changed(where, {'lm_head.weight': None})
+  assert 'decoder/logits_dense/kernel' in backbones.open_backbone(str(where)).shapes  # it says that the two are tied
+  fields = json.loads((where / 'config.json').read_text()) | {'tie_word_embeddings': False}
+  (where / 'config.json').write_text(json.dumps(fields))
+  _changed(where, {})
+  with pytest.raises(backbones.CheckpointError, match='decoder/logits_dense/kernel: not in the checkpoint'):
+    backbones.open_backbone(str(where))
+
+
 def test_copies_of_the_embedding_may_stand_for_it_and_must_not_differ(tmp_path):
   config = FAMILIES['v1_0']
   flat = params_of(config)
