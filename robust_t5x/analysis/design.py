@@ -94,7 +94,8 @@ def variances_of(comparison: Comparison, question: Question) -> Variances:
 
   Raises:
     GrainError: if the results have no scores of examples.
-    UserError: if no dataset has all groups, or there is a single phrasing or example, which tells no variance.
+    UserError: if no dataset has all groups, or there is a single phrasing or example, or all scores are alike, which tells no
+      variance.
   """
   if comparison.grain != EXAMPLE:
     raise GrainError(
@@ -113,8 +114,11 @@ def variances_of(comparison: Comparison, question: Question) -> Variances:
     if sizes[factor] < 2:
       raise UserError(f'a design needs results of two {factor} or more, to see how far they differ')
   alike = len({tuple(frozenset(comparison.names[d, g]) for g in question.groups) for d in own}) == 1
+  found = {of: max(_variance(comparison, question, of, alike), 0.0) for of in _SETS}
+  if sum(found.values()) < 1e-12:
+    raise UserError('all scores are alike, right or wrong, which tells no variance; a design needs results with both')
   return Variances(
-    of={of: max(_variance(comparison, question, of, alike), 0.0) for of in _SETS},
+    of=found,
     likely=_likely(list(_phrasing_estimates(comparison, question, alike))),
     datasets=len(own),
     tables=len(question.groups) * (1 if alike else len(own)),

@@ -142,6 +142,11 @@ def test_results_that_tell_no_design(tmp_path):
     design.variances_of(_comparison({'a': 1}, 1), Question({'unobserved': 1.0}, {'a': 1.0}))
   with pytest.raises(UserError, match='two examples or more'):
     design.variances_of(_comparison({'a': 1}, 3, n=1), Question({'unobserved': 1.0}, {'a': 1.0}))
+  cells = list(itertools.product('ab', 'efg'))
+  right = pd.DataFrame(cells, columns=['instruction_id', 'example_id']).assign(dataset='d', score=1)
+  right.to_csv(tmp_path / 'right.csv', index=False)
+  with pytest.raises(UserError, match='all scores are alike'):
+    design.variances_of(compare([str(tmp_path / 'right.csv')]), Question({'all': 1.0}, {'right': 1.0}))
   table = pd.DataFrame(
     {'model': 'm', 'dataset': 'd', 'group': 'all', 'instruction_id': ['a', 'b'], 'score': [0.4, 0.6]}
   )
