@@ -49,6 +49,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 2
   from robust_t5x.runtime import processes, signals, terminal
 
+  odd = next((a for a in arguments if any('\ud800' <= letter <= '\udfff' for letter in a)), None)
+  if odd is not None:  # bytes that are no letter, which no file of results can hold
+    print(f'error: {odd!r} is not UTF-8; give names and files that are', file=sys.stderr)
+    return 2
   if argv is None:
     terminal.guard(draws=verb == 'harness')
     # Imports and tracing make millions of objects that stay, and looking through them takes seconds.

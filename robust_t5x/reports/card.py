@@ -139,6 +139,10 @@ def compared(before: str, after: Sequence[str], subject: Subject) -> Evaluated:
     CardError: if one is of other weights, or does not say of which, or none is of the adapter.
     UserError: if one is missing or unfinished, or they must not be compared.
   """
+  if not re.fullmatch('[0-9a-f]{64}', subject.backbone):
+    raise CardError(
+      f'--card: the adapter names its model by {shorten(subject.backbone)!r}, which is no SHA-256; add --backbone CHECKPOINT'
+    )
   found = {path: _adapter(path, subject) for path in (before, *after)}
   own = [path for path in after if found[path] == subject.sha256]
   for path, adapter in ((before, None), (own[0] if own else after[0], subject.sha256)):

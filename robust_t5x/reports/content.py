@@ -202,13 +202,15 @@ def examples(
 ) -> list[tuple[str, str, str, str]]:
   """Examples on which the worst phrasing loses most against the best: id, right answer, output under each."""
   rows = table[(table['dataset'] == dataset) & table['instruction_id'].isin([best, worst])]
-  wide = rows.pivot(index='example_id', columns='instruction_id', values=['score', 'prediction', 'gold'])
-  if not len(wide) or not {best, worst} <= set(wide['score'].columns):
+  score, prediction, gold = (
+    rows.pivot(index='example_id', columns='instruction_id', values=name) for name in ('score', 'prediction', 'gold')
+  )
+  if not len(score) or not {best, worst} <= set(score.columns):
     return []
-  loss = (wide['score'][best] - wide['score'][worst]).astype(float)
+  loss = (score[best] - score[worst]).astype(float)
   order = loss.sort_values(ascending=False, kind='stable').index[:most]
   return [
-    (str(e), wide['gold'][best][e], wide['prediction'][best][e], wide['prediction'][worst][e])
+    (str(e), gold[best][e], prediction[best][e], prediction[worst][e])
     for e in order
     if loss[e] > 0
   ]  # fmt: skip

@@ -218,7 +218,9 @@ def write(found: Answer, out: str) -> None:
     '![The frontier](design.png)',
     shown.markdown(),
   ]
-  write_atomically(os.path.join(out, 'design.md'), '\n\n'.join([*lines, shown.note]) + '\n')
+  write_atomically(
+    os.path.join(out, 'design.md'), '\n\n'.join([*lines, escaping.markdown_paragraph(shown.note)]) + '\n'
+  )
   write_atomically(os.path.join(out, 'design.csv'), escaping.spreadsheet(shown.frame()))
   write_atomically(os.path.join(out, 'design.tex'), shown.latex())
   points = [(d.phrasings, d.examples, d.rows(found.variances)) for d in found.designs]

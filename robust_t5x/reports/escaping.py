@@ -82,7 +82,7 @@ def spreadsheet(table: pd.DataFrame) -> str:
 
 
 def _no_formula(value: object) -> object:
-  if not isinstance(value, str) or not re.match(r'\s*[=+\-@\t\r]', value):
+  if not isinstance(value, str) or not re.match(r'[\s\ufeff]*[=+\-@\t\r＝＋－＠]', value):
     return value
   try:
     float(value)

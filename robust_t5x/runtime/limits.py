@@ -210,6 +210,8 @@ def _check(scope: str, selector: str, parameter: str, value: Any, macros: Mappin
   keys = KEYS.get(parameter)
   if choices and found is not None and found not in choices:
     raise LimitError(name, found, f'one of {", ".join(choices)}')
+  if not all(_is_text(leaf) for leaf in _leaves(found) if isinstance(leaf, str)):
+    raise LimitError(name, found, 'of letters that a file can hold: no character 0, no half of a surrogate pair')
   if not _fits(found, annotation) or (
     within and not all(within.holds(leaf) for leaf in _leaves(found) if type(leaf) in (int, float))
   ):
@@ -231,6 +233,10 @@ def _leaves(value: Any) -> Iterator[Any]:
       yield from _leaves(item)
   else:
     yield value
+
+
+def _is_text(text: str) -> bool:
+  return '\0' not in text and not any('\ud800' <= letter <= '\udfff' for letter in text)
 
 
 def _is_macro(value: Any) -> bool:

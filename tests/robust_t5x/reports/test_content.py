@@ -28,3 +28,11 @@ def test_best_and_worst_are_of_one_group_with_its_own_rows(tmp_path):
   assert [(id_, best, worst) for id_, _, best, worst in found.examples] == [
     ('e1', 'caseTrue', 'caseFalse'), ('e2', 'caseTrue', 'caseFalse')
   ]  # fmt: skip
+
+
+def test_a_phrasing_without_a_name_is_one():
+  rows = [(i, e, float(i == 'b'), f'{i}{e}') for i in ('', 'b') for e in 'xy']
+  table = pd.DataFrame(rows, columns=['instruction_id', 'example_id', 'score', 'prediction'])
+  table = table.assign(dataset='d', gold='g')
+  assert content.examples(table, 'b', '', 'd') == [('x', 'g', 'bx', 'x'), ('y', 'g', 'by', 'y')]
+  assert content.examples(table, '', '', 'd') == []

@@ -187,3 +187,8 @@ def test_a_sweep_page_lets_nothing_in(tmp_path):
 def test_a_table_s_label_and_files_take_any_name():
   table = Table('compare_../x{}', 'c', (Column('a'),), [('x',)])
   assert r'\label{tab:compare-..-x}' in table.latex() and '/' not in table.stem
+
+
+@pytest.mark.parametrize('start', ['=', '+', '-', '@', '\t=', '\ufeff=', '＝', '＋', '－', '＠'])
+def test_every_sign_that_begins_a_formula_is_seen(start):
+  assert escaping.spreadsheet(pd.DataFrame({'a': [f'{start}SUM(1)']})) == f"a\n'{start}SUM(1)\n"

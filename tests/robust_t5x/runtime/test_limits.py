@@ -190,3 +190,10 @@ def test_references_and_macros_within_values_are_looked_through(tmp_path):
   )
   with pytest.raises(errors.UsageError, match=f'{path}: line 3: ADAPTER_LENGTH is .*-4'):
     parsed('eval', f'--gin_file={path}')
+
+
+@pytest.mark.parametrize('text', ['a\0b', 'half of a pair: \ud83d', '\udcff'])
+def test_texts_are_what_a_file_can_hold(text):
+  for value in (text, [text], {'inputs': text}):
+    with pytest.raises(limits.LimitError, match='label is .*; it must be of letters that a file can hold'):
+      limits.check({('', 'robust_t5x.eval.evaluate'): {'label': value}})
