@@ -166,12 +166,21 @@ def _present(directory: str) -> set[str]:
   try:
     files, root = fsspec.core.url_to_fs(directory)
     return {name.rstrip('/').rsplit('/', 1)[-1] for name in files.ls(root, detail=False)}
-  except (ValueError, ImportError) as e:  # a place that is none, or that takes a package more
-    raise CheckpointError(f'INITIAL_CHECKPOINT_PATH: {directory} cannot be read ({shorten(e)})') from e
   except (FileNotFoundError, NotADirectoryError) as e:
+    hub = re.fullmatch(r'(hf://)?([\w.-]+/[\w.-]+)', directory)
+    hub = None if os.path.exists(os.path.dirname(directory)) else hub  # a relative path
+    advice = f'; a model of the hub is fetched first, with `hf download {hub[2]} --local-dir DIR`' if hub else ''
     raise CheckpointError(
       f'INITIAL_CHECKPOINT_PATH: no directory {directory}; give the directory of a checkpoint, a GGUF file, '
-      f"or '{BUNDLED}' for the mini model"
+      f"or '{BUNDLED}' for the mini model{advice}"
+    ) from e
+  except PermissionError:
+    raise
+  except (
+    Exception
+  ) as e:  # a place that is none, takes a package more, or is out of reach: each library has errors of its own
+    raise CheckpointError(
+      f'INITIAL_CHECKPOINT_PATH: {directory} cannot be read ({shorten(e)}); use a local copy'
     ) from e
 
 

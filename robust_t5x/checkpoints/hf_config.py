@@ -36,6 +36,8 @@ def config_of(content: Any, path: str) -> NetworkConfig:
   Raises:
     HuggingFaceError: if it lacks a field, or describes a network that is not here.
   """
+  if isinstance(content, dict) and not content.keys() & {'model_type', 'd_ff'}:  # the oldest T5s have no type
+    raise HuggingFaceError(f'{path}: it has no model_type; fetch it again, with access to the model')
   kind = content.get('model_type', 't5') if isinstance(content, dict) else 't5'
   if not isinstance(kind, str) or kind not in _READERS:
     raise HuggingFaceError(

@@ -157,7 +157,7 @@ def _read(directory: str, name: str) -> str | None:
       data = f.read(_MOST_BYTES + 1)
   except (FileNotFoundError, NotADirectoryError):
     return None
-  except (OSError, ValueError, ImportError) as e:
+  except Exception as e:  # of a place out of reach each library has errors of its own
     raise CheckpointError(f'{directory}/{name} cannot be read ({shorten(e)}); use a local copy') from e
   try:
     if len(data) > _MOST_BYTES:

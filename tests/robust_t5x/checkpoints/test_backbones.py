@@ -5,6 +5,7 @@ import subprocess
 import sys
 import tracemalloc
 
+import fsspec
 from letters import Letters
 import ml_dtypes
 import numpy as np
@@ -13,7 +14,7 @@ from tiny_backbones import CONFIG, assert_holds, params_of, write
 
 from robust_t5x import __main__ as command
 from robust_t5x import convert
-from robust_t5x.checkpoints import backbones, huggingface, layouts
+from robust_t5x.checkpoints import backbones, huggingface, layouts, vocabularies
 from robust_t5x.models import llama, t5
 
 
@@ -64,6 +65,28 @@ def test_what_is_no_checkpoint_is_refused_with_a_cure(files, message, tmp_path):
     file.write_text((tmp_path / 'a' / name).read_text() if name == 'config.json' else '')
   with pytest.raises(ValueError, match=message):
     backbones.open_backbone(str(tmp_path / 'b'))
+
+
+@pytest.mark.parametrize('place', ['meta-llama/Llama-3.1-8B', 'hf://meta-llama/Llama-3.1-8B'])
+def test_a_model_of_the_hub_is_to_be_fetched_first(place, monkeypatch):
+  monkeypatch.setattr(fsspec.core, 'url_to_fs', lambda place: (fsspec.filesystem('memory'), '/nothing'))
+  with pytest.raises(backbones.CheckpointError, match=f'no directory {place}; .*`hf download meta-llama/Llama-3.1-8B '):
+    backbones.open_backbone(place)
+
+
+def test_a_place_out_of_reach_is_one_error_whatever_its_library_raises(monkeypatch):
+  class OutOfReachError(Exception):
+    """Of a client of HTTP, which is no OSError."""
+
+  def fails(*_):
+    raise OutOfReachError('Name or service not known')
+
+  monkeypatch.setattr(fsspec.core, 'url_to_fs', fails)
+  monkeypatch.setattr(fsspec, 'open', fails)
+  with pytest.raises(backbones.CheckpointError, match=r'hf://a/b cannot be read \(Name or service not known\)'):
+    backbones.open_backbone('hf://a/b')
+  with pytest.raises(backbones.CheckpointError, match=r'hf://a/b/tokenizer.json cannot be read \(Name or service'):
+    vocabularies.vocabulary('hf://a/b/tokenizer.json')
 
 
 def test_another_architecture_is_refused(tmp_path):

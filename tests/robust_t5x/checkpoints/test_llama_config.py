@@ -75,6 +75,7 @@ def test_yarn_takes_the_longest_text_where_it_has_no_original(tmp_path):
   ('change', 'message'),
   [
     ({'model_type': 'gemma2'}, "model_type is 'gemma2', which is not supported; supported are t5, llama, mistral"),
+    ({'model_type': ...}, 'it has no model_type; fetch it again, with access to the model'),
     ({'hidden_act': 'gelu'}, "hidden_act is 'gelu'; only 'silu'"),
     ({'quantization_config': {'bits': 4}}, 'quantization_config is .*; only a checkpoint without it'),
     (
