@@ -92,6 +92,7 @@ class FramedVocabulary:
   def _choose_special(self, spec: TokenizerSpec, frame: Frame) -> tuple[int, int, tuple[int, ...]]:
     """(pad, end, stops)."""
     tail, _ = self._encoder.cut([Piece(frame.answer_tail.lstrip())], is_first=False)
+    self._check_stops(spec)
     eos = self._id(spec, 'eos_token')
     stops = tuple(dict.fromkeys((*([] if eos is None else [eos]), *spec.stops)))
     end = tail[0].id if tail and isinstance(tail[0], Control) else next(iter(stops), None)
@@ -122,6 +123,21 @@ class FramedVocabulary:
       )
       progress.log(f'{spec.place}: padding is {name!r} ({pad}), since {why}')
     return pad, end, tuple(i for i in stops if i != end)
+
+  def _check_stops(self, spec: TokenizerSpec) -> None:
+    """Raises CheckpointError if outputs end with what is no id, and says it if they end with an ordinary word."""
+    special = {control.id for control in self._encoder.controls.values()}
+    for stop in spec.stops:
+      if not 0 <= stop < self._encoder.size:
+        raise CheckpointError(
+          f"{spec.place}: by the model's files outputs end with the token {shorten(stop, 40)}, and this tokenizer has "
+          f'{self._encoder.size} ids; take the tokenizer that belongs to the model'
+        )
+      if stop not in special:
+        progress.log(
+          f"warning: {spec.place}: by the model's files outputs end with {self.pieces[stop]!r} ({stop}), which is no special "
+          'token; see whether the tokenizer belongs to the model'
+        )
 
   def _position(self, frame: Frame, begin: tuple[int, ...], spec: TokenizerSpec) -> int:
     """How many ids of the head belong to the opening; where no token ends with it, the begin token alone."""

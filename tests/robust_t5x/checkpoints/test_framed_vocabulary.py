@@ -238,6 +238,8 @@ def test_a_checkpoints_directory_brings_its_template(tmp_path):
     ('tokenizer_config.json', '{"eos_token": 3}', 'tokenizer_config.json: eos_token is 3'),
     ('tokenizer_config.json', '{"eos_token": "<|im_end|>", "chat_template": "{% if %}"}', 'no chat template .*CHAT_TEMPLATE'),
     ('generation_config.json', '{"eos_token_id": "x"}', "eos_token_id is 'x'"),
+    ('generation_config.json', '{"eos_token_id": 32000}', 'outputs end with the token 32000, and this tokenizer has 60. ids; take the'),
+    ('config.json', '{"eos_token_id": [-1]}', 'outputs end with the token -1, and this tokenizer has'),
   ],
 )  # fmt: skip
 def test_damaged_files_are_told_by_name(tmp_path, name, content, message):
@@ -248,6 +250,16 @@ def test_damaged_files_are_told_by_name(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
   with pytest.raises(CheckpointError, match=message):
     framed_vocabulary.build(tokenizer_files.read(str(tmp_path)), 'own', 'own')
+
+
+def test_an_ordinary_word_that_ends_outputs_is_told(tmp_path, capsys):
+  """As where a model's files are read with the tokenizer of another one that has about as many ids."""
+  for path in (DATA / 'qwen').iterdir():
+    (tmp_path / path.name).write_bytes(path.read_bytes())
+  (tmp_path / 'config.json').write_text('{"eos_token_id": 65}')
+  made = framed_vocabulary.build(tokenizer_files.read(str(tmp_path)), 'own', 'own')
+  assert 65 in made.stop_ids
+  assert f'outputs end with {made.pieces[65]!r} (65), which is no special token' in capsys.readouterr().err
 
 
 def test_a_special_token_that_texts_become_is_refused():
