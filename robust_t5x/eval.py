@@ -177,6 +177,13 @@ def _told(counted: 'Mapping[str, Cost]', stops: bool) -> str:
     + (f'; {c.known:,} answers are at hand' if c.known else '')
     for name, c in (*counted.items(), ('together', total))
   ]
+  if total.groups:
+    # The first row of a group reads what the others do not.
+    alike = round(total.shared_tokens / (total.sharing - total.groups))
+    lines.append(
+      f'{total.sharing:,} of these begin alike in {total.groups:,} groups; `robust-t5x plan` counts so with --shared {alike} '
+      f'--among {round(total.sharing / total.groups)}'
+    )
   most = ['all of this at most: it stops where STOP_WIDTH is reached'] if stops else []
   return '\n'.join([*lines, *most, 'dry run: nothing was asked'])
 

@@ -39,6 +39,8 @@ class Settings:
     model_parallel: devices that share one copy of the weights.
     backbone_dtype: storage dtype of what is frozen.
     eval_batch_size: rows of an evaluation step.
+    shared: of the input tokens of a row that is evaluated, the first so many are read once for its group; 0 for none.
+    among: rows of such a group.
   """
 
   model: Any
@@ -51,6 +53,8 @@ class Settings:
   model_parallel: int
   backbone_dtype: str
   eval_batch_size: int
+  shared: int = 0
+  among: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +62,7 @@ class Step:
   """What one compiled step needs, per device.
 
   Attributes:
-    name: 'train', 'eval' or 'infer'.
+    name: 'train', 'eval', 'infer', or 'begin' for the reading of what the rows of a group share.
     examples: examples (train) or rows of all devices.
     parameter_bytes: parameters and optimiser state.
     activation_bytes: everything else that the program holds at its peak; without its machine code for a TPU.
@@ -66,6 +70,7 @@ class Step:
     flops: floating-point operations.
     bytes_accessed: bytes read and written in memory.
     collectives: kind -> (operations, bytes sent).
+    replicas: copies of the weights, over which the rows are split.
     seconds: time by the roofline, or None where the device's figures are unknown. XLA's count of memory traffic
       includes what stays on the chip, so that a step that is bound by memory may be faster.
     bound: what that time is bound by.
@@ -80,6 +85,7 @@ class Step:
   flops: float
   bytes_accessed: float
   collectives: dict[str, tuple[int, float]]
+  replicas: int
   seconds: float | None
   bound: str
   compile_seconds: float
@@ -148,7 +154,9 @@ def study(settings: Settings, topology: str) -> tuple[Settings, list[Step]] | No
   while parts > 1 and settings.batch_size % (parts * replicas):
     parts //= 2  # the microbatches of a smaller machine
   return cut_until_it_fits(
-    dataclasses.replace(settings, model_parallel=shared, microbatches=parts), topology, ('train', 'eval')
+    dataclasses.replace(settings, model_parallel=shared, microbatches=parts),
+    topology,
+    ('train', 'eval', 'begin') if settings.shared else ('train', 'eval'),
   )
 
 
@@ -169,15 +177,39 @@ def study_line(topology: str, found: tuple[Settings, list[Step]] | None, train_s
   chips = topologies.TPUS[topology].chips
   if found is None:
     return f'| {topology} | {chips} | | | does not fit | | | |'
-  settings, (train, score) = found
-  hours = [
-    (s.seconds or 0) * n / 3600 for s, n in ((train, train_steps), (score, 2 * math.ceil(cells / score.examples)))
-  ]
+  settings, steps = found
+  train, score, *begin = steps
+  hours = [(train.seconds or 0) * train_steps / 3600, 2 * evaluation_seconds(settings, cells, score, *begin) / 3600]
   total = sum(hours)
   return (
     f'| {topology} | {chips} | {settings.model_parallel} | {settings.microbatches} | {hours[0]:.2g} | {hours[1]:.2g} | '
     f'{total:.2g} | {total * chips:.2g} |'
   )
+
+
+def evaluation_seconds(settings: Settings, cells: int, score: Step, begin: Step | None = None) -> float:
+  """What evaluating cells takes by the roofline.
+
+  Args:
+    settings: of the steps.
+    cells: examples times phrasings.
+    score: the step 'eval'.
+    begin: the step 'begin'; None where every row is read whole.
+  """
+  seconds = score.seconds or 0
+  if begin is None:
+    return math.ceil(cells / score.examples) * seconds
+  rows = sum(batch.rows for batch in _behind_shared(settings, settings.among, score.replicas))
+  return math.ceil(cells / settings.among) * ((begin.seconds or 0) + rows / score.examples * seconds)
+
+
+def _behind_shared(settings: Settings, rows: int, replicas: int) -> list[Any]:
+  """The batches that the runner makes of so many rows that share their first tokens; see models.runner."""
+  from robust_t5x.models import runner
+
+  batch_size = -(-settings.eval_batch_size // replicas) * replicas
+  rest = settings.inputs - settings.shared
+  return runner.plan_batches([rest] * rows, batch_size, settings.inputs, replicas, runner.COARSE)
 
 
 STUDY_HEAD = (
@@ -213,14 +245,39 @@ def _train_program(settings, placement, topology) -> Step:
 
 
 def _eval_program(settings, placement, topology) -> Step:
+  import jax
+
   from robust_t5x.runtime import partitioning
 
   mesh, params = placement.mesh, _all_params(settings, placement)
-  rows = partitioning.round_up(settings.eval_batch_size, mesh)
+  rows, length, begun = partitioning.round_up(settings.eval_batch_size, mesh), settings.inputs, None
+  if settings.shared:
+    batch = _behind_shared(settings, settings.among, mesh.shape['data'])[0]
+    rows, length = batch.rows, batch.length
+    begun = jax.eval_shape(settings.model.begin, params, _shared_row(settings, mesh))
   step = settings.model.compiled_score(mesh)
   options = _rows(mesh, rows, OPTIONS, settings.targets)
-  compiled, seconds = _compile(topology, mesh, step, params, _rows(mesh, rows, settings.inputs), options)
+  compiled, seconds = _compile(topology, mesh, step, params, _rows(mesh, rows, length), options, begun)
   return _step('eval', rows, params, compiled, _cost(compiled), mesh, topology, seconds)
+
+
+def _begin_program(settings, placement, topology) -> Step:
+  mesh, params = placement.mesh, _all_params(settings, placement)
+  step = settings.model.compiled_begin(mesh)
+  compiled, seconds = _compile(topology, mesh, step, params, _shared_row(settings, mesh))
+  return _step('begin', 1, params, compiled, _cost(compiled), mesh, topology, seconds)
+
+
+def _shared_row(settings, mesh):
+  """The tokens that a group shares, which every replica reads."""
+  import jax
+  import jax.numpy as jnp
+
+  from robust_t5x.models import runner
+  from robust_t5x.runtime import partitioning
+
+  length = runner.shared_bucket(settings.shared)
+  return jax.ShapeDtypeStruct((1, length), jnp.int32, sharding=partitioning.replicated(mesh))
 
 
 def _infer_program(settings, placement, topology) -> Step:
@@ -243,7 +300,7 @@ def _infer_program(settings, placement, topology) -> Step:
   return _step('infer', rows, params, compiled, cost, mesh, topology, seconds + more)
 
 
-_PROGRAMS = {'train': _train_program, 'eval': _eval_program, 'infer': _infer_program}
+_PROGRAMS = {'train': _train_program, 'eval': _eval_program, 'infer': _infer_program, 'begin': _begin_program}
 
 
 def _all_params(settings, placement):
@@ -313,17 +370,22 @@ def _step(name, examples, held, made, cost, mesh, topology, compile_seconds) -> 
     flops,
     accessed,
     traffic,
+    mesh.shape['data'],
     seconds,
     bound,
     compile_seconds,
   )
 
 
-def configured_settings() -> tuple[Settings, str]:
+def configured_settings(shared: int = 0, among: int = 1) -> tuple[Settings, str]:
   """The settings of the parsed gin files, and their topology.
 
+  Args:
+    shared: see Settings.
+    among: see Settings.
+
   Raises:
-    launcher.UsageError: if they do not configure a training run, or name no topology.
+    launcher.UsageError: if they do not configure a training run, name no topology, or rows cannot share so much.
   """
   import gin
   from robust_t5x.models import trainable as trainable_lib
@@ -347,11 +409,28 @@ def configured_settings() -> tuple[Settings, str]:
     model_parallel=run.get('model_parallel', 1),
     backbone_dtype=run.get('backbone_dtype', 'float32'),
     eval_batch_size=gin_files.macro('EVAL_BATCH_SIZE', run['batch_size']),
+    shared=shared,
+    among=among,
   )
+  check_shared(settings)
   topology = gin_files.macro('TOPOLOGY')
   if topology is None:
     raise errors.UsageError('not set: TOPOLOGY; add --topology NAME or a file of gin/topologies/')
   return settings, topology
+
+
+def check_shared(settings: Settings) -> None:
+  """Raises UsageError where rows cannot share what is asked for."""
+  least = settings.model.module.least_shared
+  if not settings.shared:
+    return
+  if least is None:
+    raise errors.UsageError('--shared: this network reads each input whole; leave the flag out')
+  if not least <= settings.shared < settings.inputs:
+    raise errors.UsageError(
+      f'--shared is {settings.shared}; give {least} to {settings.inputs - 1}: an input has {settings.inputs} tokens '
+      '(TASK_FEATURE_LENGTHS), of which one or more are its own'
+    )
 
 
 def as_text(steps: Sequence[Step], topology: str, settings: Settings) -> str:
@@ -414,6 +493,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     flags = launcher.parse_flags(argv, __doc__.splitlines()[0], 'train', 'robust-t5x plan', _add_flags)
     if flags.study is not None and flags.study < 1:
       raise errors.UsageError(f'--study is {flags.study}; give the number of cells, examples times phrasings')
+    if flags.shared < 0 or flags.among < 1 or (flags.shared > 0) != (flags.among > 1):
+      raise errors.UsageError(
+        '--shared and --among go together: the first tokens that rows have in common, and how many rows of 2 or more'
+      )
     if flags.study and flags.topology and flags.topology not in topologies.TPUS:
       raise errors.UsageError(
         f'--study: a study is planned for TPUs; --topology is one of {", ".join(topologies.TPUS)}'
@@ -430,7 +513,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       raise errors.UsageError(f'--steps: there is no step {shorten(unknown[0])!r}; name some of {",".join(_PROGRAMS)}')
     quiet.import_tensorflow()
     gin_files.parse_gin(flags, all_set=False)
-    settings, topology = configured_settings()
+    settings, topology = configured_settings(flags.shared, flags.among)
     if topology in topologies.TPUS:
       import jax
 
@@ -451,9 +534,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _print_study(settings: Settings, names: Sequence[str], cells: int) -> int:
   """Prints the table of a study as it is made; returns the exit status, 1 if it fits nowhere."""
   train_steps = gin_files.macro('TRAIN_STEPS')
+  shared = f', of which {settings.shared} are read once for {settings.among} cells,' if settings.shared else ''
   print(
     f'{train_steps} training steps of {settings.batch_size} examples of {settings.phrasings} phrasings; {cells:,} cells, '
-    f'evaluated before and after, each with {settings.inputs} input tokens and {OPTIONS} options; times by the roofline\n\n{STUDY_HEAD}'
+    f'evaluated before and after, each with {settings.inputs} input tokens{shared} and {OPTIONS} options; times by the '
+    f'roofline\n\n{STUDY_HEAD}'
   )
   fits = []
   for name in names:
@@ -471,4 +556,12 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     '--study', type=int, metavar='CELLS',
     help='hours and chips of training and of evaluating so many cells before and after, on every TPU or on --topology',
   )  # fmt: skip
+  parser.add_argument(
+    '--shared', type=int, default=0, metavar='TOKENS',
+    help='of an input that is evaluated, the first tokens that are read once for all that begin with them; what evaluation with '
+    '--DRY_RUN=True says',
+  )  # fmt: skip
+  parser.add_argument(
+    '--among', type=int, default=1, metavar='CELLS', help='cells that begin with the same --shared tokens'
+  )
   parser.add_argument('--steps', default='train,eval,infer', help='which steps to compile, comma-separated')

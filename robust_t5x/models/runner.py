@@ -222,8 +222,10 @@ class Runner:
   def cost(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> Cost:
     """What answering takes: an input is read once, whatever is ranked behind it, and so is what several begin with."""
     written = sum(sum(row) for row in self.count_tokens(options)) if options else self._max_output * len(inputs)
-    shared = sum(group.saved for group in self._groups(inputs))
-    return Cost(len(inputs), 0, sum(len(x) for x in inputs) - shared, written, shared)
+    groups = [group for group in self._groups(inputs) if group.length]
+    shared = sum(group.saved for group in groups)
+    sharing = sum(len(group.members) for group in groups)
+    return Cost(len(inputs), 0, sum(len(x) for x in inputs) - shared, written, shared, sharing, len(groups))
 
   def states(
     self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None

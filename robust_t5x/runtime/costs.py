@@ -12,6 +12,8 @@ class Cost(NamedTuple):
     input_tokens: of the requests to be made, about.
     output_tokens: that their answers may have at most.
     shared_tokens: of the requests besides, which others begin with as well and which are read with those.
+    sharing: requests that have such tokens.
+    groups: of these, which begin alike.
   """
 
   requests: int = 0
@@ -19,11 +21,13 @@ class Cost(NamedTuple):
   input_tokens: int = 0
   output_tokens: int = 0
   shared_tokens: int = 0
+  sharing: int = 0
+  groups: int = 0
 
   def plus(self, other: 'Cost') -> 'Cost':
     """Both together.
 
     >>> Cost(1, 0, 20, 8).plus(Cost(2, 1, 10, 8, 5))
-    Cost(requests=3, known=1, input_tokens=30, output_tokens=16, shared_tokens=5)
+    Cost(requests=3, known=1, input_tokens=30, output_tokens=16, shared_tokens=5, sharing=0, groups=0)
     """
     return Cost(*(a + b for a, b in zip(self, other, strict=True)))

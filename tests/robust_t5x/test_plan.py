@@ -4,14 +4,16 @@ import dataclasses
 import json
 import types
 
+import jax
 import numpy as np
 import optax
 import pytest
 
 from robust_t5x import __main__ as command
 from robust_t5x import adapters, objectives, plan
-from robust_t5x.models import families, llama, robust, t5, trainable
+from robust_t5x.models import families, llama, robust, runner, t5, trainable
 from robust_t5x.runtime import topologies, tpu_compiler
+from robust_t5x.runtime.errors import UsageError
 
 CONFIG = t5.T5Config(512, 128, 4, 32, 2, 2, 256, dtype='bfloat16', remat=True)
 DECODER = llama.LlamaConfig(512, 128, 4, 2, 32, 2, 256, dtype='bfloat16', remat=True)
@@ -100,6 +102,61 @@ def test_a_study_costs_its_steps_and_cells(libtpu):
   assert '| v3-8 | 4 |' in plan.study_line('v3-8', (chosen, timed), 400, 6401)
 
 
+class Spelling(Vocabulary):
+  vocab_size, extra_ids = 512, 0
+
+  def encode(self, text):
+    return [ord(text)] * 7
+
+
+def test_a_study_of_rows_that_begin_alike_costs_what_the_runner_runs(monkeypatch):
+  """Operations of all programs that an evaluation of 128 rows in two groups runs, by XLA's count."""
+  config = dataclasses.replace(DECODER, dtype='float32', remat=False)
+  model = robust.RobustModel(config.network(adapters.AdapterConfig()), Spelling(), Spelling())
+  settings = plan.Settings(model, None, 8, 1, 128, 8, 1, 1, 'float32', 32, shared=96, among=64)
+  monkeypatch.setattr(plan.topologies, 'devices', lambda topology: jax.devices()[:1])
+  score, begin = plan.plan(settings, 'cpu', ('eval', 'begin'))
+  assert (score.examples, begin.examples) == (32, 1)
+
+  counted = []
+
+  def counting(program):
+    def run(*arguments, **more):
+      counted.append(program.lower(*arguments, **more).compile().cost_analysis()['flops'])
+      return program(*arguments, **more)
+
+    return run
+
+  score_program, begin_program = model.compiled_score(None), model.compiled_begin(None)
+  random = np.random.default_rng(0)
+  beginnings = random.integers(2, 512, (2, 96))
+  inputs = [np.concatenate([beginnings[i % 2], random.integers(2, 512, 32)]).astype(np.int32) for i in range(128)]
+  evaluation = runner.Runner(model, model.initialise(jax.random.key(0))['params'], 32, 8, 128)
+  with monkeypatch.context() as patch:
+    patch.setattr(model, 'compiled_score', lambda mesh: counting(score_program))
+    patch.setattr(model, 'compiled_begin', lambda mesh: counting(begin_program))
+    evaluation.score(inputs, [['a', 'b', 'c', 'd']] * 128)
+  cost = evaluation.cost(inputs, [])
+  assert (cost.sharing, cost.groups, cost.shared_tokens) == (128, 2, 2 * 63 * 96)
+  assert len(counted) == 2 + 4
+  # With a second for an operation, the time is the operations.
+  score, begin = (dataclasses.replace(step, seconds=step.flops) for step in (score, begin))
+  assert plan.evaluation_seconds(settings, 128, score, begin) == pytest.approx(sum(counted), rel=1e-3)
+  whole = dataclasses.replace(settings, shared=0, among=1)
+  (each,) = plan.plan(whole, 'cpu', ('eval',))
+  assert plan.evaluation_seconds(whole, 128, dataclasses.replace(each, seconds=each.flops)) > 2 * sum(counted)
+
+
+@pytest.mark.parametrize(
+  ('config', 'shared', 'message'),
+  [(CONFIG, 32, '--shared: this network reads each input whole'), (DECODER, 64, '--shared is 64; give 1 to 63: an input has 64')],
+  ids=['t5', 'too much'],
+)  # fmt: skip
+def test_what_rows_cannot_share_is_refused(config, shared, message):
+  with pytest.raises(UsageError, match=message):
+    plan.check_shared(dataclasses.replace(settings(config), shared=shared, among=2))
+
+
 def test_a_study_shares_weights_that_are_too_large_and_then_cuts_the_batch(monkeypatch):
   weights = 2 * sum(x.size for x in trainable.flatten(settings().model.variable_shapes()[0]).values())
   machine = topologies.TPUS['v5e-4']
@@ -166,6 +223,7 @@ def test_the_cpu_is_planned_for_here(capsys):
 @pytest.mark.parametrize(
   ('arguments', 'message'),
   [
+    (['--shared=9'], '--shared and --among go together'),
     (['--study=0'], '--study is 0; give the number of cells, examples times phrasings'),
     (['--study=9', '--topology=cpu'], '--study: a study is planned for TPUs; --topology is one of v2-8'),
     (['--topology=v4-9'], "unknown topology 'v4-9'; did you mean v4-8?"),

@@ -217,6 +217,6 @@ def test_cost(model, params):
   """An input is read once, whatever is ranked behind it; generated outputs may fill their room."""
   found = runner_lib.Runner(model, params, max_output=7)
   inputs = [np.array([5, 6, 1]), np.array([5, 1])]
-  assert found.cost(inputs, []) == (2, 0, 5, 14, 0)
+  assert found.cost(inputs, []) == (2, 0, 5, 14, 0, 0, 0)
   options = [['a', 'b'], ['c']]
-  assert found.cost(inputs, options) == (2, 0, 5, sum(sum(row) for row in found.count_tokens(options)), 0)
+  assert found.cost(inputs, options) == (2, 0, 5, sum(sum(row) for row in found.count_tokens(options)), 0, 0, 0)
