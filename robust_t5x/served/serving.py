@@ -7,7 +7,7 @@ import hashlib
 import json
 import logging
 import os
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from robust_t5x.served import protocol, texts
 from robust_t5x.served.answers import Answers, request_hash
 from robust_t5x.served.client import Client, ServerError
 from seqio_tasks.errors import UserError, shorten
+
+_Read = TypeVar('_Read')
 
 _logger = logging.getLogger(__name__)
 _SURE = 8  # answers that tell what all others will be
@@ -125,19 +127,20 @@ class ServedRunner:
 
     thoughts: list[bool] = []
 
-    def check(body: Mapping[str, Any], answer: Mapping[str, Any]) -> None:
+    def output(body: Mapping[str, Any], answer: Mapping[str, Any]) -> str:
       del body
       thoughts.append(protocol.is_thought(api, answer))
       if len(thoughts) >= _SURE and all(thoughts):
         raise ServerError(self._thinks(len(thoughts), len(thoughts)))
+      return protocol.output(api, answer).strip()
 
-    answers = self._all(self._requests(inputs), api, lambda answer: protocol.output_fault(api, answer), check)
+    outputs = self._all(self._requests(inputs), api, lambda answer: protocol.output_fault(api, answer), output)
     if any(thoughts):
       told = self._thinks(sum(thoughts), len(thoughts))
       if all(thoughts):
         raise ServerError(told)
       _logger.warning('%s', told)
-    return [protocol.output(api, answer).strip() for answer in answers]
+    return outputs
 
   def score(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """Log-likelihood of every option of every input, as the server's tokens have it."""
@@ -155,8 +158,7 @@ class ServedRunner:
         ) from None
 
     bodies = [protocol.ask_scores(text) for text, _ in asked]
-    answers = self._all(bodies, protocol.COMPLETIONS, protocol.scores_fault, likelihood)
-    numbers = [likelihood(body, answer) for body, answer in zip(bodies, answers, strict=True)]
+    numbers = self._all(bodies, protocol.COMPLETIONS, protocol.scores_fault, likelihood)
     ends = np.cumsum([len(row) for row in options])[:-1]
     return np.split(np.array(numbers, float), ends)
 
@@ -213,22 +215,23 @@ class ServedRunner:
 
   def _all(
     self, bodies: Sequence[dict[str, Any]], api: str, fault: Callable[[Any], str],
-    check: Callable[[Mapping[str, Any], Mapping[str, Any]], object] = lambda body, answer: None,
-  ) -> list[dict[str, Any]]:  # fmt: skip
-    """The answers to requests; those that are the same are sent once.
+    read: Callable[[Mapping[str, Any], Mapping[str, Any]], _Read],
+  ) -> list[_Read]:  # fmt: skip
+    """What the answers to requests say; requests that are the same are sent, and read, once.
 
     Args:
       bodies: of the requests.
       api: that is asked.
       fault: what is wrong with an answer, so that the request is sent again; empty if nothing is.
-      check: raises an error for a request and an answer that cannot be used, before more is asked.
+      read: of a request and its answer; raises an error where that cannot be used, before more is asked.
     """
     requests = {self._hash(api, body): body for body in map(self._whole, bodies)}
+    made: dict[str, _Read] = {}
     for request, body in requests.items():
       self._answers.check(request, fault)
       known = self._answers.get(request)
       if known is not None:
-        check(body, known)
+        made[request] = read(body, known)
 
     def answer(request: str) -> None:
       found = self._model.client.post(protocol.PATHS[api], requests[request], fault)
@@ -240,9 +243,9 @@ class ServedRunner:
           'served, or ENDPOINT to where the model is'
         )
       self._answers.add(request, found)
-      check(requests[request], found)
+      made[request] = read(requests[request], found)
 
-    todo = [request for request in requests if self._answers.get(request) is None]
+    todo = [request for request in requests if request not in made]
     with concurrent.futures.ThreadPoolExecutor(self._model.concurrency) as pool:
       running = [pool.submit(answer, request) for request in todo]
       try:
@@ -251,4 +254,4 @@ class ServedRunner:
       except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
         raise
-    return [self._answers.get(self._hash(api, self._whole(body))) or {} for body in bodies]
+    return [made[self._hash(api, self._whole(body))] for body in bodies]
