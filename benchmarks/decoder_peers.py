@@ -15,10 +15,10 @@ import json
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+
+import peers
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -224,18 +224,11 @@ def _padded_left(rows, pad):
   return tokens, mask
 
 
-def work(name, directory, cores):
-  """A system's process: a turn for each line that it reads."""
+def make(name, directory):
+  """What a system's process answers with: a turn."""
   os.environ['HF_HUB_OFFLINE'] = '1'
-  os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
-  answers = os.fdopen(os.dup(1), 'w')
-  os.dup2(2, 1)  # what libraries print must not come between
   run = globals()[name](directory, json.loads(pathlib.Path(directory, 'items.json').read_text(encoding='utf-8')))
-  for _ in sys.stdin:
-    wall, cpu = time.perf_counter(), time.process_time()
-    found = run()
-    taken = {'wall': time.perf_counter() - wall, 'cpu': time.process_time() - cpu}
-    print(json.dumps({**taken, 'found': found}), file=answers, flush=True)
+  return lambda line: peers.timed(run)
 
 
 def agreement(name, theirs, ours):
@@ -254,10 +247,9 @@ def summary(turns):
     if peer not in turns or own not in turns:
       continue
     (first, *theirs), (mine, *ours) = turns[peer], turns[own]
-    ratios = {kind: sorted(a[kind] / b[kind] for a, b in zip(theirs, ours, strict=True)) for kind in ('wall', 'cpu')}
     words, number = agreement(own, first['found'], mine['found'])
     made[own.removeprefix('our_')] = {
-      **{kind: [values[0], statistics.median(values), values[-1]] for kind, values in ratios.items()},
+      **{kind: [*found.values()] for kind, found in peers.ratios(theirs, ours).items()},
       'our_cpu_seconds': statistics.median(t['cpu'] for t in ours),
       'their_cpu_seconds': statistics.median(t['cpu'] for t in theirs),
       words: number,
@@ -299,31 +291,26 @@ def main():
   parser.add_argument('--worker', help=argparse.SUPPRESS)
   arguments = parser.parse_args()
   if arguments.worker:
-    work(arguments.worker, arguments.data, arguments.cores)
+    peers.serve(lambda: make(arguments.worker, arguments.data), arguments.cores)
     return
   with tempfile.TemporaryDirectory() as temporary:
     prepare(pathlib.Path(temporary), arguments.data, arguments.items)
-    processes, turns = {}, {}
-    for name in arguments.systems.split(','):
-      python = sys.executable if name.startswith('our') else arguments.peer_python
-      command = [python, os.path.abspath(__file__), '--worker', name, '--data', temporary]
-      command += ['--cores', str(arguments.cores)]
-      processes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-      turns[name] = []
-    for _ in range(arguments.rounds + 1):
-      for name, process in processes.items():
-        process.stdin.write('turn\n')
-        process.stdin.flush()
-        turns[name].append(json.loads(process.stdout.readline()))
-        print(f'{name}: {turns[name][-1]["wall"]:.2f} s, {turns[name][-1]["cpu"]:.2f} CPU s', file=sys.stderr)
-    for process in processes.values():
-      process.stdin.close()
-      process.wait()
+    systems = {
+      name: peers.Peer(
+        sys.executable if name.startswith('our') else arguments.peer_python,
+        ['--worker', name, '--data', temporary, '--cores', arguments.cores],
+      )
+      for name in arguments.systems.split(',')
+    }
+    turns = {name: [] for name in systems}
+    with peers.closing(systems):
+      for _ in range(arguments.rounds + 1):
+        for name, system in systems.items():
+          turns[name].append(system.ask())
+          print(f'{name}: {turns[name][-1]["wall"]:.2f} s, {turns[name][-1]["cpu"]:.2f} CPU s', file=sys.stderr)
   made = {'cores': arguments.cores, 'items': arguments.items, 'rounds': arguments.rounds, 'peers': summary(turns)}
   print(table(made))
-  if arguments.out:
-    os.makedirs(os.path.dirname(os.path.abspath(arguments.out)), exist_ok=True)
-    pathlib.Path(arguments.out).write_text(json.dumps(made, indent=2) + '\n', encoding='utf-8')
+  peers.write(arguments.out, made)
 
 
 if __name__ == '__main__':

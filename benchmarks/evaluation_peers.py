@@ -16,10 +16,11 @@ import json
 import os
 import pathlib
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
+
+import peers
+from peers import spread
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -180,34 +181,27 @@ SYSTEMS = {
 PAIRS = (('published', 'ours_paper'), ('t5x_fixed', 'ours_rank'), ('t5x_planned', 'ours_rank'))
 
 
-def work(directory, cores):
-  """The loop of a process: a line with a system and a number of items comes in, a line of JSON goes out."""
-  if hasattr(os, 'sched_setaffinity') and cores:
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-  replies = os.fdopen(os.dup(1), 'w')
-  os.dup2(2, 1)  # whatever a library prints goes elsewhere
+def make(directory):
+  """What a process answers with: the scores of a system on a number of items, which the line names."""
   items = json.loads(pathlib.Path(directory, 'items.json').read_text(encoding='utf-8'))
   runs = {}
-  for line in sys.stdin:
+
+  def answer(line):
     name, count = line.split()
     if name not in runs:
       blocks = [items['inputs'][i : i + BLOCK] for i in range(0, len(items['inputs']), BLOCK)]
       chosen = blocks[:: max(1, len(blocks) * BLOCK // int(count))]
       runs[name] = SYSTEMS[name][1](directory, {**items, 'inputs': sum(chosen, [])[: int(count)]})
-    wall, cpu = time.perf_counter(), time.process_time()
-    scores = runs[name]()
-    taken = {'wall': time.perf_counter() - wall, 'cpu': time.process_time() - cpu}
-    print(json.dumps({**taken, 'scores': scores.tolist()}), file=replies, flush=True)
+    turn = peers.timed(runs[name])
+    return {**turn, 'found': turn['found'].tolist()}
+
+  return answer
 
 
 def compare(a, b):
   """Share of the same predictions, and the greatest difference of two scores of an option."""
   same = sum(x.index(max(x)) == y.index(max(y)) for x, y in zip(a, b, strict=True)) / len(a)
   return same, max(abs(x - y) for p, q in zip(a, b, strict=True) for x, y in zip(p, q, strict=True))
-
-
-def spread(values):
-  return {'min': min(values), 'median': statistics.median(values), 'max': max(values)}
 
 
 def summarise(taken, counts):
@@ -226,9 +220,8 @@ def summarise(taken, counts):
   for peer, own in PAIRS:
     if peer not in taken or own not in taken:
       continue
-    rounds = list(zip(taken[peer][1:], taken[own][1:], strict=True))
-    ratios = {k: spread([p[k] / o[k] for p, o in rounds]) for k in ('wall', 'cpu')}
-    same, difference = compare(taken[peer][-1]['scores'], taken[own][-1]['scores'])
+    ratios = peers.ratios(taken[peer][1:], taken[own][1:])
+    same, difference = compare(taken[peer][-1]['found'], taken[own][-1]['found'])
     made['pairs'][f'{peer}/{own}'] = {'ratio': ratios, 'same_predictions': same, 'greatest_difference': difference}
     cells = [f'{seconds[name]["cpu"]["median"]:.1f}' for name in (peer, own)]
     cells += [f'{r["median"]:.1f} ({r["min"]:.1f} to {r["max"]:.1f})' for r in ratios.values()]
@@ -258,7 +251,7 @@ def main():
   parser.add_argument('--out', metavar='FILE')
   arguments = parser.parse_args()
   if arguments.worker:
-    work(arguments.data, arguments.cores)
+    peers.serve(lambda: make(arguments.data), arguments.cores)
     return
   pythons = {'own': sys.executable, 'published': arguments.published, 't5x': arguments.t5x}
   counts = {
@@ -273,46 +266,30 @@ def main():
     lengths = [len(x) for x in items['inputs']]
     os.environ.setdefault('JAX_COMPILATION_CACHE_DIR', os.path.join(directory, 'compiled'))
     chosen = [name for name in arguments.systems.split(',') if pythons[SYSTEMS[name][0]]]
-    processes = {}
-    for kind in dict.fromkeys(SYSTEMS[name][0] for name in chosen):
-      command = [
-        pythons[kind],
-        os.path.abspath(__file__),
-        '--worker',
-        '--data',
-        directory,
-        '--cores',
-        str(arguments.cores),
-      ]
-      processes[kind] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = ['--worker', '--data', directory, '--cores', arguments.cores]
+    systems = {kind: peers.Peer(pythons[kind], command) for kind in {SYSTEMS[name][0] for name in chosen}}
 
     def start(name):
-      process = processes[SYSTEMS[name][0]]
-      process.stdin.write(f'{name} {counts[name]}\n')
-      process.stdin.flush()
+      systems[SYSTEMS[name][0]].tell(f'{name} {counts[name]}')
 
     def finish(name):
-      reply = json.loads(processes[SYSTEMS[name][0]].stdout.readline())
+      reply = systems[SYSTEMS[name][0]].answer()
       taken[name].append(reply)
       print(f'{name}, {counts[name]} items: {reply["wall"]:.2f} s, {reply["cpu"]:.2f} CPU s', file=sys.stderr)
 
     taken = {name: [] for name in chosen}
-    for name in chosen:  # warming up: imports and compilation, all at once
-      start(name)
-    for name in chosen:
-      finish(name)
-    for n in range(arguments.rounds):
-      for name in chosen if n % 2 else chosen[::-1]:
+    with peers.closing(systems):
+      for name in chosen:  # warming up: imports and compilation, all at once
         start(name)
+      for name in chosen:
         finish(name)
-    for process in processes.values():
-      process.stdin.close()
-      process.wait()
+      for n in range(arguments.rounds):
+        for name in chosen if n % 2 else chosen[::-1]:
+          start(name)
+          finish(name)
   made = {'weights': arguments.weights, 'cores': arguments.cores, 'mean_tokens': statistics.mean(lengths)}
   made |= summarise(taken, counts)
-  if arguments.out:
-    os.makedirs(os.path.dirname(os.path.abspath(arguments.out)), exist_ok=True)
-    pathlib.Path(arguments.out).write_text(json.dumps(made, indent=2) + '\n', encoding='utf-8')
+  peers.write(arguments.out, made)
 
 
 if __name__ == '__main__':

@@ -15,12 +15,12 @@ import contextlib
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
-import time
 
-from evaluation_peers import compare, spread
+from evaluation_peers import compare
+import peers
+from peers import spread
 
 os.environ.setdefault('JAX_PLATFORMS', 'cpu')
 os.environ.setdefault('TF_CPP_MIN_LOG_LEVEL', '3')
@@ -168,61 +168,39 @@ SYSTEMS = {
 TOLD = {'shared': 'ours, shared', 'whole': 'ours, row by row', 'harness': 'lm-evaluation-harness, transformers'}
 
 
-def work(directory, name, batch_size, cores):
-  """The loop of a process: "run" or "count" comes in, a line of JSON goes out."""
-  if cores:
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
-  replies = os.fdopen(os.dup(1), 'w')
-  os.dup2(2, 1)  # whatever a library prints goes elsewhere
+def make(directory, name, batch_size):
+  """What a system's process answers "run" and "count" with."""
   items = json.loads(pathlib.Path(directory, 'items.json').read_text(encoding='utf-8'))
   run, count = SYSTEMS[name](directory, items, batch_size)
-  for line in sys.stdin:
-    if line.strip() == 'count':
-      reply = {'operations': count()}
-    else:
-      wall, cpu = time.perf_counter(), time.process_time()
-      scores = run().tolist()
-      reply = {'wall': time.perf_counter() - wall, 'cpu': time.process_time() - cpu, 'scores': scores}
-    print(json.dumps(reply), file=replies, flush=True)
+  return lambda line: {'operations': count()} if line == 'count' else peers.timed(lambda: run().tolist())
 
 
 def timed(directory, arguments):
   """Runs the systems in turn; returns seconds, ratios to what shares, and whether predictions are the same."""
   pythons = {'shared': sys.executable, 'whole': sys.executable}
   pythons |= {'harness': arguments.harness} if arguments.harness else {}
-  processes = {}
-  for name, python in pythons.items():
-    command = [python, os.path.abspath(__file__), '--data', str(directory), '--worker', name]
-    command += ['--batch_size', str(arguments.batch_size), '--cores', str(arguments.cores)]
-    processes[name] = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-  def ask(name, what):
-    processes[name].stdin.write(f'{what}\n')
-    processes[name].stdin.flush()
-    return json.loads(processes[name].stdout.readline())
-
-  taken = {name: [ask(name, 'run')] for name in processes}
-  for n in range(arguments.rounds):
-    for name in list(processes)[:: -1 if n % 2 else 1]:
-      taken[name].append(ask(name, 'run'))
-      print(f'{name}: {taken[name][-1]["cpu"]:.2f} CPU s', file=sys.stderr)
+  shape = ['--batch_size', arguments.batch_size, '--cores', arguments.cores]
+  systems = {
+    name: peers.Peer(python, ['--data', directory, '--worker', name, *shape]) for name, python in pythons.items()
+  }
+  with peers.closing(systems):
+    taken = {name: [system.ask('run')] for name, system in systems.items()}
+    for n in range(arguments.rounds):
+      for name in list(systems)[:: -1 if n % 2 else 1]:
+        taken[name].append(systems[name].ask('run'))
+        print(f'{name}: {taken[name][-1]["cpu"]:.2f} CPU s', file=sys.stderr)
+    counts = {name: system.ask('count')['operations'] for name, system in systems.items()}
   made = {}
   for name, runs in taken.items():
-    ratios = {
-      k: spread([r[k] / o[k] for r, o in zip(runs[1:], taken['shared'][1:], strict=True)]) for k in ('wall', 'cpu')
-    }
-    same, difference = compare(runs[-1]['scores'], taken['shared'][-1]['scores'])
+    same, difference = compare(runs[-1]['found'], taken['shared'][-1]['found'])
     made[name] = {
-      'operations': ask(name, 'count')['operations'],
+      'operations': counts[name],
       'seconds': {k: spread([r[k] for r in runs[1:]]) for k in ('wall', 'cpu')},
       'first': runs[0]['wall'],
-      'ratio': ratios,
+      'ratio': peers.ratios(runs[1:], taken['shared'][1:]),
       'same_predictions': same,
       'greatest_difference': difference,
     }
-  for process in processes.values():
-    process.stdin.close()
-    process.wait()
   return made
 
 
@@ -265,16 +243,14 @@ def main():
   parser.add_argument('--out', metavar='FILE', type=pathlib.Path)
   arguments = parser.parse_args()
   if arguments.worker:
-    work(arguments.data, arguments.worker, arguments.batch_size, arguments.cores)
+    peers.serve(lambda: make(arguments.data, arguments.worker, arguments.batch_size), arguments.cores)
     return
   with tempfile.TemporaryDirectory() as directory:
     made = {'counted': prepare(pathlib.Path(directory), arguments)}
     made |= {'load': os.getloadavg()[0], 'cores': arguments.cores, 'items': arguments.items}
     made['timed'] = timed(directory, arguments)
   print(f'{counted_table(made)}\n\n{timed_table(made)}')
-  if arguments.out:
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(made, indent=2) + '\n', encoding='utf-8')
+  peers.write(arguments.out, made)
 
 
 if __name__ == '__main__':

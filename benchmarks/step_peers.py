@@ -15,14 +15,14 @@ what is frozen, and unaided, where only the optimiser leaves that as it is, whic
 """
 
 import argparse
-import json
 import os
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
-import time
+
+import peers
 
 SHAPE = {'vocab_size': 32128, 'emb_dim': 512, 'num_heads': 6, 'head_dim': 64, 'num_encoder_layers': 8,
          'num_decoder_layers': 8, 'mlp_dim': 1024}  # fmt: skip
@@ -186,24 +186,23 @@ def peft(examples, phrasings, microbatches, directory):
   return run, 0
 
 
-def work(name, directory, cores):
-  """A contestant's process: a step for each line that it reads."""
+def make(name, directory):
+  """What a contestant's process answers with: what it holds, when it has compiled, or a step."""
   os.environ['JAX_PLATFORMS'] = 'cpu'
   os.environ['HF_HUB_OFFLINE'] = '1'
-  os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[-cores:])
   kind, examples, phrasings, microbatches = CONTESTANTS[name]
-  answers = os.fdopen(os.dup(1), 'w')
-  os.dup2(2, 1)  # what libraries print must not come between
   run, size = globals()[kind](examples, phrasings, microbatches, directory)
   before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-  print(json.dumps({'bytes': size}), file=answers, flush=True)
-  for _ in sys.stdin:
+
+  def answer(line):
+    if line == 'held':
+      return {'bytes': size}
     run()  # brings back what the others' turns drove out of the caches and of memory
-    wall, cpu = time.perf_counter(), time.process_time()
-    loss = run()
-    answer = {'seconds': time.perf_counter() - wall, 'cpu_seconds': time.process_time() - cpu, 'loss': loss}
-    answer['growth'] = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
-    print(json.dumps(answer), file=answers, flush=True)
+    turn = peers.timed(run)
+    growth = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024
+    return {'seconds': turn['wall'], 'cpu_seconds': turn['cpu'], 'loss': turn['found'], 'growth': growth}
+
+  return answer
 
 
 def write_weights(directory):
@@ -224,26 +223,19 @@ def contest(arguments):
   with tempfile.TemporaryDirectory() as directory:
     command = [os.path.abspath(__file__), '--weights', directory]
     subprocess.run([sys.executable, *command], check=True)
-    processes, steps = {}, {}
+    contestants, steps = {}, {}
     environment = dict(os.environ)
     if arguments.huge_pages:
       environment['GLIBC_TUNABLES'] = 'glibc.malloc.hugetlb=1'
     for name in arguments.contestants or CONTESTANTS:
       python = sys.executable if CONTESTANTS[name][0] == 'ours' else arguments.peer_python
-      command = [python, os.path.abspath(__file__), '--worker', name, '--weights', directory]
-      processes[name] = subprocess.Popen(
-        [*command, '--cores', str(arguments.cores)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        env=environment,
-      )  # fmt: skip
-      steps[name] = [json.loads(processes[name].stdout.readline())]  # one after another, since compiling takes cores
-    for _ in range(arguments.rounds + 1):
-      for name, process in processes.items():
-        process.stdin.write('step\n')
-        process.stdin.flush()
-        steps[name].append(json.loads(process.stdout.readline()))
-    for process in processes.values():
-      process.stdin.close()
-      process.wait()
+      command = ['--worker', name, '--weights', directory, '--cores', arguments.cores]
+      contestants[name] = peers.Peer(python, command, environment)
+      steps[name] = [contestants[name].ask('held')]  # one after another, since compiling takes cores
+    with peers.closing(contestants):
+      for _ in range(arguments.rounds + 1):
+        for name, contestant in contestants.items():
+          steps[name].append(contestant.ask('step'))
   return steps
 
 
@@ -307,16 +299,13 @@ def main():
   parser.add_argument('--weights', help=argparse.SUPPRESS)
   arguments = parser.parse_args()
   if arguments.worker:
-    work(arguments.worker, arguments.weights, arguments.cores)
+    peers.serve(lambda: make(arguments.worker, arguments.weights), arguments.cores)
   elif arguments.weights:
     write_weights(arguments.weights)
   else:
     steps = contest(arguments)
     result = summary(steps) | {'cores': arguments.cores, 'huge_pages': arguments.huge_pages, 'rounds': arguments.rounds}
-    if arguments.out:
-      os.makedirs(os.path.dirname(os.path.abspath(arguments.out)), exist_ok=True)
-      with open(arguments.out, 'w', encoding='utf-8') as f:
-        json.dump(result | {'steps': steps}, f, indent=2)
+    peers.write(arguments.out, result | {'steps': steps})
     print(table(result))
 
 

@@ -10,7 +10,6 @@ import argparse
 import collections
 from collections.abc import Iterator, Mapping, Sequence
 import fnmatch
-import glob
 import json
 import os
 import shutil
@@ -45,7 +44,7 @@ def validate(paths: Sequence[str], vocabulary: Any = None) -> str:
   """
   from seqio_tasks.bank import likeness, reading
 
-  files = [f for path in paths for f in (sorted(glob.glob(f'{path}/*.yaml')) if os.path.isdir(path) else [path])]
+  files = [str(f) for p in paths for f in (tables.entries(p, '*.yaml') if os.path.isdir(p) else [p])]
   read = reading.validate(files, vocabulary=vocabulary)
   counts = collections.Counter((i.collection, i.role) for i in read)
   lines = [f'{len(read)} phrasings of {len(read.tasks)} tasks in {len(files)} files, no fault']

@@ -14,6 +14,20 @@ from typing import Any
 from seqio_tasks.errors import UserError, shorten
 
 
+def entries(directory: str | os.PathLike[str], pattern: str = '*') -> list[pathlib.Path]:
+  """What stands in a directory by a pattern, sorted; none if there is no directory.
+
+  What is hidden, or lies in a hidden folder, is no data: macOS, editors and downloads that were broken off leave such files.
+
+  Args:
+    directory: to look in.
+    pattern: of pathlib, such as '*.csv', or '**/*.csv' for all that is below.
+  """
+  root = pathlib.Path(directory)
+  found = root.glob(pattern)
+  return sorted(path for path in found if not any(part.startswith('.') for part in path.relative_to(root).parts))
+
+
 class TableError(UserError):
   """A file that cannot be read; the message names file, line and cure."""
 
@@ -172,9 +186,8 @@ def arrow_files(path: str | os.PathLike[str]) -> dict[str, list[str]]:
     return {'': [str(path)]} if str(path).endswith(('.parquet', '.arrow')) else {}
   root = pathlib.Path(path)
   found: dict[str, list[str]] = {}
-  for file in sorted([*root.rglob('*.arrow'), *root.rglob('*.parquet')]):
-    # Of a map that the datasets library made, of macOS, or of a download that was broken off.
-    if file.name.startswith('cache-') or any(part.startswith('.') for part in file.relative_to(root).parts):
+  for file in sorted([*entries(root, '**/*.arrow'), *entries(root, '**/*.parquet')]):
+    if file.name.startswith('cache-'):  # of a map that the datasets library made
       continue
     if part := re.fullmatch(r'(.*-)(\d+)-of-(\d+)(\.\w+)', file.name):
       names = [f'{part[1]}{i:0{len(part[2])}}-of-{part[3]}{part[4]}' for i in range(int(part[3]))]

@@ -193,7 +193,7 @@ def _record(table: pd.DataFrame, left_out: list[LeftOut], instructions: Mapping[
 def _files(path: str) -> list[str]:
   """The tables at a path; of one that stands in both formats, such as results.csv, the CSV file."""
   if os.path.isdir(path):
-    names = sorted(name for name in os.listdir(path) if not name.startswith('.'))
+    names = [entry.name for entry in tables.entries(path)]
     return [
       os.path.join(path, name)
       for name in names

@@ -28,6 +28,7 @@ import pathlib
 
 import yaml
 
+from seqio_tasks import tables
 from seqio_tasks.bank import checks, schema, yaml_files
 from seqio_tasks.bank.checks import Tokenizer
 from seqio_tasks.bank.instruction import NAME, ROLES, BankError, Instruction, make_instruction
@@ -147,7 +148,7 @@ def read_banks(banks: Sequence[str]) -> Bank:
     if entry == 'package':
       paths += [path for family in _PACKAGE_FAMILIES for path in package_files(family)]
     elif os.path.isdir(entry):
-      found = sorted(path for path in pathlib.Path(entry).glob('*.yaml') if not path.name.startswith('.'))
+      found = tables.entries(entry, '*.yaml')
       if not found:
         raise BankError([f'{entry}: holds no .yaml file; name a directory of bank files'])
       paths += found

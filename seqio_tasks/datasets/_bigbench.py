@@ -10,6 +10,7 @@ import pathlib
 import re
 from typing import Any
 
+from seqio_tasks import tables
 from seqio_tasks.datasets.sources import (
   Dataset,
   DatasetError,
@@ -52,8 +53,7 @@ def bigbench(
     DatasetError: if the directory holds no task, or one is unknown.
   """
   root = pathlib.Path(directory)
-  folders = sorted(root.iterdir()) if root.is_dir() else []
-  paths = {p.name: _task_files(p) for p in folders if p.is_dir() and not p.name.startswith('.')}
+  paths = {p.name: _task_files(p) for p in tables.entries(root) if p.is_dir()}
   paths = {name: files for name, files in paths.items() if files}
   if not paths:
     raise DatasetError(f'{root}: holds no <task>/task.json; name the directory benchmark_tasks of BIG-bench')
@@ -121,7 +121,7 @@ _INSTRUCTIONEVAL = {
 
 def _task_files(folder: pathlib.Path) -> tuple[str, ...]:
   """The files with examples: those of the subtasks, if there are any."""
-  below = tuple(str(p) for p in sorted(folder.glob('*/task.json')) if not p.parent.name.startswith('.'))
+  below = tuple(map(str, tables.entries(folder, '*/task.json')))
   whole = folder / 'task.json'
   if below and whole.is_file():
     leave_out_file(whole, f'there are subtasks beside it, such as {below[0]}')

@@ -42,9 +42,7 @@ def mmlu(
   root = pathlib.Path(directory)
   files: dict[str, dict[str, str]] = {}
   for split in _MMLU_SPLITS:
-    for path in sorted((root / split).glob('*')):
-      if path.name.startswith('.'):
-        continue
+    for path in tables.entries(root / split):
       if path.suffix != '.csv':
         leave_out_file(path, 'is no .csv file')
         continue

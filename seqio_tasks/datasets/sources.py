@@ -235,7 +235,7 @@ def instance_files(directory: str | os.PathLike[str], tasks: Sequence[str] | Non
   root = pathlib.Path(directory)
   if (root / 'instances').is_dir():
     root = root / 'instances'
-  paths = {path.stem: str(path) for path in sorted(root.glob('*.json')) if not path.name.startswith('.')}
+  paths = {path.stem: str(path) for path in tables.entries(root, '*.json')}
   if not paths:
     raise DatasetError(f'{root}: holds no <task>.json; name the directory with the instances')
   unknown = [t for t in tasks or () if t not in paths]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 import pathlib
 
+from seqio_tasks import tables
 from seqio_tasks.bank.instruction import make_instruction
 from seqio_tasks.bank.layouts import STYLES, Block, Layout
 from seqio_tasks.bank.templates import parse_template
@@ -32,7 +33,7 @@ def read(directory: pathlib.Path, benchmark: str) -> Iterator[Part]:
   directory = pathlib.Path(directory)
   if (directory / 'paraphrases').is_dir():
     directory = directory / 'paraphrases'
-  paths = sorted(path for path in directory.glob('*.csv') if not path.name.startswith('.'))
+  paths = tables.entries(directory, '*.csv')
   if not paths:
     there = shorten(', '.join(sorted(path.name for path in directory.glob('*'))))
     raise SourceError(

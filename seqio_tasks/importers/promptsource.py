@@ -15,6 +15,7 @@ from typing import Any
 import jinja2
 import jinja2.nodes
 
+from seqio_tasks import tables
 from seqio_tasks.bank import yaml_files
 from seqio_tasks.bank.fields import field_name
 from seqio_tasks.bank.instruction import make_instruction
@@ -38,7 +39,7 @@ def read(directory: pathlib.Path) -> Iterator[Part]:
     SourceError: if there is none, or one is malformed.
   """
   directory = pathlib.Path(directory)
-  paths = sorted(directory.rglob('templates.yaml'))
+  paths = tables.entries(directory, '**/templates.yaml')
   if not paths:
     raise SourceError(f"{directory}: holds no templates.yaml; name promptsource's directory `templates`")
   for path in paths:

@@ -134,3 +134,20 @@ def test_numbers_of_32_bits_are_the_shortest_that_they_are(tmp_path):
   assert [row for _, row in tables.read_arrow(tmp_path / 't.parquet')] == [
     {'a': 0.1, 'b': [0.1, 3.14], 'c': 0.1}, {'a': None, 'b': [2.5], 'c': 1e-9}
   ]  # fmt: skip
+
+
+def test_what_is_hidden_is_no_data(tmp_path):
+  for name in ('b.csv', 'a.csv', '._a.csv', 'c.txt', 'sub/d.csv', '.cache/e.csv', 'sub/.part/f.csv'):
+    (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / name).touch()
+  found = {
+    pattern: [str(path.relative_to(tmp_path)) for path in tables.entries(tmp_path, pattern)]
+    for pattern in ('*', '*.csv', '*/*.csv', '**/*.csv')
+  }
+  assert found == {
+    '*': ['a.csv', 'b.csv', 'c.txt', 'sub'],
+    '*.csv': ['a.csv', 'b.csv'],
+    '*/*.csv': ['sub/d.csv'],
+    '**/*.csv': ['a.csv', 'b.csv', 'sub/d.csv'],
+  }
+  assert tables.entries(tmp_path / 'nowhere') == []
