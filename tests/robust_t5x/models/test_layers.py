@@ -37,7 +37,7 @@ def test_one_branch_is_an_ordinary_row(length):
 def test_a_mask_takes_all_weight_off_what_is_hidden_and_stays_finite():
   bias = layers.mask_bias(jnp.array([[1, 1, 0], [0, 0, 0]]), jnp.float32)
   assert bias.shape == (2, 1, 1, 3)
-  np.testing.assert_array_equal(bias[0, 0, 0], [0, 0, layers.MASKED])
+  np.testing.assert_array_equal(jax.nn.softmax(bias[0, 0, 0] + jnp.array([0.0, 0.0, 9.0])), [0.5, 0.5, 0])
   assert np.isfinite(bias).all()
 
 
@@ -147,6 +147,8 @@ def test_layers_that_are_computed_again_drop_out_when_others_do():
   )
   np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
   assert (dropped != found).any()
+  programs = [str(jax.make_jaxpr(partial(protocol.read_layers, x, params, tokens, IDS.pad))()) for x in (plain, again)]
+  assert ['remat' in program for program in programs] == [False, True]
 
 
 def test_a_loop_compiles_one_layer_and_drops_out_in_each_on_its_own():

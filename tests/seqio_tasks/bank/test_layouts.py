@@ -69,6 +69,7 @@ def test_options_as_python_prints_them():
 def test_counts_single_options_and_braces():
   template = '{n_options} {n_options_word} {option_3} {brace_open}{answer}{brace_close}'
   assert Layout(template).render(ITEM).input_text == '3 three three {two}'
+  assert Layout('{n_options} {n_options_word}').render(ITEM | {'options': ['two', 'four']}).input_text == '2 two'
   with pytest.raises(LayoutError, match='option_4, but the item has 3'):
     Layout('{option_4}').render(ITEM)
 
@@ -123,6 +124,8 @@ def test_alternatives_are_right_in_a_label_space_of_its_own():
   item = {'options': ['a', 'b', 'c'], 'answer': 'a', 'answer_index': 0, 'alternatives': ['c']}
   assert answer.right(item) == (0, 2)
   assert Answer(label_space=('yes', 'no')).right({'answer': 'maybe'}) == ()
+  assert Answer('{label}').alternatives(item) == ['C']
+  assert Answer('{option}, of {topic}').alternatives(item | {'topic': 'x'}) == ['c, of x']
 
 
 def test_an_answer_that_is_no_option_is_an_error():

@@ -68,3 +68,13 @@ def test_other_layouts_and_types_are_told(tmp_path, examples, message):
   (tmp_path / 'instances' / 'one.json').write_text(json.dumps({'examples': examples}))
   with pytest.raises(DatasetError, match=message):
     lmentry_instances.read_instances(tmp_path, 'one')
+
+
+def test_a_file_beside_the_directory_that_is_missing_is_told_by_its_layout(tmp_path):
+  beside = tmp_path / 'one.json'
+  beside.write_text(json.dumps({'examples': {'1': {'input': 'Q', 'metadata': {}}}}))
+  with pytest.raises(DatasetError, match="one.json: is in LMentry's own layout"):
+    lmentry_instances.read_instances(tmp_path, 'one')
+  beside.write_text(json.dumps({'examples': {'1': {'word': 'a', 'gold': 'a'}}}))
+  with pytest.raises(DatasetError, match='instances: no such directory'):
+    lmentry_instances.read_instances(tmp_path, 'one')

@@ -1,5 +1,6 @@
 """Tests of reading published phrasings, on made-up files laid out as the real ones."""
 
+import json
 import re
 
 from lmentry_files import COLUMNS, phrasing, write_phrasings
@@ -33,7 +34,9 @@ def test_phrasings_with_judgement_role_and_problem(directory):
   assert loaded[0].instruction.id == 'lmentry/any_words_from_category/1'
   assert loaded[0].instruction.collection == 'lmentry'
   assert [bool(p.problem) for p in loaded] == [False, False, False, True, True]
-  assert "'query'" in loaded[3].problem and 'category' in loaded[3].problem
+  assert loaded[3].problem == (
+    "the template names the fields ['query'], but instances have ['category', 'listed_words', 'words']"
+  )
   assert 'brace' in loaded[4].problem
 
 
@@ -53,6 +56,11 @@ def test_default_templates_stand_in_for_an_absent_csv(directory):
     ([phrasing('1', 'x')], [c for c in COLUMNS if c != 'correct'], r"no column \['correct'\]"),
     ([phrasing('1', 'x'), phrasing('1', 'y')], COLUMNS, "prompt idx '1': must be a whole number"),
     ([phrasing('one', 'x')], COLUMNS, "prompt idx 'one': must be a whole number"),
+    (
+      [phrasing('123456789', 'x'), phrasing('1234567890', 'y')],
+      COLUMNS,
+      "prompt idx '1234567890': must be a whole number",
+    ),
     ([phrasing('1', 'x', correct='yes')], COLUMNS, "column 'correct' is 'yes'; it must be 0 or 1"),
     ([phrasing('1', '')], COLUMNS, "column 'prompt template' is empty"),
     ([], COLUMNS, 'has no phrasing'),
@@ -62,6 +70,25 @@ def test_malformed_phrasings_are_named(directory, rows, columns, message):
   write_phrasings(directory, 'less_letters', rows, columns)
   with pytest.raises(DatasetError, match=f'less_letters.csv.*{message}'):
     lmentry_phrasings.read_phrasings(directory, 'less_letters')
+
+
+def test_rows_that_are_bad_are_told_in_short_and_left_out(directory):
+  rows = [phrasing('7', 'x', method='m'), phrasing('i' * 999, 'y'), phrasing('8', 'z', correct='')]
+  write_phrasings(directory, 'less_letters', rows)
+  bad = []
+  path = directory / 'paraphrases' / 'less_letters.csv'
+  assert lmentry_phrasings.read_rows(path, lambda *row: bad.append(row)) == [(7, 'm', 'x', True)]
+  (long, fault), other = bad
+  assert long.startswith('iii') and len(long) < 200 and fault.startswith('must be a whole number')
+  assert other == ('8', "column 'correct' is ''; it must be 0 or 1")
+
+
+@pytest.mark.parametrize('defaults', [[], 'text', {'a': 'b'}, ['a', ''], ['a', 3]])
+def test_default_templates_are_a_list_of_texts(directory, defaults):
+  path = directory / 'instances' / 'bigger_number.json'
+  path.write_text(json.dumps(json.loads(path.read_text()) | {'more_info': {'input_templates': defaults}}))
+  with pytest.raises(DatasetError, match='bigger_number.json: has no more_info.input_templates'):
+    lmentry_phrasings.read_phrasings(directory, 'bigger_number')
 
 
 def test_instances_that_are_no_json_are_named(directory):
