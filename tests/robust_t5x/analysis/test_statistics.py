@@ -11,6 +11,7 @@ def test_an_interval_knows_what_it_is():
   assert statistics.Interval(0.1, 0.05, 0.2).excludes_zero and statistics.Interval(-0.1, -0.2, -0.05).excludes_zero
   assert not statistics.Interval(0.1, -0.05, 0.2).excludes_zero
   assert not statistics.Interval(-0.1, -0.2, 0.0).excludes_zero and not statistics.Interval(0.1, 0.0, 0.2).excludes_zero
+  assert statistics.Interval(0.4, 0.3, 0.7).half_width == pytest.approx(0.2)
   assert not statistics.Interval(0.0, np.nan, np.nan).has_ends and not statistics.Interval(np.nan, 0, 0).is_known
 
 
@@ -75,6 +76,9 @@ def test_an_interval_of_resamples_by_hand():
   half = np.hypot(scipy.stats.t.ppf(0.975, 7) * sd, scipy.stats.t.ppf(0.975, 1) * 0.1)
   assert (found.estimate, found.low, found.high) == pytest.approx((0.6, 0.6 - half, 0.6 + half))
   assert statistics.of_resamples(values, 1, (-9, 9)) == statistics.of_resamples(values, 2, (-9, 9))
+  two = statistics.of_resamples(np.array([[0.5], [0.4], [0.6]]), 11, (0, 1))  # sd 0.1 √2, wider by 11/10
+  assert two.high == pytest.approx(0.5 + scipy.stats.t.ppf(0.975, 10) * 0.1 * np.sqrt(2.2))
+  assert not statistics.of_resamples(np.array([[0.5], [0.4], [np.nan]]), 11, (0, 1)).has_ends
 
 
 def test_resamples_that_are_all_alike_still_leave_an_interval():
