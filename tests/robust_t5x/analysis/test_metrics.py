@@ -125,6 +125,7 @@ def test_phrasings_needed():
   # hold it with probability 0.4: too often at delta = 0.05, not at 0.45.
   one_fails = np.r_[np.ones(9), 0]
   assert metrics.phrasings_needed(one_fails, 0.1, delta=0.05) == 5
+  assert metrics.phrasings_needed(one_fails, 0.1, delta=0.0) == 5  # in every order
   assert metrics.phrasings_needed(one_fails, 0.1, delta=0.45) == 1
   # The normal theory for sampling without replacement: 1.96 sd sqrt((1 / m)(1 - m / k)) = epsilon.
   a = np.random.default_rng(0).normal(0.5, 0.1, 400)
