@@ -42,6 +42,7 @@ def draw(
   wider = np.sqrt(n / (n - 1)) * scipy.stats.t.ppf(0.975, n - 1) / scipy.stats.norm.ppf(0.975)
   noise = (_logit(resampled[1:], n) - measured) * wider
   _at_the_edge(noise, scores, measured, rng)
+  _of_twins(noise, measured, n, rng)
   out = np.array(resampled)
   k = scores.shape[-1]
   for run in np.ndindex(measured.shape[:-1]):
@@ -78,6 +79,18 @@ def _at_the_edge(
     # Logits nearer to the edge than half of where a share is put that was measured there say nothing more of the accuracy.
     drawn = scipy.special.logit(wrong.clip(0.25 / (count[place] + 1)))
     noise[(slice(None), *place)] = (drawn if right[place] == 0 else -drawn) - measured[place]
+
+
+def _of_twins(
+  noise: Float[np.ndarray, 'r *runs k'], measured: Float[np.ndarray, '*runs k'], n: int, rng: np.random.Generator
+) -> None:
+  """Gives noise to phrasings that are all right on the same examples, whose resamples never differ: an example of n each."""
+  twins = (np.ptp(np.nan_to_num(noise), axis=-1) < 1e-9).all(0) & (noise.shape[-1] > 1)  # [*runs]
+  if twins.any():
+    p = scipy.special.expit(measured)
+    own = rng.spawn(1)[0].standard_normal((len(noise), noise.shape[-1]))
+    for run in zip(*np.nonzero(twins), strict=True):
+      noise[(slice(None), *run)] += own / (n * p[run] * (1 - p[run]))
 
 
 def _accuracies(

@@ -137,3 +137,12 @@ def test_phrasings_without_a_wrong_answer_have_the_noise_of_a_share():
   assert np.quantile(worst, 0.025) < low + 0.005 and np.quantile(worst, 0.9) < high
   mixed = np.concatenate([(np.random.default_rng(0).random((30, 1)) < 0.5) * 1.0, right], axis=1)
   assert np.ptp(_draw(mixed)[1:], axis=0).min() > 0.05
+
+
+def test_phrasings_that_are_right_on_the_same_examples_may_still_differ():
+  """Of two models alike it cancels; the spread of twins is at most about what examples without a disagreement leave open."""
+  right = (np.random.default_rng(0).random((60, 1)) < 0.7) * np.ones((60, 3))
+  draws = _draw(right[None], 2000)[1:, 0]
+  assert 0.5 / 60 < np.quantile(np.ptp(draws, axis=-1), 0.975) < 1 - 0.025 ** (1 / 60) + 0.02
+  both = _draw(np.stack([right, right]), 50)
+  assert both[:, 0].max(-1) - both[:, 1].max(-1) == pytest.approx(0, abs=0.05)
