@@ -7,6 +7,7 @@ import os
 import numpy as np
 import pandas as pd
 
+from robust_t5x.analysis import forms
 from robust_t5x.results.cells import Arrays, Cells
 from robust_t5x.results.reading import read_models
 from robust_t5x.results.schema import EXAMPLE, Record, ResultsError, grain, sample_of
@@ -41,12 +42,14 @@ class Source:
   def answers(self) -> Arrays:
     """dataset -> group -> number of the answer [N, k], the same after answers.normalise, -1 where there is none.
 
-    There is none in a dataset all of whose predictions are empty: a table of others may have scores without answers.
+    There is none in a dataset all of whose predictions are empty: a table of others may have scores without answers. Where
+    phrasings ask for the answer in several forms, see `forms.comparable`.
     """
     codes, texts = pd.factorize(self.table['prediction'])
     same, _ = pd.factorize(np.array([normalise(text) or text for text in texts], object))
     told = self.table['prediction'].fillna('').ne('').groupby(self.table['dataset'], sort=False).transform('any')
-    return self.places.fill(np.where(told, np.append(same, -1)[codes], -1), -1)
+    found = np.where(told, np.append(same, -1)[codes], -1)
+    return self.places.fill(forms.comparable(self.table, found), -1)
 
   def aligned_to(self, other: Cells, arrays: Arrays) -> Arrays:
     """Arrays of this source with examples and phrasings in the order of another."""

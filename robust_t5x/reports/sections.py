@@ -59,7 +59,8 @@ def _of_answers(inputs: Inputs) -> Table:
   )  # fmt: skip
   return Table(
     'agreement', 'Agreement of the answers under different phrasings', columns, rows,
-    'Consistency: pairs of phrasings that lead to the same answer. κ: that beyond chance, 1 at best. PSS: mean distance '
+    'Consistency: pairs of phrasings that lead to the same answer; where they ask in several forms, to the same option, or of decoded '
+    'answers those of the commonest form. κ: that beyond chance, 1 at best. PSS: mean distance '
     'of the scores of two phrasings, 0 where all phrasings score alike.',
   )  # fmt: skip
 
