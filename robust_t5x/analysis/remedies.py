@@ -45,7 +45,7 @@ def ensemble(table: pd.DataFrame) -> pd.DataFrame:
     A row for each example of each dataset and group, whose `instruction_id` is ENSEMBLE.
 
   Raises:
-    ResultsError: if an example has not the same number of options under all phrasings.
+    ResultsError: if an example has not the same number of options under all phrasings, or has them in several orders.
   """
   table = table.assign(_log_p=[scipy.special.log_softmax(s) for s in _scores(table)])
   rows, means = [], []
@@ -54,6 +54,13 @@ def ensemble(table: pd.DataFrame) -> pd.DataFrame:
       raise ResultsError(
         f'example {cell["example_id"].iloc[0]!r} of {cell["dataset"].iloc[0]} has other numbers of options under some phrasings '
         '(options of the same text count once); leave these phrasings or this example out'
+      )
+    options = [list(json.loads(text)) for text in cell['option_scores']]
+    golds = [names.index(gold) for names, gold in zip(options, cell['gold'], strict=True) if gold in names]
+    if len(set(golds)) > 1:
+      raise ResultsError(
+        f'example {cell["example_id"].iloc[0]!r} of {cell["dataset"].iloc[0]} has its options in other orders under some phrasings; leave '
+        'these out'
       )
     rows.append(cell.iloc[0])
     means.append(np.mean(np.stack(list(cell['_log_p'])), axis=0))

@@ -41,12 +41,25 @@ def votes(directory: str | None, phrasings: Sequence[str] | None = None) -> dict
   if phrasings is not None:
     table = table[table['instruction_id'].isin(phrasings)]
   ballots: dict[str, dict[str, collections.Counter[int]]] = {}
-  columns = [table[name] for name in ('dataset', 'example_id', 'option_scores', 'option_tokens')]
-  for dataset, example, text, tokens in zip(*columns, strict=True):
-    scores = list(json.loads(text).values())
-    best = answers.best_options(scores)
+  right: dict[tuple[str, str], tuple[int, str]] = {}  # place of the right option, by the first phrasing that tells
+  columns = [
+    table[name] for name in ('dataset', 'example_id', 'instruction_id', 'gold', 'option_scores', 'option_tokens')
+  ]
+  for dataset, example, phrasing, gold, text, tokens in zip(*columns, strict=True):
+    by_option = json.loads(text)
+    best = answers.best_options(list(by_option.values()))
     ballot = ballots.setdefault(dataset, {}).setdefault(example, collections.Counter())
-    if len(best) == 1 and (not tokens or len(json.loads(tokens)) == len(scores)):
+    if tokens and len(json.loads(tokens)) != len(by_option):
+      continue
+    if gold in by_option:
+      place = list(by_option).index(gold)
+      first, other = right.setdefault((dataset, example), (place, phrasing))
+      if first != place:
+        raise ResultsError(
+          f'{directory}: {phrasing} has the options of example {example!r} of {dataset} in another order than {other}, so that their places '
+          'cannot be counted together; name the phrasings that vote (ANSWERS_PHRASINGS)'
+        )
+    if len(best) == 1:
       ballot[best[0]] += 1
   chosen = {
     d: {e: b for e, ballot in found.items() if (b := _winner(ballot)) is not None} for d, found in ballots.items()

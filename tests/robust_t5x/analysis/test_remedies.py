@@ -47,7 +47,7 @@ def test_the_ensemble_weighs_phrasings_alike_however_unlikely_their_answers():
   first, second = np.log([0.6, 0.4]), np.log([0.1, 0.9]) - 50
   table = _table([
     ('0', 'p', 'a', dict(zip('ab', first, strict=True))),
-    ('0', 'q', 'B', {'A': second[0], 'B': second[1]}),
+    ('0', 'q', 'A', {'A': second[0], 'B': second[1]}),
   ])  # fmt: skip
   made = remedies.ensemble(table)
   # Means of logs: a (log .6 + log .1) / 2 = -1.407, b (log .4 + log .9) / 2 = -.511: the second, in the first's words.
@@ -57,6 +57,8 @@ def test_the_ensemble_weighs_phrasings_alike_however_unlikely_their_answers():
   uneven = pd.concat([table, _table([('0', 'r', 'a', {'a': 0.0})])], ignore_index=True)
   with pytest.raises(ResultsError, match='other numbers of options'):
     remedies.ensemble(uneven)
+  with pytest.raises(ResultsError, match='its options in other orders'):
+    remedies.ensemble(pd.concat([table, _table([('0', 'r', 'a', {'b': 0.0, 'a': -1.0})])], ignore_index=True))
 
 
 def test_calibration_takes_off_what_an_option_has_without_a_question():

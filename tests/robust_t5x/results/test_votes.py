@@ -21,6 +21,7 @@ def evaluated(monkeypatch):
     ('1', 'r', {'a': -1.0, 'b': -1.0}),
   ]
   table = pd.DataFrame(rows, columns=['example_id', 'instruction_id', 'scores']).assign(dataset='d')
+  table['gold'] = table['scores'].map(lambda s: next(iter(s)))
   table['option_tokens'] = table['scores'].map(lambda s: json.dumps([1] * len(s)))
   table['option_scores'] = table.pop('scores').map(json.dumps)
   monkeypatch.setattr(votes, 'read', lambda directory: (table, {}))
@@ -52,3 +53,10 @@ def test_options_of_the_same_text_hide_the_places_behind_them(evaluated, capsys)
   assert votes.votes('out') == {'d': {'0': 1}}  # by the letters of q alone
   assert votes.votes('out', ['p', 'r']) == {'d': {'1': 0}}
   assert '1 examples have an answer, 1 are ties and left out' in capsys.readouterr().err
+
+
+def test_options_in_another_order_are_not_counted_by_place(evaluated):
+  evaluated.loc[1, ['option_scores', 'gold']] = [json.dumps({'B': -1.0, 'A': -3.0}), 'A']
+  with pytest.raises(ResultsError, match="out: q has the options of example '0' of d in another order than p"):
+    votes.votes('out')
+  assert votes.votes('out', ['p', 'r'])['d']['0'] == 0
