@@ -160,7 +160,17 @@ def _scores(table: pd.DataFrame) -> list[np.ndarray]:
 
 
 def _ranked(table: pd.DataFrame, scores: list[np.ndarray]) -> pd.DataFrame:
-  """A table with the options of each row ranked by other scores [C]; ties as in `answers.ranking_score`."""
+  """A table with the options of each row ranked by other scores [C]; ties as in `answers.ranking_score`.
+
+  Raises:
+    ResultsError: if a row's right answer is not among its options, or others were counted as right.
+  """
+  others = (table['score'] > 0) & (table['tied_options'] == 0) & (table['prediction'] != table['gold'])
+  if others.any():
+    row = table[others].iloc[0]
+    raise ResultsError(
+      f'example {row["example_id"]!r} of {row["dataset"]} has several right options, and a table of results names one; leave such data out'
+    )
   predictions, values, ties = [], [], []
   for text, gold, row in zip(table['option_scores'], table['gold'], scores, strict=True):
     options = list(json.loads(text))

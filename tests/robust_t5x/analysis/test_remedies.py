@@ -42,6 +42,12 @@ def test_per_token_prefers_the_long_option_that_the_sum_punishes():
     remedies.ensemble(table.assign(option_scores=''))
 
 
+def test_several_right_options_are_refused():
+  table = _table([('0', 'p', 'a', {'a': -3.0, 'b': -1.0}, [1, 1])]).assign(prediction='b', score=1.0)
+  with pytest.raises(ResultsError, match="example '0' of d has several right options"):
+    remedies.per_token(table)
+
+
 def test_the_ensemble_weighs_phrasings_alike_however_unlikely_their_answers():
   # log p: first phrasing (log .6, log .4); second, all shifted by -50: (log .1, log .9).
   first, second = np.log([0.6, 0.4]), np.log([0.1, 0.9]) - 50
