@@ -16,7 +16,7 @@ def test_bigbench(tmp_path, caplog):
   _bigbench(
     tmp_path, 'one',
     [
-      {'input': 'q', 'target_scores': {'a': 0, 'b': 1, 'c': 1}},
+      {'input': 'q', 'target_scores': {'a': 0, 'b': 0.1 + 0.2, 'c': 0.3}},
       {'input': 'q', 'target_scores': {'a': 0}},
       {'input': 'q', 'target': ['x', 'y']},
       {'input': 3},
