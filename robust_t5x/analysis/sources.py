@@ -70,11 +70,12 @@ def read_sources(paths: Sequence[str]) -> list[Source]:
     ResultsError: if there are no finished results, a cell stands twice, or an evaluation is given twice.
   """
   found = [Source(r.path, r.model, r.table, r.record) for r in read_models(paths)]
-  places: dict[str, str] = {}
+  places: dict[tuple[str, str], str] = {}
   for source in found:
-    before = places.setdefault(os.path.realpath(source.path), source.path)
-    if before is not source.path and source.record.get('launcher') != 'published':
-      raise ResultsError(f'{before} and {source.path} are the same evaluation; give it once')
+    place = os.path.realpath(source.path), source.label  # a place may hold runs of several models
+    if place in places and source.record.get('launcher') != 'published':
+      raise ResultsError(f'{places[place]} and {source.path} are the same evaluation; give it once')
+    places[place] = source.path
   return found
 
 

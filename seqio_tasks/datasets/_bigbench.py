@@ -186,7 +186,8 @@ def _bigbench_example(example_id: str, row: Any, task: Mapping[str, Any], form: 
     raise Fault('no option has a score above 0', 'no right answer')
   if len(scores) < 2:
     raise Fault("'target_scores' has one option; there must be two or more", 'fewer than two options')
-  right = [option for option, score in scores.items() if math.isclose(score, best)]  # 0.3 is 0.1 + 0.2
+  # A tie but for rounding is one, as of 0.1 + 0.2 and 0.3; whole numbers may be too great for that.
+  right = [o for o, score in scores.items() if score == best or (isinstance(best, float) and math.isclose(score, best))]
   options = list(scores)
   return example | {
     'gold': right[0], 'gold_index': options.index(right[0]), 'options': options, 'alternatives': right[1:]

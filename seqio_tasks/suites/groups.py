@@ -162,7 +162,8 @@ def _tell_seen(dataset: Dataset, served: Iterable[Group]) -> None:
     return
   where = f'phrasings of {", ".join(dataset.bank_tasks)}'
   told: Reason = {'rows': len(seen), 'first': f'{seen[0][0]}, which reads like {seen[0][1]}'}
-  if readings().get(where, {}).get('seen') != told:  # once for all datasets that these phrasings serve
+  before = readings().get(where)
+  if before is None or before.get('seen') != told:  # once for all datasets that these phrasings serve
     _logger.warning(
       '%s: %d unobserved phrasings have the words of an observed one; the first: %s', where, len(seen), told['first']
     )

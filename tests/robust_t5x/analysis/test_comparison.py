@@ -224,12 +224,12 @@ def test_other_phrasings_are_refused():
 
 
 def test_a_change_of_the_best_phrasing_has_the_spread_of_the_seeds():
-  """MaxP is 0.9 and 0.5 in two seeds: their mean has sd 0.2, by Student's t of one degree of freedom."""
-  few, many = (np.repeat([[1.0], [0.0]], [right, 20 - right], axis=0) for right in (10, 18))
+  """MaxP is 0.55 and 0.5 in two seeds: their mean has sd 0.025, by Student's t of one degree of freedom."""
+  few, many = (np.repeat([[1.0], [0.0]], [right, 20 - right], axis=0) for right in (10, 11))
   comparison = _compare({'n': {'d': few}, 'm': [{'d': few}, {'d': many}]})
   change = comparison.change('m', 'unobserved', 'MaxP')
-  assert change.estimate == pytest.approx(0.2)
-  assert change.high - change.estimate > scipy.stats.t.ppf(0.975, 1) * 0.2
+  assert change.estimate == pytest.approx(0.025)
+  assert change.high - change.estimate > scipy.stats.t.ppf(0.975, 1) * 0.025
 
 
 def test_two_examples_are_enough_for_an_interval():
@@ -255,3 +255,11 @@ def test_accuracies_of_phrasings_have_their_metrics_and_no_others(tmp_path):
   for metric in metrics.CASE_METRICS:
     with pytest.raises(GrainError, match=f'{metric} needs per-example scores; .*/a.csv has accuracies per phrasing'):
       seeds.value('a', 'all', metric)
+
+
+def test_an_evaluation_that_is_given_twice_is_no_second_seed(evaluations, tmp_path):
+  before, _ = evaluations
+  (tmp_path / 'link').symlink_to(before)
+  for again in (before, str(tmp_path / 'link')):
+    with pytest.raises(ResultsError, match='are the same evaluation; give it once'):
+      compare([before, again])
