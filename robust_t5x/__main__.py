@@ -57,10 +57,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     terminal.guard(draws=verb == 'harness')
     # Imports and tracing make millions of objects that stay, and looking through them takes seconds.
     gc.set_threshold(100_000, *gc.get_threshold()[1:])
-  status = processes.left(lambda: signals.guarded(lambda: importlib.import_module(VERBS[verb][0]).main(arguments) or 0))
+  status = processes.left(lambda: signals.guarded(lambda: _run(verb, arguments)))
   if argv is None and status > 128:  # at once: threads of TensorFlow and JAX may be at work
     os._exit(status)
   return status
+
+
+def _run(verb: str, arguments: Sequence[str]) -> int:
+  try:
+    status = importlib.import_module(VERBS[verb][0]).main(arguments) or 0
+    if sys.stdout is not None:  # it may have been closed
+      sys.stdout.flush()
+    return status
+  except OSError as e:  # where the output goes, as on a full disk
+    from robust_t5x.runtime import errors
+
+    return errors.report_error(e)
 
 
 if __name__ == '__main__':

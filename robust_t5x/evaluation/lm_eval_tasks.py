@@ -23,6 +23,7 @@ from seqio_tasks.pipeline.registration import EvaluationTask
 
 _LENGTHS = {'inputs': 512, 'targets': 16}  # of tokens that are not used; texts are not cut
 _SPLIT = 'test'  # what the harness is told
+_LONGEST = 200  # letters of a name, of which a file's has 255 bytes
 
 
 def export(
@@ -56,8 +57,10 @@ def export(
     fault = task.unrankable(split) if scorer.needs_options else None
     if fault is not None:
       raise UsageError(f'--scorer: {scorer.name} ranks options, but of {task.name} {fault}; use exact_match')
+  taken = [*tasks, *mixtures]  # by groups
   for task in tasks.values():
-    names = _export(task, out, scorer, split, end_token, delimiter, max_output)
+    names = _export(task, out, taken, scorer, split, end_token, delimiter, max_output)
+    taken += names
     _write(out, task.name, _group(task.name, names, scorer))
   for name, members in mixtures.items():
     if name not in tasks:
@@ -65,12 +68,13 @@ def export(
 
 
 def _export(
-  task: EvaluationTask, out: str, scorer: Scorer, split: str, end_token: str, delimiter: str, max_output: int
-) -> list[str]:
-  """Writes a task for each phrasing; their names."""
+  task: EvaluationTask, out: str, taken: Sequence[str], scorer: Scorer, split: str, end_token: str, delimiter: str,
+  max_output: int,
+) -> list[str]:  # fmt: skip
+  """Writes a task for each phrasing, under names that are not taken; returns them."""
   names: dict[str, str] = {}
   for instruction in task.instructions:
-    names[instruction.id] = _unused(f'{task.name}__{instruction.id}', names.values())
+    names[instruction.id] = _unused(f'{task.name}__{instruction.id}', [*taken, *names.values()])
   documents: dict[str, list[OwnDocument]] = {i.id: [] for i in task.instructions}
   for row in read_task(task.name, _LENGTHS, split):
     documents[row['instruction_id']].append(_document(row))
@@ -139,10 +143,11 @@ def _asked(documents: Iterable[OwnDocument], scorer: Scorer, delimiter: str, max
 
 
 def _unused(name: str, taken: Iterable[str]) -> str:
-  """A name for a task and its files: letters, digits, - and _; numbered where another has it."""
-  plain = made = re.sub(r'[^A-Za-z0-9_-]+', '_', name)
+  """A name for a task and its files: letters, digits, - and _, not too long for one; numbered where another has it."""
+  plain = made = re.sub(r'[^A-Za-z0-9_-]+', '_', name)[:_LONGEST]
   number = 1
-  while made in set(taken):
+  used = {other.lower() for other in taken}  # some systems take names that differ in case for one
+  while made.lower() in used:
     number += 1
     made = f'{plain}_{number}'
   return made

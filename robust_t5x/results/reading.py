@@ -86,6 +86,8 @@ def _is_published(path: str) -> bool:
 def _read(path: str) -> tuple[pd.DataFrame, Record]:
   record_path = os.path.join(path, 'run.json')
   if not os.path.isfile(record_path):
+    if os.path.isfile(os.path.join(path, 'results.parquet')):
+      raise ResultsError(f'{path} has results.parquet and no run.json, which says of what it is; evaluate again')
     if os.path.isdir(os.path.join(path, t5x_output.SUBDIRECTORY)):
       return t5x_output.read(path)
     if lm_eval.is_run(path):

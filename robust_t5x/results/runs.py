@@ -45,7 +45,7 @@ class Run:
       fingerprint: settings and hashes; two evaluations are the same if these are.
 
     Raises:
-      ResultsError: if the directory holds another evaluation.
+      ResultsError: if the directory holds another evaluation, or results of one that is not recorded.
     """
     fingerprint = json.loads(json.dumps(fingerprint))
     path = os.path.join(directory, 'run.json')
@@ -63,6 +63,7 @@ class Run:
       if record.get('finished'):  # and killed before it had cleaned up
         shutil.rmtree(os.path.join(directory, 'shards'), ignore_errors=True)
       return cls(directory, record)
+    _check_of_nobody(directory)
     os.makedirs(os.path.join(directory, 'shards'), exist_ok=True)
     run = cls(
       directory, {'label': label, 'fingerprint': fingerprint, 'finished': None, 'versions': versions.versions()}
@@ -142,6 +143,18 @@ class Run:
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     readable = ''.join(c if c.isalnum() or c in '-_' else '_' for c in name)[:80]
     return os.path.join(self.directory, 'shards', f'{readable}-{digest}.parquet')
+
+
+def _check_of_nobody(directory: str) -> None:
+  """Raises ResultsError if there are results without `run.json`, which could be of any model and data."""
+  shards = os.path.join(directory, 'shards')
+  found = [name for name in ('results.parquet', 'results.csv') if os.path.exists(os.path.join(directory, name))]
+  found += ['shards/'] if os.path.isdir(shards) and any(n.endswith('.parquet') for n in os.listdir(shards)) else []
+  if found:
+    raise ResultsError(
+      f'OUTPUT_DIR: {directory} holds {", ".join(found)} and no run.json, which would say of which evaluation; move them '
+      'away, or choose another directory'
+    )
 
 
 def _changes(before: Mapping[str, object], now: Mapping[str, object], place: str = '') -> list[str]:

@@ -213,7 +213,7 @@ def counts(table: pd.DataFrame) -> Record:
 def read_record(path: str) -> Record:
   """Reads `run.json`; ResultsError if it is not JSON, or a field has a wrong type."""
   try:
-    return records.read(path, Record, 'delete it and evaluate again')
+    return records.read(path, Record, 'delete it, with the results beside it, and evaluate again')
   except records.RecordError as e:
     raise ResultsError(str(e)) from e
 

@@ -75,6 +75,8 @@ def report_error(error: Exception) -> int:
   named = _OF_THE_SYSTEM.fullmatch(text) if isinstance(error, OSError) else None
   if named:
     text = f'{named["file"]}: {named["what"]}; {_CURES.get(int(named["number"]), "mend that, and start again")}'
+  elif isinstance(error, OSError) and error.errno in _CURES and error.filename is None:
+    text = f'{error.strerror}, where the output goes or a file is written; {_CURES[error.errno]}'
   print(f'error: {shorten(text, _LONGEST)}', file=sys.stderr)
   return 2
 

@@ -12,7 +12,7 @@ from robust_t5x.reports import escaping
 from robust_t5x.runtime import locks, progress, signals
 from robust_t5x.runtime.errors import UsageError
 from robust_t5x.runtime.files import write_atomically
-from robust_t5x.sweeps import check, grid, page
+from robust_t5x.sweeps import check, grid, mixed, page
 from robust_t5x.sweeps.flags import Flags
 from robust_t5x.sweeps.table import Summary, build, caution
 from robust_t5x.sweeps.trial import Processes, TrialRun, failure, is_evaluated, tail
@@ -72,8 +72,8 @@ def sweep(flags: Flags) -> int:
       interruption = e
     places = {c: d for c, (d, _) in baselines.items() if is_evaluated(d)}
     warning = write(flags, runs, places, summaries)
-  if warning:
-    print(f'warning: {warning}', file=sys.stderr)
+  for told in [*([warning] if warning else []), *mixed.warnings(runs, places)]:
+    print(f'warning: {told}', file=sys.stderr)
   failed = [run for run in runs if run.status == 'failed']
   finished = sum(run.status == 'finished' for run in runs)
   print(f'{finished} of {len(runs)} trials finished, {len(failed)} failed: {os.path.join(flags.out, "sweep.csv")}')

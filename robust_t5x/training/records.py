@@ -92,10 +92,10 @@ def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
     changed.append(f'the seed was {before.get("seed")}, is {record["seed"]}')
   if not same_backbone:
     changed.append(f'the backbone was {_named(before)}, is {_named(record)}')
-  words = before.get('vocabulary', record['vocabulary'])
-  if words != record['vocabulary']:
+  words, words_now = (r.get('vocabulary') for r in (before, record))
+  if words and words_now and words != words_now:
     changed.append(
-      f'the vocabulary, or what stands around texts, changed, its hash was {words[:12]}, is {record["vocabulary"][:12]}'
+      f'the vocabulary, or what stands around texts, changed, its hash was {words[:12]}, is {words_now[:12]}'
     )
   changed += _changed_tasks(before.get('tasks') or {}, record.get('tasks') or {})
   if changed:
@@ -168,4 +168,4 @@ def _hash(record: Mapping[str, Any]) -> str | None:
 
 def _named(record: Mapping[str, Any]) -> str:
   backbone = record['backbone']
-  return f'{backbone.get("path")} ({backbone["sha256"][:12]})' if backbone else 'random weights'
+  return f'{backbone.get("path")} ({backbone.get("sha256", "no hash")[:12]})' if backbone else 'random weights'

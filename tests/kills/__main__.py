@@ -5,7 +5,7 @@ kills) that end as the unkilled run does; lost, which do not; processes that out
 """
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 import dataclasses
 import json
 import multiprocessing
@@ -46,9 +46,10 @@ class Count:
 
 
 def kill_often(
-  name: str, kills: int, rng: random.Random, base: pathlib.Path, made: tuple[pathlib.Path, pathlib.Path]
-) -> Count:
-  """Kills a command so often, in as many trials as that takes."""
+  name: str, kills: int, rng: random.Random, base: pathlib.Path, made: tuple[pathlib.Path, pathlib.Path],
+  keep: Callable[[Count], object],
+) -> Count:  # fmt: skip
+  """Kills a command so often, in as many trials as that takes; `keep` is given what came of all so far, after each."""
   base.mkdir()
   killer = running.Killer(commands.COMMANDS[name], base, *made)
   killer.run(None)  # compiles, for those after it
@@ -78,7 +79,8 @@ def kill_often(
     if lost or more or orphans:
       print(f'{name}: lost or other {lost[:5]}, left over {more[:5]}, alive {orphans}; see {killer.log}', flush=True)
     killer.clear()
-  count.seconds, count.bytes = time.monotonic() - start, killer.bytes
+    count.seconds, count.bytes = time.monotonic() - start, killer.bytes
+    keep(count)
   return count
 
 
@@ -127,12 +129,16 @@ def main() -> int:
       first.out.rename(evaluated)
     for name in names:
       rng = random.Random(f'{flags.seed} {name}')
-      found = kill_often(name, flags.kills, rng, base / name.replace(' ', '_'), (checkpoint, evaluated))
-      counts[name] = counts.get(name, Count()).plus(found)
+      others = counts.get(name, Count())
+
+      def keep(found: Count, name: str = name, others: Count = others) -> None:
+        counts[name] = others.plus(found)
+        if place:
+          rows = {command: dataclasses.asdict(count) for command, count in counts.items()}
+          place.write_text(json.dumps(rows, indent=1) + '\n', encoding='utf-8')
+
+      kill_often(name, flags.kills, rng, base / name.replace(' ', '_'), (checkpoint, evaluated), keep)
       print(table(counts), flush=True)
-      if place:
-        rows = {name: dataclasses.asdict(count) for name, count in counts.items()}
-        place.write_text(json.dumps(rows, indent=1) + '\n', encoding='utf-8')
   return int(any(c.lost or c.orphans or c.leftovers for c in counts.values()))
 
 

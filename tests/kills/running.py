@@ -12,7 +12,7 @@ import time
 from . import commands
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-_LIMIT = 900.0  # seconds that a run may take
+_LIMIT = 3600.0  # seconds that a run may take, on a machine that does much else
 # Processes are forked from one that has imported these, which takes longer than a small run.
 PRELOADED = [
   'jax', 'tensorflow', 'tensorflow_text', 'seqio', 'orbax.checkpoint', 'clu.metric_writers', 'pandas', 'robust_t5x.__main__'

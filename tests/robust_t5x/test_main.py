@@ -6,6 +6,8 @@ import pathlib
 import subprocess
 import sys
 
+import pytest
+
 from robust_t5x import __main__ as command
 from robust_t5x import recipes
 
@@ -55,3 +57,27 @@ def test_a_process_of_its_own_seldom_looks_for_garbage(monkeypatch):
 def test_bytes_that_are_no_letters_are_refused(capsys):
   assert command.main(['report', 'caf\udce9']) == 2
   assert capsys.readouterr().err == "error: 'caf\\udce9' is not UTF-8; give names and files that are\n"
+
+
+@pytest.mark.skipif(not pathlib.Path('/dev/full').exists(), reason='a device that is always full')
+def test_a_full_disk_under_the_output_is_told_in_a_line():
+  with open('/dev/full', 'w') as full:
+    done = subprocess.run(
+      [sys.executable, '-m', 'robust_t5x', 'recipes'],
+      stdout=full,
+      stderr=subprocess.PIPE,
+      text=True,
+      check=False,
+      cwd=ROOT,
+    )
+  assert done.returncode == 2
+  assert done.stderr == (
+    'error: No space left on device, where the output goes or a file is written; make room there; the same command then goes on\n'
+  )
+
+
+def test_an_output_that_is_closed_is_written_to_by_nobody():
+  done = subprocess.run(
+    f'{sys.executable} -m robust_t5x recipes >&-', shell=True, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT
+  )
+  assert (done.returncode, done.stderr) == (0, '')

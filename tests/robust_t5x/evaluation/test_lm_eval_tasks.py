@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from robust_t5x import __main__ as command_line
+from robust_t5x.evaluation import lm_eval_tasks
 from robust_t5x.results.reading import read
 
 DATA = pathlib.Path(__file__).parents[2] / 'data' / 'lm_eval' / 'exported'
@@ -102,6 +103,13 @@ def test_mixtures_are_groups_of_groups(tmp_path):
   mixture = yaml.safe_load((tmp_path / 'mini_eval_unobserved.yaml').read_text())
   assert TASK in mixture['task'] and len(mixture['task']) == 13
   assert all((tmp_path / f'{task}.yaml').is_file() for task in mixture['task'])
+
+
+def test_no_two_files_have_one_name():
+  """Also not that of another task's phrasing, or of a group, or but for its case."""
+  assert lm_eval_tasks._unused('t__u__x', ['t__u__x', 'T__u__X_2']) == 't__u__x_3'
+  long = lm_eval_tasks._unused('t__' + 'x' * 300, ['t__' + 'x' * 197])
+  assert long == 't__' + 'x' * 197 + '_2'
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,24 @@ def test_another_vocabulary_is_another_evaluation_unless_none_was_recorded(tmp_p
     Run.open(str(tmp_path / 'before'), label='m', fingerprint={'tasks': {'t': 'x'}, 'vocabulary': 'b'})
 
 
+def test_results_that_no_record_tells_of_are_not_taken_for_those_of_today(tmp_path):
+  run = Run.open(str(tmp_path), label='m', fingerprint={'tasks': {'t': 'x'}})
+  run.add_shard('t', scores_table('m', 't', {'observed': 1, 'unobserved': 1}))
+  (tmp_path / 'run.json').unlink()
+  with pytest.raises(ResultsError, match=f'OUTPUT_DIR: {tmp_path} holds shards/ and no run.json, .*; move them away'):
+    Run.open(str(tmp_path), label='m', fingerprint={'tasks': {'t': 'y'}})
+  for shard in (tmp_path / 'shards').iterdir():  # as a kill before the record was written leaves it
+    shard.unlink()
+  Run.open(str(tmp_path), label='m', fingerprint={'tasks': {'t': 'y'}}).finish(
+    {}, {}, scores_table('m', 't', {'observed': 1, 'unobserved': 1})
+  )
+  (tmp_path / 'run.json').unlink()
+  with pytest.raises(ResultsError, match='holds results.parquet, results.csv and no run.json'):
+    Run.open(str(tmp_path), label='m', fingerprint={'tasks': {'t': 'y'}})
+  with pytest.raises(ResultsError, match='has results.parquet and no run.json, which says of what it is'):
+    read(str(tmp_path))
+
+
 def test_what_a_killed_evaluation_left_is_removed(tmp_path):
   fingerprint = {'tasks': {'first': 'x'}}
   run = Run.open(str(tmp_path), label='m', fingerprint=fingerprint)

@@ -46,6 +46,7 @@ def test_it_is_written_beside_the_results(tmp_path):
     ({'tasks': {'u': '1' * 64}}, 'u was not trained on, is; t was trained on, is not'),
     ({'vocabulary': '1' * 64}, 'the vocabulary, or what stands around texts, changed, its hash was eeeeeeeeeeee, is 1'),
     ({'backbone': None}, 'the backbone was .*, is random weights'),
+    ({'backbone': {'path': 'b'}}, r'the backbone was a \(ffffffffffff\), is b \(no hash\)'),
     ({'gin_config': 'SEED = 4\n', 'seed': 4}, r'SEED was 3, is 4\. Give'),
     ({'gin_config': 'SEED = 3\nLEARNING_RATE = 0.3\n'}, 'LEARNING_RATE was not set, is 0.3'),
     (
