@@ -57,7 +57,7 @@ def infer(
   if os.path.isdir(output_file):
     raise errors.UsageError(f'OUTPUT_FILE: {output_file} is a directory; name a file in it')
   if processes.is_main():
-    os.makedirs(os.path.dirname(os.path.abspath(output_file)), exist_ok=True)
+    files.check_writable(output_file)
   numbered = read_rows(input_file)
   rows = [row for _, row in numbered]
   vocabulary = loaded.model.input_vocabulary

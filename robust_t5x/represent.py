@@ -57,11 +57,13 @@ def represent(
   from robust_t5x.evaluation.rows import read_grid
   from robust_t5x.models.runner import Runner
   from robust_t5x.reports.representation import finding, write
-  from robust_t5x.runtime import progress, versions
+  from robust_t5x.runtime import files, progress, versions
 
   errors.check_required({'OUTPUT_DIR': output_dir, 'MIXTURES': mixtures})
   if max_examples < 1:
     raise errors.UsageError(f'MAX_EXAMPLES is {max_examples}; it must be at least 1')
+  if processes.is_main():
+    files.check_writable(os.path.join(output_dir, 'represent.md'))
   tasks = suites.evaluation_tasks(register_tasks, loaded.model.input_vocabulary, mixtures)
   models = {WITHOUT: (loaded.model, loaded.params)}
   if loaded.identity['adapter']:
@@ -94,7 +96,6 @@ def represent(
     'model': loaded.identity, 'split': split, 'max_examples': max_examples, 'results': list(results_dirs),
     'command': launcher.command_line(), 'versions': versions.versions(),
   }  # fmt: skip
-  os.makedirs(output_dir, exist_ok=True)
   write(found, output_dir, record)
   print(finding(found))
   print(f'wrote {os.path.join(output_dir, "represent.md")}')

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 import contextlib
+import errno
 import glob
 import os
 import shutil
@@ -40,6 +41,22 @@ def written_whole(path: str) -> Iterator[IO[bytes]]:
     if isinstance(e, OSError) and e.errno:
       raise OSError(e.errno, e.strerror, path) from e  # a full disk names no file
     raise
+
+
+def check_writable(path: str) -> None:
+  """Raises OSError if a file cannot be written there, before work is done for it; its directory is made."""
+  if '://' in path:
+    return
+  os.makedirs(os.path.dirname(os.path.abspath(path)), exist_ok=True)
+  if os.path.isdir(path):
+    raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+  temporary = f'{path}.{os.getpid()}.tmp'
+  try:
+    with open(temporary, 'wb'):
+      pass
+    os.remove(temporary)
+  except OSError as e:
+    raise OSError(e.errno, e.strerror, path) from e
 
 
 @contextlib.contextmanager

@@ -84,5 +84,7 @@ def test_truth_values_are_scores(tmp_path):
 )
 def test_a_record_with_a_wrong_type_is_named(tmp_path, record, message):
   (tmp_path / 'run.json').write_text(json.dumps(record))
-  with pytest.raises(schema.ResultsError, match=f'run.json: {message}.*; delete it and evaluate again'):
+  with pytest.raises(
+    schema.ResultsError, match=f'run.json: {message}.*; delete it, with the results beside it, and evaluate again'
+  ):
     schema.read_record(str(tmp_path / 'run.json'))

@@ -96,3 +96,13 @@ def test_a_directory_is_made_whole_or_not_at_all(tmp_path):
     os.makedirs(made)
     files.write_atomically(os.path.join(made, 'new'), 'x')
   assert sorted(os.listdir(target)) == ['new', 'own'] and os.listdir(tmp_path) == ['x']
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_work_is_done(tmp_path):
+  files.check_writable(str(tmp_path / 'new/out'))
+  assert [p.name for p in (tmp_path / 'new').iterdir()] == []
+  (tmp_path / 'file').write_text('')
+  for path, named in ((tmp_path / 'file/out', 'file'), (tmp_path / 'new', 'new'), (tmp_path / ('x' * 300), 'x' * 300)):
+    with pytest.raises(OSError, match=f'{named}.$'):
+      files.check_writable(str(path))
+  files.check_writable('gs://bucket/out')
