@@ -4,6 +4,7 @@ from collections.abc import Sequence
 import gc
 import importlib
 import os
+import signal
 import sys
 
 # Verb -> (module with a `main(argv)`, what it does). Modules are imported when their verb is used.
@@ -37,6 +38,9 @@ def usage() -> str:
 
 def main(argv: Sequence[str] | None = None) -> int:
   """Runs a verb; returns the exit status."""
+  if argv is None and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Until `signals` is there, Ctrl-C ends the process at once, and without a trace of what was being imported.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
   arguments = list(sys.argv[1:] if argv is None else argv)
   if not arguments or arguments[0] in ('-h', '--help'):
     print(usage())

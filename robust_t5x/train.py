@@ -111,7 +111,7 @@ def train(
     processes.make_shared(model_dir)
     saved = runs.RunCheckpoints(model_dir)
     try:
-      if saved.latest_step():
+      if saved.latest_step() or records.holds_results(model_dir):
         records.check_same_run(model_dir, record)
       step, state = saved.restore_newest(state, data)
       if step > train_steps:

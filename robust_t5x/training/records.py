@@ -71,6 +71,12 @@ def write_record(model_dir: str, record: Mapping[str, Any]) -> None:
     files.write_atomically(processes.join(model_dir, name), text)
 
 
+def holds_results(model_dir: str) -> bool:
+  """Whether a directory holds what another run must not write over, also without a checkpoint: a result, or an evaluation."""
+  names = ('adapter.safetensors', 'model', 'results.parquet', 'shards')
+  return any(epath.Path(processes.join(model_dir, name)).exists() for name in names)
+
+
 def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
   """Compares a run with the one that a directory holds, in everything that its result depends on.
 
@@ -122,6 +128,7 @@ def _read_record(model_dir: str, now: Mapping[str, Any]) -> Mapping[str, Any] | 
   """
   path, config = (epath.Path(processes.join(model_dir, name)) for name in ('run.json', 'config.gin'))
   if path.exists():
+    record = None
     try:
       record = json.loads(path.read_text())
       found = records.fault(record, RunRecord)
@@ -129,7 +136,8 @@ def _read_record(model_dir: str, now: Mapping[str, Any]) -> Mapping[str, Any] | 
       found = str(e)
     if not found:
       return record
-    found = f'is damaged ({shorten(found)})'
+    of_another = isinstance(record, dict) and 'fingerprint' in record
+    found = 'is that of an evaluation' if of_another else f'is damaged ({shorten(found)})'
   elif config.exists():
     found = 'is gone'
   else:

@@ -81,3 +81,17 @@ def test_an_output_that_is_closed_is_written_to_by_nobody():
     f'{sys.executable} -m robust_t5x recipes >&-', shell=True, stderr=subprocess.PIPE, text=True, check=False, cwd=ROOT
   )
   assert (done.returncode, done.stderr) == (0, '')
+
+
+def test_control_c_before_anything_has_begun_leaves_no_trace():
+  code = (
+    'import os, signal, sys\n'
+    'class Interrupting:\n'
+    '  def find_spec(self, name, path=None, target=None):\n'
+    '    if name == "robust_t5x.runtime.signals":\n'
+    '      os.kill(os.getpid(), signal.SIGINT)\n'
+    'sys.meta_path.insert(0, Interrupting()); sys.argv = ["robust-t5x", "recipes"]\n'
+    'from robust_t5x import __main__ as command; sys.exit(command.main())'
+  )
+  done = subprocess.run([sys.executable, '-c', code], stderr=subprocess.PIPE, check=False, cwd=ROOT)
+  assert (done.returncode, done.stderr) == (-2, b'')

@@ -117,3 +117,17 @@ def test_a_record_that_is_gone_does_not_let_other_settings_in(tmp_path, capsys):
   (tmp_path / 'config.gin').unlink()
   records.check_same_run(str(tmp_path), RECORD | {'seed': 4})
   assert 'run.json is gone; the steps before are taken to have had the settings of today' in capsys.readouterr().err
+
+
+def test_an_evaluation_and_a_result_without_checkpoints_are_not_written_over(tmp_path):
+  assert not records.holds_results(str(tmp_path))
+  records.write_record(str(tmp_path), RECORD)
+  assert not records.holds_results(str(tmp_path))  # of a run that was ended before it had saved
+  (tmp_path / 'adapter.safetensors').write_text('')
+  assert records.holds_results(str(tmp_path))
+  evaluation = tmp_path / 'evaluation'
+  (evaluation / 'shards').mkdir(parents=True)
+  (evaluation / 'run.json').write_text(json.dumps({'label': 'm', 'fingerprint': {}, 'finished': None}))
+  assert records.holds_results(str(evaluation))
+  with pytest.raises(UsageError, match='run.json is that of an evaluation, so that .*; give another MODEL_DIR'):
+    records.check_same_run(str(evaluation), RECORD)
