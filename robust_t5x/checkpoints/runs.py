@@ -42,7 +42,8 @@ class RunCheckpoints:
       self._manager = ocp.CheckpointManager(
         processes.join(model_dir, 'checkpoints'),
         item_handlers=ocp.StandardCheckpointHandler(),
-        options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True),
+        # What a kill left half written goes, also where that step is not saved again.
+        options=ocp.CheckpointManagerOptions(max_to_keep=keep, create=True, cleanup_tmp_directories=True),
       )
 
   def latest_step(self) -> int | None:

@@ -55,6 +55,13 @@ def _saved(where, *steps):
   checkpoints.close()
 
 
+def test_what_a_kill_left_of_a_checkpoint_goes(tmp_path):
+  _saved(tmp_path, 1)
+  (tmp_path / 'checkpoints/7.orbax-checkpoint-tmp/default').mkdir(parents=True)
+  runs.RunCheckpoints(str(tmp_path)).close()
+  assert [path.name for path in (tmp_path / 'checkpoints').iterdir()] == ['1']
+
+
 def _damage_arrays(where):
   for file in (where / 'checkpoints/3/default').rglob('*'):
     if file.is_file():
