@@ -62,6 +62,11 @@ def load(path: str) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
   Raises:
     AdapterError: if the file is missing, damaged, or not an adapter.
   """
+  if peft.is_peft(path):
+    raise AdapterError(
+      f"ADAPTER: {path} is an adapter in PEFT's layout; `robust-t5x convert {path} adapter.safetensors --to adapter --backbone "
+      'CHECKPOINT` makes an adapter file of it'
+    )
   if not os.path.isfile(path):
     raise AdapterError(f"ADAPTER: no file {path}; give 'none', 'bundled' or the path of an adapter.safetensors")
   arrays, header = _arrays(path)

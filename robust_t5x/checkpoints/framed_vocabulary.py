@@ -94,6 +94,11 @@ class FramedVocabulary:
     tail, _ = self._encoder.cut([Piece(frame.answer_tail.lstrip())], is_first=False)
     self._check_stops(spec)
     eos = self._id(spec, 'eos_token')
+    if eos is None and 'eos_token' in spec.special_tokens:
+      raise CheckpointError(
+        f'{spec.place}: the eos_token beside it is {shorten(repr(spec.special_tokens["eos_token"]), 40)}, which is no token of it; '
+        'fetch both files of one model'
+      )
     stops = tuple(dict.fromkeys((*([] if eos is None else [eos]), *spec.stops)))
     end = tail[0].id if tail and isinstance(tail[0], Control) else next(iter(stops), None)
     if end is None:
@@ -118,9 +123,8 @@ class FramedVocabulary:
     if pad != own:
       name = next(text for text, c in self._encoder.controls.items() if c.id == pad)
       text = spec.special_tokens.get('pad_token')
-      why = (
-        'no file names a pad_token' if text is None else f'the pad_token {text!r} also stands in inputs or ends answers'
-      )
+      fault = 'is no token of it' if own is None else 'also stands in inputs or ends answers'
+      why = 'no file names a pad_token' if text is None else f'the pad_token {text!r} {fault}'
       progress.log(f'{spec.place}: padding is {name!r} ({pad}), since {why}')
     return pad, end, tuple(i for i in stops if i != end)
 

@@ -236,6 +236,7 @@ def test_a_checkpoints_directory_brings_its_template(tmp_path):
       r"tokenizer_config.json: the token '<\|im_end\|>' is 7, and tokenizer.json has it as \d+; fetch both again",
     ),
     ('tokenizer_config.json', '{"eos_token": 3}', 'tokenizer_config.json: eos_token is 3'),
+    ('tokenizer_config.json', '{"eos_token": "<|no|>"}', r"the eos_token beside it is '<\|no\|>', which is no token of it; fetch both"),
     ('tokenizer_config.json', '{"eos_token": "<|im_end|>", "chat_template": "{% if %}"}', 'no chat template .*CHAT_TEMPLATE'),
     ('generation_config.json', '{"eos_token_id": "x"}', "eos_token_id is 'x'"),
     ('generation_config.json', '{"eos_token_id": 32000}', 'outputs end with the token 32000, and this tokenizer has 60. ids; take the'),

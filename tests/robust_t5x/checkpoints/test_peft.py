@@ -137,6 +137,11 @@ def test_an_adapter_of_another_family_is_refused():
     adapter_files.read_any(str(DATA / 'llama_lora'))
 
 
+def test_where_an_adapter_file_is_meant_a_directory_of_peft_is_told_how_to_become_one():
+  with pytest.raises(adapters.AdapterError, match='ADAPTER: .*/llama_lora is an adapter in PEFT.*`robust-t5x convert'):
+    adapter_files.load(str(DATA / 'llama_lora'))
+
+
 @pytest.mark.parametrize(
   ('adapter', 'position', 'message'),
   [
