@@ -28,6 +28,7 @@ class Decoded(TypedDict):
 
   example_id: str
   instruction_id: str
+  group: NotRequired[str]  # as `robust-t5x eval` counts it; older files tell it by their name alone
   targets_pretokenized: str
   options: NotRequired[str]
   alternatives: NotRequired[str]
@@ -42,6 +43,7 @@ class Option(TypedDict):
 
   example_id: str
   instruction_id: str
+  group: NotRequired[str]  # as `robust-t5x eval` counts it; older files tell it by their name alone
   targets_pretokenized: str
   is_correct: bool | int
   idx: NotRequired[list[int]]  # number of the example and phrasing, number of the option
@@ -105,7 +107,7 @@ def read(directory: str) -> tuple[pd.DataFrame, Record]:
     rows = _ranked(path) if task.endswith(RANK_SUFFIX) else _decoded(path)
     if not rows:
       raise T5XResultsError(f'{path}: holds no row; evaluate again')
-    parts.append(pd.DataFrame(rows).assign(model=label, dataset=dataset, group=group))
+    parts.append(pd.DataFrame([{'group': group} | row for row in rows]).assign(model=label, dataset=dataset))
   table = pd.concat(parts, ignore_index=True)
   record: Record = {
     'label': label,
@@ -193,6 +195,7 @@ def _shared(features: Decoded | Option) -> Row:
   return {
     'example_id': features['example_id'],
     'instruction_id': features['instruction_id'],
+    **({'group': features['group']} if 'group' in features else {}),
     'truncated_tokens': features.get('truncated_tokens', 0),
     'cut_answer_tokens': features.get('cut_answer_tokens', 0),
   }

@@ -30,6 +30,7 @@ class FlatPhrasings:
     answer_index: of each instruction, into `answers`.
     answers: the distinct forms of the answer.
     examples: shown before each item; empty for zero-shot forms.
+    group: that results are counted in; empty where nothing is evaluated.
   """
 
   instructions: tuple[Instruction, ...]
@@ -38,6 +39,7 @@ class FlatPhrasings:
   answers: tuple[Answer, ...]
   examples: tuple[Mapping[str, Any], ...] = dataclasses.field(default=(), hash=False)
   _parts: tuple[tuple[str, Layout], ...] = dataclasses.field(default=(), hash=False, repr=False)
+  group: str = ''
 
   @functools.cached_property
   def plain_fields(self) -> tuple[str, ...]:

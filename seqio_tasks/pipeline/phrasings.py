@@ -164,6 +164,7 @@ class ExpandPhrasings:
         'targets_pretokenized': example['gold'],
         'example_id': example['example_id'],
         'instruction_id': example['instruction_id'],
+        'group': tf.fill(tf.shape(example['text']), self.flat.group),
         'options': example['options'],
         'alternatives': example['alternatives'],
         'right_options': example['right_options'],
@@ -207,6 +208,7 @@ class RankOptions:
         'is_correct': tf.reduce_any(tf.equal(tf.range(count)[:, None], right[None]), axis=1),
         'example_id': tf.repeat(example['example_id'], count),
         'instruction_id': tf.repeat(example['instruction_id'], count),
+        'group': tf.fill([count], self.flat.group),
         'truncated_tokens': tf.repeat(truncated[0], count),
       }
 
@@ -279,23 +281,26 @@ def stack_phrasings(
 
 
 def expand_phrasings(
-  instructions: Iterable[Instruction], examples: Sequence[Mapping[str, Any]] = ()
+  instructions: Iterable[Instruction], examples: Sequence[Mapping[str, Any]] = (), group: str = ''
 ) -> ExpandPhrasings:
   """Preprocessor for evaluation: each example under every instruction, one after the other.
 
   It makes flat examples with the features inputs [<= T] and targets [<= L] int32 (as `framing.inputs` and
   `framing.answers` have them; unpadded), truncated_tokens [] int32 (how many tokens were cut off),
   and the strings inputs_pretokenized, targets_pretokenized (the gold answer), example_id,
-  instruction_id, options and alternatives (JSON lists; what may be answered, and what else is right).
+  instruction_id, group, options and alternatives (JSON lists; what may be answered, and what else is right).
 
   Args:
     instructions: at least one, all for the same examples.
     examples: shown before each example, in the few-shot form.
+    group: that results are counted in.
   """
-  return ExpandPhrasings(_checked(instructions, examples))
+  return ExpandPhrasings(_checked(instructions, examples, group))
 
 
-def rank_options(instructions: Iterable[Instruction], examples: Sequence[Mapping[str, Any]] = ()) -> RankOptions:
+def rank_options(
+  instructions: Iterable[Instruction], examples: Sequence[Mapping[str, Any]] = (), group: str = ''
+) -> RankOptions:
   """Preprocessor for rank classification: each example under every instruction with each option as target.
 
   Beside the features of `expand_phrasings` it makes idx [2] int32 (number of the example and instruction, number of
@@ -304,16 +309,19 @@ def rank_options(instructions: Iterable[Instruction], examples: Sequence[Mapping
   Args:
     instructions: at least one, all for the same examples.
     examples: shown before each example, in the few-shot form.
+    group: that results are counted in.
   """
-  return RankOptions(_checked(instructions, examples))
+  return RankOptions(_checked(instructions, examples, group))
 
 
-def _checked(instructions: Iterable[Instruction], examples: Sequence[Mapping[str, Any]]) -> flattening.FlatPhrasings:
+def _checked(
+  instructions: Iterable[Instruction], examples: Sequence[Mapping[str, Any]], group: str
+) -> flattening.FlatPhrasings:
   instructions = tuple(instructions)
   if not instructions:
     raise UserError('there is no instruction to evaluate under; give at least one')
   _check_unique(instructions)
-  return flattening.flatten(instructions, examples)
+  return dataclasses.replace(flattening.flatten(instructions, examples), group=group)
 
 
 def _check_unique(instructions: Sequence[Instruction]) -> None:

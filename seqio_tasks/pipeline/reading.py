@@ -119,6 +119,7 @@ class Reader:
           'targets_pretokenized': gold,
           'example_id': str(example['example_id']),
           'instruction_id': instruction.id,
+          'group': self._flat.group,
           **{name: features[name][answer] for name in ('options', 'alternatives', 'right_options', 'option_texts')},
           'truncated_tokens': made.cut,
           'cut_answer_tokens': max(cut - 1, 0),  # a text of L tokens may do without EOS

@@ -128,7 +128,7 @@ def register_evaluation_task(
   """
   instructions = tuple(instructions)
   evaluation = EvaluationTask(name, dataset, group, instructions, tuple(examples), dict(examples_by_split))
-  preprocessor = phrasings.expand_phrasings(instructions, examples)
+  preprocessor = phrasings.expand_phrasings(instructions, examples, group)
   return register_examples_task(
     name, examples_by_split, vocabulary, preprocessor, num_input_examples, metric_fns, evaluation
   )

@@ -68,8 +68,8 @@ def register(
     examples=tuple(item_of(e) for e in splits.shots),
   )
 
-  def rank(task: str, instructions: Iterable[Instruction]) -> str:
-    preprocessor = phrasings.rank_options(instructions, flat.keywords['examples'])
+  def rank(task: str, instructions: Iterable[Instruction], group: str) -> str:
+    preprocessor = phrasings.rank_options(instructions, flat.keywords['examples'], group)
     metrics = (seqio_metrics.rank_accuracy,)
     return registration.register_examples_task(
       f'{task}__rank', splits.readers, vocabulary, preprocessor, splits.sizes, metrics
@@ -85,7 +85,7 @@ def register(
     task = flat(f'{name}_eval{group.suffix}', group=group.counted, instructions=instructions)
     made.groups.append((group, task))
     if dataset.own is None:
-      made.ranked.append((f'{group.suffix}__rank', rank(task, instructions)))
+      made.ranked.append((f'{group.suffix}__rank', rank(task, instructions, group.counted)))
       for collection in dict.fromkeys(i.collection for i in instructions):
         members = [i for i in instructions if i.collection == collection]
         # A collection may have phrasings of several groups.
@@ -93,7 +93,7 @@ def register(
         taken.add(suffix)
         task = flat(f'{name}_eval{suffix}', group=group.counted, instructions=members)
         made.collections.append((suffix, task))
-        made.ranked.append((f'{suffix}__rank', rank(task, members)))
+        made.ranked.append((f'{suffix}__rank', rank(task, members, group.counted)))
     for instruction in instructions if single_tasks else ():
       key = instruction.key
       if dataset.own is None:
@@ -101,5 +101,5 @@ def register(
         key = f'{instruction.collection}_{instruction.task}_{key}' if shared else f'{instruction.collection}_{key}'
       made.single.append(flat(f'{name}__{key}', group=group.counted, instructions=[instruction]))
       if dataset.own is None:
-        made.single.append(rank(f'{name}__{key}', [instruction]))
+        made.single.append(rank(f'{name}__{key}', [instruction], group.counted))
   return made

@@ -58,6 +58,15 @@ def test_decoded_and_ranked_rows(tmp_path):
   assert record['gin_config'] == 'A = 1'
 
 
+def test_a_group_is_the_one_that_results_are_counted_in(tmp_path):
+  """A mixture of a collection is named after that, and what a suite calls observed may be unobserved for this model."""
+  _write(tmp_path, 'a_eval_bigbench-000001.jsonl', [_decoded('e', 'yes', group='unobserved')])
+  option = _option('e', 'yes', -1.0, True)
+  option['input']['group'] = 'unobserved'
+  _write(tmp_path, 'b_eval_observed__rank-000001.jsonl', [option])
+  assert read(str(tmp_path))[0]['group'].tolist() == ['unobserved', 'unobserved']
+
+
 def test_what_cannot_be_read_is_named(tmp_path):
   _write(tmp_path, 'train_eval-1.jsonl', [])
   with pytest.raises(ResultsError, match='no inferences of an evaluation task'):

@@ -177,7 +177,8 @@ def test_a_saved_iterator_goes_on_where_it_stood(vocabulary, tmp_path):
 
 
 def test_expansion_goes_through_every_phrasing_of_each_example(vocabulary):
-  dataset = _apply(phrasings.expand_phrasings(CANONICAL), _examples('the cat', 'a dog'), vocabulary, rank=1)
+  preprocessor = phrasings.expand_phrasings(CANONICAL, group='unobserved')
+  dataset = _apply(preprocessor, _examples('the cat', 'a dog'), vocabulary, rank=1)
   examples = list(dataset.as_numpy_iterator())
   assert [(e['example_id'], e['instruction_id']) for e in examples] == [
     (b'0', b'c/first_word/evaluation0'),
@@ -194,7 +195,7 @@ def test_expansion_goes_through_every_phrasing_of_each_example(vocabulary):
   for e in examples:
     assert e['inputs'].tolist() == vocabulary.encode(e['inputs_pretokenized'].decode()) + [1]
     assert e['targets'].tolist() == vocabulary.encode(e['targets_pretokenized'].decode()) + [1]
-    assert e['options'] == b'[]' and e['truncated_tokens'] == 0
+    assert e['options'] == b'[]' and e['truncated_tokens'] == 0 and e['group'] == b'unobserved'
   assert examples[3]['targets_pretokenized'] == b'a'
 
 
