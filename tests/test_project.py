@@ -51,7 +51,15 @@ print(gin_files.macro('OUTPUT_DIR'))
 
 
 @pytest.mark.parametrize(
-  'module', ['robust_t5x', 'robust_t5x.__main__', 'robust_t5x.train', 'seqio_tasks', 'seqio_tasks.bank']
+  'module',
+  [
+    'robust_t5x',
+    'robust_t5x.__main__',
+    'robust_t5x.train',
+    'robust_t5x.reports.page',
+    'seqio_tasks',
+    'seqio_tasks.bank',
+  ],
 )
 def test_imports_are_light(module):
   code = f'import sys, {module}; print([m for m in ("tensorflow", "seqio", "t5x", "jax", "torch") if m in sys.modules])'

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 import dataclasses
 import re
 
-from robust_t5x.models.families import t5_config
 from robust_t5x.reports.inputs import GAP_GROUPS, Inputs
 from robust_t5x.reports.tables import Cell, Column, Table
 from robust_t5x.results.schema import OBSERVED, UNOBSERVED
@@ -68,6 +67,8 @@ def family_and_size(name: str) -> tuple[str, float] | None:
 
 def parameters(family: str, size: str) -> float:
   """Weights of a published T5: embedding, output layer where it is not tied, attention and MLP."""
+  from robust_t5x.models.families import t5_config  # the networks, and so JAX and flax
+
   network = t5_config(family, size)
   attention = 4 * network.emb_dim * network.num_heads * network.head_dim
   mlp = (len(network.mlp_activations) + 1) * network.emb_dim * network.mlp_dim
