@@ -147,6 +147,17 @@ def test_a_study_of_rows_that_begin_alike_costs_what_the_runner_runs(monkeypatch
   assert plan.evaluation_seconds(whole, 128, dataclasses.replace(each, seconds=each.flops)) > 2 * sum(counted)
 
 
+def test_rows_that_begin_alike_compile_with_shared_weights(libtpu):
+  """64 tokens of which 48 are shared: rows of the 16 that are left, four times as many as of whole ones."""
+  whole = dataclasses.replace(settings(DECODER), model_parallel=2)
+  alike = dataclasses.replace(whole, shared=48, among=512)
+  (each,) = plan.plan(whole, 'v5e-4', ('eval',))
+  score, begin = plan.plan(alike, 'v5e-4', ('eval', 'begin'))
+  assert (each.examples, score.examples, score.replicas) == (32, 128, 2)
+  assert 0 < begin.flops < score.flops < 4 * each.flops and begin.fits and score.fits
+  assert plan.evaluation_seconds(alike, 5120, score, begin) == pytest.approx(10 * (begin.seconds + 4 * score.seconds))
+
+
 @pytest.mark.parametrize(
   ('config', 'shared', 'message'),
   [(CONFIG, 32, '--shared: this network reads each input whole'), (DECODER, 64, '--shared is 64; give 1 to 63: an input has 64')],
