@@ -14,10 +14,12 @@ from robust_t5x.runtime import launcher
 
 @pytest.fixture
 def control_c():
-  """SIGINT as a terminal sends it, also where the tests run in the background of a shell, which has it ignored."""
-  before = signal.signal(signal.SIGINT, signal.default_int_handler)
+  """SIGINT and SIGHUP as a terminal sends them, also where tests run in a shell's background or under nohup, which ignore them."""
+  wanted = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+  before = {number: signal.signal(number, handler) for number, handler in wanted.items()}
   yield
-  signal.signal(signal.SIGINT, before)
+  for number, handler in before.items():
+    signal.signal(number, handler)
 
 
 @pytest.fixture(scope='session')
