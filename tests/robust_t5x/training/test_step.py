@@ -12,6 +12,7 @@ import small_training
 
 from robust_t5x import adapters, objectives
 from robust_t5x.models import protocol, robust, trainable
+from robust_t5x.runtime import partitioning
 from robust_t5x.training import step as step_lib
 
 families = pytest.mark.parametrize('config', small_training.CONFIGS.values(), ids=small_training.CONFIGS)
@@ -108,7 +109,7 @@ def _stub(loss, dropout_rate=0.0):
 
 def test_every_part_of_every_step_has_dropout_of_its_own():
   model, state, frozen = _stub(lambda params, key: params['x'] * jax.random.uniform(key), dropout_rate=0.1)
-  batch = {'part': jnp.zeros(2)}
+  batch = {'part': jnp.zeros(4)}
   step = step_lib.make_train_step(model, microbatches=2)
   next_state, metrics = step(state, frozen, batch)
   # Of two equal parts the sum of squares is half of the sum's square.
@@ -119,6 +120,19 @@ def test_every_part_of_every_step_has_dropout_of_its_own():
   shared = jax.vmap(step_lib.make_train_step(model, axis_name='d'), in_axes=(None, None, 0), axis_name='d')
   _, metrics = shared(state, frozen, {'part': jnp.zeros((2, 1))})
   assert abs(metrics['square'][0] - metrics['loss'][0] ** 2 / 2) > 1e-4
+
+
+@pytest.mark.parametrize(('replicas', 'shares'), [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_a_compiled_step_sums_over_replicas_and_takes_the_state_alone(replicas, shares):
+  """The loss of each replica is twice x, which is 1, whatever it is split over; the state's memory is the next one's."""
+  model, state, _ = _stub(lambda params, key: 2 * params['x'])
+  mesh = partitioning.make_mesh(shares, jax.devices()[: replicas * shares])
+  frozen, batch = {'y': jnp.ones(3)}, {'part': jnp.zeros(4)}
+  state, frozen = jax.device_put((state, frozen), partitioning.replicated(mesh))
+  new, metrics = step_lib.compiled_step(model, mesh)(state, frozen, batch)
+  assert int(new.step) == 1 and metrics['loss'] == 2 * replicas
+  assert _values({'norm': metrics['gradient_norm']}) == {'norm': 2 * replicas}
+  assert state.params['x'].is_deleted() and not frozen['y'].is_deleted() and not batch['part'].is_deleted()
 
 
 def test_without_dropout_there_is_no_key():
