@@ -5,7 +5,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from robust_t5x.analysis.crossed import Estimate, Part, contrast
+from robust_t5x.analysis.crossed import EXAMPLES, PHRASINGS, Estimate, Part, contrast
 
 ONE = [(slice(None), 1.0)]
 
@@ -282,3 +282,19 @@ def test_one_cell_for_each_phrasing_tells_no_noise_of_cells():
   y[0, 1, 0] = 0.0
   both = [p for p in contrast([{'a': y}], [_names(4, 'a')], {'a': 1}, ONE).parts if len(p.of) == 2]
   assert [p.freedom for p in both] == [1]
+
+
+def test_examples_that_are_asked_once_each_tell_nothing_of_their_effect():
+  """Cells of ±1/8, of two phrasings and two examples each: 4/64, times 4 / (4 - 2) for the phrasings' means."""
+  nan = np.nan
+  scores = np.array([[[1.0, nan], [0.0, nan], [nan, 1.0], [nan, 0.0]]])
+  found = contrast([{'a': scores}], [{'a': 'xy'}], {'a': 1}, [(slice(None), 1)])
+  [part] = [p for p in found.parts if p.of == {EXAMPLES, PHRASINGS}]
+  assert (part.variance, part.freedom) == (pytest.approx(-0.125), 2)
+
+
+def test_a_phrasing_that_is_alone_among_those_drawn_with_it_has_one_degree_of_freedom():
+  """x counts where it stands first, with y; so that z is alone."""
+  scores = np.random.default_rng(0).random((1, 5, 2)).round()
+  found = contrast([{'a': scores}] * 2, [{'a': 'xy'}, {'a': 'xz'}], {'a': 1}, [(slice(None), 1)])
+  assert [p.freedom for p in found.parts if p.of == {PHRASINGS}] == [1, 1]
