@@ -281,8 +281,8 @@ def _multi_prompt(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[Lef
   lacking = [i for i in ids if phrasings and i not in phrasings]
   if lacking:
     raise PublishedError(
-      f'{path}: line {ids.index[list(ids).index(lacking[0])]}: there is no phrasing {lacking[0]} in ../paraphrases/{dataset}.csv, which '
-      'tells correct ones from incorrect ones; write the same numbers in both, or move that file away'
+      f'{path}: line {ids.index[list(ids).index(lacking[0])]}: there is no phrasing {shorten(lacking[0])} in '
+      f'../paraphrases/{dataset}.csv, which tells correct ones from incorrect ones; write the same numbers in both, or move that file away'
     )
   groups = [phrasings[i][0] if phrasings else 'paraphrase' for i in ids]
   parts = []

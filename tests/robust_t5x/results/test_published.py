@@ -336,6 +336,14 @@ def test_judgements_that_are_not_understood_are_no_incorrect_phrasings(tmp_path,
     read(path)
 
 
+def test_the_number_of_a_phrasing_that_there_is_not_is_told_in_a_line(tmp_path):
+  path = _write(tmp_path / 'published_accuracies/t.csv', f'paraphrase idx,a_acc\n{"9" * 5000},0.5\n')
+  _write(tmp_path / 'paraphrases/t.csv', 'prompt idx,prompt template,correct\n1,Say {x},1\n')
+  with pytest.raises(schema.ResultsError, match='there is no phrasing t/9{30,}… in') as error:
+    read(path)
+  assert len(str(error.value)) < 600
+
+
 def test_scores_without_answers_have_no_agreement(tmp_path):
   rows = ''.join(f'd,p{i},e{e},{(e + i) % 2}\n' for e in range(4) for i in range(2))
   path = _write(tmp_path / 't.csv', 'dataset,instruction_id,example_id,score\n' + rows)
