@@ -36,24 +36,29 @@ KINDS = {
   'mistral': ('Mistral', {'sliding_window': 5}),
   'qwen2': ('Qwen2', {}),
   'qwen3': ('Qwen3', {'head_dim': 12}),
-}
+  # Windows in the deeper layers alone, heads that all share one pair, and a tied output layer.
+  'qwen2_windows': (
+    'Qwen2',
+    {
+      'num_hidden_layers': 3, 'hidden_size': 24, 'num_attention_heads': 3, 'num_key_value_heads': 1, 'tie_word_embeddings': True,
+      'use_sliding_window': True, 'sliding_window': 4, 'max_window_layers': 1,
+    },
+  ),
+  # Biases beside norms of queries and keys, heads wider than the model's share, no head shared.
+  'qwen3_biases': ('Qwen3', {'head_dim': 14, 'num_attention_heads': 3, 'num_key_value_heads': 3, 'attention_bias': True, 'rms_norm_eps': 1e-2}),
+}  # fmt: skip
+USUAL = {
+  'vocab_size': 96, 'hidden_size': 32, 'intermediate_size': 40, 'num_hidden_layers': 2, 'num_attention_heads': 4,
+  'num_key_value_heads': 2, 'max_position_embeddings': 128, 'pad_token_id': 0,
+}  # fmt: skip
 STEPS = 6
 
 
 def main():
   for kind, (family, fields) in KINDS.items():
     torch.manual_seed(0)
-    config = getattr(transformers, f'{family}Config')(
-      vocab_size=96,
-      hidden_size=32,
-      intermediate_size=40,
-      num_hidden_layers=2,
-      num_attention_heads=4,
-      num_key_value_heads=2,
-      max_position_embeddings=128,
-      pad_token_id=0,
-      **fields,
-    )
+    settings = {**USUAL, **fields}
+    config = getattr(transformers, f'{family}Config')(**settings)
     model = getattr(transformers, f'{family}ForCausalLM')(config).eval().float()
     with torch.no_grad():
       for name, parameter in model.named_parameters():
