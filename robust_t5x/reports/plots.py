@@ -77,7 +77,10 @@ def overview(inputs: Inputs, summary: Summary) -> Figure:
   if len(datasets) > _MOST_DATASETS:
     spread = frame.groupby('dataset')[list(models)].agg(lambda a: a.max() - a.min()).max(axis=1)
     datasets = spread.sort_values(ascending=False, kind='stable').index[:_MOST_DATASETS].tolist()
-  height = min(max(3.2, 1.2 + 0.17 * len(datasets) * (len(models) + 0.8), 1.4 + 0.22 * len(models)), 40)
+  crowded = len(groups) > 3  # as with perturbations: upright names, which do not run into each other
+  height = min(
+    max(4.4 if crowded else 3.2, 1.2 + 0.17 * len(datasets) * (len(models) + 0.8), 1.4 + 0.22 * len(models)), 40
+  )
   figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, height), width_ratios=(1, 1.7), constrained_layout=True)
   for m, model in enumerate(models):
     for g, group in enumerate(groups):
@@ -96,8 +99,9 @@ def overview(inputs: Inputs, summary: Summary) -> Figure:
           f'{100 * value.estimate:.1f}', (x, 100 * high), xytext=(0, 5), textcoords='offset points', ha='center',
           va='bottom', rotation=90, fontsize=8,
         )  # fmt: skip
-  left.margins(y=0.12)  # room for the topmost label
-  left.set_xticks(range(len(groups)), [f'{picture(group)}\nphrasings' for group in groups])
+  left.margins(y=0.2 if crowded else 0.12)  # room for the topmost label
+  names = [picture(group) if crowded else f'{picture(group)}\nphrasings' for group in groups]
+  left.set_xticks(range(len(groups)), names, rotation=90 if crowded else 0)
   left.set_xlim(-0.6, len(groups) - 0.4)
   left.set_ylabel('accuracy in %, mean over datasets')
   left.set_title('Overall, with 95% intervals', fontsize=10)

@@ -8,6 +8,7 @@ from robust_t5x.reports.inputs import read
 from robust_t5x.reports.scaling import find_families
 from robust_t5x.reports.summary import summarise
 from robust_t5x.reports.uncertainty import rows as uncertainties
+from seqio_tasks.bank.instruction import PERTURBATIONS
 
 
 def test_pictures_are_written_where_there_is_something_to_draw(tmp_path):
@@ -33,4 +34,18 @@ def test_differences_have_a_panel_for_each_group():
   )  # fmt: skip
   figure = plots.differences(table, ['observed', 'unobserved'])
   assert [axes.get_title() for axes in figure.axes] == ['observed phrasings', 'unobserved phrasings']
+  plt.close(figure)
+
+
+def test_names_of_many_groups_do_not_run_into_each_other(tmp_path):
+  groups = ['unobserved', *PERTURBATIONS]
+  rows = [('m', 'd', group, f'{group}{i}', 0.1 * i) for group in groups for i in range(3)]
+  table = pd.DataFrame(rows, columns=['model', 'dataset', 'group', 'instruction_id', 'score'])
+  table.to_csv(tmp_path / 't.csv', index=False)
+  inputs = read([str(tmp_path / 't.csv')])
+  figure = plots.overview(inputs, summarise(inputs))
+  figure.draw_without_rendering()
+  boxes = [label.get_window_extent() for label in figure.axes[0].get_xticklabels()]
+  assert len(boxes) == len(groups)
+  assert all(left.x1 <= right.x0 for left, right in zip(boxes, boxes[1:], strict=False))
   plt.close(figure)
