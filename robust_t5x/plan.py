@@ -301,6 +301,7 @@ def _infer_program(settings, placement, topology) -> Step:
 
 
 _PROGRAMS = {'train': _train_program, 'eval': _eval_program, 'infer': _infer_program, 'begin': _begin_program}
+_STEPS = ('train', 'eval', 'infer')  # that are asked for by name; 'begin' is part of a study with --shared
 
 
 def _all_params(settings, placement):
@@ -508,9 +509,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         near = errors.nearest(flags.topology, topologies.NAMES) or f'; use one of {", ".join(topologies.NAMES)}'
         raise topologies.TopologyError(f'--topology: unknown topology {shorten(flags.topology)!r}{near}')
       flags.gin_file.append(f'gin/topologies/{flags.topology}.gin')
-    unknown = [name for name in flags.steps.split(',') if name not in _PROGRAMS]
+    unknown = [name for name in flags.steps.split(',') if name not in _STEPS]
     if unknown:
-      raise errors.UsageError(f'--steps: there is no step {shorten(unknown[0])!r}; name some of {",".join(_PROGRAMS)}')
+      raise errors.UsageError(f'--steps: there is no step {shorten(unknown[0])!r}; name some of {",".join(_STEPS)}')
     quiet.import_tensorflow()
     gin_files.parse_gin(flags, all_set=False)
     settings, topology = configured_settings(flags.shared, flags.among)

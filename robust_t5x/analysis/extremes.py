@@ -89,8 +89,8 @@ def _of_twins(
   if twins.any():
     p = scipy.special.expit(measured)
     own = rng.spawn(1)[0].standard_normal((len(noise), noise.shape[-1]))
-    for run in zip(*np.nonzero(twins), strict=True):
-      noise[(slice(None), *run)] += own / (n * p[run] * (1 - p[run]))
+    for run in np.argwhere(twins):
+      noise[(slice(None), *run)] += own / (n * p[*run] * (1 - p[*run]))
 
 
 def _accuracies(
