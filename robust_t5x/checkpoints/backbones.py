@@ -176,9 +176,8 @@ def _present(directory: str) -> set[str]:
     ) from e
   except PermissionError:
     raise
-  except (
-    Exception
-  ) as e:  # a place that is none, takes a package more, or is out of reach: each library has errors of its own
+  # A place that is none, takes a package more, or is out of reach: each library has errors of its own.
+  except Exception as e:
     raise CheckpointError(
       f'INITIAL_CHECKPOINT_PATH: {directory} cannot be read ({shorten(e)}); use a local copy'
     ) from e
