@@ -199,17 +199,17 @@ def evaluation_seconds(settings: Settings, cells: int, score: Step, begin: Step 
   seconds = score.seconds or 0
   if begin is None:
     return math.ceil(cells / score.examples) * seconds
-  rows = sum(batch.rows for batch in _behind_shared(settings, settings.among, score.replicas))
+  rows = sum(batch.rows for batch in _behind_shared(settings, score.replicas))
   return math.ceil(cells / settings.among) * ((begin.seconds or 0) + rows / score.examples * seconds)
 
 
-def _behind_shared(settings: Settings, rows: int, replicas: int) -> list[Any]:
-  """The batches that the runner makes of so many rows that share their first tokens; see models.runner."""
+def _behind_shared(settings: Settings, replicas: int) -> list[Any]:
+  """The batches that the runner makes of a group's rows, behind their first tokens; see models.runner."""
   from robust_t5x.models import runner
 
   batch_size = -(-settings.eval_batch_size // replicas) * replicas
   rest = settings.inputs - settings.shared
-  return runner.plan_batches([rest] * rows, batch_size, settings.inputs, replicas, runner.COARSE)
+  return runner.plan_batches([rest] * settings.among, batch_size, settings.inputs, replicas, runner.COARSE)
 
 
 STUDY_HEAD = (
@@ -252,7 +252,7 @@ def _eval_program(settings, placement, topology) -> Step:
   mesh, params = placement.mesh, _all_params(settings, placement)
   rows, length, begun = partitioning.round_up(settings.eval_batch_size, mesh), settings.inputs, None
   if settings.shared:
-    batch = _behind_shared(settings, settings.among, mesh.shape['data'])[0]
+    batch = _behind_shared(settings, mesh.shape['data'])[0]
     rows, length = batch.rows, batch.length
     begun = jax.eval_shape(settings.model.begin, params, _shared_row(settings, mesh))
   step = settings.model.compiled_score(mesh)
