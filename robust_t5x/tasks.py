@@ -266,7 +266,7 @@ def stats(name: str, limit: int, vocabulary: Any, split: str | None = None) -> t
 
 
 def _of_readings() -> list[str]:
-  """Which rows of the sources that were read could not be used, and which examples ask the same as another."""
+  """Which rows and phrasings of the sources that were read could not be used, and which examples ask the same as another."""
   readings = datasets.readings().items()
   return (
     [
@@ -285,6 +285,11 @@ def _of_readings() -> list[str]:
       f'{reading["seen"]["first"]}'
       for where, reading in readings
       if 'seen' in reading
+    ]
+    + [
+      f'{reading["unserved"]["rows"]} phrasings serve no dataset and are left out; the first: {reading["unserved"]["first"]}'
+      for _, reading in readings
+      if 'unserved' in reading
     ]
   )
 

@@ -260,6 +260,11 @@ def _of_data(records: Iterable[Record], places: bool) -> list[str]:
       f'{sum(e["rows"] for e in doubled):,} examples of the data ask the same as an earlier one, and count like any other'
       f'{_first(doubled, places)}.'
     )
+  unserved = [reading['unserved'] for reading in data.values() if 'unserved' in reading]
+  if unserved:
+    found.append(
+      f'{sum(e["rows"] for e in unserved):,} phrasings serve no dataset and were left out{_first(unserved, places)}.'
+    )
   return found
 
 

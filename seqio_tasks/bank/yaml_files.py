@@ -20,6 +20,7 @@ Loader = getattr(yaml, 'CSafeLoader', yaml.SafeLoader)
 _MOST_LEVELS = 50  # a bank needs ten
 _MOST_ALIASED = 100_000  # parts of the tree that stand there through aliases
 _LONGEST_NUMBER = 1000
+_BLOCK_STYLES = ('|', '>')
 
 
 class YamlError(UserError):
@@ -28,6 +29,8 @@ class YamlError(UserError):
 
 def read(path: str | os.PathLike[str], loader_class: Any = Loader) -> tuple[Any, yaml.Node | None]:
   """The value of a YAML file, and the node that it was made of; (None, None) for an empty file.
+
+  A text in block style (| or >) does not hold the line break that ends its last line. In quotes "\\n" stands for one.
 
   Raises:
     YamlError: if it cannot be read.
@@ -43,6 +46,8 @@ def read(path: str | os.PathLike[str], loader_class: Any = Loader) -> tuple[Any,
   if node is None:
     return None, None
   for scalar in _scalars(node):
+    if scalar.style in _BLOCK_STYLES:
+      scalar.value = scalar.value.removesuffix('\n')
     if scalar.tag != 'tag:yaml.org,2002:str' and len(scalar.value) > _LONGEST_NUMBER:
       raise YamlError(
         f'{path}: line {_line(scalar)}: {shorten(scalar.value, 40)} is too long for a number; put it in quotes'

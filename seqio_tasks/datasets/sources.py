@@ -105,11 +105,12 @@ class Reading(_Rows, total=False):
   """What came of reading a source: how many rows are used, and which were left out, by reason.
 
   Of a split that is evaluated also which examples ask the same as an earlier one, of phrasings which unobserved ones read like
-  an observed one. They stay.
+  an observed one. They stay. Of the user's phrasings, which serve no dataset.
   """
 
   doubled: Reason
   seen: Reason
+  unserved: Reason
 
 
 # Of each source that was read in this process: examples are read once and kept, so what is said of them is kept too.

@@ -170,6 +170,28 @@ def _tell_seen(dataset: Dataset, served: Iterable[Group]) -> None:
   keep_reading(where, {'used': len(of['unobserved']), 'left_out': {}, 'seen': told})
 
 
+def tell_unserved(datasets: Sequence[Dataset], phrasings: Iterable[Instruction]) -> None:
+  """Warns of phrasings of the datasets' tasks that serve none of them, and keeps for `readings` how many there are.
+
+  Args:
+    datasets: those of a suite.
+    phrasings: that a user added.
+  """
+  unserved, used = [], 0
+  for instruction in phrasings:
+    needed = flattening.needed_fields(instruction.layout)
+    fields = [d.fields for d in datasets if instruction.task in d.bank_tasks]
+    if all(f is not None and not needed <= {*f} for f in fields):
+      known = ' or '.join(', '.join(f) or 'nothing' for f in dict.fromkeys(f for f in fields if f is not None))
+      unserved.append((instruction.id, f'needs {", ".join(sorted(needed))}, where the data has {known}'))
+    else:
+      used += 1
+  if unserved:
+    told: Reason = {'rows': len(unserved), 'first': ' '.join(unserved[0])}
+    _logger.warning('%d phrasings serve no dataset and are left out; the first: %s', len(unserved), told['first'])
+    keep_reading('phrasings', {'used': used, 'left_out': {}, 'unserved': told})
+
+
 def _check_keys(dataset: Dataset, groups: Iterable[Group]) -> None:
   """BankError if two phrasings would name the same task."""
   seen: dict[str, str] = {}

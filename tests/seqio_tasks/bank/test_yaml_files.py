@@ -59,3 +59,19 @@ def test_a_long_value_is_shortened_in_a_fault(write, good):
   with pytest.raises(instruction.BankError) as error:
     reading.Bank.from_files([write('a.yaml', good + '    t02: [' + 'x, ' * 100_000 + ']\n')])
   assert all(len(problem) < 500 for problem in error.value.problems)
+
+
+@pytest.mark.parametrize(
+  ('text', 'read'),
+  [
+    ('a: |\n  one\n\n  two\n', 'one\n\ntwo'),
+    ('a: >\n  one\n  two\n', 'one two'),
+    ('a: |+\n  one\n\n', 'one\n'),
+    ('a: |-\n  one\n', 'one'),
+    ('a: "one\\n"\n', 'one\n'),
+  ],
+)
+def test_a_block_of_text_ends_with_its_last_word(tmp_path, text, read):
+  path = tmp_path / 'bank.yaml'
+  path.write_text(text)
+  assert yaml_files.read(path)[0] == {'a': read}

@@ -1,5 +1,6 @@
 """Tests of the registrar: names, mixtures, what is refused."""
 
+import json
 import time
 
 import pytest
@@ -208,3 +209,17 @@ def test_training_mixtures_are_evaluated_group_by_group(vocabulary, banks, quiz)
   assert registration.evaluation_tasks('many_alignment') == [
     f'{dataset}_eval_{group}' for group in ('observed', 'unobserved', 'incorrect') for dataset in ('one', 'two')
   ]
+
+
+def test_phrasings_that_no_dataset_can_fill_are_told_and_counted(vocabulary, banks, quiz, caplog):
+  suites.register(vocabulary, [quiz], banks)
+  first = 'other/quiz/k0 needs question, subject, where the data has question'
+  assert f'1 phrasings serve no dataset and are left out; the first: {first}' in caplog.text
+  assert datasets.readings()['phrasings']['unserved'] == {'rows': 1, 'first': first}
+
+
+def test_phrasings_of_the_package_may_ask_for_more_than_there_is(vocabulary, tmp_path, caplog):
+  path = tmp_path / 'quiz.jsonl'
+  path.write_text(json.dumps({'question': 'q', 'options': ['cat', 'dog'], 'answer': 'cat'}) + '\n')
+  suites.register(vocabulary, [datasets.table(path, 'quiz', ['multiple_choice'], options='options')])
+  assert 'serve no dataset' not in caplog.text
