@@ -287,7 +287,10 @@ def review(directory: str, width: int = 120) -> str:
     UserError: if it holds no drafts, or the bank file is faulty.
   """
   path = os.path.join(directory, RECORD)
-  record: _Record = records.read(path, _Record, 'name an OUTPUT_DIR of `robust-t5x tasks paraphrase`')
+  cure = 'name an OUTPUT_DIR of `robust-t5x tasks paraphrase`'
+  if not os.path.isfile(path):
+    raise UserError(f'{directory} has no {RECORD}; {cure}')
+  record: _Record = records.read(path, _Record, cure)
   bank = os.path.join(directory, BANK)
   there = {i.key: i for i in reading.read_banks([bank])} if os.path.exists(bank) else {}
   half = (width - 3) // 2

@@ -19,7 +19,7 @@ from robust_t5x.runtime.files import write_atomically
 RULE = (
   "p: two-sided, Student's test over examples, phrasings and seeds as crossed factors, paired. Adjusted by Holm (which keeps the "
   'chance of any false finding) over the datasets of all groups, the rows "all" a family of their own; false discovery rate: the same '
-  'families by Benjamini and Hochberg.'
+  'families by Benjamini and Hochberg. An interval is of its row alone, unadjusted: it may leave zero out where the adjusted p does not.'
 )
 RULE_PHRASINGS = RULE.replace('examples, phrasings and seeds as crossed factors', 'phrasings alone')
 EQUIVALENCE = (

@@ -178,8 +178,9 @@ def question(example: Example) -> str:
 def leave_out_file(path: str | os.PathLike[str], fault: str) -> None:
   """Warns of a file of which nothing is used, and keeps that for `readings`."""
   reading = _readings.setdefault(str(path), {'used': 0, 'left_out': {}})
-  reading['left_out'].setdefault('the whole file', {'rows': 0, 'first': shorten(f'{path}: {fault}', 400)})
-  _logger.warning('%s: %s; the file is left out', path, fault)
+  told: Reason = {'rows': 0, 'first': shorten(f'{path}: {fault}', 400)}
+  if reading['left_out'].setdefault('the whole file', told) is told:  # once, however many datasets lie there
+    _logger.warning('%s: %s; the file is left out', path, fault)
 
 
 class Fault(DatasetError):

@@ -170,7 +170,7 @@ def test_nothing_kept_leaves_a_record_alone(bank, tmp_path, capsys):
 
 def test_review_of_something_else(tmp_path, capsys):
   assert command_line.main(['tasks', 'paraphrase', '--review', str(tmp_path)]) == 2
-  assert 'drafts.json' in capsys.readouterr().err
+  assert 'has no drafts.json; name an OUTPUT_DIR of `robust-t5x tasks paraphrase`' in capsys.readouterr().err
   (tmp_path / paraphrase.RECORD).write_text('{"kept": {}}')
   assert command_line.main(['tasks', 'paraphrase', '--review', str(tmp_path)]) == 2
   assert 'name an OUTPUT_DIR of `robust-t5x tasks paraphrase`' in capsys.readouterr().err
