@@ -186,7 +186,7 @@ def parts(name: str) -> list[tuple[ExamplesTask | seqio.Task, float]]:
   """
   made = _waiting.made.get(name)
   if isinstance(made, ExamplesMixture):
-    return [(_waiting.made[task], rate) for task, rate in sorted(zip(made.tasks, made.rates, strict=True))]
+    return [(_part(task), rate) for task, rate in sorted(zip(made.tasks, made.rates, strict=True))]
   if made is not None:
     return [(made, 1.0)]
   provider = _provider(name)
@@ -194,6 +194,12 @@ def parts(name: str) -> list[tuple[ExamplesTask | seqio.Task, float]]:
     raise RegistrationError(f'no task or mixture {name!r} is registered; register it first')
   tasks = [(task, provider.get_rate(task)) for task in provider.tasks] if _is_mixture(provider) else [(provider, 1.0)]
   return [(getattr(task, 'made_of', task), rate) for task, rate in tasks]
+
+
+def _part(name: str) -> ExamplesTask | seqio.Task:
+  """A task of a mixture that waits; what stood in SeqIO's registries with the same content does not wait."""
+  provider = _provider(name)
+  return _waiting.made[name] if provider is None else getattr(provider, 'made_of', provider)
 
 
 def _is_mixture(provider: seqio.Task | seqio.Mixture | None) -> bool:
@@ -267,6 +273,11 @@ def _register(made: ExamplesTask | ExamplesMixture) -> str:
     raise RegistrationError(
       f'{name!r} is already registered with other content; register it under another name, or '
       'remove it first with seqio.TaskRegistry.remove or seqio.MixtureRegistry.remove'
+    )
+  lacking = [task for task in getattr(made, 'tasks', ()) if task not in _waiting.made and _provider(task) is None]
+  if lacking:
+    raise RegistrationError(
+      f'mixture {name!r} is of the task {lacking[0]!r}, which is not registered; register it first'
     )
   if _waiting.is_open:
     _waiting.made[name] = made

@@ -53,6 +53,19 @@ def test_what_waits_is_known_here_and_goes_to_seqio_when_it_is_published(vocabul
   assert registration.parts('mixed') == made and registration.content_hashes('mixed', 'test') == hashes
 
 
+def test_a_mixture_that_waits_may_have_tasks_of_seqio(vocabulary):
+  _register(vocabulary)
+  with registration.waiting():
+    _register(vocabulary)  # stands in SeqIO's registries, and so does not wait
+    instructions = [make_instruction('c', 't', 'l', 'evaluation', '{a} once more')]
+    registration.register_evaluation_task('new', 'd', 'g', instructions, {'test': EXAMPLES}, vocabulary)
+    registration.register_mixture('both', ['new', 'flat'], rates={'new': 2.0})
+    with pytest.raises(registration.RegistrationError, match="mixture 'none' is of the task 'nowhere', which is not"):
+      registration.register_mixture('none', ['new', 'nowhere'])
+  assert [(task.name, rate) for task, rate in registration.parts('both')] == [('flat', 1.0), ('new', 2.0)]
+  assert sorted(registration.content_hashes('both', 'test')) == ['flat', 'new']
+
+
 def test_the_next_registration_forgets_what_waits(vocabulary):
   with registration.waiting():
     _register(vocabulary)
