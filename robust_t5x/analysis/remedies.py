@@ -45,8 +45,10 @@ def ensemble(table: pd.DataFrame) -> pd.DataFrame:
     A row for each example of each dataset and group, whose `instruction_id` is ENSEMBLE.
 
   Raises:
-    ResultsError: if an example has not the same number of options under all phrasings, or has them in several orders.
+    ResultsError: if an example has not the same number of options under all phrasings, has them in several orders, or has
+      several right ones.
   """
+  _check_one_right(table)
   table = table.assign(_log_p=[scipy.special.log_softmax(s) for s in _scores(table)])
   rows, means = [], []
   for _, cell in table.groupby(['dataset', 'group', 'example_id'], sort=False):
@@ -159,18 +161,23 @@ def _scores(table: pd.DataFrame) -> list[np.ndarray]:
   return [np.array(list(json.loads(text).values()), float) for text in table['option_scores']]
 
 
-def _ranked(table: pd.DataFrame, scores: list[np.ndarray]) -> pd.DataFrame:
-  """A table with the options of each row ranked by other scores [C]; ties as in `answers.ranking_score`.
-
-  Raises:
-    ResultsError: if a row's right answer is not among its options, or others were counted as right.
-  """
+def _check_one_right(table: pd.DataFrame) -> None:
+  """Raises ResultsError if a row counts an option as right that is not the one it names."""
   others = (table['score'] > 0) & (table['tied_options'] == 0) & (table['prediction'] != table['gold'])
   if others.any():
     row = table[others].iloc[0]
     raise ResultsError(
       f'example {row["example_id"]!r} of {row["dataset"]} has several right options, and a table of results names one; leave such data out'
     )
+
+
+def _ranked(table: pd.DataFrame, scores: list[np.ndarray]) -> pd.DataFrame:
+  """A table with the options of each row ranked by other scores [C]; ties as in `answers.ranking_score`.
+
+  Raises:
+    ResultsError: if a row's right answer is not among its options, or others were counted as right.
+  """
+  _check_one_right(table)
   predictions, values, ties = [], [], []
   for text, gold, row in zip(table['option_scores'], table['gold'], scores, strict=True):
     options = list(json.loads(text))

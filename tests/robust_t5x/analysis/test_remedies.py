@@ -46,6 +46,12 @@ def test_several_right_options_are_refused():
   table = _table([('0', 'p', 'a', {'a': -3.0, 'b': -1.0}, [1, 1])]).assign(prediction='b', score=1.0)
   with pytest.raises(ResultsError, match="example '0' of d has several right options"):
     remedies.per_token(table)
+  # Also where only a later phrasing of the ensemble tells.
+  wrong = _table(
+    [('0', 'o', 'a', {'a': -3.0, 'b': -4.0, 'c': -1.0}), ('0', 'p', 'a', {'a': -3.0, 'b': -1.0, 'c': -2.0})]
+  )
+  with pytest.raises(ResultsError, match="example '0' of d has several right options"):
+    remedies.ensemble(wrong.assign(prediction=['c', 'b'], score=[0.0, 1.0]))
 
 
 def test_the_ensemble_weighs_phrasings_alike_however_unlikely_their_answers():
