@@ -199,11 +199,13 @@ def _score(value: object) -> float | None:
 def _of_prompt(value: object) -> object:
   """What a metric of SCORE says of a document: question, prompt, answer, right answer, or prompt and whether it is right.
 
-  >>> _of_prompt([7, 0, 'A', 'B', 'physics']), _of_prompt([0, 1])
-  (False, 1)
+  Without a right answer it says nothing.
+
+  >>> _of_prompt([7, 0, 'A', 'B', 'physics']), _of_prompt([0, 1]), _of_prompt([7, 0, 'A', None])
+  (False, 1, None)
   """
   if isinstance(value, list) and len(value) >= 4:
-    return value[2] == value[3]
+    return None if value[3] is None else value[2] == value[3]
   return value[1] if isinstance(value, list) and len(value) == 2 else value
 
 

@@ -169,6 +169,10 @@ def test_score_tasks_of_mmlu_pro(tmp_path):
   ]  # fmt: skip
   (left,) = record['left_out']
   assert 'samples_sampled' in left['file'] and 'its metrics are non_greedy_macro_accuracy' in left['reason']
+  prompts[0]['0_macro_accuracy'][3] = None
+  _write(tmp_path / 'no_right_answer', {'prompts': prompts, 'order': order})
+  table, record = read(str(tmp_path / 'no_right_answer'))
+  assert set(table['dataset']) == {'order'} and 'samples_prompts' in record['left_out'][0]['file']
 
 
 @pytest.mark.parametrize('metric', ['mcc', 'f1', 'inst_level_strict_acc'])
