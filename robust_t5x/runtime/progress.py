@@ -3,6 +3,7 @@
 import contextlib
 import sys
 import time
+from typing import TextIO
 
 from robust_t5x.runtime import processes, terminal
 from seqio_tasks.errors import shorten
@@ -26,7 +27,7 @@ class Progress:
     self._interval, self._shown = interval, self._began
     self._bar = None
     self._silent = not processes.is_main()
-    if not self._silent and sys.stderr.isatty():
+    if not self._silent and _is_terminal(sys.stderr):
       from rich import console
       from rich import progress as rich_progress
 
@@ -39,7 +40,7 @@ class Progress:
       )
       self._bar = rich_progress.Progress(
         *columns, console=console.Console(file=terminal.raw(sys.stderr)), transient=True, speed_estimate_period=window,
-        redirect_stdout=sys.stdout.isatty(),
+        redirect_stdout=_is_terminal(sys.stdout),
       )  # fmt: skip
       self._task = self._bar.add_task(shorten(label), total=total, completed=start, note='')
 
@@ -71,6 +72,11 @@ class Progress:
         file=sys.stderr,
         flush=True,
       )
+
+
+def _is_terminal(stream: TextIO | None) -> bool:
+  """Whether a stream is a terminal; None is one that was closed."""
+  return stream is not None and stream.isatty()
 
 
 def log(text: str) -> None:

@@ -1,5 +1,7 @@
 """Progress where the output is no terminal: a line now and then, by the main process alone."""
 
+import io
+import sys
 import types
 
 import pytest
@@ -34,6 +36,18 @@ def test_an_unknown_total_is_not_estimated(clock, capsys):
     clock.seconds = 1.0
     bar.advance(3)
   assert capsys.readouterr().err == 'importing: 3 done\n'
+
+
+@pytest.mark.parametrize('closed', ['stdout', 'stderr'])
+def test_a_stream_that_was_closed_is_done_without(closed, monkeypatch):
+  class Terminal(io.StringIO):
+    def isatty(self):
+      return True
+
+  for name in ('stdout', 'stderr'):
+    monkeypatch.setattr(sys, name, None if name == closed else Terminal())
+  with progress.Progress('training', 10) as bar:
+    bar.advance()
 
 
 def test_only_the_main_process_speaks(clock, capsys, monkeypatch):
