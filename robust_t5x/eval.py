@@ -181,7 +181,7 @@ def _told(counted: 'Mapping[str, Cost]', stops: bool) -> str:
     # The first row of a group reads what the others do not.
     alike = round(total.shared_tokens / (total.sharing - total.groups))
     lines.append(
-      f'{total.sharing:,} of these begin alike in {total.groups:,} groups; `robust-t5x plan` counts so with --shared {alike} '
+      f'{total.sharing:,} of these begin alike in {total.groups:,} groups; `robust-t5x plan --study CELLS` counts so with --shared {alike} '
       f'--among {round(total.sharing / total.groups)}'
     )
   most = ['all of this at most: it stops where STOP_WIDTH is reached'] if stops else []

@@ -498,6 +498,8 @@ def main(argv: Sequence[str] | None = None) -> int:
       raise errors.UsageError(
         '--shared and --among go together: the first tokens that rows have in common, and how many rows of 2 or more'
       )
+    if flags.shared and not flags.study:
+      raise errors.UsageError('--shared and --among are of a study, which adds up both programs; add --study CELLS')
     if flags.study and flags.topology and flags.topology not in topologies.TPUS:
       raise errors.UsageError(
         f'--study: a study is planned for TPUs; --topology is one of {", ".join(topologies.TPUS)}'

@@ -15,7 +15,10 @@ def test_a_dry_run_tells_what_is_shared():
   )
   assert len(told) == 4  # with nothing of groups, which were not counted
   told_groups = evaluation._told({'a': Cost(12, 0, 10, 4, 90, sharing=11, groups=2)}, False)
-  assert '11 of these begin alike in 2 groups; `robust-t5x plan` counts so with --shared 10 --among 6' in told_groups
+  assert (
+    '11 of these begin alike in 2 groups; `robust-t5x plan --study CELLS` counts so with --shared 10 --among 6'
+    in told_groups
+  )
   assert 'begin alike' not in told[1] and told[2].endswith('; 90 more are read with those of rows that begin alike')
 
 

@@ -235,6 +235,10 @@ def test_the_cpu_is_planned_for_here(capsys):
   ('arguments', 'message'),
   [
     (['--shared=9'], '--shared and --among go together'),
+    (
+      ['--shared=9', '--among=4'],
+      '--shared and --among are of a study, which adds up both programs; add --study CELLS',
+    ),
     (['--study=0'], '--study is 0; give the number of cells, examples times phrasings'),
     (['--study=9', '--topology=cpu'], '--study: a study is planned for TPUs; --topology is one of v2-8'),
     (['--topology=v4-9'], "unknown topology 'v4-9'; did you mean v4-8?"),
