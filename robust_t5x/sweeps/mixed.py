@@ -18,7 +18,7 @@ class _Trained(TypedDict):
 
 
 def warnings(runs: Iterable[TrialRun], baselines: dict[str, str]) -> list[str]:
-  """Lines that tell what is not the same; empty if all is, or where nothing is recorded.
+  """Lines that tell what is not the same, and which records cannot be read; empty if all is, or where nothing is recorded.
 
   Weights are compared among all, data and vocabulary among the seeds of one setting: settings may change these.
 
@@ -27,6 +27,7 @@ def warnings(runs: Iterable[TrialRun], baselines: dict[str, str]) -> list[str]:
     baselines: backbone -> directory of its evaluation without an adapter.
   """
   found: dict[str, dict[str, list[str]]] = {}  # of what -> hash -> the directories that were made of it
+  told = []
 
   def saw(what: str, digest: str | None, directory: str) -> None:
     if digest:
@@ -36,7 +37,11 @@ def warnings(runs: Iterable[TrialRun], baselines: dict[str, str]) -> list[str]:
     path = os.path.join(run.directory, 'train', 'run.json')
     if not run.trained or not os.path.isfile(path):
       continue
-    record = records.read(path, _Trained, f'delete {run.directory} to run this trial again')
+    try:
+      record = records.read(path, _Trained, f'delete {run.directory} to run this trial again')
+    except records.RecordError as e:  # the sweep is done, and is not to end in it
+      told.append(str(e))
+      continue
     backbone = record['backbone'] or {}
     saw(f'the weights in {backbone.get("path")}', backbone.get('sha256'), run.directory)
     saw(f'the vocabulary of {run.record["label"]}', record.get('vocabulary'), run.directory)
@@ -46,7 +51,7 @@ def warnings(runs: Iterable[TrialRun], baselines: dict[str, str]) -> list[str]:
     if is_evaluated(directory):
       record = read_record(os.path.join(directory, 'run.json'))
       saw(f'the weights in {checkpoint}', record.get('fingerprint', {}).get('backbone'), directory)
-  return [
+  return told + [
     f'{what} changed between runs of this sweep ('
     + '; '.join(f'{digest[:12]}: {", ".join(places)}' for digest, places in by_hash.items())
     + '); delete those of one kind and start again'

@@ -40,3 +40,13 @@ def test_data_and_vocabulary_that_changed_between_seeds_are_told(tmp_path):
   runs = [trial(tmp_path, 'a', 'x'), trial(tmp_path, 'b', 'x', tasks={'t': '5' * 64}, vocabulary='6' * 64)]
   told = mixed.warnings(runs, {})
   assert [line.split(' changed')[0] for line in told] == ['the vocabulary of x', 't of x']
+
+
+def test_a_damaged_record_is_told_and_the_others_are_compared(tmp_path):
+  runs = [trial(tmp_path, name, 'x', vocabulary=digit * 64) for name, digit in (('a', '3'), ('b', '3'), ('c', '6'))]
+  (tmp_path / 'a/train/run.json').write_text('{"backbone": ')
+  damaged, changed = mixed.warnings(runs, {})
+  assert f'{tmp_path}/a/train/run.json' in damaged and damaged.endswith(
+    f'; delete {tmp_path}/a to run this trial again'
+  )
+  assert changed.startswith('the vocabulary of x changed')
