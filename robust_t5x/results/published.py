@@ -307,6 +307,7 @@ def _paraphrases(path: str, dataset: str) -> dict[str, tuple[str, str]]:
   missing = [c for c in columns if c not in rows]
   if missing:
     raise PublishedError(f'{path}: no column {missing[0]!r}; restore the file or move it away')
+  rows = rows.assign(**{columns[0]: whole_ids(rows[columns[0]])})
   twice = rows.duplicated(columns[:1]) & ~rows.duplicated(columns)
   if twice.any():
     raise PublishedError(f'{path}: line {rows.index[twice][0]}: its prompt idx stands twice; keep one of the rows')
@@ -316,7 +317,7 @@ def _paraphrases(path: str, dataset: str) -> dict[str, tuple[str, str]]:
       f'{path}: line {rows.index[unknown][0]}: correct is {shorten(repr(rows["correct"][unknown].iloc[0]))}; it must be 1 or 0'
     )
   return {
-    f'{dataset}/{index.strip()}': ('correct' if correct.strip() == '1' else 'incorrect', template)
+    f'{dataset}/{index}': ('correct' if correct.strip() == '1' else 'incorrect', template)
     for index, template, correct in zip(rows['prompt idx'], rows['prompt template'], rows['correct'], strict=True)
   }
 

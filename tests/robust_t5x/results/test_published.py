@@ -336,6 +336,14 @@ def test_judgements_that_are_not_understood_are_no_incorrect_phrasings(tmp_path,
     read(path)
 
 
+def test_whole_numbers_of_phrasings_may_have_a_point_in_both_files(tmp_path):
+  path = _write(tmp_path / 'published_accuracies/t.csv', 'paraphrase idx,a_acc\n1.0,0.5\n2.0,0.25\n')
+  for numbers in (('1.0', ' 2.0'), ('1', '2')):
+    rows = ''.join(f'{number},Say {{x}} {number.strip()[0]},1\n' for number in numbers)
+    _write(tmp_path / 'paraphrases/t.csv', 'prompt idx,prompt template,correct\n' + rows)
+    assert read(path)[1]['instructions'] == {'t/1': 'Say {x} 1', 't/2': 'Say {x} 2'}
+
+
 def test_the_number_of_a_phrasing_that_there_is_not_is_told_in_a_line(tmp_path):
   path = _write(tmp_path / 'published_accuracies/t.csv', f'paraphrase idx,a_acc\n{"9" * 5000},0.5\n')
   _write(tmp_path / 'paraphrases/t.csv', 'prompt idx,prompt template,correct\n1,Say {x},1\n')
