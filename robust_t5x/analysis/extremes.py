@@ -3,9 +3,9 @@
 The greatest of several measured accuracies is too great, and their spread too wide, by the noise of the examples. So an interval
 of such a metric is made from draws of the true accuracies, not of the measured ones: those of k phrasings are taken as normal, in
 logits, around a common mean, with a standard deviation whose posterior follows from the data (a flat prior), and measured with
-the noise that resampled examples show, or where all are right or wrong that of a share. Draws shrink towards the mean as far as the noise says, and where nothing tells the
-phrasings apart they are alike. The noise of one resample serves all phrasings, seeds and models, so that what they share
-cancels in a difference.
+the noise that resampled examples show, or where all are right or wrong that of a share. Draws shrink towards the mean as far as
+the noise says, and where nothing tells the phrasings apart they are alike. The noise of one resample serves all phrasings, seeds
+and models, so that what they share cancels in a difference.
 
 Phrasings are taken as given here: the interval is of these, on examples like these. Coverage: docs/statistics.md.
 

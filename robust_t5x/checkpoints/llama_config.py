@@ -217,7 +217,8 @@ def _rotary(config: Mapping[str, Any], path: str) -> Rotary:
   longest = config.get('max_position_embeddings')
   if 'original_max_position_embeddings' in names and longest is not None:  # as transformers does
     original = settings.setdefault('original_max_position_embeddings', longest)
-    if kind == 'dynamic':  # there the original length, where a file has one, is not looked at
+    if kind == 'dynamic':
+      # Transformers goes by the longest text, others may by the original; up to the lesser of both they agree.
       settings['original_max_position_embeddings'] = min(original, longest)
   unknown = sorted(set(settings) - set(names))
   missing = [name for name in names if name not in settings and name not in _OPTIONAL]

@@ -293,7 +293,7 @@ def _cell(line: Mapping[str, Any], metric: str, filter_name: str, score: float, 
 
 
 def _gold(line: Mapping[str, Any], options: Sequence[str], field: object) -> str:
-  """The right answer in words; several right options with a line between. The harness writes options by number, as texts.
+  """The right answer in words; several right options with " | " between. The harness writes options by number, as texts.
 
   A document's field that is a text is an option itself, also where it reads like a number.
   """

@@ -26,7 +26,8 @@ def votes(directory: str | None, phrasings: Sequence[str] | None = None) -> dict
     dataset -> example id -> place of the option; None without a directory.
 
   Raises:
-    ResultsError: if there is no finished evaluation, it ranked no options, or a phrasing is not in it.
+    ResultsError: if there is no finished evaluation, it ranked no options, a phrasing is not in it, or phrasings that vote
+      have the options in several orders.
   """
   if directory is None:
     return None

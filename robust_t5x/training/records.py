@@ -84,7 +84,7 @@ def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
   follows it has had other rates so far. So may versions, with a warning.
 
   Raises:
-    UsageError: if the directory holds a run with other settings, seed or backbone; names each.
+    UsageError: if the directory holds a run with other settings, seed, backbone, vocabulary or data; names each.
   """
   before = _read_record(model_dir, record)
   if before is None:

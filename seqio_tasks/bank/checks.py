@@ -72,7 +72,7 @@ def form_faults(instruction: Instruction) -> Iterator[str]:
     layout.default_answer,
     *((layout.few_shot.answer, layout.few_shot.example_answer) if layout.few_shot else ()),
   ]
-  for answer in {a for a in answers if a is not None and '{label}' in a.form}:
+  for answer in dict.fromkeys(a for a in answers if a is not None and '{label}' in a.form):
     if listed and all(b.shuffle != answer.shuffle for b in listed):
       yield 'the answer is a label, and the options are listed in another order (shuffle); give both the same'
     elif not instruction.verbatim and all(_is_number(b.labels) != _is_number(answer.labels) for b in listed):
