@@ -43,13 +43,14 @@ _REFUSAL = re.compile(
 # Between a denial and what it denies, as in "not simply the option" and "don't think that it is".
 _SO = (
   'a|an|the|option|choice|be|by|is|it|that|simply|just|really|actually|necessarily|definitely|equal|to|'
-  'think|believe|say|choose|pick|select|go|with'
+  r'think|believe|say|choose|pick|select|go|with|final|(?:(?:correct|right|best)\s+)?answer'
 )
 _DENIED = re.compile(
-  r"(?:\b(?:can)?not?|n't|\bnever|\bneither|\bnor|\brather\s+than|\binstead\s+of|\bexcept|\bwithout|\bunlike|\banything\s+but)"
+  r"(?:\b(?:can)?not|\bno(?!\s+the\b)|n't|\bnever|\bneither|\bnor|\brather\s+than|\binstead\s+of|\bexcept|\bwithout|\bunlike|\banything\s+but)"
   rf'(?:\s+(?:{_SO})\b)*\s*["\'(]*(?:\\boxed\{{)?$',
   re.IGNORECASE,
 )
+_LONGEST_DENIAL = 200  # letters; so a long text takes time by its length alone
 _DENIED_BEHIND = re.compile(
   r"""["'`)\]}.]*\s+(?:(?:is|was)(?:n't|\s+not)\b(?!\s+only)|(?:is|was)\s+(?:also\s+)?(?:wrong|incorrect|false)\b)""",
   re.IGNORECASE,
@@ -163,7 +164,7 @@ def extract_text(text: str, like: str) -> str | None:
   sentence = text.strip()
   if '\n' not in sentence and not re.search(r'[.!?]\s+\S', sentence):
     behind = _BEHIND.match(sentence)
-    if behind:
+    if behind and not _denied_before(sentence, behind.start(1)):
       whole = _QUOTED.fullmatch(behind[1].strip(' .!'))
       return _groups(_QUOTED, whole[0])[0] if whole else behind[1]
   return text
@@ -184,7 +185,11 @@ def _groups(pattern: re.Pattern[str], text: str) -> list[str]:
 
 def _denied(text: str, start: int, end: int) -> bool:
   """Whether a part of a text is denied by what stands before or behind it."""
-  return _DENIED.search(text[:start]) is not None or _DENIED_BEHIND.match(text, end) is not None
+  return _denied_before(text, start) or _DENIED_BEHIND.match(text, end) is not None
+
+
+def _denied_before(text: str, start: int) -> bool:
+  return _DENIED.search(text, max(0, start - _LONGEST_DENIAL), start) is not None
 
 
 def _refuses(text: str, names: Mapping[str, int]) -> bool:
@@ -252,7 +257,8 @@ def _said(text: str, read: Callable[[str], Found | None]) -> list[Found]:
 
 
 def _behind(pattern: re.Pattern[str], text: str) -> list[str]:
-  return [text[m.end() :] for m in pattern.finditer(text)]
+  """What stands behind a pattern, wherever that is not denied."""
+  return [text[m.end() :] for m in pattern.finditer(text) if not _denied_before(text, m.start())]
 
 
 def _named_at(rest: str, names: Mapping[str, int]) -> int | None:

@@ -148,6 +148,9 @@ def test_scores(text, key, expected):
     (r'The answer is not \boxed{B}.', None), (r"It isn't $\boxed{B}$", None), (r'not **\boxed{B}**', None), (r'\boxed{B} is wrong', None),
     (r"I don't think it is \boxed{B}.", None), ('B is incorrect', None), ('I would not choose B', None), ('It is anything but B', None),
     ('The answer is not necessarily B', None), ('A is wrong. I would say B', 1), ('A is not right, B is', 1),
+    ("I don't think that the answer is B. It is A.", 0), ("I don't think the answer is B", None), ('No the answer is B', 1),
+    ('I do not believe the correct answer is B; the answer is C', 2), ("I can't say that the final answer is B", None),
+    ('Not only is the answer B', 1), ('Why not? The answer is B', 1), ('There is no B', None),
     ('B is not only right but short', 1), ("I don't think it is A but B", 1), (r'No, \boxed{B}', 1),
   ],
 )  # fmt: skip
@@ -229,7 +232,11 @@ def test_a_number_or_another_is_none():
     ('Not 12', AnswerKey(('12',)), 0.0),
     ('The answer is not 12.', AnswerKey(('12',)), 0.0),
     ('12, not 15', AnswerKey(('12',)), 1.0),
+    ("I don't think the answer is 12.", AnswerKey(('12',)), 0.0),
+    ("I don't think the answer is 15. The answer is 12.", AnswerKey(('12',)), 1.0),
     ('It cannot be "the cat".', AnswerKey(('the cat',)), 0.0),
+    ("I don't think it is the cat.", AnswerKey(('the cat',)), 0.0),
+    ("I don't think the answer is a dog. The answer is the cat.", AnswerKey(('the cat',)), 1.0),
     ('Not **the cat**', AnswerKey(('the cat',)), 0.0),
   ],
 )
