@@ -59,7 +59,7 @@ def without_training(table: pd.DataFrame, free: pd.DataFrame | None, record: Rec
   if free is not None:
     readings['calibrated'] = remedies.calibrated(table, free)
   for name, read_so in readings.items():
-    yield [name, *_numbers(study.compared({name: [by_place(read_so)]}, record), name)]
+    yield [name, *_numbers(study.compared({name: [read_so]}, record), name)]
 
 
 def methods(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Iterator[study.Cells]:
@@ -82,12 +82,6 @@ def _numbers(compared: Comparison, model: str) -> study.Cells:
   """Mean accuracy, spread over phrasings, worst phrasing, and pairs of phrasings that lead to the same option, in %."""
   found = [compared.interval(model, GROUP, metric) for metric in _METRICS]
   return [*map(study.interval, found), study.interval(compared.answer_agreement(model, GROUP)['consistency'])]
-
-
-def by_place(table: pd.DataFrame) -> pd.DataFrame:
-  """A table whose predictions are places of options, the same under phrasings that ask for texts and for labels."""
-  places = [list(json.loads(o)).index(p) for o, p in zip(table['option_scores'], table['prediction'], strict=True)]
-  return table.assign(prediction=list(map(str, places)))
 
 
 _HEADS = {
@@ -113,7 +107,7 @@ def main() -> None:
     for name in (None, *_STRATA):
       shown = set(frozen.loc[listed == name, 'instruction_id']) if name else set(frozen['instruction_id'])
       models = {
-        model: [by_place(again(t[t['instruction_id'].isin(shown)])) for t in seeds]
+        model: [again(t[t['instruction_id'].isin(shown)]) for t in seeds]
         for model, seeds in ({FROZEN: [frozen]} | found).items()
       }
       for kind in (methods, changes):
