@@ -22,14 +22,26 @@ def entries(directory: str | os.PathLike[str], pattern: str = '*') -> list[pathl
   Args:
     directory: to look in.
     pattern: of pathlib, such as '*.csv', or '**/*.csv' for all that is below.
+
+  Raises:
+    TableError: if the directory, or for '**' a folder in it, cannot be read, which pathlib takes for an empty one.
   """
   root = pathlib.Path(directory)
+  if root.is_dir():
+    for _, folders, _ in os.walk(root, onerror=_refuse):
+      folders[:] = [name for name in folders if '**' in pattern and not name.startswith('.')]
   found = root.glob(pattern)
   return sorted(path for path in found if not any(part.startswith('.') for part in path.relative_to(root).parts))
 
 
 class TableError(UserError):
   """A file that cannot be read; the message names file, line and cure."""
+
+
+def _refuse(fault: OSError) -> None:
+  raise TableError(
+    f'{fault.filename}: cannot be read ({fault.strerror}); change its permissions, or name another directory'
+  )
 
 
 def read_text(path: str | os.PathLike[str]) -> str:

@@ -1,6 +1,7 @@
 """Tests of reading CSV and JSON Lines files."""
 
 import json
+import os
 
 import pyarrow as pa
 from pyarrow import parquet
@@ -151,3 +152,21 @@ def test_what_is_hidden_is_no_data(tmp_path):
     '**/*.csv': ['a.csv', 'b.csv', 'sub/d.csv'],
   }
   assert tables.entries(tmp_path / 'nowhere') == []
+
+
+@pytest.mark.parametrize(('pattern', 'closed'), [('*', '.'), ('**/*.csv', 'inside'), ('**/*.csv', '.hidden')])
+def test_a_directory_that_may_not_be_read_is_not_taken_for_an_empty_one(tmp_path, monkeypatch, pattern, closed):
+  scandir, path = os.scandir, tmp_path / closed
+  path.mkdir(exist_ok=True)
+
+  def refuse(place='.'):
+    if str(place) == str(path):
+      raise PermissionError(13, 'Permission denied', str(place))
+    return scandir(place)
+
+  monkeypatch.setattr(os, 'scandir', refuse)
+  if closed == '.hidden':
+    assert tables.entries(tmp_path, pattern) == []
+  else:
+    with pytest.raises(tables.TableError, match=rf'{path.name}: cannot be read \(Permission denied\); change its'):
+      tables.entries(tmp_path, pattern)

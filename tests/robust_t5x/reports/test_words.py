@@ -64,7 +64,11 @@ def test_rows_of_the_data_that_were_left_out_are_told_once_by_reason(tmp_path):
     'left_out': {},
     'doubled': {'rows': 3, 'first': "example 'a' asks the same as 'b'"},
   }
-  data['phrasings'] = {'used': 4, 'left_out': {}, 'unserved': {'rows': 2, 'first': 'b/t/k needs q, where the data has r'}}
+  data['phrasings'] = {
+    'used': 4,
+    'left_out': {},
+    'unserved': {'rows': 2, 'first': 'b/t/k needs q, where the data has r'},
+  }
   for place in places:
     change_record(place, data=data)
   found = [text for text in warnings(inputs.read(places)) if 'data' in text]
