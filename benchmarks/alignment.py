@@ -29,7 +29,7 @@ _HEADS = {
   'seeds': ['reported, by seed', 'accuracies'],
   'tasks': ['reported, by task'],
   'lmentry': ['LMentry', 'seeds', 'accuracy', 'sd over phrasings', 'worst phrasing', 'same answer'],
-  'lmentry_changes': ['LMentry', 'accuracy', 'sd over phrasings', 'worst phrasing'],
+  'lmentry_changes': ['LMentry', 'accuracy', 'sd over phrasings', 'worst phrasing', 'same answer'],
   'tuning': study.TUNING_HEAD,
 }
 _SPREAD = ('sd', 'worst phrasing')
@@ -99,6 +99,7 @@ def lmentry_changes(tables: Tables, compared: Comparison) -> Iterator[study.Cell
   (group,) = compared.groups
   for name, baseline in _comparisons(tables):
     found = [compared.change(name, group, metric, baseline=baseline) for metric in ('AvgP', *_SPREAD)]
+    found.append(compared.answer_agreement_change(name, group, baseline)['consistency'])
     yield [f'{_words(name)} less {_words(baseline)}', *(study.interval(f, signed=True) for f in found)]
 
 

@@ -75,7 +75,8 @@ def changes(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Ite
   trained = [name for name in tables if name != FROZEN]
   for name, baseline in [(name, FROZEN) for name in trained] + [(trained[0], other) for other in trained[1:]]:
     found = (compared.change(name, GROUP, metric, baseline=baseline) for metric in _METRICS)
-    yield [f'{name} less {baseline}', *(study.interval(change, signed=True) for change in found)]
+    alike = compared.answer_agreement_change(name, GROUP, baseline)['consistency']
+    yield [f'{name} less {baseline}', *(study.interval(change, signed=True) for change in (*found, alike))]
 
 
 def _numbers(compared: Comparison, model: str) -> study.Cells:
@@ -88,7 +89,7 @@ _HEADS = {
   'wording': ['task', 'examples', 'chance', 'no question', 'mean', 'sd', 'lowest–highest', *_STRATA],
   'readings': ['ranked by', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'methods': ['model', 'seeds', 'mean', 'sd', 'worst phrasing', 'same answer'],
-  'changes': ['', 'mean', 'sd', 'worst phrasing'],
+  'changes': ['', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'tuning': study.TUNING_HEAD,
 }
 

@@ -206,16 +206,34 @@ class Comparison:
     Raises:
       GrainError: if the results have no answers.
     """
-    self._check_examples(agreement.CONSISTENCY)
-    runs = self.runs_of(model)
-    chosen = self._datasets_with([group])
-    examples = sum(self.datasets[d][group].shape[-2] for d in chosen)
+    found = self._agreement_of(model, group)
+    examples = self._examples_with(group)
     return {
-      name: statistics.of_resamples(
-        np.mean([self._agreement[d, group][name][:, runs] for d in chosen], axis=0), examples, bounds
-      )
+      name: statistics.of_resamples(found[name], examples, bounds)
       for name, bounds in ((agreement.CONSISTENCY, (0.0, 1.0)), (agreement.KAPPA, (-1.0, 1.0)))
     }
+
+  def answer_agreement_change(self, model: str, group: str, baseline: str | None = None) -> dict[str, Interval]:
+    """`answer_agreement` of a model less that of the baseline (the first model), paired over examples, under these very phrasings.
+
+    Raises:
+      GrainError: if the results have no answers.
+    """
+    found, others = (self._agreement_of(m, group) for m in (model, baseline or self.models[0]))
+    examples = self._examples_with(group)
+    return {name: statistics.change_of_resamples(found[name], others[name], examples) for name in found}
+
+  def _agreement_of(self, model: str, group: str) -> dict[str, np.ndarray]:
+    """Name -> [1 + R, runs], means over the datasets with a group."""
+    self._check_examples(agreement.CONSISTENCY)
+    runs, chosen = self.runs_of(model), self._datasets_with([group])
+    return {
+      name: np.mean([self._agreement[d, group][name][:, runs] for d in chosen], axis=0)
+      for name in (agreement.CONSISTENCY, agreement.KAPPA)
+    }
+
+  def _examples_with(self, group: str) -> int:
+    return sum(self.datasets[d][group].shape[-2] for d in self._datasets_with([group]))
 
   def kendalls_w(self, group: str) -> dict[str, float]:
     """Dataset -> how far the models agree on which phrasings of a group are hard; NaN for a single model."""

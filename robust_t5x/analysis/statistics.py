@@ -128,6 +128,27 @@ def of_resamples(values: np.ndarray, examples: int, bounds: tuple[float, float],
   return Interval(estimate, *_clipped(estimate - half, estimate + half, bounds))
 
 
+def change_of_resamples(values: np.ndarray, others: np.ndarray, examples: int, level: float = 0.95) -> Interval:
+  """Interval of the change of a smooth metric between two models, of values [1 + R, runs] of each on the same resamples.
+
+  As `of_resamples`; without ends where all resamples are alike.
+
+  Args:
+    values: of one model, of the data, then of the resamples.
+    others: of the model that it is compared with.
+    examples: N that were resampled.
+    level: probability that the interval covers.
+  """
+  changes = values.mean(-1) - others.mean(-1)
+  estimate, resampled = float(changes[0]), changes[1:][~np.isnan(changes[1:])]
+  n = max(examples, 2)
+  sd = resampled.std(ddof=1) * np.sqrt(n / (n - 1)) if len(resampled) > 1 else np.nan
+  if not sd >= 1e-12:
+    return Interval(estimate, np.nan, np.nan)
+  half = float(np.hypot(scipy.stats.t.ppf((1 + level) / 2, n - 1) * sd, _of_seeds([values[0], others[0]], level)))
+  return Interval(estimate, estimate - half, estimate + half)
+
+
 def share_of(right: float, size: float, level: float = 0.95) -> tuple[float, float]:
   """Clopper and Pearson's interval of a share, of so many right in so many; neither need be whole.
 

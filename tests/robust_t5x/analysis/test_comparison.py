@@ -134,6 +134,27 @@ def test_a_change_of_the_best_phrasing_is_the_models_less_the_baselines():
   ]
 
 
+def test_a_change_of_agreement_holds_the_truth_and_is_paired():
+  """Phrasings answer alike in a share of examples that differs by example, in both models; the truth is the law's."""
+  draw, n, k = np.random.default_rng(7), 60, 4
+  held, narrower = 0, 0
+  for _ in range(100):
+    easy = draw.beta(1, 1, n)
+    scores = {
+      name: {'d': np.where(draw.random((n, k)) < np.minimum(easy + more, 1)[:, None], 1.0, 0.0)}
+      for name, more in (('m', 0.0), ('n', 0.2))
+    }
+    comparison = _compare(scores)
+    change = comparison.answer_agreement_change('n', 'unobserved')['consistency']
+    apart = [comparison.answer_agreement(m, 'unobserved')['consistency'] for m in 'mn']
+    assert change.estimate == pytest.approx(apart[1].estimate - apart[0].estimate)
+    # E[p² + (1 - p)²] of p uniform is 2/3; of min(p + 0.2, 1) it is the integral from 0.2 to 1, and 1 for the last fifth.
+    truth = (2 / 3 * (1 - 0.2**3) - (1 - 0.2**2) + 0.8) + 0.2 - 2 / 3
+    held += change.low <= truth <= change.high
+    narrower += change.high - change.low < np.hypot(*(a.high - a.low for a in apart))
+  assert held >= 88 and narrower >= 70
+
+
 def test_agreement_of_datasets_has_the_freedom_of_all_examples_and_kappa_may_be_below_0():
   """Kappa of two phrasings that never agree is -1; Student's t has N - 1 degrees of freedom, N the examples of all datasets."""
   never = np.array([[1.0, 0.0], [0.0, 1.0]] * 3)

@@ -81,6 +81,18 @@ def test_an_interval_of_resamples_by_hand():
   assert not statistics.of_resamples(np.array([[0.5], [0.4], [np.nan]]), 11, (0, 1)).has_ends
 
 
+def test_a_change_of_resamples_by_hand():
+  """Each resample of the one model less the same of the other; the seeds of both count, by Welch's rule."""
+  values = np.array([[0.5, 0.7], [0.4, 0.6], [0.7, 0.7], [0.6, 0.9]])
+  others = np.array([[0.3, 0.3], [0.3, 0.2], [0.4, 0.4], [0.5, 0.4]])
+  found = statistics.change_of_resamples(values, others, 8)
+  sd = np.std([0.25, 0.3, 0.3], ddof=1) * np.sqrt(8 / 7)
+  half = np.hypot(scipy.stats.t.ppf(0.975, 7) * sd, scipy.stats.t.ppf(0.975, 1) * 0.1)
+  assert (found.estimate, found.low, found.high) == pytest.approx((0.3, 0.3 - half, 0.3 + half))
+  same = statistics.change_of_resamples(values[:, :1], values[:, :1], 8)
+  assert same.estimate == 0 and not same.has_ends
+
+
 def test_resamples_that_are_all_alike_still_leave_an_interval():
   """Clopper and Pearson's: of 20 examples that all agree, 0.025^(1/20); of other bounds there is none."""
   found = statistics.of_resamples(np.ones((9, 1)), 20, (0, 1))
