@@ -377,7 +377,8 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'prefix_counted': claims_costs.made_by('prefix_sharing', 'prefix_sharing.json', 'counted_table'),
   'prefix_timed': claims_costs.made_by('prefix_sharing', 'prefix_sharing.json', 'timed_table'),
   'step_cost': claims_costs.made_by('step_cost', 'step_cost.jsonl'),
-  'plan_decoders': claims_costs.made_by('plan_table', 'plan_decoders.jsonl'),
+  'plan_decoders': claims_costs.made_by('plan_table', 'plan.jsonl', 'decoders_table'),
+  'plan_study': claims_costs.made_by('plan_table', 'plan.jsonl', 'study_table'),
   **{
     f'real_{kind}{suffix}': functools.partial(_study_table, 'real_model', f'{kind}/sum/{part}')
     for kind in ('methods', 'changes')

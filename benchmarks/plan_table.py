@@ -1,12 +1,12 @@
 """Compiles the steps of published models for every TPU topology, and prints the settings that fit as a table.
 
   python benchmarks/plan_table.py --out out/plan.jsonl                              # Flan-T5, small to XXL
-  python benchmarks/plan_table.py --out out/decoders.jsonl --models llama_3_1:8b,qwen3:0.6b --topologies v4-8,v5e-4
+  python benchmarks/plan_table.py --out out/plan.jsonl --models llama_3_1:8b,qwen3:0.6b --topologies v4-8,v5e-4
 
 Hours on two cores. Each cell is written when it is done and not compiled again; --print makes the table from what is
 there. Batch 64, 4 phrasings of 512 input and 16 target tokens, a prefix of 16 in every layer that reads the input, bfloat16,
 rematerialised. Where a step does not fit, the number of microbatches is doubled, then the number of devices that share
-the weights.
+the weights. benchmarks/results/plan.jsonl holds the cells of docs/tpu.md, made with --steps train,eval.
 """
 
 import argparse
@@ -22,7 +22,9 @@ from robust_t5x.models import families, robust, trainable
 from robust_t5x.runtime import quiet, topologies
 from robust_t5x.training import optimizers
 
-BATCH, EVAL_BATCH = 64, 128
+BATCH, EVAL_BATCH, TRAIN_STEPS = 64, 128, 400
+MMLU_CELLS = 14_042 * 40  # questions and phrasings
+STUDIED = ('flan_t5:xxl', 'llama_3_1:8b')
 FLAN_T5 = ('flan_t5:xl', 'flan_t5:xxl', 'flan_t5:large', 'flan_t5:base', 'flan_t5:small')
 # Examples that a replica takes at once to begin with, by the weights' GiB in bfloat16 up to which it does.
 AT_ONCE = {8: 1.0, 4: 2.0, 2: 10.0, 1: float('inf')}
@@ -41,7 +43,7 @@ def settings(name, model_parallel, microbatches):
     config.network(adapters.AdapterConfig(prefix_lengths={'reading': 16})),
     Vocabulary,
     Vocabulary,
-    optimizers.adamw(optimizers.warmup_cosine(0.1, 400)),
+    optimizers.adamw(optimizers.warmup_cosine(0.1, TRAIN_STEPS)),
     objectives.kl_to_canonical,
   )
   return plan.Settings(
@@ -137,6 +139,29 @@ def table(rows):
         )
       )  # fmt: skip
   return '\n'.join(f'| {" | ".join(map(str, line))} |' for line in lines)
+
+
+def decoders_table(rows):
+  """The same for decoder-only models alone."""
+  return table([r for r in rows if r['model'].partition(':')[0] != 'flan_t5'])
+
+
+def study_table(rows):
+  """What a study of MMLU costs on each topology: `plan.study_line` of the compiled steps."""
+  lines = [line + more for line, more in zip(('| model ', '|---'), plan.STUDY_HEAD.splitlines(), strict=True)]
+  for model in STUDIED:
+    for name, topology in topologies.TPUS.items():
+      row = next((r for r in rows if (r['model'], r['topology'], r['steps']) == (model, name, 'train,eval')), None)
+      if row is None:
+        continue
+      found = None
+      if row['fits']:
+        replicas = topology.devices // row['model_parallel']
+        figures = [{'replicas': replicas} | f for f in row['figures']]
+        steps = [plan.Step(**{k: v for k, v in f.items() if k != 'total_bytes'}) for f in figures]
+        found = settings(model, row['model_parallel'], row['microbatches']), steps
+      lines.append(f'| {model} {plan.study_line(name, found, TRAIN_STEPS, MMLU_CELLS)}')
+  return '\n'.join(lines)
 
 
 def _figures(row, step):

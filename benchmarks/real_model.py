@@ -22,6 +22,7 @@ from robust_t5x.results.schema import Record
 RESULTS = pathlib.Path(__file__).parent / 'results/real_model.json'
 KEPT = RESULTS.with_suffix('')
 FROZEN, CONTENT_FREE = 'frozen', 'content_free'
+CALIBRATED = 'frozen, calibrated'
 GROUP = 'unobserved'
 _METRICS = ('AvgP', 'sd', 'worst phrasing')
 _AS_IT_IS = 'sum'
@@ -72,8 +73,8 @@ def methods(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Ite
 def changes(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Iterator[study.Cells]:
   """A row for each method against the frozen model, and for the first method against each other one."""
   compared = study.compared(tables, record)
-  trained = [name for name in tables if name != FROZEN]
-  for name, baseline in [(name, FROZEN) for name in trained] + [(trained[0], other) for other in trained[1:]]:
+  others = [name for name in tables if name != FROZEN]
+  for name, baseline in [(name, FROZEN) for name in others] + [(others[0], other) for other in others[1:]]:
     found = (compared.change(name, GROUP, metric, baseline=baseline) for metric in _METRICS)
     alike = compared.answer_agreement_change(name, GROUP, baseline)['consistency']
     yield [f'{name} less {baseline}', *(study.interval(change, signed=True) for change in (*found, alike))]
@@ -111,6 +112,9 @@ def main() -> None:
         model: [again(t[t['instruction_id'].isin(shown)]) for t in seeds]
         for model, seeds in ({FROZEN: [frozen]} | found).items()
       }
+      if free is not None and norm == _AS_IT_IS:
+        calibrated = remedies.calibrated(frozen, free)
+        models[CALIBRATED] = [calibrated[calibrated['instruction_id'].isin(shown)]]
       for kind in (methods, changes):
         tables[f'{kind.__name__}/{norm}/{name or "all"}'] = list(kind(models, record))
   tables['readings'] = list(without_training(frozen, free, record))

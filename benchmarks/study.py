@@ -134,7 +134,8 @@ def interval(found: Interval, signed: bool = False) -> str:
   if math.isnan(found.estimate):  # of one phrasing there is no spread
     return '–'
   sign = '+' if signed else ''
-  return f'{100 * found.estimate:{sign}.1f} [{100 * found.low:.1f}, {100 * found.high:.1f}]'.replace('-', '\u2212')
+  estimate, low, high = (round(100 * x, 1) + 0.0 for x in (found.estimate, found.low, found.high))  # no -0.0
+  return f'{estimate:{sign}.1f} [{low:.1f}, {high:.1f}]'.replace('-', '\u2212')
 
 
 def write(path: pathlib.Path, command: str, tables: Mapping[str, Sequence[Cells]]) -> None:
