@@ -168,7 +168,7 @@ def page(data: pathlib.Path) -> str:
     )
   lines += [
     '',
-    'Left out of the inputs, and listed by `results.read`: 56 accuracies of T0-3B on BIG-bench Lite (BBL) that are "PD"',
+    'Left out of the inputs, and listed by `results.reading.read`: 56 accuracies of T0-3B on BIG-bench Lite (BBL) that are "PD"',
     'and not numbers, and second rows of two instructions of BBQ Lite that Flan-T5-XXL has twice, 0.0001 apart.',
     '',
     '## MaxP, AvgP and CPS (Mizrahi et al. 2024, arXiv 2401.00595)',
