@@ -20,7 +20,7 @@ from robust_t5x.results.scorers import SCORERS
 from robust_t5x.runtime import errors, gin_files, launcher, quiet
 from seqio_tasks import datasets, framing, tables
 from seqio_tasks.bank.instruction import PERTURBATIONS
-from seqio_tasks.errors import UserError
+from seqio_tasks.errors import UserError, shorten
 from seqio_tasks.pipeline import registration
 
 _EXAMPLES_TO_JUDGE = 20  # fewer tell nothing about the balance of labels
@@ -164,7 +164,22 @@ def _render(known: Mapping[tuple[str, str], Any], request: Mapping[str, Any]) ->
     raise UserError("'examples' must be a list of objects")
   if type(shots) is not int or shots < 0 or len(examples) < shots:
     raise UserError(f"'shots' is {shots!r} and there are {len(examples)} examples; give as many examples")
+  for item in (request['item'], *examples[:shots]):
+    _check_item(item)
   return instruction.layout.render(request['item'], examples[:shots])
+
+
+def _check_item(item: Mapping[str, Any]) -> None:
+  """UserError for what layouts take as given of an item, and a stranger may leave out."""
+  if 'answer' not in item:
+    raise UserError(f"an item has no 'answer', only {', '.join(map(repr, item)) or 'nothing'}; give the right one")
+  for name in ('options', 'alternatives'):
+    texts = item.get(name, [])
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+      raise UserError(f'{name!r} of an item is {shorten(repr(texts))}; give a list of texts')
+  index = item.get('answer_index')
+  if index is not None and not (type(index) is int and 0 <= index < len(item.get('options', []))):
+    raise UserError(f"'answer_index' of an item is {index!r}; give the place of the answer among the options, from 0")
 
 
 def show(name: str, count: int, vocabulary: Any, split: str | None = None) -> Iterator[str]:

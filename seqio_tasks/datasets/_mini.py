@@ -115,5 +115,7 @@ class _WholeWords:
 
 
 def _of_all_words(train: functools.partial, whole_words: _WholeWords, words: seqio.Vocabulary) -> dict[str, Reader]:
-  """The split "train", made of all words of a vocabulary."""
+  """The split "train", made of all words of a vocabulary; as it is for one of bytes, as which a served model's texts go."""
+  if not vocabulary.has_pieces(words):
+    return {}
   return {'train': functools.partial(train, more_words=whole_words(words))}

@@ -110,6 +110,11 @@ def _forget_paths(path: str) -> None:
   pathlib.Path(path).write_bytes(model.SerializeToString())
 
 
+def has_pieces(vocabulary: seqio.Vocabulary) -> bool:
+  """Whether `whole_words` can look for words in a vocabulary."""
+  return hasattr(vocabulary, 'pieces') or hasattr(vocabulary, 'tokenizer')
+
+
 def whole_words(vocabulary: seqio.Vocabulary) -> tuple[str, ...]:
   """The words of two letters or more that are one piece of a vocabulary, in the order of the pieces.
 

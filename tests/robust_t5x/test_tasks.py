@@ -222,6 +222,10 @@ def test_render_with_examples_and_bad_files(bank, tmp_path, capsys):
     ({'examples': [3], 'shots': 1}, "'examples' must be a list of objects"),
     ({'shots': True}, "'shots' is True"),
     ({'item': 'x'}, "'item' is 'x'; it must be of the type dict"),
+    ({'item': {'options': ['cat']}}, "an item has no 'answer', only 'options'"),
+    ({'item': ITEM | {'options': 'cat'}}, "'options' of an item is 'cat'; give a list of texts"),
+    ({'item': ITEM | {'options': ['cat', 2]}}, "'options' of an item is ['cat', 2]; give a list of texts"),
+    ({'item': ITEM | {'answer_index': 9}}, "'answer_index' of an item is 9; give the place"),
   ],
 )
 def test_a_request_of_other_types_is_told_by_its_line(bank, tmp_path, changes, message):

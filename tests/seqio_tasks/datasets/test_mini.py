@@ -4,6 +4,7 @@ import copy
 
 import pytest
 
+from robust_t5x.served import texts
 from seqio_tasks import datasets, suites
 from seqio_tasks.mini import suite
 from seqio_tasks.mini import vocabulary as words
@@ -30,6 +31,11 @@ def test_training_may_draw_on_all_words_of_a_vocabulary(vocabulary):
   (split,) = wide.splits_for(vocabulary).values()
   assert [*split()] == suite.generate('first_word', 'train', 50, more_words=words.whole_words(vocabulary))
   assert split() != plain.splits['train']()
+
+
+def test_a_vocabulary_of_bytes_has_no_words_to_draw_on():
+  (wide,) = datasets.mini(['first_word'], 50, vocabulary_words=True)
+  assert wide.splits_for(texts.Bytes()) == {}
 
 
 def test_a_vocabulary_is_searched_for_words_once(vocabulary, monkeypatch):
