@@ -53,19 +53,19 @@ def _of_answers(inputs: Inputs) -> Table:
   for model in inputs.models:
     for group in inputs.groups:
       found = inputs.of(model).answer_agreement(model, group)
-      row = (model, group, found[CONSISTENCY], found[KAPPA], inputs.interval(model, group, 'PSS'))
+      row: list[Cell] = [model, group, found[CONSISTENCY], found[KAPPA], inputs.interval(model, group, 'PSS')]
       if inputs.paired:
         is_paired = model in inputs.paired and group in first.groups
-        row += (first.answer_agreement_change(model, group)[CONSISTENCY] if is_paired else None,)
-      rows.append(row)
-  columns = (
+        row.append(first.answer_agreement_change(model, group)[CONSISTENCY] if is_paired else None)
+      rows.append(tuple(row))
+  columns = [
     Column('model'), Column('phrasings'), Column('consistency', 'percent'), Column("Fleiss' κ", 'number'),
     Column('PSS', 'number'),
-  )  # fmt: skip
+  ]  # fmt: skip
   if inputs.paired:
-    columns += (Column('change of consistency, points', 'points'),)
+    columns.append(Column('change of consistency, points', 'points'))
   return Table(
-    'agreement', 'Agreement of the answers under different phrasings', columns, rows,
+    'agreement', 'Agreement of the answers under different phrasings', tuple(columns), rows,
     'Consistency: pairs of phrasings that lead to the same answer; where they ask in several forms, to the same option, or of decoded '
     'answers those of the commonest form. κ: that beyond chance, 1 at best. PSS: mean distance '
     'of the scores of two phrasings, 0 where all phrasings score alike.'
