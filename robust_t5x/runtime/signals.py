@@ -112,6 +112,7 @@ def guarded(verb: Callable[[], int]) -> int:
     answered()
     number = e.number if isinstance(e, Stopped) else int(signal.SIGINT)
     _say(_state.kept)
+    _let_go()
     return 128 + number
   finally:
     answered()
@@ -156,6 +157,16 @@ def _watch(reading: socket.socket, state: _State) -> None:
         if not (state.stop and state.stop.deferred):
           _say(state.kept)
           os._exit(128 + received[0])
+
+
+def _let_go() -> None:
+  """Drops what waits for a terminal or reader that is gone: Python writes it when it ends, and for a fault there ends with 120."""
+  for stream in (sys.stdout, sys.stderr):
+    try:
+      if stream is not None:
+        stream.flush()
+    except OSError:
+      os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _say(kept: str) -> None:

@@ -396,7 +396,5 @@ def few_shot_form(layout: Layout) -> FewShot:
 def _options(item: Item) -> Sequence[str]:
   options = item.get('options')
   if not options:
-    raise LayoutError(
-      'the instruction lists options, but the item has none; give it options, or take a phrasing that lists none'
-    )
+    raise LayoutError('the instruction lists options, but the item has none; take a phrasing that lists none')
   return options

@@ -117,6 +117,20 @@ def test_a_terminal_that_closes_lets_a_run_save_and_say_so_to_nobody(tmp_path):
   assert (tmp_path / 'saved').exists()
 
 
+def test_what_a_reader_that_is_gone_did_not_take_does_not_change_the_exit_status():
+  code = (
+    'import os, sys; from robust_t5x.runtime import signals\n'
+    'def verb():\n'
+    '  sys.stdout.write("half a line")\n'
+    '  raise signals.Stopped(1)\n'
+    'reader, end = os.pipe(); os.dup2(end, 1); os.close(end); os.close(reader)\n'
+    'sys.exit(signals.guarded(verb))'
+  )
+  buffered = {name: value for name, value in os.environ.items() if name != 'PYTHONUNBUFFERED'}
+  done = subprocess.run([sys.executable, '-c', code], stderr=subprocess.PIPE, check=False, timeout=60, env=buffered)
+  assert done.returncode == 129 and b'Error' not in done.stderr
+
+
 def test_ignored_signals_stay_ignored():
   before = signal.signal(signal.SIGINT, signal.SIG_IGN)
   try:
