@@ -110,12 +110,9 @@ def of_resamples(values: np.ndarray, examples: int, bounds: tuple[float, float],
     level: probability that the interval covers.
   """
   means = values.mean(-1)
-  estimate, resampled = float(means[0]), means[1:][~np.isnan(means[1:])]
-  if len(resampled) < 2 or np.isnan(estimate):
+  estimate, sd = float(means[0]), _sd_of_resamples(means, examples)
+  if np.isnan(sd):
     return Interval(estimate, np.nan, np.nan)
-  # Resamples vary by (N - 1) / N of what samples do.
-  n = max(examples, 2)
-  sd = resampled.std(ddof=1) * np.sqrt(n / (n - 1))
   seeds = _of_seeds([values[0]], level)
   if sd < 1e-12:
     if bounds != (0, 1):
@@ -124,7 +121,7 @@ def of_resamples(values: np.ndarray, examples: int, bounds: tuple[float, float],
     low, high = share_of(estimate * size, size, level)
     ends = estimate - np.hypot(estimate - low, seeds), estimate + np.hypot(high - estimate, seeds)
     return Interval(estimate, *_clipped(*ends, bounds))
-  half = np.hypot(scipy.stats.t.ppf((1 + level) / 2, n - 1) * sd, seeds)
+  half = np.hypot(_t(examples, level) * sd, seeds)
   return Interval(estimate, *_clipped(estimate - half, estimate + half, bounds))
 
 
@@ -140,13 +137,25 @@ def change_of_resamples(values: np.ndarray, others: np.ndarray, examples: int, l
     level: probability that the interval covers.
   """
   changes = values.mean(-1) - others.mean(-1)
-  estimate, resampled = float(changes[0]), changes[1:][~np.isnan(changes[1:])]
-  n = max(examples, 2)
-  sd = resampled.std(ddof=1) * np.sqrt(n / (n - 1)) if len(resampled) > 1 else np.nan
+  estimate, sd = float(changes[0]), _sd_of_resamples(changes, examples)
   if not sd >= 1e-12:
     return Interval(estimate, np.nan, np.nan)
-  half = float(np.hypot(scipy.stats.t.ppf((1 + level) / 2, n - 1) * sd, _of_seeds([values[0], others[0]], level)))
+  half = float(np.hypot(_t(examples, level) * sd, _of_seeds([values[0], others[0]], level)))
   return Interval(estimate, estimate - half, estimate + half)
+
+
+def _sd_of_resamples(means: np.ndarray, examples: int) -> float:
+  """Standard deviation of a metric, of its value [1 + R] in the data and in resamples; NaN where these do not tell it."""
+  resampled = means[1:][~np.isnan(means[1:])]
+  if len(resampled) < 2 or np.isnan(means[0]):
+    return np.nan
+  n = max(examples, 2)
+  return float(resampled.std(ddof=1) * np.sqrt(n / (n - 1)))  # resamples vary by (N - 1) / N of what samples do
+
+
+def _t(examples: int, level: float) -> float:
+  """Student's quantile for N examples."""
+  return float(scipy.stats.t.ppf((1 + level) / 2, max(examples, 2) - 1))
 
 
 def share_of(right: float, size: float, level: float = 0.95) -> tuple[float, float]:

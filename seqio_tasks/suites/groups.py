@@ -144,13 +144,18 @@ def _members(dataset: Dataset, phrasings: Mapping[str, Sequence[Instruction]]) -
   known: dict[tuple[str, str], list[Instruction]] = {}
   for task in dataset.bank_tasks:
     for instruction in phrasings.get(task, ()):
-      if dataset.fields is not None and not flattening.needed_fields(instruction.layout) <= {*dataset.fields}:
+      if not _can_fill(dataset, instruction):
         continue
       same = known.setdefault((instruction.collection, instruction.key), [])
       if all(other.layout != instruction.layout for other in same):
         same.append(instruction)
         made.append(instruction)
   return made
+
+
+def _can_fill(dataset: Dataset, instruction: Instruction) -> bool:
+  """Whether a dataset has the fields that a phrasing needs; so it is taken to be where its fields are not known."""
+  return dataset.fields is None or flattening.needed_fields(instruction.layout) <= {*dataset.fields}
 
 
 def _tell_seen(dataset: Dataset, served: Iterable[Group]) -> None:
@@ -179,13 +184,13 @@ def tell_unserved(datasets: Sequence[Dataset], phrasings: Iterable[Instruction])
   """
   unserved, used = [], 0
   for instruction in phrasings:
-    needed = flattening.needed_fields(instruction.layout)
-    fields = [d.fields for d in datasets if instruction.task in d.bank_tasks]
-    if all(f is not None and not needed <= {*f} for f in fields):
-      known = ' or '.join(', '.join(f) or 'nothing' for f in dict.fromkeys(f for f in fields if f is not None))
-      unserved.append((instruction.id, f'needs {", ".join(sorted(needed))}, where the data has {known}'))
-    else:
+    asking = [d for d in datasets if instruction.task in d.bank_tasks]
+    if any(_can_fill(d, instruction) for d in asking):
       used += 1
+    elif asking:
+      needed = ', '.join(sorted(flattening.needed_fields(instruction.layout)))
+      known = ' or '.join(dict.fromkeys(', '.join(d.fields or ()) or 'nothing' for d in asking))
+      unserved.append((instruction.id, f'needs {needed}, where the data has {known}'))
   if unserved:
     told: Reason = {'rows': len(unserved), 'first': ' '.join(unserved[0])}
     _logger.warning('%d phrasings serve no dataset and are left out; the first: %s', len(unserved), told['first'])

@@ -84,9 +84,7 @@ def register(
   chosen = [_variant(d, content_free, answers) for d in sources.chosen(datasets)]
   phrasings = _Phrasings(banks, collections, alignment_collections, chosen)
   observed = frozenset(observed_collections)
-  shared = [d for d in chosen if d.own is None]
-  tasks = {task for dataset in shared for task in dataset.bank_tasks}
-  groups.tell_unserved(shared, [i for i in phrasings.of_user if i.task in tasks])
+  groups.tell_unserved([d for d in chosen if d.own is None], phrasings.of_user)
   entries: list[_Entry] = []
   rates: dict[str, float] = {}
   for dataset in chosen:
@@ -171,9 +169,11 @@ class _Phrasings:
     if any(d.own is None for d in datasets):
       bank = tuple(reading.read_banks(banks))
     _check_collections('collections', collections, bank)
-    of_package = {i.id for i in (reading.read_banks(['package']) if 'package' in banks else ())}
-    self.of_user = [i for i in bank if i.id not in of_package and (collections is None or i.collection in collections)]
-    self._banks = groups.by_task(i for i in bank if collections is None or i.collection in collections)
+    bank = [i for i in bank if collections is None or i.collection in collections]
+    added = [entry for entry in banks if entry != 'package']
+    ids = {i.id for i in reading.read_banks(added)} if bank and added else set()
+    self.of_user = [i for i in bank if i.id in ids]
+    self._banks = groups.by_task(bank)
     self._own: list[tuple[OwnPhrasings, Mapping[str, Sequence[Instruction]]]] = []
     for own in (d.own for d in datasets if d.own is not None):
       if all(known is not own for known, _ in self._own):
