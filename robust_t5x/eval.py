@@ -69,8 +69,8 @@ def evaluate(
   import numpy as np
 
   import gin
-  from robust_t5x.evaluation import stopping
-  from robust_t5x.evaluation.cells import check_budget, sample_cells
+  from robust_t5x.evaluation import checks, stopping
+  from robust_t5x.evaluation.cells import sample_cells
   from robust_t5x.evaluation.rows import read_task
   from robust_t5x.evaluation.scorers import cost_of, score_task, score_tasks
   from robust_t5x.results.runs import Run
@@ -78,19 +78,8 @@ def evaluate(
   from robust_t5x.runtime import progress
 
   errors.check_required({'OUTPUT_DIR': output_dir, 'MIXTURES': mixtures})
-  if scorer not in SCORERS:
-    raise errors.UsageError(f'SCORER: unknown scorer {scorer!r}; use one of {", ".join(SCORERS)}')
   tasks = suites.evaluation_tasks(register_tasks, loaded.vocabulary, mixtures)
-  if stop_width is not None:
-    stopping.check(stop_width, cell_budget)
-  check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
-  if SCORERS[scorer].needs_options:
-    for task in tasks:
-      fault = task.unrankable(split)
-      if fault is not None:
-        raise errors.UsageError(
-          f'SCORER: {scorer} ranks options, but of {task.name} {fault}; use exact_match for this task, or mend the data'
-        )
+  checks.check(tasks, split=split, scorer=scorer, cell_budget=cell_budget, stop_width=stop_width)
   label = label or loaded.label
   lengths = loaded.lengths(task_feature_lengths)
   identity = fingerprint(loaded, tasks, task_feature_lengths, split, scorer)

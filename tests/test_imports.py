@@ -15,6 +15,7 @@ LATE = {
   ('robust_t5x/reports/representation.py', 'robust_t5x.reports.plots'),
   ('robust_t5x/reports/scaling.py', 'robust_t5x.models.families'),  # JAX, for models whose names tell a size
   ('robust_t5x/sweeps/check.py', 'robust_t5x.adapters.initial'),  # JAX, in the process that checks a grid alone
+  ('robust_t5x/sweeps/check.py', 'robust_t5x.evaluation.checks'),
   ('robust_t5x/sweeps/check.py', 'robust_t5x.models.trainable'),
   ('robust_t5x/sweeps/check.py', 'robust_t5x.training.data'),
   ('seqio_tasks/pipeline/registration.py', 'seqio_tasks.pipeline.providers'),  # TensorFlow

@@ -100,7 +100,7 @@ def answer(request: Request) -> Answer:
   try:
     _check_eval(request['eval'], vocabulary)
   except (UserError, OSError) as e:
-    message = re.sub(r'--(gin\.)?(?=[A-Z])', '--eval.', _one_line(e))
+    message = re.sub(r'^(?=[A-Z_]+(:| is ))|--(gin\.)?(?=[A-Z])', '--eval.', _one_line(e))
     return {'error': f'evaluation: {message}'}
   return {'trials': found}
 
@@ -189,14 +189,17 @@ def _check_types(request: Request) -> None:
 def _check_eval(arguments: Sequence[str], vocabulary: 'seqio.Vocabulary') -> None:
   """Raises what is wrong with the settings of the evaluation, as far as can be told without a model."""
   import gin
+  from robust_t5x.evaluation import checks
 
   own = ("OUTPUT_DIR='x'", "ADAPTER='none'", "LABEL='x'", "INITIAL_CHECKPOINT_PATH='bundled'")
   _parse([*arguments, *(f'--gin.{binding}' for binding in own)])
   gin_files.configured('eval.evaluate')
   bindings = gin.get_bindings('eval.evaluate', resolve_references=False)
-  run = {k: copy.deepcopy(v) for k, v in bindings.items() if k in ('mixtures', 'register_tasks')}
+  told = ('split', 'scorer', 'cell_budget', 'stop_width')
+  run = {k: copy.deepcopy(v) for k, v in bindings.items() if k in ('mixtures', 'register_tasks', *told)}
   errors.check_required({'MIXTURES': run.get('mixtures')})
-  suites.evaluation_tasks(run.get('register_tasks', ()), vocabulary, run['mixtures'])
+  tasks = suites.evaluation_tasks(run.get('register_tasks', ()), vocabulary, run['mixtures'])
+  checks.check(tasks, **{name: run[name] for name in told if name in run})
 
 
 def _one_line(error: Exception) -> str:

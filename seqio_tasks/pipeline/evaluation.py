@@ -52,9 +52,13 @@ class EvaluationTask:
     Raises:
       DatasetError: if there is no such split.
     """
-    if split not in self.splits:
-      raise DatasetError(f'task {self.name} has no split {split!r}; choose among {", ".join(self.splits)}')
+    self.check_split(split)
     return content_hash(self.instructions, self.examples, self._examples(split))
+
+  def check_split(self, split: str) -> None:
+    """Raises DatasetError if there is no such split."""
+    if split not in self.splits:
+      raise DatasetError(f'SPLIT: task {self.name} has no split {split!r}; choose among {", ".join(self.splits)}')
 
   def unrankable(self, split: str) -> str | None:
     """What keeps the options of a split's examples from being ranked: an example and its fault; None if nothing does."""

@@ -34,3 +34,11 @@ def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
   assert 'PROMPT_INIT' in answer('PROMPT_INIT=vocabulary,vocabulry', files=vectors)['error']
   missing = answer('LEARNING_RATE=1', evaluate=['--gin_file=gin/recipes/eval/mini.gin', "--gin.MIXTURES=['nothing']"])
   assert missing['error'].startswith('evaluation: ') and 'nothing' in missing['error']
+  for setting, message in [
+    ("SPLIT='dev'", "evaluation: --eval.SPLIT: task mini_first_word_eval_observed has no split 'dev'; choose among "),
+    ("SCORER='exact'", "evaluation: --eval.SCORER: unknown scorer 'exact'"),
+    ('CELL_BUDGET=0', 'evaluation: --eval.CELL_BUDGET is 0'),
+    ('STOP_WIDTH=60', 'evaluation: --eval.STOP_WIDTH is 60'),
+  ]:
+    said = answer('LEARNING_RATE=1', evaluate=['--gin_file=gin/recipes/eval/mini.gin', f'--gin.{setting}'])
+    assert said['error'].startswith(message), setting
