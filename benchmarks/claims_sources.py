@@ -386,7 +386,10 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   },
   'real_wording': functools.partial(_study_table, 'real_model', 'wording/sum'),
   'real_changes_per_token': functools.partial(_study_table, 'real_model', 'changes/per token/all'),
-  'real_readings': functools.partial(_study_table, 'real_model', 'readings'),
+  **{
+    f'real_{name.replace("/", "_")}': functools.partial(_study_table, 'real_model', name)
+    for name in ('readings', 'tuning', 'perplexity', 'methods/elsewhere', 'changes/elsewhere')
+  },
   'readme': _readme_table,
   **{
     f'alignment_{name}': functools.partial(_study_table, 'alignment', name)

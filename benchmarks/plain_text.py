@@ -39,7 +39,9 @@ def _log_likelihood(adapter: str | None) -> tuple[float, int]:
   loaded = loading.load_with_identity('smollm2', adapter)
   read = windows(list(loaded.vocabulary.encode('\n'.join(text for _, text in sorted(topics.topics.items())))))
   begin = np.asarray([loaded.model.ids.end], np.int32)
-  scores = Runner(loaded.model, loaded.params, 8, 1).score_continuations([begin] * len(read), [[window] for window in read])
+  scores = Runner(loaded.model, loaded.params, 8, 1).score_continuations(
+    [begin] * len(read), [[window] for window in read]
+  )
   return sum(float(score[0, 0]) for score in scores), sum(map(len, read))
 
 

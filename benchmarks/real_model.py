@@ -89,7 +89,9 @@ def changes(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Ite
 def perplexities(directory: pathlib.Path) -> Iterator[study.Cells]:
   """A row for each model: perplexity on plain text, and that of every seed."""
   kept = pd.read_csv(directory / plain_text.NAME)
-  kept['perplexity'] = [plain_text.perplexity(*row) for row in kept[list(plain_text.COLUMNS[1:3])].itertuples(index=False)]
+  kept['perplexity'] = [
+    plain_text.perplexity(*row) for row in kept[list(plain_text.COLUMNS[1:3])].itertuples(index=False)
+  ]
   for name, rows in kept.groupby(kept['model'].str.split('-').str[0], sort=False):
     yield [str(name), f'{rows["perplexity"].mean():.2f}', ', '.join(f'{p:.2f}' for p in rows['perplexity'])]
 

@@ -38,7 +38,7 @@ for method in ${METHODS:=aligned likelihood canonical}; do
   esac
   if [ -n "${TUNE:-}" ]; then
     robust-t5x sweep align_smollm2 "${train[@]}" "${settings[@]}" --grid LEARNING_RATE=0.0003,0.001,0.003 --seeds 100 --no_baseline \
-      --eval wording "${data[@]/#--/--eval.}" --eval.NUM_EXAMPLES=$((2 * EXAMPLES)) --eval.SPLIT=validation \
+      --eval wording "${data[@]/#--/--eval.}" --eval.NUM_EXAMPLES="$EXAMPLES" --eval.SPLIT=validation \
       --eval.MIXTURES="$choosing" --out "$out/tuning/$method"
     continue
   fi

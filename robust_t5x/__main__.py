@@ -20,6 +20,7 @@ VERBS = {
   'harness': ('robust_t5x.harness', 'run lm-evaluation-harness on a model with an adapter'),
   'plan': ('robust_t5x.plan', 'compile a run for a TPU topology and say what it needs there'),
   'preflight': ('robust_t5x.preflight', 'count the workers and devices that a run would have'),
+  'rerank': ('robust_t5x.rerank', 'rank the options of an evaluation anew, without the model'),
   'compare': ('robust_t5x.compare', 'test one model against another on the same cells'),
   'design': ('robust_t5x.design', 'say how many phrasings and examples show a difference'),
   'represent': ('robust_t5x.represent', 'measure how far phrasings lie apart inside a model'),

@@ -73,6 +73,8 @@ class Fingerprint(TypedDict, total=False):
   task_feature_lengths: dict[str, int]
   tasks: dict[str, str] | list[str]  # to the hash of their examples and phrasings, where it is known
   cells: Sample  # absent where all were to be evaluated
+  ranked_by: str  # of options that were ranked anew (rerank)
+  content_free: dict[str, str] | list[str]  # the tasks that they were calibrated by
 
 
 class LeftOut(TypedDict):

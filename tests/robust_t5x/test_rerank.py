@@ -1,0 +1,93 @@
+"""The verb `rerank`: other readings of ranked options as evaluations that all verbs read."""
+
+import json
+
+from helpers import change_record
+import pandas as pd
+import pytest
+
+from robust_t5x import compare, rerank
+from robust_t5x.results.reading import read
+from robust_t5x.results.runs import Run
+from robust_t5x.results.schema import COLUMNS, OPTIONAL
+
+# (example, log-likelihoods of A and B, tokens of them, the same without a question); A is right.
+ROWS = [('0', (-3.0, -2.0), (3, 1), (-6.0, -2.5)), ('1', (-2.0, -1.0), (1, 2), (-1.0, -1.5))]
+
+
+def _evaluation(directory, free=False, **settings):
+  fingerprint = {'backbone': 'b' * 64, 'scorer': 'rank_likelihood', 'split': 'test', 'tasks': {'t': str(free)}}
+  run = Run.open(str(directory), 'frozen', fingerprint | settings)
+  rows = []
+  for example, scores, tokens, without in ROWS:
+    for phrasing in ('p', 'q'):
+      a, b = without if free else scores
+      rows.append(
+        dict.fromkeys(COLUMNS, 0)
+        | {'model': 'frozen', 'dataset': 'd', 'group': 'unobserved', 'example_id': example, 'instruction_id': phrasing}
+        | {'scorer': 'rank_likelihood', 'gold': 'A', 'prediction': 'B', 'score': 0.0, 'matched_option': True}
+        | {name: OPTIONAL[name] for name in ('strict_score', 'extracted_score')}
+        | {'option_scores': json.dumps({'A': a, 'B': b}), 'option_tokens': json.dumps(tokens)}
+      )
+  run.finish(
+    {'p': '{question}', 'q': 'Well, {question}'}, {'model': {'vocabulary': 'v' * 64}}, pd.DataFrame(rows)[list(COLUMNS)]
+  )
+  return str(directory)
+
+
+@pytest.fixture
+def evaluations(tmp_path):
+  return _evaluation(tmp_path / 'asked'), _evaluation(tmp_path / 'free', free=True), tmp_path / 'out'
+
+
+def test_calibration_makes_an_evaluation_that_can_be_compared(evaluations, capsys):
+  asked, free, out = evaluations
+  arguments = [asked, '--by', 'calibrated', '--content-free', free, '--out', str(out)]
+  assert rerank.main(arguments) == 0
+  # Example 0: A 3 above what it has without a question, B .5; example 1: A 1 below, B .5 above.
+  assert 'unobserved: 0.0% before, 50.0% calibrated' in capsys.readouterr().out
+  table, record = read(str(out))
+  assert table['prediction'].tolist() == ['A', 'A', 'B', 'B'] and table['score'].tolist() == [1.0, 1.0, 0.0, 0.0]
+  assert set(table['model']) == {record['label']} == {'frozen, calibrated'}
+  assert record['sources'] == [asked, free] and record['fingerprint']['ranked_by'] == 'calibrated'
+  assert rerank.main(arguments) == 0 and 'nothing to do' in capsys.readouterr().out
+  assert compare.main([asked, str(out)]) == 0
+  assert '+50.0' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(('by', 'label', 'rows', 'accuracy'), [
+  ('per_token', 'frozen, per token', 4, 50.0),  # -1 against -2; -2 against -.5
+  ('ensemble', 'frozen, ensemble of phrasings', 2, 0.0),
+  ('batch_calibrated', 'frozen, calibrated by batch', 4, 50.0),  # the same margin in both examples: ties
+])  # fmt: skip
+def test_readings_that_need_one_table(evaluations, capsys, by, label, rows, accuracy):
+  asked, _, out = evaluations
+  assert rerank.main([asked, '--by', by, '--out', str(out)]) == 0
+  assert f'0.0% before, {accuracy}%' in capsys.readouterr().out
+  table, record = read(str(out))
+  assert len(table) == rows and record['label'] == label and 'content_free' not in record['fingerprint']
+
+
+def test_what_does_not_go_together_is_told(evaluations, tmp_path, capsys):
+  asked, free, out = evaluations
+
+  def refused(*arguments):
+    assert rerank.main([*arguments, '--out', str(out)]) == 2 and not out.exists()
+    return capsys.readouterr().err
+
+  with pytest.raises(SystemExit, match='2'):
+    rerank.main([asked, '--by', 'calibrated', '--out', str(out)])
+  with pytest.raises(SystemExit, match='2'):
+    rerank.main([asked, '--by', 'per_token', '--content-free', free, '--out', str(out)])
+  assert capsys.readouterr().err.count('--by calibrated and --content-free go together') == 2
+  again = _evaluation(tmp_path / 'again')
+  assert 'has the same questions as' in refused(asked, '--by', 'calibrated', '--content-free', again)
+  other = _evaluation(tmp_path / 'other', free=True, backbone='c' * 64, adapter='d' * 64)
+  assert 'differ in backbone, adapter; evaluate the same model' in refused(
+    asked, '--by', 'calibrated', '--content-free', other
+  )
+  phrasings = tmp_path / 'published.csv'
+  phrasings.write_text('paraphrase idx,m_acc\n1,0.5\n', encoding='utf-8')
+  assert 'holds accuracies of phrasings' in refused(str(phrasings), '--by', 'per_token')
+  change_record(tmp_path / 'asked', finished=None)
+  assert 'interrupted' in refused(asked, '--by', 'per_token')
