@@ -66,6 +66,9 @@ def bigbench(
   made = []
   for task in tasks or paths:
     files = paths.get(task) or below[task]
+    whole = root / task / 'task.json'
+    if task in paths and files != (str(whole),) and whole.is_file():
+      leave_out_file(whole, f'there are subtasks beside it, such as {files[0]}')
     name = task.rsplit('/', 1)[-1]
     parts = _named_parts(name)
     read = functools.partial(_read_bigbench, files, str(root / task), strict)
@@ -123,8 +126,6 @@ def _task_files(folder: pathlib.Path) -> tuple[str, ...]:
   """The files with examples: those of the subtasks, if there are any."""
   below = tuple(map(str, tables.entries(folder, '*/task.json')))
   whole = folder / 'task.json'
-  if below and whole.is_file():
-    leave_out_file(whole, f'there are subtasks beside it, such as {below[0]}')
   return below or ((str(whole),) if whole.is_file() else ())
 
 

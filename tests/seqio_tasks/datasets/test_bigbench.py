@@ -130,3 +130,14 @@ def test_what_stands_beside_subtasks_is_told_and_hidden_folders_are_none(tmp_pat
   assert [e['gold'] for e in one.splits['test']()] == ['no']
   for name in ('task.json', 'empty/task.json'):
     assert 'the whole file' in datasets.readings()[str(tmp_path / 'one' / name)]['left_out']
+
+
+def test_what_is_left_out_of_other_tasks_is_not_told(tmp_path):
+  row = {'input': 'Is it?', 'target': 'yes'}
+  for name in ('one', 'one/part', 'one/other', 'two'):
+    _bigbench(tmp_path, name, [row])
+  whole = str(tmp_path / 'one' / 'task.json')
+  datasets.bigbench(tmp_path, ['two', 'one/part'])
+  assert whole not in datasets.readings()
+  datasets.bigbench(tmp_path, ['one'])
+  assert whole in datasets.readings()
