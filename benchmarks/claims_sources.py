@@ -387,8 +387,16 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'real_wording': functools.partial(_study_table, 'real_model', 'wording/sum'),
   'real_changes_per_token': functools.partial(_study_table, 'real_model', 'changes/per token/all'),
   **{
-    f'real_{name.replace("/", "_")}': functools.partial(_study_table, 'real_model', name)
-    for name in ('readings', 'tuning', 'perplexity', 'methods/elsewhere', 'changes/elsewhere')
+    f'real_{name.replace("/", "_").replace(" ", "_")}': functools.partial(_study_table, 'real_model', name)
+    for name in (
+      'readings',
+      'tuning',
+      'perplexity',
+      'methods/elsewhere',
+      'changes/elsewhere',
+      'methods/low rate',
+      'changes/low rate',
+    )
   },
   'readme': _readme_table,
   **{

@@ -2,7 +2,8 @@
 
 `bash benchmarks/real_model.sh OUT BIGBENCH_DIR` makes the evaluations that this reads; `python benchmarks/real_model.py OUT`
 then keeps their scores in benchmarks/results/real_model/, beside those of earlier runs, and writes
-benchmarks/results/real_model.json from all that is kept. OUT/frozen is the model as it is, every OUT/METHOD-SEED one with an adapter; OUT/content_free_NAME is the same
+benchmarks/results/real_model.json from all that is kept. OUT/frozen is the model as it is, every OUT/METHOD-SEED one with an adapter, OUT/METHOD_0.0003-SEED one of that
+learning rate instead of the chosen one; OUT/content_free_NAME is the same
 without questions, OUT/elsewhere_NAME on tasks that nothing was trained on, OUT/plain_text.csv what benchmarks/plain_text.py wrote,
 OUT/tuning/METHOD the sweep that its learning rate was chosen by. Without OUT the tables are made from what is kept.
 """
@@ -24,6 +25,7 @@ RESULTS = pathlib.Path(__file__).parent / 'results/real_model.json'
 KEPT = RESULTS.with_suffix('')
 FROZEN = plain_text.FROZEN
 CONTENT_FREE, ELSEWHERE = 'content_free_', 'elsewhere_'
+LOW_RATE = '_0.0003'
 CALIBRATED = ', calibrated'
 GROUP = 'unobserved'
 _METRICS = ('AvgP', 'sd', 'worst phrasing')
@@ -116,31 +118,35 @@ def main() -> None:
   out = study.add_what_is_named(__doc__, KEPT)
   if out:
     _keep_plain_text(out / plain_text.NAME, KEPT / plain_text.NAME)
-  found, record = study.read_all(KEPT)
-  free, elsewhere = (
-    {name.removeprefix(prefix): found.pop(name) for name in list(found) if name.startswith(prefix)}
-    for prefix in (CONTENT_FREE, ELSEWHERE)
+  runs, record = study.read_each(KEPT)
+  frozen, frozen_free = runs[FROZEN], runs[CONTENT_FREE + FROZEN]
+  named = {FROZEN: frozen, **{n: t for n, t in runs.items() if not n.startswith((CONTENT_FREE, ELSEWHERE))}}
+  found = study.by_model(named)
+  calibrated = study.by_model(
+    {
+      name: remedies.calibrated(table, runs[CONTENT_FREE + name])
+      for name, table in named.items()
+      if CONTENT_FREE + name in runs
+    }
   )
-  found = {FROZEN: found.pop(FROZEN), **found}
-  (frozen,), (frozen_free,) = found[FROZEN], free[FROZEN]
+  elsewhere = study.by_model({name: runs[ELSEWHERE + name] for name in named if ELSEWHERE + name in runs})
+  low_rate = {name.removesuffix(LOW_RATE): found.pop(name) for name in list(found) if name.endswith(LOW_RATE)}
   tables: dict[str, list[study.Cells]] = {}
   for norm, again in _NORMS.items():
     tables[f'wording/{norm}'] = list(wording(again(frozen), again(frozen_free), record['instructions']))
     models = {name: [again(table) for table in seeds] for name, seeds in found.items()}
     if norm == _AS_IT_IS:
-      models |= {
-        name + CALIBRATED: [remedies.calibrated(*pair) for pair in zip(found[name], seeds, strict=True)]
-        for name, seeds in free.items()
-      }
+      models |= {name + CALIBRATED: seeds for name, seeds in calibrated.items()}
     for part in (None, *_STRATA):
       shown = {i for i in frozen['instruction_id'] if part in (None, stratum(record['instructions'][i]))}
       in_part = {name: [t[t['instruction_id'].isin(shown)] for t in seeds] for name, seeds in models.items()}
       for kind in (methods, changes):
         tables[f'{kind.__name__}/{norm}/{part or "all"}'] = list(kind(in_part, record))
   tables['readings'] = list(without_training(frozen, frozen_free, record))
-  if len(elsewhere) > 1:
-    for kind in (methods, changes):
-      tables[f'{kind.__name__}/elsewhere'] = list(kind({FROZEN: elsewhere.pop(FROZEN), **elsewhere}, record))
+  for name, others in (('low rate', {FROZEN: [frozen], **low_rate}), ('elsewhere', elsewhere)):
+    if len(others) > 1:
+      for kind in (methods, changes):
+        tables[f'{kind.__name__}/{name}'] = list(kind(others, record))
   if (KEPT / plain_text.NAME).is_file():
     tables['perplexity'] = list(perplexities(KEPT))
   tables['tuning'] = list(study.tuning(KEPT))

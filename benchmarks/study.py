@@ -101,14 +101,26 @@ def _digest(text: str) -> str:
 
 def read_all(directory: pathlib.Path) -> tuple[dict[str, list[pd.DataFrame]], Record]:
   """(model or method -> the tables of its seeds, a record with the phrasings of all)."""
-  found: dict[str, list[pd.DataFrame]] = {}
-  records = []
+  tables, record = read_each(directory)
+  return by_model(tables), record
+
+
+def read_each(directory: pathlib.Path) -> tuple[dict[str, pd.DataFrame], Record]:
+  """(name of an evaluation -> its table, a record with the phrasings of all)."""
+  found, records = {}, []
   for path in sorted(directory.glob('*.parquet')):
-    table, record = read(str(path))
-    found.setdefault(path.stem.split('-')[0], []).append(table)
+    found[path.stem], record = read(str(path))
     records.append(record)
   phrasings = {i: text for record in records for i, text in record['instructions'].items()}
   return found, {**records[0], 'instructions': phrasings}
+
+
+def by_model(tables: Mapping[str, pd.DataFrame]) -> dict[str, list[pd.DataFrame]]:
+  """The tables of each model's or method's seeds together."""
+  found: dict[str, list[pd.DataFrame]] = {}
+  for name, table in tables.items():
+    found.setdefault(name.split('-')[0], []).append(table)
+  return found
 
 
 def tuning(directory: pathlib.Path) -> Iterator[Cells]:
