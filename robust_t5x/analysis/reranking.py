@@ -1,0 +1,75 @@
+"""An evaluation whose options are ranked anew, kept as an evaluation of its own."""
+
+import os
+
+import pandas as pd
+
+from robust_t5x.analysis import remedies
+from robust_t5x.results import schema
+from robust_t5x.results.reading import read
+from robust_t5x.results.runs import Run
+from robust_t5x.results.schema import Fingerprint, Record, ResultsError
+from robust_t5x.runtime import launcher, locks
+
+
+def rerank(source: str, by: str, words: str, content_free: str | None, out: str) -> None:
+  """Writes the evaluation and prints what it changes; one that is there is found.
+
+  Args:
+    source: a finished evaluation that ranked options.
+    by: name of one of remedies.READINGS; of no account with `content_free`, which calibrates.
+    words: what the model's label and the output say of it.
+    content_free: the same evaluation without questions, or None.
+    out: directory for the results.
+
+  Raises:
+    ResultsError: if results cannot be read or ranked so, or do not go together.
+  """
+  table, record = read(source)
+  if schema.grain(table) != schema.EXAMPLE:
+    raise ResultsError(
+      f'{source} holds accuracies of phrasings; give results that hold the log-likelihood of every option'
+    )
+  fingerprint: Fingerprint = {**record.get('fingerprint', {}), 'ranked_by': by}
+  if content_free is None:
+    ranked = remedies.READINGS[by](table)
+  else:
+    free, free_record = read(content_free)
+    _check_free(source, record, content_free, free_record)
+    fingerprint['content_free'] = free_record.get('fingerprint', {}).get('tasks', [])
+    ranked = remedies.calibrated(table, free)
+  label = f'{record["label"]}, {words}'
+  with locks.held(out, '--out'):
+    run = Run.open(out, label, fingerprint)
+    if run.finished:
+      print(f'{out} holds this already; nothing to do')
+      return
+    metadata: Record = {
+      'model': record.get('model', {}),
+      'command': launcher.command_line(),
+      'sources': [path for path in (source, content_free) if path is not None],
+    }
+    run.finish(record['instructions'], metadata, ranked.assign(model=label))
+  before, after = _accuracies(table), _accuracies(ranked)
+  for group in before:
+    print(f'{group}: {100 * before[group]:.1f}% before, {100 * after[group]:.1f}% {words}')
+  print(f'wrote {len(ranked)} rows to {os.path.join(out, "results.parquet")}')
+
+
+def _check_free(source: str, record: Record, content_free: str, free_record: Record) -> None:
+  """Raises ResultsError for evaluations of two models, or two that both have their questions."""
+  one, other = (r.get('fingerprint', {}) for r in (record, free_record))
+  differing = [name for name in ('backbone', 'adapter', 'dtype', 'scorer', 'split') if one.get(name) != other.get(name)]
+  if differing:
+    raise ResultsError(
+      f'{source} and {content_free} differ in {", ".join(differing)}; evaluate the same model in the same way, with CONTENT_FREE alone set'
+    )
+  if isinstance(one.get('tasks'), dict) and one.get('tasks') == other.get('tasks'):
+    raise ResultsError(
+      f"{content_free} has the same questions as {source}; evaluate it with CONTENT_FREE='N/A', in a directory of its own"
+    )
+
+
+def _accuracies(table: pd.DataFrame) -> dict[str, float]:
+  """Of each group of phrasings, the mean over datasets."""
+  return dict(table.groupby(['group', 'dataset'], sort=False)['score'].mean().groupby('group', sort=False).mean())
