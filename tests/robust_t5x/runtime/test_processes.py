@@ -46,9 +46,10 @@ def test_two_processes_train_a_decoder_and_evaluate_t5_as_one_does(tiny_decoder_
   )
   ours, _ = adapter_files.load(str(one / 'adapter.safetensors'))
   theirs, metadata = adapter_files.load(str(two / 'adapter.safetensors'))
-  # Sums are in another order, and Adam makes the last bits of a gradient near zero a share of its rate, here 0.05.
+  # Sums are in another order, and Adam makes the last bits of a gradient near zero a share of its rate, here 0.05: of a few values.
   for name, value in ours.items():
     np.testing.assert_allclose(theirs[name], value, atol=1e-4, err_msg=name)
+    assert np.quantile(np.abs(theirs[name] - value), 0.95) <= 2e-6, name
   assert metadata['backbone']
 
   assert run(*_evaluate(tiny_checkpoint, tmp_path / 'results_one')) == 0
