@@ -8,20 +8,19 @@ goes to OUT/plain_text.csv; those that are there are not read again.
 """
 
 import argparse
-import csv
-import math
 import pathlib
 from pydoc_data import topics
 import sys
 
 import numpy as np
+import pandas as pd
+from real_model import FROZEN, PLAIN_TEXT
 
 from robust_t5x.checkpoints import loading
 from robust_t5x.models.runner import Runner
+from robust_t5x.runtime import files
 
-NAME = 'plain_text.csv'
-FROZEN = 'frozen'
-COLUMNS = ['model', 'log likelihood', 'tokens', 'python']
+_COLUMNS = ['model', 'log likelihood', 'tokens', 'python']
 _WINDOWS, _TOKENS = 64, 256
 
 
@@ -29,10 +28,6 @@ def windows(ids: list[int]) -> list[list[int]]:
   """Windows at equal distances."""
   starts = np.linspace(0, len(ids) - _TOKENS, _WINDOWS).astype(int)
   return [ids[start : start + _TOKENS] for start in starts]
-
-
-def perplexity(log_likelihood: float, tokens: int) -> float:
-  return math.exp(-log_likelihood / tokens)
 
 
 def _log_likelihood(adapter: str | None) -> tuple[float, int]:
@@ -49,16 +44,15 @@ def main() -> None:
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
   parser.add_argument('out', type=pathlib.Path)
   out = parser.parse_args().out
-  path = out / NAME
-  rows = list(csv.reader(path.open(encoding='utf-8'))) if path.is_file() else [COLUMNS]
+  path = out / PLAIN_TEXT
+  rows = pd.read_csv(path) if path.is_file() else pd.DataFrame(columns=_COLUMNS)
   adapters = {p.parent.name: str(p) for p in sorted(out.glob('runs/*/adapter.safetensors'))}
   for name, adapter in {FROZEN: None, **adapters}.items():
-    if name not in {row[0] for row in rows[1:]}:
+    if name not in set(rows['model']):
       total, tokens = _log_likelihood(adapter)
-      rows.append([name, f'{total:.3f}', str(tokens), sys.version.split()[0]])
-      print(f'{name}: {perplexity(total, tokens):.3f}')
-      with path.open('w', encoding='utf-8', newline='') as file:
-        csv.writer(file).writerows(rows)
+      rows.loc[len(rows)] = [name, round(total, 3), tokens, sys.version.split()[0]]
+      print(f'{name}: {total:.3f} nats of {tokens} tokens')
+      files.write_atomically(str(path), rows.to_csv(index=False))
 
 
 if __name__ == '__main__':

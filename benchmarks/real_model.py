@@ -2,18 +2,19 @@
 
 `bash benchmarks/real_model.sh OUT BIGBENCH_DIR` makes the evaluations that this reads; `python benchmarks/real_model.py OUT`
 then keeps their scores in benchmarks/results/real_model/, beside those of earlier runs, and writes
-benchmarks/results/real_model.json from all that is kept. OUT/frozen is the model as it is, every OUT/METHOD-SEED one with an adapter, OUT/METHOD_0.0003-SEED one of that
-learning rate instead of the chosen one; OUT/content_free_NAME is the same
-without questions, OUT/elsewhere_NAME on tasks that nothing was trained on, OUT/plain_text.csv what benchmarks/plain_text.py wrote,
-OUT/tuning/METHOD the sweep that its learning rate was chosen by. Without OUT the tables are made from what is kept.
+benchmarks/results/real_model.json from all that is kept. Without OUT the tables are made from what is kept. OUT has
+
+- frozen, the model as it is, METHOD-SEED, one with an adapter, and METHOD_0.0003-SEED, one of that learning rate instead of the chosen one;
+- content_free_NAME, the same without questions, and elsewhere_NAME, on tasks that nothing was trained on;
+- plain_text.csv, which benchmarks/plain_text.py writes, and tuning/METHOD, the sweep that a learning rate was chosen by.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import json
 import pathlib
 
+import numpy as np
 import pandas as pd
-import plain_text
 import study
 
 from robust_t5x.analysis import remedies
@@ -23,8 +24,8 @@ from robust_t5x.results.schema import Record
 
 RESULTS = pathlib.Path(__file__).parent / 'results/real_model.json'
 KEPT = RESULTS.with_suffix('')
-FROZEN = plain_text.FROZEN
-CONTENT_FREE, ELSEWHERE = 'content_free_', 'elsewhere_'
+FROZEN, PLAIN_TEXT = 'frozen', 'plain_text.csv'
+CONTENT_FREE, ELSEWHERE = _BESIDE = ('content_free_', 'elsewhere_')
 LOW_RATE = '_0.0003'
 CALIBRATED = ', calibrated'
 GROUP = 'unobserved'
@@ -78,9 +79,11 @@ def changes(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Ite
   compared = study.compared(tables, record)
   as_it_is = [name for name in tables if name != FROZEN and not name.endswith(CALIBRATED)]
   first = as_it_is[0]
-  pairs = [(name, FROZEN) for name in tables if name != FROZEN] + [(first, other) for other in as_it_is[1:]]
-  pairs += [(first, FROZEN + CALIBRATED)]
-  pairs += [(first + CALIBRATED, name + CALIBRATED) for name in tables if name != first]
+  pairs = [
+    *((name, FROZEN) for name in tables if name != FROZEN),
+    *((first, other) for other in (*as_it_is[1:], FROZEN + CALIBRATED)),
+    *((first + CALIBRATED, other + CALIBRATED) for other in (FROZEN, *as_it_is[1:])),
+  ]
   for name, baseline in pairs:
     if name in tables and baseline in tables:
       found = (compared.change(name, GROUP, metric, baseline=baseline) for metric in _METRICS)
@@ -90,10 +93,8 @@ def changes(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Ite
 
 def perplexities(directory: pathlib.Path) -> Iterator[study.Cells]:
   """A row for each model: perplexity on plain text, and that of every seed."""
-  kept = pd.read_csv(directory / plain_text.NAME)
-  kept['perplexity'] = [
-    plain_text.perplexity(*row) for row in kept[list(plain_text.COLUMNS[1:3])].itertuples(index=False)
-  ]
+  kept = pd.read_csv(directory / PLAIN_TEXT)
+  kept['perplexity'] = np.exp(-kept['log likelihood'] / kept['tokens'])
   for name, rows in kept.groupby(kept['model'].str.split('-').str[0], sort=False):
     yield [str(name), f'{rows["perplexity"].mean():.2f}', ', '.join(f'{p:.2f}' for p in rows['perplexity'])]
 
@@ -117,10 +118,12 @@ _HEADS = {
 def main() -> None:
   out = study.add_what_is_named(__doc__, KEPT)
   if out:
-    _keep_plain_text(out / plain_text.NAME, KEPT / plain_text.NAME)
+    _keep_plain_text(out / PLAIN_TEXT, KEPT / PLAIN_TEXT)
   runs, record = study.read_each(KEPT)
   frozen, frozen_free = runs[FROZEN], runs[CONTENT_FREE + FROZEN]
-  named = {FROZEN: frozen, **{n: t for n, t in runs.items() if not n.startswith((CONTENT_FREE, ELSEWHERE))}}
+  asked = {name: table for name, table in runs.items() if not name.startswith(_BESIDE)}
+  low_rate = study.by_model({name.replace(LOW_RATE, ''): table for name, table in asked.items() if LOW_RATE in name})
+  named = {FROZEN: frozen, **{name: table for name, table in asked.items() if LOW_RATE not in name}}
   found = study.by_model(named)
   calibrated = study.by_model(
     {
@@ -130,7 +133,6 @@ def main() -> None:
     }
   )
   elsewhere = study.by_model({name: runs[ELSEWHERE + name] for name in named if ELSEWHERE + name in runs})
-  low_rate = {name.removesuffix(LOW_RATE): found.pop(name) for name in list(found) if name.endswith(LOW_RATE)}
   tables: dict[str, list[study.Cells]] = {}
   for norm, again in _NORMS.items():
     tables[f'wording/{norm}'] = list(wording(again(frozen), again(frozen_free), record['instructions']))
@@ -147,7 +149,7 @@ def main() -> None:
     if len(others) > 1:
       for kind in (methods, changes):
         tables[f'{kind.__name__}/{name}'] = list(kind(others, record))
-  if (KEPT / plain_text.NAME).is_file():
+  if (KEPT / PLAIN_TEXT).is_file():
     tables['perplexity'] = list(perplexities(KEPT))
   tables['tuning'] = list(study.tuning(KEPT))
   study.write(

@@ -12,9 +12,9 @@ data=(--BIGBENCH_DIR="${2:?name the directory benchmark_tasks of BIG-bench}" --D
 : "${EXAMPLES:=12}"
 # evaluate NAME LABEL [SETTING...]: on the six tasks, on the same without questions, and on tasks that nothing was trained on.
 evaluate() {
-  robust-t5x eval wording "${data[@]}" --NUM_EXAMPLES="$EXAMPLES" --OUTPUT_DIR="$out/$1" --LABEL="$2" "${@:3}"
-  robust-t5x eval wording "${data[@]}" --NUM_EXAMPLES="$EXAMPLES" --OUTPUT_DIR="$out/content_free_$1" --LABEL="$2, without questions" \
-    --CONTENT_FREE="N/A" "${@:3}"
+  local measure=(robust-t5x eval wording "${data[@]}" --NUM_EXAMPLES="$EXAMPLES" "${@:3}")
+  "${measure[@]}" --OUTPUT_DIR="$out/$1" --LABEL="$2"
+  "${measure[@]}" --OUTPUT_DIR="$out/content_free_$1" --LABEL="$2, without questions" --CONTENT_FREE="N/A"
   robust-t5x eval "${elsewhere[@]}" "${data[@]}" --OUTPUT_DIR="$out/elsewhere_$1" --LABEL="$2" "${@:3}"
 }
 elsewhere=(--gin_file=gin/runs/eval.gin --gin_file=gin/models/smollm2.gin --gin_file=gin/tasks/bigbench.gin --gin_file=gin/topologies/cpu.gin
@@ -48,6 +48,8 @@ for method in ${METHODS:=aligned likelihood canonical}; do
     evaluate "$run" "$method" --ADAPTER="$out/runs/$run/adapter.safetensors"
   done
 done
-[ -n "${TUNE:-}" ] || evaluate frozen frozen
-[ -n "${TUNE:-}" ] || python benchmarks/plain_text.py "$out"
+if [ -z "${TUNE:-}" ]; then
+  evaluate frozen frozen
+  python benchmarks/plain_text.py "$out"
+fi
 python benchmarks/real_model.py "$out"
