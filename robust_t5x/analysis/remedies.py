@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 import scipy.special
 
-from robust_t5x.results.schema import ResultsError
+from robust_t5x.results.schema import ResultsError, check_examples, check_ranked
 from seqio_tasks import answers
 from seqio_tasks.errors import shorten
 
@@ -28,8 +28,8 @@ def per_token(table: pd.DataFrame) -> pd.DataFrame:
   Raises:
     ResultsError: if the table does not hold the options' scores or their tokens.
   """
-  tokens = [np.array(json.loads(text or '[]'), float) for text in table['option_tokens']]
   scores = _scores(table)
+  tokens = [np.array(json.loads(text or '[]'), float) for text in table['option_tokens']]
   if any(len(t) != len(s) for t, s in zip(tokens, scores, strict=True)):
     raise ResultsError('option_tokens: a row does not tell how many tokens each of its options has; evaluate again')
   return _ranked(table, [s / t for s, t in zip(scores, tokens, strict=True)])
@@ -48,8 +48,8 @@ def ensemble(table: pd.DataFrame) -> pd.DataFrame:
     ResultsError: if an example has not the same number of options under all phrasings, has them in several orders, or has
       several right ones.
   """
-  _check_one_right(table)
   table = table.assign(_log_p=[scipy.special.log_softmax(s) for s in _scores(table)])
+  _check_one_right(table)
   rows, means = [], []
   for _, cell in table.groupby(['dataset', 'group', 'example_id'], sort=False):
     if len({len(x) for x in cell['_log_p']}) > 1:
@@ -85,6 +85,8 @@ def calibrated(table: pd.DataFrame, content_free: pd.DataFrame) -> pd.DataFrame:
   Raises:
     ResultsError: if a cell is missing from the content-free table, or has other options there.
   """
+  check_ranked('the table', table)
+  check_ranked('the table without questions', content_free)
   free = dict(zip(map(tuple, content_free[_CELL].to_numpy()), content_free['option_scores'], strict=True))
   scores = []
   for cell, text in zip(map(tuple, table[_CELL].to_numpy()), table['option_scores'], strict=True):
@@ -126,6 +128,8 @@ def chosen_phrasing(table: pd.DataFrame, development: pd.DataFrame) -> pd.DataFr
   Raises:
     ResultsError: if the examples to choose by are those of the table, or a phrasing of a dataset was not evaluated on them.
   """
+  check_examples('the table', table)
+  check_examples('the table to choose by', development)
   keys = ['dataset', 'group', 'instruction_id']
   shared = set(map(tuple, table[['dataset', 'example_id']].to_numpy())) & set(
     map(tuple, development[['dataset', 'example_id']].to_numpy())
@@ -156,8 +160,7 @@ READINGS: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 
 def _scores(table: pd.DataFrame) -> list[np.ndarray]:
   """The options' scores [C] of each row."""
-  if not table['option_scores'].astype(bool).all():
-    raise ResultsError("option_scores: a row has none; evaluate with SCORER='rank_likelihood'")
+  check_ranked('the table', table)
   return [np.array(list(json.loads(text).values()), float) for text in table['option_scores']]
 
 

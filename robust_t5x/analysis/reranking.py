@@ -1,14 +1,14 @@
 """An evaluation whose options are ranked anew, kept as an evaluation of its own."""
 
+import hashlib
 import os
 
 import pandas as pd
 
 from robust_t5x.analysis import remedies
-from robust_t5x.results import schema
 from robust_t5x.results.reading import read
 from robust_t5x.results.runs import Run
-from robust_t5x.results.schema import Fingerprint, Record, ResultsError
+from robust_t5x.results.schema import Fingerprint, Record, ResultsError, check_ranked
 from robust_t5x.runtime import launcher, locks
 
 
@@ -26,17 +26,17 @@ def rerank(source: str, by: str, words: str, content_free: str | None, out: str)
     ResultsError: if results cannot be read or ranked so, or do not go together.
   """
   table, record = read(source)
-  if schema.grain(table) != schema.EXAMPLE:
-    raise ResultsError(
-      f'{source} holds accuracies of phrasings; give results that hold the log-likelihood of every option'
-    )
-  fingerprint: Fingerprint = {**record.get('fingerprint', {}), 'ranked_by': by}
+  check_ranked(source, table)
+  hashes = {'options': _hash(table)}
+  fingerprint: Fingerprint = {**record.get('fingerprint', {}), 'ranked_by': by, 'ranked_from': hashes}
   if content_free is None:
     ranked = remedies.READINGS[by](table)
   else:
     free, free_record = read(content_free)
+    check_ranked(content_free, free)
     _check_free(source, record, content_free, free_record)
     fingerprint['content_free'] = free_record.get('fingerprint', {}).get('tasks', [])
+    hashes['content_free'] = _hash(free)
     ranked = remedies.calibrated(table, free)
   label = f'{record["label"]}, {words}'
   with locks.held(out, '--out'):
@@ -54,6 +54,11 @@ def rerank(source: str, by: str, words: str, content_free: str | None, out: str)
   for group in before:
     print(f'{group}: {100 * before[group]:.1f}% before, {100 * after[group]:.1f}% {words}')
   print(f'wrote {len(ranked)} rows to {os.path.join(out, "results.parquet")}')
+
+
+def _hash(table: pd.DataFrame) -> str:
+  """Of all that a table holds; the fingerprints of results of others tell scorers and datasets alone."""
+  return hashlib.sha256(table.to_csv(index=False).encode('utf-8')).hexdigest()
 
 
 def _check_free(source: str, record: Record, content_free: str, free_record: Record) -> None:

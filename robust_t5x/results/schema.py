@@ -75,6 +75,7 @@ class Fingerprint(TypedDict, total=False):
   cells: Sample  # absent where all were to be evaluated
   ranked_by: str  # of options that were ranked anew (rerank)
   content_free: dict[str, str] | list[str]  # the tasks that they were calibrated by
+  ranked_from: dict[str, str]  # hashes of the table, and of that without questions
 
 
 class LeftOut(TypedDict):
@@ -124,6 +125,24 @@ class GrainError(ResultsError):
 def grain(table: pd.DataFrame) -> str:
   """What a row of a table stands for: EXAMPLE (under a phrasing) or PHRASING."""
   return EXAMPLE if 'example_id' in table else PHRASING
+
+
+def check_examples(where: str, table: pd.DataFrame) -> None:
+  """Raises ResultsError, which begins with `where`, unless a table has scores of examples, of one model."""
+  models = table['model'].unique()
+  if len(models) > 1:
+    raise ResultsError(
+      f'{where} holds results of {len(models)} models ({shorten(", ".join(map(str, models)))}); give those of one alone'
+    )
+  if grain(table) != EXAMPLE:
+    raise ResultsError(f'{where} holds accuracies of phrasings; give results that have a row for each example')
+
+
+def check_ranked(where: str, table: pd.DataFrame) -> None:
+  """`check_examples`, and that options were ranked in every row."""
+  check_examples(where, table)
+  if not table['option_scores'].astype(bool).all():
+    raise ResultsError(f"{where}: option_scores is empty in a row; evaluate with SCORER='rank_likelihood'")
 
 
 def sample_of(record: Record) -> Sample | None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import json
 
 from robust_t5x.results.reading import read
-from robust_t5x.results.schema import ResultsError
+from robust_t5x.results.schema import ResultsError, check_ranked
 from robust_t5x.runtime import progress
 from seqio_tasks import answers
 
@@ -26,14 +26,13 @@ def votes(directory: str | None, phrasings: Sequence[str] | None = None) -> dict
     dataset -> example id -> place of the option; None without a directory.
 
   Raises:
-    ResultsError: if there is no finished evaluation, it ranked no options, a phrasing is not in it, or phrasings that vote
-      have the options in several orders.
+    ResultsError: if there is no finished evaluation of one model, it ranked no options, a phrasing is not in it, or phrasings
+      that vote have the options in several orders.
   """
   if directory is None:
     return None
   table, _ = read(directory)
-  if not table['option_scores'].astype(bool).all():
-    raise ResultsError(f"{directory}: not every row has scores of options; evaluate with SCORER='rank_likelihood'")
+  check_ranked(directory, table)
   unknown = sorted(set(phrasings or ()) - set(table['instruction_id']))
   if unknown:
     raise ResultsError(

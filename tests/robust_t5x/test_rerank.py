@@ -68,6 +68,29 @@ def test_readings_that_need_one_table(evaluations, capsys, by, label, rows, accu
   assert len(table) == rows and record['label'] == label and 'content_free' not in record['fingerprint']
 
 
+def test_a_file_of_one_model_is_ranked_and_another_content_is_another_evaluation(evaluations, capsys):
+  asked, free, out = evaluations
+  table = read(asked)[0]
+  file = out.parent / 'mine.csv'
+  pd.concat([table, table.assign(model='other')]).to_csv(file, index=False)
+  arguments = [str(file), '--by', 'per_token', '--out', str(out)]
+  assert rerank.main(arguments) == 2 and not out.exists()
+  assert 'mine.csv holds results of 2 models (frozen, other); give those of one alone' in capsys.readouterr().err
+  table.to_csv(file, index=False)
+  assert rerank.main(arguments) == 0 and rerank.main(arguments) == 0
+  assert 'nothing to do' in capsys.readouterr().out
+  table.assign(option_scores=json.dumps({'A': -9.0, 'B': -1.0})).to_csv(file, index=False)
+  assert rerank.main(arguments) == 2
+  assert 'holds another evaluation: ranked_from.options was' in capsys.readouterr().err
+  read(free)[0].assign(model='other').to_csv(file, index=False)
+  table.to_csv(out.parent / 'asked.csv', index=False)
+  calibrated = [str(out.parent / 'asked.csv'), '--by', 'calibrated', '--content-free', str(file), '--out', f'{out}2']
+  assert rerank.main(calibrated) == 0
+  table.to_csv(file, index=False)
+  assert rerank.main(calibrated) == 2
+  assert 'ranked_from.content_free was' in capsys.readouterr().err
+
+
 def test_what_does_not_go_together_is_told(evaluations, tmp_path, capsys):
   asked, free, out = evaluations
 

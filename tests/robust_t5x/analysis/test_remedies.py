@@ -14,6 +14,7 @@ def _table(rows):
   """Of (example, phrasing, gold, scores by option, tokens by option)."""
   return pd.DataFrame(
     {
+      'model': 'm',
       'dataset': 'd',
       'group': 'unobserved',
       'example_id': [r[0] for r in rows],
@@ -104,3 +105,17 @@ def test_a_phrasing_is_chosen_by_other_examples():
     remedies.chosen_phrasing(table, table)
   with pytest.raises(ResultsError, match='p of d was not evaluated'):
     remedies.chosen_phrasing(table, development[development['instruction_id'] == 'q'])
+
+
+def test_tables_of_several_models_or_of_accuracies_are_refused():
+  table = _table([('0', 'p', 'a', {'a': -3.0, 'b': -1.0}, [1, 1])])
+  both, accuracies = pd.concat([table, table.assign(model='n')]), table.drop(columns=['example_id', 'option_scores'])
+  ways = [
+    *remedies.READINGS.values(),
+    *(lambda t, f=f: f(t, table) for f in (remedies.calibrated, remedies.chosen_phrasing)),
+  ]
+  for way in ways:
+    with pytest.raises(ResultsError, match=r'the table holds results of 2 models \(m, n\)'):
+      way(both)
+    with pytest.raises(ResultsError, match='the table holds accuracies of phrasings'):
+      way(accuracies)

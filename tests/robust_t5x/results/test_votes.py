@@ -20,7 +20,7 @@ def evaluated(monkeypatch):
     ('1', 'q', {'A': -2.0, 'B': -1.0}),
     ('1', 'r', {'a': -1.0, 'b': -1.0}),
   ]
-  table = pd.DataFrame(rows, columns=['example_id', 'instruction_id', 'scores']).assign(dataset='d')
+  table = pd.DataFrame(rows, columns=['example_id', 'instruction_id', 'scores']).assign(model='m', dataset='d')
   table['gold'] = table['scores'].map(lambda s: next(iter(s)))
   table['option_tokens'] = table['scores'].map(lambda s: json.dumps([1] * len(s)))
   table['option_scores'] = table.pop('scores').map(json.dumps)
@@ -43,6 +43,16 @@ def test_one_phrasing_decides_alone(evaluated):
 def test_decoded_answers_are_no_votes(evaluated):
   evaluated.loc[0, 'option_scores'] = ''
   with pytest.raises(ResultsError, match="SCORER='rank_likelihood'"):
+    votes.votes('out')
+
+
+def test_several_models_and_accuracies_of_phrasings_have_no_votes(evaluated, monkeypatch):
+  evaluated.loc[0, 'model'] = 'n'
+  with pytest.raises(ResultsError, match=r'out holds results of 2 models \(n, m\)'):
+    votes.votes('out')
+  accuracies = evaluated.assign(model='m').drop(columns=['example_id', 'option_scores'])
+  monkeypatch.setattr(votes, 'read', lambda directory: (accuracies, {}))
+  with pytest.raises(ResultsError, match='out holds accuracies of phrasings'):
     votes.votes('out')
 
 
