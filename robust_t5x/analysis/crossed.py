@@ -30,6 +30,7 @@ Names = Mapping[str, Sequence[Hashable]]
 EXAMPLES, PHRASINGS, SEEDS = 'examples', 'phrasings', 'seeds'
 _CELLS = frozenset([EXAMPLES, PHRASINGS])
 _ROUNDING = 1e-20
+_ROUNDING_OF_PAIRS = 1e-9
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Part:
   Attributes:
     variance: what it adds to the variance of the mean; below 0 for what others count twice.
     freedom: its degrees of freedom.
-    of: the factors that it is the mean square of.
+    of: the factors that it is the mean square of; of a sample of the cells also those whose mean square it is taken out of.
   """
 
   variance: float
@@ -179,13 +180,14 @@ def contrast(
     for group, weight in groups.items():
       found = [_Effects.of(scores[group][runs]) for runs, _ in models]
       scale = weight * share
+      k, count = found[0].phrasings, max(count, found[0].examples)
+      own, larger = _of_cells(found, models, scale)
+      parts += own
       for m, (effects, (_, sign)) in enumerate(zip(found, models, strict=True)):
         value += scale * sign * float(effects.mean.mean())
         seeds[m] = seeds[m] + scale * effects.mean
-        of_examples[m] = of_examples[m] + scale * effects.of_examples
-      k, count = found[0].phrasings, max(count, found[0].examples)
+        of_examples[m] = of_examples[m] + scale * larger * effects.of_examples
       if k > 1:
-        parts += _of_cells(found, models, scale)
         inflated = scale * np.sqrt(k / (k - 1))
         for i, name in enumerate(called[group]):
           if found[0].known[i]:
@@ -210,6 +212,13 @@ def contrast(
   least, most = bounds or (-np.inf, np.inf)
   limits = (gain * least + loss * most, gain * most + loss * least) if bounds else (least, most)
   return Estimate(value, parts, 1 / unsure if unsure else 0.0, limits)
+
+
+def weights(scores: Float[np.ndarray, 'runs n k']) -> Float[np.ndarray, 'n k']:
+  """What each cell counts in the mean over phrasings; 0 where it was not evaluated."""
+  there = ~np.isnan(scores[0])
+  counted = int(there.any(0).sum()) * there.sum(0)
+  return there * np.divide(1.0, counted, out=np.zeros(len(counted)), where=counted > 0)
 
 
 def _runs(scores: Scores) -> int:
@@ -264,8 +273,7 @@ class _Effects:
     centred = filled - accuracy[:, None]
     if not whole:
       centred = np.where(there, centred, 0.0)
-    weight = np.divide(1.0, k * per_phrasing, out=np.zeros(len(known)), where=known)
-    cells = centred * weight
+    cells = centred * weights(scores)
     return cls(
       mean=mean,
       of_examples=cells.sum(-1),
@@ -278,44 +286,82 @@ class _Effects:
     )
 
 
-def _of_cells(found: Sequence[_Effects], models: Sequence[tuple[slice, float]], scale: float) -> list[Part]:
-  """What the parts of examples and of phrasings both count, and of that what the seeds' part takes out again."""
+def _of_cells(
+  found: Sequence[_Effects], models: Sequence[tuple[slice, float]], scale: float
+) -> tuple[list[Part], float]:
+  """What the parts of examples and of phrasings both count, and of that what the seeds' part takes out again.
+
+  Returns:
+    the parts, and by how much the examples' effects are to be larger than they are in the data.
+  """
   n, k, there = found[0].examples, found[0].phrasings, found[0].there
-  if n < 2:
-    return []
-  total = scale * sum(sign * e.cells.mean(0) for e, (_, sign) in zip(found, models, strict=True))
   number = int(there.sum())
-  if number < n * k:
-    return _of_some_cells(total, there, number, k)
-  inflated = n / (n - 1) * k / (k - 1)
-  residual = total - total.sum(-1, keepdims=True) / k * there
-  parts = [Part(-float((residual**2).sum()) * inflated, (n - 1) * (k - 1), _CELLS)]
+  if n < 2 or k < 2 or number <= k:
+    return [], 1.0
+  total = scale * sum(sign * e.cells.mean(0) for e, (_, sign) in zip(found, models, strict=True))
+  whole = number == n * k
+  sampled = None if whole else _Sampled(there)
+  freedom = (n - 1) * (k - 1) if whole else number - k
+
+  def parts_of(cells: np.ndarray, factor: float, times: int, seeds: frozenset[str]) -> list[Part]:
+    """Of cells [runs, N, k], by a factor."""
+    if sampled is not None:
+      noise, held, _ = sampled.squares(cells)
+      of_phrasings = Part(factor * held, times * freedom, frozenset([PHRASINGS]) | seeds)
+      return [Part(factor * noise, times * freedom, _CELLS | seeds), of_phrasings]
+    rest = cells - cells.sum(-1, keepdims=True) / k * there
+    squares = float((rest**2).sum()) * n / (n - 1) * k / (k - 1)
+    return [Part(factor * squares, times * freedom, _CELLS | seeds)]
+
+  parts = parts_of(total[None], -1.0, 1, frozenset())
   for effects, (_, sign) in zip(found, models, strict=True):
     runs = len(effects.cells)
     if runs > 1:
       apart = effects.cells - effects.cells.mean(0)
-      apart = apart - apart.sum(-1, keepdims=True) / k * there
-      squares = (scale * sign) ** 2 * float((apart**2).sum()) * inflated
-      freedom = (runs - 1) * (n - 1) * (k - 1)
-      parts.append(Part(squares / (runs * (runs - 1)), freedom, _CELLS | {SEEDS}))
-  return parts
+      parts += parts_of(apart, (scale * sign) ** 2 / (runs * (runs - 1)), runs - 1, frozenset([SEEDS]))
+  measured = float((total.sum(1) ** 2).sum()) * n / (n - 1)
+  larger = 1.0 if sampled is None or not measured else np.sqrt(sampled.squares(total[None])[2] / measured)
+  return parts, float(larger)
 
 
-def _of_some_cells(total: np.ndarray, there: np.ndarray, number: int, phrasings: int) -> list[Part]:
-  """As `_of_cells` where not every example was answered under every phrasing.
+class _Sampled:
+  """Tells examples and the noise of cells apart where not every example was asked under every phrasing.
 
-  The noise of a cell is in both parts. The effect of its example is in that of the phrasings only as far as others were
-  not asked the same example: where each example has m of k phrasings, by 1 - m / k. Two phrasings of one example tell how
-  great it is.
+  The cells x that the mean squares are made of are scores less the mean of their phrasing, times w = 1 / (k m), where the phrasing has m
+  cells. With σ²_e of examples and σ² of single cells, and o the examples that two phrasings have both,
+
+    E Σ x² = (σ²_e + σ²) Σ w² (1 - 1/m),
+    E Σ x x' = σ²_e Σ w w' (1 - 1/m - 1/m' + o / (m m')),   over pairs of cells of one example.
+
+  The mean square of examples should be (σ²_e + σ²) Σ w² + σ²_e Σ w w'. That of phrasings holds, beside the noise σ² Σ w², of σ²_e what
+  phrasings differ by as they have other examples: Σ_i 1/m_i - Σ_ij o_ij / (m_i m_j) / (k - 1), by k².
   """
-  per_example = there.sum(1)
-  pairs = (per_example * (per_example - 1)).sum()
-  if number <= phrasings:
-    return []
-  of_example = ((total.sum(1) ** 2 - (total**2).sum(1)).sum() / pairs) * number if pairs else 0.0
-  squares = (total**2).sum() - per_example[per_example > 0].mean() / phrasings * max(of_example, 0.0)
-  squares *= number / (number - phrasings)
-  return [Part(-float(squares), max(number - phrasings, 1), _CELLS)] if squares > 0 else []
+
+  def __init__(self, there: np.ndarray):
+    cells = there[:, there.any(0)].astype(float)
+    m = cells.sum(0)
+    k = len(m)
+    weight = 1 / (k * m)
+    both = cells.T @ cells
+    np.fill_diagonal(both, 0.0)  # pairs of cells are of two phrasings
+    pairs = np.outer(weight, weight) * both
+    self._cells = float((weight**2 * m).sum())
+    self._centred = float((weight**2 * (m - 1)).sum())
+    self._pairs = float(pairs.sum())
+    self._centred_pairs = float((pairs * (1 - 1 / m - 1 / m[:, None] + both / np.outer(m, m))).sum())
+    self._apart = float((1 / m).sum() - (both / np.outer(m, m)).sum() / (k - 1)) / k**2
+
+  def squares(self, x: Float[np.ndarray, 'runs n k']) -> tuple[float, float, float]:
+    """What noise adds to the mean squares, examples to that of phrasings, and what that of examples should be; sums over runs."""
+    alone = float((x**2).sum())
+    whole = alone / self._centred
+    of_examples = 0.0
+    if self._centred_pairs > _ROUNDING_OF_PAIRS * self._pairs:
+      of_examples = (float((x.sum(-1) ** 2).sum()) - alone) / self._centred_pairs
+    # Few pairs tell little of the examples: what is sure is the sum, in which a pair counts as much as it tells.
+    noise = (whole - min(max(of_examples, 0.0), whole)) * self._cells
+    both = whole * self._cells - of_examples * (self._cells - self._apart)
+    return noise, both - noise, max(whole * self._cells + of_examples * self._pairs, 0.0)
 
 
 def _of_examples(

@@ -5,7 +5,7 @@ import pytest
 import scipy.special
 import scipy.stats
 
-from robust_t5x.analysis.crossed import EXAMPLES, PHRASINGS, Estimate, Part, contrast
+from robust_t5x.analysis.crossed import EXAMPLES, PHRASINGS, SEEDS, Estimate, Part, contrast
 
 ONE = [(slice(None), 1.0)]
 
@@ -223,6 +223,31 @@ def test_the_example_of_sampled_cells_counts_as_far_as_phrasings_share_it():
     means.append(found.value)
     variances.append(sum(p.variance for p in found.parts))
   assert np.mean(variances) == pytest.approx(np.var(means), rel=0.15)
+
+
+def test_what_sampled_cells_say_of_each_factor_is_right_in_the_mean():
+  """Effects of known variances, and of each of 20 phrasings 6 of 60 examples: what each adds to the variance of the mean."""
+  sds = {'e': 0.25, 'p': 0.1, 's': 0.05, 'ep': 0.3, 'es': 0.15, 'ps': 0.1, 'eps': 0.3}
+  factors = {'e': EXAMPLES, 'p': PHRASINGS, 's': SEEDS}
+  shape = {'s': 2, 'e': 60, 'p': 20}
+  draws = []
+  for seed in range(250):
+    rng = np.random.default_rng(seed)
+    y = sum(rng.normal(0, sd, [shape[f] if f in of else 1 for f in 'sep']) for of, sd in sds.items())
+    asked = rng.random((60, 20)).argsort(0).argsort(0) < 6
+    found = contrast([{'a': np.where(asked, y, np.nan)}], [_names(20, 'a')], {'a': 1}, ONE, bounds=None)
+    weight = asked / 120
+    true = {
+      of: sd**2
+      * (weight.sum(tuple(axis for axis, f in enumerate('ep') if f not in of)) ** 2).sum()
+      / (2 if 's' in of else 1)
+      for of, sd in sds.items()
+    }
+    shares = {of: found.share_of(*(factors[f] for f in of)) for of in sds}
+    draws.append([*(shares[of] / true[of] for of in sds), sum(p.variance for p in found.parts) / sum(true.values())])
+  means, errors = np.mean(draws, 0), np.std(draws, 0) / len(draws) ** 0.5
+  assert (np.abs(means - 1) < 3.5 * errors).all(), (means, errors)
+  assert errors[-1] < 0.05
 
 
 def test_kappa_has_the_interval_of_the_logarithm_of_its_distance_to_one():
