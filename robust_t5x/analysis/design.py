@@ -4,8 +4,8 @@ The variance of a mean, a gap or a paired change with k phrasings, n examples an
 
   V(k, n, s) = Σ_B σ²_B / Π_{f in B} levels of f,   B over the factors and their interactions,
 
-whose σ²_B are those of the table (`crossed.Estimate.share_of`). The test is that of `crossed`, Student's with Satterthwaite's degrees of
-freedom, so its power is that of the noncentral t distribution at those that the planned table would have. What the table at hand leaves open about
+whose σ²_B are those of the table (`crossed.Estimate.share_of`), which may have a sample of its cells only. The test is that of `crossed`,
+Student's with Satterthwaite's degrees of freedom, so its power is that of the noncentral t distribution at those that the planned table would have. What the table at hand leaves open about
 phrasings is averaged over: a promised power is the mean over what σ² may be (assurance, O'Hagan, Stevens and Campbell 2005).
 
 Source: Brennan 2001, chapter 4; Lehmann and Romano 2005, section 5.3 (power of the t test).
@@ -13,13 +13,14 @@ Source: Brennan 2001, chapter 4; Lehmann and Romano 2005, section 5.3 (power of 
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 import dataclasses
+import functools
 import itertools
 import math
 
 import numpy as np
 import scipy.special
 
-from robust_t5x.analysis import components
+from robust_t5x.analysis import components, crossed
 from robust_t5x.analysis.comparison import Comparison
 from robust_t5x.analysis.crossed import EXAMPLES, PHRASINGS, SEEDS, Estimate, Part
 from robust_t5x.results.schema import EXAMPLE, GrainError
@@ -63,6 +64,7 @@ class Variances:
     models: that answer.
     mean: value of the answer in the table at hand.
     sizes: phrasings of a group, examples of a dataset and seeds of a model in the table at hand, on average.
+    evaluated: share of the table's cells that have a score.
   """
 
   of: Mapping[frozenset[str], float]
@@ -73,6 +75,7 @@ class Variances:
   models: int
   mean: float
   sizes: Mapping[str, float]
+  evaluated: float
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,6 +116,12 @@ def variances_of(comparison: Comparison, question: Question) -> Variances:
   for factor in (PHRASINGS, EXAMPLES):
     if sizes[factor] < 2:
       raise UserError(f'a design needs results of two {factor} or more, to see how far they differ')
+  for dataset, group in itertools.product(own, question.groups):
+    if not _is_crossed(own[dataset][group]):
+      raise UserError(
+        f'no example of {dataset} was evaluated under two of its {group} phrasings, so that what examples do cannot be told from the noise '
+        'of single answers; evaluate more cells (CELL_BUDGET, STOP_WIDTH)'
+      )
   alike = len({tuple(frozenset(comparison.names[d, g]) for g in question.groups) for d in own}) == 1
   found = {of: max(_variance(comparison, question, of, alike), 0.0) for of in _SETS}
   if sum(found.values()) < 1e-12:
@@ -126,7 +135,14 @@ def variances_of(comparison: Comparison, question: Question) -> Variances:
     models=len(question.models),
     mean=comparison.contrast(question.groups, list(question.models.items())).value,
     sizes=sizes,
+    evaluated=float(np.mean(np.concatenate([~np.isnan(own[d][g][0]).ravel() for d in own for g in question.groups]))),
   )
+
+
+def _is_crossed(scores: np.ndarray) -> bool:
+  """Whether an example was asked under two phrasings, or there is one phrasing only."""
+  asked = ~np.isnan(scores[0])
+  return asked.shape[1] < 2 or bool((asked.sum(1) > 1).any())
 
 
 def _variance(comparison: Comparison, question: Question, of: frozenset[str], alike: bool) -> float:
@@ -135,22 +151,42 @@ def _variance(comparison: Comparison, question: Question, of: frozenset[str], al
     return sum(levels * e.share_of(PHRASINGS) for e, levels in _phrasing_estimates(comparison, question, alike))
   by_dataset = EXAMPLES in of or (PHRASINGS in of and not alike)
   datasets: Sequence[str | None] = list(comparison.datasets) if by_dataset else [None]
-  groups = [{g: w} for g, w in question.groups.items()] if PHRASINGS in of else [dict(question.groups)]
   models = [{m: w} for m, w in question.models.items()] if SEEDS in of else [dict(question.models)]
-  share = len(datasets) ** -2
   total = 0.0
-  for dataset, group, model in itertools.product(datasets, groups, models):
-    estimate = comparison.contrast(group, list(model.items()), dataset)
-    levels = 1.0
-    if EXAMPLES in of and dataset is not None:
-      levels *= next(iter(comparison.datasets[dataset].values())).shape[-2]
-    if PHRASINGS in of:
-      (name,) = group
-      levels *= comparison.datasets[dataset or next(iter(comparison.datasets))][name].shape[-1]
-    if SEEDS in of:
-      levels *= len(comparison.runs[next(iter(model))])
-    total += share * levels * estimate.share_of(*of)
+  for dataset, model in itertools.product(datasets, models):
+    share = functools.partial(_share, comparison, question, model, dataset, of)
+    seeds = len(comparison.runs[next(iter(model))]) if SEEDS in of else 1
+    own = comparison.datasets[dataset or next(iter(comparison.datasets))]
+    if not of & {EXAMPLES, PHRASINGS}:
+      found = share(*question.groups)
+    else:
+      counted = {g: _by_level(crossed.weights(own[g]), of) for g in question.groups}
+      alone = {g: share(g) for g in question.groups}
+      found = sum(alone[g] / float((counted[g] ** 2).sum()) for g in question.groups)
+      if PHRASINGS not in of:  # groups have their examples in common, as far as both were asked the same ones
+        for first, second in itertools.combinations(question.groups, 2):
+          common = float((counted[first] * counted[second]).sum())
+          found += (share(first, second) - alone[first] - alone[second]) / common if common else 0.0
+    total += len(datasets) ** -2 * seeds * found
   return total
+
+
+def _share(
+  comparison: Comparison,
+  question: Question,
+  model: Mapping[str, float],
+  dataset: str | None,
+  of: frozenset[str],
+  *groups: str,
+) -> float:
+  """What B adds to the variance of some of the groups' means, with their weights."""
+  weights = {g: question.groups[g] for g in groups}
+  return comparison.contrast(weights, list(model.items()), dataset).share_of(*of)
+
+
+def _by_level(weights: np.ndarray, of: frozenset[str]) -> np.ndarray:
+  """What each level of examples, of phrasings or of both counts in a mean, by the weights [N, k] of cells."""
+  return weights.sum(tuple(axis for axis, factor in enumerate((EXAMPLES, PHRASINGS)) if factor not in of))
 
 
 def _phrasing_estimates(comparison: Comparison, question: Question, alike: bool) -> Iterator[tuple[Estimate, float]]:
@@ -183,11 +219,16 @@ def _likely(estimates: Sequence[tuple[Estimate, float]]) -> tuple[float, ...]:
 
 def _own(estimate: Estimate) -> float:
   """Mean square of phrasings, on the scale of the variance of the mean."""
-  return sum(p.variance for p in estimate.parts if p.of == {PHRASINGS})
+  return sum(p.variance for p in _of_phrasings(estimate))
 
 
 def _freedom(estimate: Estimate) -> float:
-  return sum(p.freedom for p in estimate.parts if p.of == {PHRASINGS})
+  return sum(p.freedom for p in _of_phrasings(estimate))
+
+
+def _of_phrasings(estimate: Estimate) -> list[Part]:
+  """Without those below 0, which take out again what examples add to it in a sample of the cells."""
+  return [p for p in estimate.parts if p.of == {PHRASINGS} and p.variance > 0]
 
 
 def _harmonic(numbers: Sequence[int]) -> float:

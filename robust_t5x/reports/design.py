@@ -13,7 +13,7 @@ from robust_t5x.analysis.crossed import EXAMPLES, PHRASINGS, SEEDS
 from robust_t5x.analysis.design import Design, Question, Variances
 from robust_t5x.reports import escaping
 from robust_t5x.reports.inputs import focus_of, in_order
-from robust_t5x.reports.tables import Cell, Column, Table
+from robust_t5x.reports.tables import Cell, Column, Table, percent
 from robust_t5x.results.schema import OBSERVED, UNOBSERVED
 from robust_t5x.runtime.files import write_atomically
 from seqio_tasks.errors import UserError
@@ -155,9 +155,15 @@ def sentences(found: Answer) -> list[str]:
     f'{found.what[0].upper()}{found.what[1:]}: {size} {aim}. These are {best.rows(variances):,} rows, the fewest of all.'
   ]
   have = Design(round(variances.sizes[PHRASINGS]), round(variances.sizes[EXAMPLES]), round(variances.sizes[SEEDS]))
-  lines.append(
-    f'At hand are {have.phrasings:,} phrasings × {have.examples:,} examples{f" × {have.seeds} seeds" if have.seeds > 1 else ""}: {_does(found, have, variances)}.'
+  at_hand = (
+    f'{have.phrasings:,} phrasings × {have.examples:,} examples{f" × {have.seeds} seeds" if have.seeds > 1 else ""}'
   )
+  if variances.evaluated < 1:
+    lines.append(
+      f'At hand are {percent(variances.evaluated)} of the cells of {at_hand}; all of them would have {_does(found, have, variances)}.'
+    )
+  else:
+    lines.append(f'At hand are {at_hand}: {_does(found, have, variances)}.')
   lines.append(
     f'How far phrasings differ is known from few of them, and this is the mean over what it may be. At an upper limit, which holds with '
     f'90%, the cheapest design has {_does(found, best, design.cautious(variances))}.'

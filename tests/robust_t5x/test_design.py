@@ -45,6 +45,16 @@ def test_of_two_models_the_change_and_of_one_the_mean(evaluations, capsys):
   assert f'±{100 * (interval.high - interval.estimate):.1f}'[:3] in said
 
 
+def test_of_a_sample_at_hand_its_share_of_the_cells_is_told(evaluations, tmp_path, capsys):
+  table = pd.read_csv(f'{evaluations[0]}/results.csv')
+  table['score'] = table['score'].where(table.index % 4 > 0)
+  table.dropna(subset='score').to_csv(tmp_path / 'some.csv', index=False)
+  assert design.main([str(tmp_path / 'some.csv'), '--margin', '10']) == 0
+  assert (
+    'At hand are 75.0% of the cells of 2 phrasings × 40 examples; all of them would have ' in capsys.readouterr().out
+  )
+
+
 @pytest.mark.parametrize(
   ('more', 'message'),
   [

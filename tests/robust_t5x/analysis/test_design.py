@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 
-from helpers import in_two_orders, write_evaluation
+from helpers import in_two_orders
 import numpy as np
 import pandas as pd
 import pytest
@@ -13,6 +13,7 @@ from robust_t5x.analysis import design
 from robust_t5x.analysis.comparison import Comparison, compare
 from robust_t5x.analysis.crossed import EXAMPLES, PHRASINGS, Estimate, Part
 from robust_t5x.analysis.design import Design, Question, Variances
+from robust_t5x.analysis.prompteval import balanced_cells
 from robust_t5x.results.schema import GrainError
 from seqio_tasks.errors import UserError
 
@@ -68,7 +69,7 @@ def test_one_table_is_planned_with_its_degrees_of_freedom():
 def _variances(**changes):
   settings = {
     'of': {frozenset([PHRASINGS]): 0.01, frozenset([EXAMPLES]): 0.05, frozenset([EXAMPLES, PHRASINGS]): 0.2}, 'likely': (0.01,),
-    'datasets': 1, 'tables': 1, 'groups': 1, 'models': 1, 'mean': 0.5, 'sizes': {},
+    'datasets': 1, 'tables': 1, 'groups': 1, 'models': 1, 'mean': 0.5, 'sizes': {}, 'evaluated': 1.0,
   }  # fmt: skip
   return Variances(**(settings | changes))
 
@@ -155,19 +156,42 @@ def test_results_that_tell_no_design(tmp_path):
     design.variances_of(compare([str(tmp_path / 't.csv')]), Question({'all': 1.0}, {'m': 1.0}))
 
 
-def test_missing_cells_give_the_same_variances_on_average(tmp_path):
-  where = write_evaluation(tmp_path / 'a', 'a', {'observed': 0.7, 'unobserved': 0.5}, examples=400)
-  comparison = compare([where])
-  question = Question({'unobserved': 1.0}, {'a': 1.0})
-  whole = design.variances_of(comparison, question).of
-  rng = np.random.default_rng(0)
-  datasets = {
-    d: {g: np.where(rng.random(s.shape) < 0.7, s, np.nan) for g, s in groups.items()}
-    for d, groups in comparison.datasets.items()
-  }
-  some = design.variances_of(dataclasses.replace(comparison, datasets=datasets), question).of
-  noise = frozenset([EXAMPLES, PHRASINGS])
-  assert some[noise] == pytest.approx(whole[noise], rel=0.6)
+def _sample(shape, share, seed, balanced):
+  """Cells as CELL_BUDGET takes them, or as STOP_WIDTH does: of each phrasing as many, at random."""
+  if balanced:
+    return balanced_cells(*shape, round(share * shape[0] * shape[1]), seed)
+  return np.random.default_rng(seed).random(shape).argsort(0).argsort(0) < share * shape[0]
+
+
+@pytest.mark.parametrize(('share', 'balanced'), [(0.5, True), (0.15, False)])
+def test_a_sample_of_the_cells_tells_the_variances_of_the_whole(share, balanced):
+  """Examples vary by 1 in both groups alike and by 0.5 in each, phrasings by 0.3 and single cells by 2."""
+  n, k, draws = 120, 8, []
+  phrasings = pd.DataFrame(
+    [('d', g, f'{g}{i}', '') for g in GAP for i in range(k)], columns=['dataset', 'group', 'instruction_id', 'template']
+  )
+  for seed in range(25):
+    rng = np.random.default_rng(seed)
+    common, scores = rng.normal(size=(n, 1)), {}
+    for place, group in enumerate(GAP):
+      own = rng.normal(0, 0.5**0.5, (n, 1)) + rng.normal(0, 0.3**0.5, k) + rng.normal(0, 2**0.5, (n, k))
+      scores[group] = np.where(_sample((n, k), share, 2 * seed + place, balanced), common + own, np.nan)[None]
+    table = Comparison(('a',), {'a': ('x',)}, tuple(GAP), {'d': scores}, phrasings, {}, {})
+    found = [design.variances_of(table, Question(groups, {'a': 1.0})).of for groups in ({'observed': 1.0}, GAP)]
+    draws.append([[of[frozenset(f)] for f in ([EXAMPLES], [PHRASINGS], [EXAMPLES, PHRASINGS])] for of in found])
+  means, errors = np.mean(draws, 0), np.std(draws, 0) / len(draws) ** 0.5
+  assert (np.abs(means - [[1.5, 0.3, 2.0], [1.0, 0.6, 4.0]]) < 3.5 * errors).all(), (means, errors)
+  assert (errors < 0.3).all()
+
+
+def test_examples_that_were_asked_once_tell_no_design():
+  comparison = _comparison({'a': 1}, 4)
+  once = np.where(np.arange(40)[:, None] % 4 == np.arange(4), 0.0, np.nan)
+  datasets = {d: {g: s + once for g, s in groups.items()} for d, groups in comparison.datasets.items()}
+  with pytest.raises(
+    UserError, match='no example of d0 was evaluated under two of its unobserved phrasings.*more cells'
+  ):
+    design.variances_of(dataclasses.replace(comparison, datasets=datasets), Question({'unobserved': 1.0}, {'a': 1.0}))
 
 
 def test_the_order_of_the_rows_of_a_table_says_nothing(tmp_path):
