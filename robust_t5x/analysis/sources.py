@@ -114,22 +114,49 @@ def check_same_cells(first: Source, other: Source) -> None:
           f'{lacking.path} ({lacking.label}) has no {group} phrasings of {dataset}, which the other evaluation has; '
           'compare evaluations of the same mixtures'
         )
-      if set(a.examples[dataset]) != set(b.examples[dataset]) or set(groups_a[group]) != set(groups_b[group]):
+      of_one = set(a.examples[dataset]) ^ set(b.examples[dataset]) or set(groups_a[group]) ^ set(groups_b[group])
+      if of_one:
         raise ResultsError(
           f'{first.path} ({first.label}) and {other.path} ({other.label}) differ in the examples or phrasings of '
-          f'{dataset} ({group}); compare evaluations with the same settings'
+          f'{dataset} ({group}): {min(of_one)!r} is in one of them only; compare results of the same examples and phrasings, as '
+          'evaluations with the same settings are'
         )
 
 
 def check_same_sample(first: Source, first_scores: Arrays, other: Source, other_scores: Arrays) -> None:
-  """Raises ResultsError where cells were sampled and the samples differ: changes would not be paired."""
+  """Raises ResultsError where one has scores of cells that the other lacks: changes would not be paired.
+
+  Args:
+    first: results.
+    first_scores: of them.
+    other: results of the same examples and phrasings.
+    other_scores: of them, in the order of the first.
+  """
+  samples = [sample_of(source.record) for source in (first, other)]
   for dataset, groups in first_scores.items():
     for group, scores in groups.items():
-      if (np.isnan(scores) != np.isnan(other_scores[dataset][group])).any():
+      lacking, others = np.isnan(scores), np.isnan(other_scores[dataset][group])
+      if (lacking == others).all():
+        continue
+      place = f'{dataset} ({group})'
+      if any(samples):
+        names = dict.fromkeys('CELL_BUDGET' if 'budget' in s else 'STOP_WIDTH' for s in samples if s)
         raise ResultsError(
-          f'{first.path} ({first.label}) and {other.path} ({other.label}) have different samples of the cells of '
-          f'{dataset} ({group}); compare evaluations with the same CELL_BUDGET and seed'
+          f'{first.path} ({first.label}) and {other.path} ({other.label}) have different samples of the cells of {place}; compare '
+          f'evaluations with the same {" and ".join(names)} and seed, or of all cells'
         )
+      source, with_score = (first, other) if (lacking & ~others).any() else (other, first)
+      missing = lacking & ~others if source is first else others & ~lacking
+      example, phrasing = np.argwhere(missing)[0]
+      raise ResultsError(
+        f'{source.path} ({source.label}) lacks the score of {_cells(int(missing.sum()))} of {place} that {with_score.path} '
+        f'({with_score.label}) has, the first: example {first.places.examples[dataset][example]!r} under {first.places.phrasings[dataset][group][phrasing]!r}; '
+        'add what is missing, or leave it out of both'
+      )
+
+
+def _cells(count: int) -> str:
+  return f'{count:,} cell{"s" if count > 1 else ""}'
 
 
 def check_seeds(first: Source, other: Source) -> None:

@@ -36,13 +36,22 @@ def test_answers_that_are_the_same_have_one_number():
 def test_other_cells_and_samples_are_refused():
   first = _source([['a', 'b'], ['c', 'd']], label='first')
   with pytest.raises(
-    ResultsError, match=r'place \(first\) and place \(other\) differ in the examples or phrasings of d'
+    ResultsError,
+    match=r"place \(first\) and place \(other\) differ in the examples or phrasings of d \(g\): 'e1' is in one",
   ):
     check_same_cells(first, _source([['a', 'b']], label='other'))
-  sampled = _source([['a', 'b'], ['c', 'd']], order=slice(0, 3))
+  sampled = _source([['a', 'b'], ['c', 'd']], order=slice(0, 3), label='some')
   check_same_cells(first, sampled)
-  with pytest.raises(ResultsError, match='different samples of the cells of d'):
-    check_same_sample(first, first.scores(), sampled, sampled.scores())
+  lacking = r"place \(some\) lacks the score of 1 cell of d \(g\) that place \(first\) has, the first: example 'e1' under 'i1'; add"
+  for one, other in ((first, sampled), (sampled, first)):  # tables of others, where nothing was sampled
+    with pytest.raises(ResultsError, match=lacking):
+      check_same_sample(one, one.scores(), other, other.scores())
+  for settings, name in (({'budget': 3, 'seed': 0}, 'CELL_BUDGET'), ({'width': 3, 'seed': 0}, 'STOP_WIDTH')):
+    sampled.record['fingerprint'] = {'cells': settings}
+    with pytest.raises(
+      ResultsError, match=f'different samples of the cells of d .*the same {name} and seed, or of all'
+    ):
+      check_same_sample(first, first.scores(), sampled, sampled.scores())
 
 
 def test_a_cell_that_stands_twice_names_the_file():
