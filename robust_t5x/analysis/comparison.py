@@ -341,15 +341,18 @@ def compare(paths: Sequence[str]) -> Comparison:
   """
   if not paths:
     raise ResultsError('no evaluation given; name the OUTPUT_DIR of at least one `robust-t5x eval`')
-  return compare_sources(on_common_cells(read_sources(paths)))
+  return compare_sources(read_sources(paths))
 
 
 def compare_sources(sources: Sequence[Source]) -> Comparison:
   """Compares results that were read; those with the same label are seeds of one model.
 
+  Where some stopped early, on the cells that all have (`on_common_cells`).
+
   Raises:
     ResultsError: if some have not the same cells as the first, or seeds were not made alike.
   """
+  sources = on_common_cells(sources)
   order = [source for label in dict.fromkeys(s.label for s in sources) for source in sources if source.label == label]
   for source in order[1:]:
     check_same_cells(order[0], source)

@@ -57,7 +57,9 @@ def _told_apart(comparison: Comparison) -> Comparison:
   """Two evaluations with the same label, which would count as seeds, named after their places."""
   names = [os.path.basename(os.path.abspath(s.path)) or s.path for s in comparison.sources]
   names = [s.path for s in comparison.sources] if names[0] == names[1] else names
-  sources = [Source(s.path, name, s.table, s.record) for s, name in zip(comparison.sources, names, strict=True)]
+  sources = [
+    Source(s.path, name, s.table, s.record, s.set_aside) for s, name in zip(comparison.sources, names, strict=True)
+  ]
   keys = ['dataset', 'group', 'instruction_id']
   accuracies = comparison.phrasings[[*keys, 'template']]
   for source in sources:

@@ -23,12 +23,13 @@ class Source:
     label: of the model.
     table: its results.
     record: what is known of the run.
+    set_aside: number of its cells that are not in the table, since others have no score there.
     grain: of the table.
     places: where its rows stand.
   """
 
-  def __init__(self, path: str, label: str, table: pd.DataFrame, record: Record):
-    self.path, self.label, self.table, self.record = path, label, table, record
+  def __init__(self, path: str, label: str, table: pd.DataFrame, record: Record, set_aside: int = 0):
+    self.path, self.label, self.table, self.record, self.set_aside = path, label, table, record, set_aside
     self.grain = grain(table)
     try:
       self.places = Cells(table)
@@ -92,10 +93,12 @@ def on_common_cells(sources: Sequence[Source]) -> list[Source]:
   phrasings = {place for index in indices for place in index.droplevel('example_id')}
   if len(indices) < len(sources) or set(common.droplevel('example_id')) != phrasings:
     return list(sources)
-  return [
-    Source(s.path, s.label, s.table[index.isin(common)].reset_index(drop=True), s.record)
-    for s, index in zip(sources, indices, strict=True)
-  ]
+  found = []
+  for source, index in zip(sources, indices, strict=True):
+    table = source.table[index.isin(common)].reset_index(drop=True)
+    aside = source.set_aside + len(source.table) - len(table)
+    found.append(Source(source.path, source.label, table, source.record, aside))
+  return found
 
 
 def check_same_cells(first: Source, other: Source) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 from robust_t5x.analysis.comparison import Comparison
 from robust_t5x.analysis.effects import mcnemar_tests, notes
 from robust_t5x.analysis.statistics import Interval
-from robust_t5x.reports import escaping
+from robust_t5x.reports import escaping, words
 from robust_t5x.reports.inputs import in_order
 from robust_t5x.reports.tables import Column, Table, points, text
 from robust_t5x.results.schema import EXAMPLE
@@ -86,6 +86,7 @@ def explanations(comparison: Comparison) -> list[str]:
     [RULE, EQUIVALENCE, EFFECTS] if comparison.grain == EXAMPLE else [RULE_PHRASINGS, EQUIVALENCE, EFFECTS_PHRASINGS]
   )
   told += dict.fromkeys(line for record in comparison.records.values() for line in record.get('taken', []))
+  told += [line for model in comparison.models for line in words.set_aside(comparison, model)]
   return told + notes(*(comparison.records[model] for model in comparison.models))
 
 

@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from robust_t5x.analysis.comparison import Comparison
 from robust_t5x.analysis.decisions import LEVEL
 from robust_t5x.analysis.perturbations import pairs
 from robust_t5x.analysis.sensitivity import without_room
@@ -205,15 +206,28 @@ def _partial(inputs: Inputs, model: str) -> list[str]:
       found.append(
         f'{model} has results of {len(known)} of {len(of)} datasets under {group} phrasings; its means are over these alone.'
       )
+  aside = set_aside(own, model)
   runs = own.runs_of(model)
   cells = [scores[runs] for groups in own.datasets.values() for scores in groups.values()]
   missing = sum(int(np.isnan(scores).sum()) for scores in cells)
-  if missing and not sample_of(inputs.records[model]):
+  if missing and not aside and not sample_of(inputs.records[model]):
     found.append(
       f'{missing:,} of {sum(scores.size for scores in cells):,} cells of {model} have no score, so that its phrasings were not all '
       'answered on the same examples: differences between them are in part those of the examples.'
     )
-  return found
+  return found + aside
+
+
+def set_aside(comparison: Comparison, model: str) -> list[str]:
+  """How many cells of a model do not count, as others that it is compared with have no score there; empty where all do."""
+  own = [source for source in comparison.sources if source.label == model]
+  aside = sum(source.set_aside for source in own)
+  if not aside:
+    return []
+  return [
+    f'{aside:,} of {aside + sum(len(source.table) for source in own):,} cells of {model} are left out, since another evaluation stopped '
+    'before it came to them: the numbers are of the cells that all evaluations have.'
+  ]
 
 
 def _is_whole(inputs: Inputs) -> bool:

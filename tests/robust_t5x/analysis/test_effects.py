@@ -1,12 +1,13 @@
 """Whether two evaluations may be compared, with every reason why not."""
 
-from helpers import change_record, write_evaluation
+from helpers import change_record, stop_early, write_evaluation
 import numpy as np
 import pandas as pd
 import pytest
 
 from robust_t5x.analysis import decisions, effects, significance
 from robust_t5x.analysis.effects import NotComparableError, compare_two
+from robust_t5x.results.schema import read_table
 
 HIGH = {'observed': 0.95, 'unobserved': 0.8}
 
@@ -110,3 +111,19 @@ def test_a_file_of_several_models_is_refused(tmp_path):
   for pair in ((one, two), (two, one)):
     with pytest.raises(NotComparableError, match='hold 3 models together'):
       compare_two(*pair)
+
+
+@pytest.mark.parametrize('label', ['b', 'a'])  # the same label is told apart by the directory
+def test_those_that_stopped_early_are_compared_on_common_cells(two_evaluations, label):
+  for directory, kept in zip(two_evaluations, (0.5, 0.7), strict=True):
+    stop_early(directory, kept)
+  change_record(two_evaluations[1], label=label)
+  found = compare_two(*map(str, two_evaluations))
+  assert found.models == ('a', 'b') and [s.set_aside for s in found.sources] == [0, 80]
+  one, other = (read_table(str(directory)) for directory in two_evaluations)
+  assert (len(one), len(other)) == (200, 280)
+  cells = one.merge(other, on=['dataset', 'group', 'instruction_id', 'example_id'])
+  change = (
+    (cells['score_y'] - cells['score_x']).groupby([cells[n] for n in ('group', 'dataset', 'instruction_id')]).mean()
+  )
+  assert found.change('b', 'unobserved', 'AvgP').estimate == pytest.approx(change['unobserved'].mean())

@@ -73,6 +73,7 @@ def test_those_that_stopped_early_are_compared_on_what_both_have():
   b = _stopped([('e3', 'i1'), ('e2', 'i2'), ('e1', 'i1'), ('e1', 'i2')], 'b')
   found = on_common_cells([a, b])
   assert [s.table['prediction'].tolist() for s in found] == [['ae1i1', 'ae2i2'], ['be2i2', 'be1i1']]
+  assert [s.set_aside for s in found] == [0, 2]
   check_same_cells(*found)
   check_same_sample(found[0], found[0].scores(), found[1], found[1].aligned_to(found[0].places, found[1].scores()))
   # One that did not stop has more cells; one by itself stays whole.

@@ -2,10 +2,11 @@
 
 import re
 
-from helpers import change_record, write_evaluation
+from helpers import change_record, stop_early, write_evaluation
 import pandas as pd
 import pytest
 
+from robust_t5x import compare
 from robust_t5x.reports import inputs
 from robust_t5x.reports.page import write
 from robust_t5x.reports.summary import summarise
@@ -103,6 +104,17 @@ def test_cells_without_a_score_are_told(tmp_path):
     read = inputs.read([str(tmp_path / 'm.csv')])
     assert any('4 of 18 cells of m have no score' in text for text in warnings(read)) == told
     assert methods(read)[0].startswith('Every example was answered') != told
+
+
+def test_cells_that_others_stopped_before_are_told_and_not_as_missing(two_evaluations, capsys):
+  first, second = map(str, two_evaluations)
+  stop_early(second, 0.5)
+  told = '200 of 400 cells of a are left out, since another evaluation stopped before it came to them'
+  found = warnings(inputs.read([first, second]))
+  assert sum(text.startswith(told) for text in found) == 1 and not any('have no score' in text for text in found)
+  assert compare.main([first, second]) == 0
+  assert told in capsys.readouterr().out
+  assert not any('left out' in text or 'no score' in text for text in warnings(inputs.read([first])))
 
 
 def test_datasets_that_a_model_lacks_are_told(tmp_path):
