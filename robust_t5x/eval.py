@@ -141,6 +141,7 @@ def evaluate(
       return None
     metadata: Record = {
       'model': loaded.identity, 'gin_config': gin.config_str(), 'command': launcher.command_line(), 'data': readings(),
+      'examples': _examples(tasks, split),
     }  # fmt: skip
     if runner.shared_tokens:
       metadata['shared_tokens'] = runner.shared_tokens
@@ -151,6 +152,14 @@ def evaluate(
     print(f'wrote {len(table)} rows to {os.path.join(output_dir, "results.parquet")}')
     _write_products(run.record, output_dir, task_feature_lengths)
     return table
+
+
+def _examples(tasks: 'Sequence[EvaluationTask]', split: str) -> dict[str, int]:
+  """How many examples each dataset has, whether they are evaluated or not."""
+  found: dict[str, set[str]] = {}
+  for task in tasks:
+    found.setdefault(task.dataset, set()).update(task.example_ids(split))
+  return {dataset: len(ids) for dataset, ids in found.items()}
 
 
 def _kept(done: int, tasks: int, output_dir: str) -> str:

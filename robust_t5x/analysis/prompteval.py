@@ -22,6 +22,7 @@ from robust_t5x.analysis import chances
 from robust_t5x.analysis.comparison import Comparison
 from robust_t5x.analysis.metrics import CASE_METRICS, METRICS
 from robust_t5x.analysis.statistics import Interval, of_draws
+from robust_t5x.results.schema import num_examples
 from seqio_tasks.errors import UserError
 
 DRAWS = 200
@@ -72,7 +73,7 @@ def balanced_cells(num_examples: int, num_phrasings: int, budget: int, seed: int
 
 @dataclasses.dataclass(frozen=True)
 class Estimate:
-  """What the sampled cells say of the accuracies of all phrasings on all examples of the table.
+  """What the sampled cells say of the accuracies of all phrasings on all examples.
 
   Attributes:
     accuracies: [k], of each phrasing: the cells evaluated as they are, the others as the model expects them (X-PIRT).
@@ -171,7 +172,8 @@ def estimate(
 def estimates(comparison: Comparison) -> pd.DataFrame:
   """Estimates of every model, dataset and group of a comparison whose cells were sampled.
 
-  The templates' words are covariates of the phrasings where the templates are known.
+  The templates' words are covariates of the phrasings where the templates are known. Examples that were never asked count as
+  cells that were not evaluated, where a record tells their number.
 
   Returns:
     a row for each (of a model's first run): model, dataset, group, phrasings, evaluated and cells; and, each followed by
@@ -182,11 +184,14 @@ def estimates(comparison: Comparison) -> pd.DataFrame:
   for model in comparison.models:
     for dataset, groups in comparison.datasets.items():
       for group, scores in groups.items():
+        own = scores[comparison.runs_of(model).start]
+        examples = max(num_examples(record, dataset, len(own)) for record in comparison.records.values())
+        own = np.pad(own, ((0, examples - len(own)), (0, 0)), constant_values=np.nan)
         chosen = comparison.phrasings.query('dataset == @dataset and group == @group')
         ids = comparison.sources[0].places.phrasings[dataset][group]
         templates = chosen.set_index('instruction_id')['template'].reindex(ids)
         covariates = text_covariates(list(templates)) if templates.notna().all() and len(templates) > 1 else None
-        found = estimate(scores[comparison.runs_of(model).start], covariates)
+        found = estimate(own, covariates)
         values = {
           **{name: found.interval(m) for name, m in _SUMMARY.items()},
           **{f'p{round(100 * share)}': found.quantile(share) for share in (0.05, 0.5, 0.95)},

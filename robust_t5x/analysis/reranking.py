@@ -49,6 +49,8 @@ def rerank(source: str, by: str, words: str, content_free: str | None, out: str)
       'command': launcher.command_line(),
       'sources': [path for path in (source, content_free) if path is not None],
     }
+    if 'examples' in record:
+      metadata['examples'] = record['examples']
     run.finish(record['instructions'], metadata, ranked.assign(model=label))
   before, after = _accuracies(table), _accuracies(ranked)
   for group in before:

@@ -28,7 +28,7 @@ from robust_t5x.reports import escaping
 from robust_t5x.reports.card import PART
 from robust_t5x.reports.inputs import in_order
 from robust_t5x.reports.words import scorer_of
-from robust_t5x.results.schema import EXAMPLE, Record, counts, sample_of
+from robust_t5x.results.schema import EXAMPLE, Record, counts, num_examples, sample_of
 from robust_t5x.results.scorers import SCORERS
 from robust_t5x.runtime import files, versions
 from seqio_tasks.errors import UserError, shorten
@@ -212,8 +212,9 @@ class _Part:
       told |= {name: str(number) for name, number in counts(self.table).items()}
     for group in in_order(groups):
       scores = groups[group][0]
+      cells = scores.shape[-1] * num_examples(self.record, self.dataset, len(scores))
       of_group = {
-        **told, 'phrasings': str(scores.shape[-1]), 'cells': str(scores.size), 'cells_scored': str(int((~np.isnan(scores)).sum())),
+        **told, 'phrasings': str(scores.shape[-1]), 'cells': str(cells), 'cells_scored': str(int((~np.isnan(scores)).sum())),
       }  # fmt: skip
       for metric, (identifier, said, lower, method) in _OF_GROUPS.items():
         value = self.comparison.interval(self.label, group, metric, self.dataset)

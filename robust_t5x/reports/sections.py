@@ -198,6 +198,7 @@ def estimated(inputs: Inputs) -> Section | None:
   cohort = inputs.cohorts[0]
   if not any(sample_of(record) for record in cohort.records.values()):
     return None
+  told = ['examples' in record for record in cohort.records.values() if sample_of(record)]
   names = {'mean': 'mean', 'worst': 'worst', 'p5': '5%', 'p50': 'median', 'p95': '95%', 'best': 'best'}
   rows = [
     (
@@ -213,6 +214,7 @@ def estimated(inputs: Inputs) -> Section | None:
   table = Table(
     'estimates', 'Accuracy over all phrasings, estimated from the sampled cells', columns, rows,
     'PromptEval (Polo et al. 2024): a Rasch model of phrasings and examples fills in the cells that were not evaluated. '
-    '5%, median and 95%: the accuracy below which that share of the phrasings lies.',
+    '5%, median and 95%: the accuracy below which that share of the phrasings lies.'
+    + ('' if all(told) else ' Examples that were never asked are not counted: results of before their number was recorded do not tell it.'),
   )  # fmt: skip
   return Section('estimates', 'Estimates for all phrasings', tables=[table])

@@ -96,6 +96,7 @@ class Record(TypedDict, total=False):
   versions: dict[str, str]
   instructions: dict[str, str]  # instruction id -> template
   rows: int
+  examples: dict[str, int]  # of each dataset, also those that a sample of the cells has none of
   truncated_inputs: int
   ties: int  # rows whose best options scored alike
   cut_answers: int  # rows whose right answer is longer than an output can be
@@ -150,6 +151,11 @@ def sample_of(record: Record) -> Sample | None:
   found = record.get('stopped')
   whole = found is not None and all(v['evaluated'] == v['cells'] for v in found['groups'].values())
   return None if whole else record.get('fingerprint', {}).get('cells')
+
+
+def num_examples(record: Record, dataset: str, asked: int) -> int:
+  """How many examples a dataset has, of which `asked` are in the table; these alone where the record does not tell."""
+  return max(record.get('examples', {}).get(dataset, 0), asked)
 
 
 def read_table(directory: str) -> pd.DataFrame:

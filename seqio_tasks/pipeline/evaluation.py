@@ -55,6 +55,10 @@ class EvaluationTask:
     self.check_split(split)
     return content_hash(self.instructions, self.examples, self._examples(split))
 
+  def example_ids(self, split: str) -> set[str]:
+    """Of the examples of a split."""
+    return {str(example['example_id']) for example in self._examples(split)}
+
   def check_split(self, split: str) -> None:
     """Raises DatasetError if there is no such split."""
     if split not in self.splits:

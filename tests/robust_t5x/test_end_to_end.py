@@ -155,8 +155,9 @@ def test_a_budget_of_cells(tiny_checkpoint, tmp_path, capsys):
   estimates = pd.read_csv(part / 'estimates.csv')
   assert estimates['cells'].tolist() == [40, 40]
   assert (estimates['mean_low'] <= estimates['mean']).all()
-  fingerprint = json.loads((part / 'run.json').read_text())['fingerprint']
-  assert fingerprint['cells'] == {'budget': 0.5, 'seed': 0}
+  record = json.loads((part / 'run.json').read_text())
+  assert record['fingerprint']['cells'] == {'budget': 0.5, 'seed': 0}
+  assert record['examples'] == {'mini_first_word': 4}
   assert evaluate(tiny_checkpoint, part, '--gin.CELL_BUDGET=0.4', examples=4) == 2
   assert 'cells.budget was 0.5, is 0.4. Choose' in capsys.readouterr().err
   assert run('report', whole, part, '--out', tmp_path / 'report') == 2

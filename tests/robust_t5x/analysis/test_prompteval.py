@@ -9,7 +9,8 @@ import scipy.optimize
 import scipy.special
 
 from robust_t5x.analysis import metrics, prompteval
-from robust_t5x.analysis.comparison import compare
+from robust_t5x.analysis.comparison import Comparison, compare
+from robust_t5x.analysis.sources import Source
 
 
 def _table(n, k, seed=0, spread=0.8):
@@ -181,3 +182,31 @@ def test_estimates_of_a_comparison_are_those_of_its_arrays(tmp_path):
     'sd': expected.interval('sd'), 'p5': expected.quantile(0.05), 'p50': expected.quantile(0.5), 'p95': expected.quantile(0.95),
   }.items():  # fmt: skip
     assert (row[name], row[f'{name}_low'], row[f'{name}_high']) == (value.estimate, value.low, value.high), name
+
+
+def test_examples_that_were_never_asked_count_where_their_number_is_told():
+  """A budget of 30 cells of 90 examples under two phrasings: intervals are of all 90."""
+  full = _table(90, 2)
+  scores = np.where(prompteval.balanced_cells(90, 2, 30, 0), full, np.nan)
+  asked = scores[~np.isnan(scores).all(1)]
+  phrasings = pd.DataFrame(
+    [('d', 'g', i, None) for i in 'ab'], columns=['dataset', 'group', 'instruction_id', 'template']
+  )
+  rows = [
+    {'dataset': 'd', 'group': 'g', 'instruction_id': 'ab'[i], 'example_id': str(e), 'score': s}
+    for (e, i), s in np.ndenumerate(asked) if not np.isnan(s)
+  ]  # fmt: skip
+
+  def made(record):
+    source = Source('x', 'm', pd.DataFrame(rows), record)
+    table = Comparison(
+      ('m',), {'m': ('x',)}, ('g',), {'d': {'g': asked[None]}}, phrasings, {}, {'m': record}, sources=(source,)
+    )
+    [row] = prompteval.estimates(table).to_dict('records')
+    return row
+
+  old, new = made({}), made({'examples': {'d': 90}})
+  whole = prompteval.estimate(np.concatenate([asked, np.full((90 - len(asked), 2), np.nan)])).interval('AvgP')
+  assert (old['evaluated'], old['cells'], new['evaluated'], new['cells']) == (30, 2 * len(asked), 30, 180)
+  assert (new['mean'], new['mean_low'], new['mean_high']) == (whole.estimate, whole.low, whole.high)
+  assert new['mean_high'] - new['mean_low'] > 1.15 * (old['mean_high'] - old['mean_low'])

@@ -181,12 +181,12 @@ def test_samples_ranked_options_and_odd_texts(tmp_path):
   odd = odd[(odd.index % 3 == 0) & (odd['instruction_id'] != '../x y/u3')]
   run = Run.open(str(tmp_path / 'r'), 'a/b', {'tasks': {'t': 'x'}, 'cells': {'budget': 0.3, 'seed': 0}})
   run.add_shard('t', pd.concat([odd, scores_table('a/b', 'data', {'observed': 1, 'unobserved': 1}, examples=2)]))
-  run.finish({}, {})
+  run.finish({}, {'examples': {'../x y': 90, 'data': 2}})
   first, second = write([str(tmp_path / 'r')], str(tmp_path / 'out'), LAB)
   assert second.startswith(f'{tmp_path}/out/data/data_/a/b/') and '..' not in first
   aggregate, samples = _read(first)
   result = _check(aggregate)['../x y.unobserved/accuracy']
-  assert result['score_details']['details']['cells_scored'] == '20'
+  assert [result['score_details']['details'][name] for name in ('cells_scored', 'cells')] == ['20', '180']
   assert json.loads(result['score_details']['details']['sample']) == {'budget': 0.3, 'seed': 0}
   assert samples[0]['input']['choices'] == ['p', 'q'] and samples[0]['output']['raw'] == ['one\u2028two\x85three']
 

@@ -8,7 +8,7 @@ import pandas as pd
 from robust_t5x import report
 from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports import inputs
-from robust_t5x.reports.sections import extraction, stopped
+from robust_t5x.reports.sections import estimated, extraction, stopped
 from robust_t5x.reports.words import warnings
 from robust_t5x.results.reading import read
 
@@ -31,6 +31,11 @@ def test_sampled_cells_are_said_and_estimated(evaluations, tmp_path):
   assert estimates['cells evaluated'].tolist() == ['40 of 80', '60 of 120'] * 2
   assert (estimates['mean low'] <= estimates['mean']).all()
   assert (estimates['worst'] <= estimates['median']).all()
+  assert 'Examples that were never asked are not counted' in text
+  change_record(sampled, examples={'first': 40, 'second': 50})
+  told = estimated(inputs.read([str(sampled)])).tables[0]
+  assert [row[3] for row in told.rows] == ['40 of 80', '60 of 120', '40 of 100', '60 of 150']
+  assert 'never asked' not in told.note
 
 
 def test_where_an_evaluation_stopped_is_said(tmp_path):
