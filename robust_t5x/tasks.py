@@ -302,7 +302,7 @@ def _of_readings() -> list[str]:
       if 'seen' in reading
     ]
     + [
-      f'{reading["unserved"]["rows"]} phrasings serve no dataset and are left out; the first: {reading["unserved"]["first"]}'
+      f'{reading["unserved"]["rows"]} phrasings do not fit the data and are left out; the first: {reading["unserved"]["first"]}'
       for _, reading in readings
       if 'unserved' in reading
     ]

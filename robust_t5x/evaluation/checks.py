@@ -20,7 +20,7 @@ def check(
 
   Raises:
     UsageError: naming the setting, and the task.
-    DatasetError: if a task has no such split.
+    DatasetError: if a task has no such split, or an example has more options than a phrasing has letters for.
   """
   if scorer not in SCORERS:
     raise UsageError(f'SCORER: unknown scorer {scorer!r}; use one of {", ".join(SCORERS)}')
@@ -29,6 +29,7 @@ def check(
   check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
   for task in tasks:
     task.check_split(split)
+    task.check_letters(split)
     fault = task.unrankable(split) if SCORERS[scorer].needs_options else None
     if fault is not None:
       raise UsageError(

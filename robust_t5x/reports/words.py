@@ -277,7 +277,7 @@ def _of_data(records: Iterable[Record], places: bool) -> list[str]:
   unserved = [reading['unserved'] for reading in data.values() if 'unserved' in reading]
   if unserved:
     found.append(
-      f'{sum(e["rows"] for e in unserved):,} phrasings serve no dataset and were left out{_first(unserved, places)}.'
+      f'{sum(e["rows"] for e in unserved):,} phrasings do not fit the data and were left out{_first(unserved, places)}.'
     )
   return found
 

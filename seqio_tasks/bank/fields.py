@@ -1,4 +1,4 @@
-"""Names in templates that mean something to a layout, what the data's fields are called beside them, and options' orders."""
+"""Names in templates that mean something to a layout, what the data's fields are called, and options' letters and orders."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ _WORDS = (
   'eighteen nineteen twenty'
 ).split()
 OPTION = re.compile(r'option_([1-9][0-9]*)')
+LETTERS = 26  # as many options as can be told apart by a letter, A to Z
 BRACES = {'brace_open': '{', 'brace_close': '}'}
 RIGHT = frozenset({'answer', 'answer_index', 'alternatives'})  # what an item says of what is right
 # Names that a layout, a block or an answer gives a meaning of its own, so that no field of the data may have them.

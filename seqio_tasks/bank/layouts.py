@@ -20,7 +20,7 @@ import functools
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from seqio_tasks.bank.fields import BRACES, OPTION, RIGHT, count_word, shuffled
+from seqio_tasks.bank.fields import BRACES, LETTERS, OPTION, RIGHT, count_word, shuffled
 from seqio_tasks.bank.templates import parsed_template
 from seqio_tasks.errors import UserError
 
@@ -28,13 +28,21 @@ Item = Mapping[str, Any]
 
 # Label style -> the i-th label, from 0.
 LABELS: Mapping[str, Callable[[int], str]] = MappingProxyType(
-  {'upper': lambda i: chr(ord('A') + i), 'lower': lambda i: chr(ord('a') + i), 'numbers': lambda i: str(i + 1)}
+  {'upper': lambda i: _letter('A', i), 'lower': lambda i: _letter('a', i), 'numbers': lambda i: str(i + 1)}
 )
 OTHERWISE = '*'  # key of a mapping for whatever it does not name
 
 
 class LayoutError(UserError):
   """An item that a layout cannot be filled in with; the message names the field and the cure."""
+
+
+def _letter(first: str, place: int) -> str:
+  if place >= LETTERS:
+    raise LayoutError(
+      f'the item has more options than the {LETTERS} letters; take a phrasing that lists options by number'
+    )
+  return chr(ord(first) + place)
 
 
 class Rendered(NamedTuple):
@@ -357,11 +365,7 @@ class Layout:
 
 
 def answer_index(item: Item) -> int:
-  """Which option is the answer: the item's "answer_index", or else the first one equal to its answer.
-
-  Raises:
-    LayoutError: if no option is.
-  """
+  """Which option is the answer: "answer_index", or else the first one equal to "answer"; LayoutError if none is."""
   options = _options(item)
   if 'answer_index' in item:
     return item['answer_index']
@@ -380,11 +384,7 @@ def _field(item: Item, name: str) -> Any:
 
 
 def few_shot_form(layout: Layout) -> FewShot:
-  """The few-shot form of a layout; where it has none, its zero-shot form with answers, an empty line after each.
-
-  Raises:
-    LayoutError: if it has neither.
-  """
+  """The few-shot form, or else the zero-shot form with answers, an empty line after each; LayoutError if there is neither."""
   if layout.few_shot is not None:
     return layout.few_shot
   if layout.template is None:

@@ -80,7 +80,8 @@ def table(
     sizes = collections.Counter(e['split'] for e in read())
     _check_splits(str(path), split, sizes)
     splits = {s: functools.partial(_of_split, read, s) for s in sizes}
-  return [Dataset(name, name, tuple(bank_tasks), splits, fields=tuple(read()[0]['fields']))]
+  fields, most = tuple(read()[0]['fields']), max(len(e['options']) for e in read())
+  return [Dataset(name, name, tuple(bank_tasks), splits, fields=fields, most_options=most)]
 
 
 def _check_splits(path: str, column: str, sizes: Mapping[str, int]) -> None:

@@ -67,6 +67,8 @@ class Dataset:
     metric: "exact_match" or "lmentry".
     parts: whether example ids start with a part, before a slash, that has a score of its own.
     fields: that every example has; phrasings that name another do not serve it. None if that is not known.
+    most_options: of an example; phrasings that have no letters for so many do not serve it. None if that is not known
+      without reading examples.
     sizes: split -> number of its examples, where that is known without reading them.
     splits_for: function of the model's vocabulary that gives the splits to train on, where they depend on it.
     own: phrasings that come with it; None for those of the banks.
@@ -82,6 +84,7 @@ class Dataset:
   metric: str = 'exact_match'
   parts: bool = False
   fields: tuple[str, ...] | None = None
+  most_options: int | None = None
   sizes: Mapping[str, int] = dataclasses.field(default_factory=dict)
   splits_for: Callable[[seqio.Vocabulary], Mapping[str, Reader]] | None = None
   own: OwnPhrasings | None = None
@@ -105,7 +108,8 @@ class Reading(_Rows, total=False):
   """What came of reading a source: how many rows are used, and which were left out, by reason.
 
   Of a split that is evaluated also which examples ask the same as an earlier one, of phrasings which unobserved ones read like
-  an observed one. They stay. Of the user's phrasings, which serve no dataset.
+  an observed one. They stay. Of phrasings, which do not fit the data: a user's that serve no dataset, and those by letters where
+  there are more options.
   """
 
   doubled: Reason

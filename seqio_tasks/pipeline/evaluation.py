@@ -10,6 +10,7 @@ import json
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.layouts import Item
 from seqio_tasks.datasets.sources import DatasetError, Example, item_of
+from seqio_tasks.pipeline.examples import check_letters
 from seqio_tasks.pipeline.flattening import flatten
 
 Examples = Sequence[Example] | Callable[[], Sequence[Example]]
@@ -63,6 +64,10 @@ class EvaluationTask:
     """Raises DatasetError if there is no such split."""
     if split not in self.splits:
       raise DatasetError(f'SPLIT: task {self.name} has no split {split!r}; choose among {", ".join(self.splits)}')
+
+  def check_letters(self, split: str) -> None:
+    """Raises DatasetError if a phrasing lists options by letter, and an example has more than there are letters."""
+    check_letters(f'{self.name}:{split}', self._examples(split), self.instructions)
 
   def unrankable(self, split: str) -> str | None:
     """What keeps the options of a split's examples from being ranked: an example and its fault; None if nothing does."""

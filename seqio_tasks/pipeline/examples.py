@@ -13,6 +13,8 @@ import itertools
 import json
 from typing import TYPE_CHECKING, Any
 
+from seqio_tasks.bank.fields import LETTERS
+from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.layouts import LayoutError
 from seqio_tasks.datasets.sources import DatasetError, Example, item_of
 from seqio_tasks.pipeline import flattening, phrasings
@@ -78,6 +80,18 @@ def check_any(where: str, examples: Sequence[Example]) -> None:
   """Raises DatasetError if there is no example."""
   if not examples:
     raise DatasetError(f'{where} has no example; ask for at least one')
+
+
+def check_letters(where: str, examples: Sequence[Example], instructions: Sequence[Instruction]) -> None:
+  """Raises DatasetError if an instruction lists options by letter, and an example has more than there are letters."""
+  by_letter = [i.id for i in instructions if flattening.lists_letters(i.layout)]
+  many = [e for e in examples if len(e['options']) > LETTERS] if by_letter else []
+  if many:
+    raise DatasetError(
+      f'{where}: {len(many)} of {len(examples)} examples have more than {LETTERS} options, the first is {many[0]["example_id"]!r} with '
+      f'{len(many[0]["options"])}, and {len(by_letter)} phrasings list options by letter, the first is {by_letter[0]}; leave these '
+      'examples out, or take phrasings (BANKS, COLLECTIONS) that list options by number or without labels'
+    )
 
 
 def identity(examples: Any) -> Any:

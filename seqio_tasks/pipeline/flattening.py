@@ -13,6 +13,7 @@ import functools
 import json
 from typing import Any
 
+from seqio_tasks.bank.fields import LETTERS
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.layouts import Answer, Item, Layout, LayoutError, few_shot_form
 from seqio_tasks.bank.templates import parse_template
@@ -98,6 +99,15 @@ def needed_fields(layout: Layout) -> frozenset[str]:
   made = {*layout.blocks, 'answer', *layout.derived}
   sources = {layout.derived[name].source for name in names if name in layout.derived}
   return frozenset(n for n in names - made if not n.startswith(_COMPUTED)) | sources
+
+
+def lists_letters(layout: Layout) -> bool:
+  """Whether a layout labels all options of an item by letters, in any of its forms, so that it takes no more than `LETTERS`."""
+  few_shot = layout.few_shot
+  answers = [layout.default_answer, *((few_shot.answer, few_shot.example_answer) if few_shot else ())]
+  forms = [(a.form + (a.label_form or ''), a.labels) for a in answers if a is not None]
+  forms += [(b.item, b.labels) for b in layout.blocks.values() if b.limit is None or b.limit > LETTERS]
+  return any('{label}' in form and labels != 'numbers' for form, labels in forms)
 
 
 def flatten(instructions: Iterable[Instruction], examples: Sequence[Item] = ()) -> FlatPhrasings:

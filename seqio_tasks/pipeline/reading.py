@@ -16,7 +16,7 @@ from seqio_tasks.bank.templates import parse_template
 from seqio_tasks.datasets.sources import Example
 from seqio_tasks.pipeline import flattening
 from seqio_tasks.pipeline.cutting import feature_length
-from seqio_tasks.pipeline.examples import check_any, features_of
+from seqio_tasks.pipeline.examples import check_any, check_letters, features_of
 
 _KEPT_TOKENS = 50_000_000  # of a task, from one epoch to the next: 200 MB
 
@@ -60,10 +60,11 @@ class Reader:
       lengths: most tokens of 'inputs' and 'targets'; longer ones are cut.
 
     Raises:
-      DatasetError: if there is no example.
+      DatasetError: if there is no example, or one has more options than the phrasings can list.
       UserError: if inputs have no room for what stands around texts.
     """
     check_any(where, examples)
+    check_letters(where, examples, flat.instructions)
     self.examples = examples
     self._where, self._flat, self._vocabulary = where, flat, vocabulary
     self._templates = [parse_template(template) for template in flat.templates]

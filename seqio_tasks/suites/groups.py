@@ -13,6 +13,7 @@ import dataclasses
 import logging
 
 from seqio_tasks.bank import checks, perturbations, reading
+from seqio_tasks.bank.fields import LETTERS
 from seqio_tasks.bank.instruction import PERTURBATIONS, ROLES, BankError, Instruction
 from seqio_tasks.datasets.sources import Dataset, Reason, keep_reading, readings
 from seqio_tasks.pipeline import flattening
@@ -135,12 +136,13 @@ def serve(
 
 
 def _members(dataset: Dataset, phrasings: Mapping[str, Sequence[Instruction]]) -> list[Instruction]:
-  """The phrasings whose fields a dataset has; what stands under several of its bank's tasks alike is taken once."""
+  """The phrasings that a dataset's fields and options fit; what stands under several of its bank's tasks alike is taken once."""
   if dataset.own is not None and dataset.fields is not None:
     named = [i for task in dataset.bank_tasks for i in phrasings.get(task, ())]
     reading.check_fields(named, dict.fromkeys(dataset.bank_tasks, dataset.fields))
     return named
   made: list[Instruction] = []
+  lettered: list[Instruction] = []
   known: dict[tuple[str, str], list[Instruction]] = {}
   for task in dataset.bank_tasks:
     for instruction in phrasings.get(task, ()):
@@ -149,13 +151,31 @@ def _members(dataset: Dataset, phrasings: Mapping[str, Sequence[Instruction]]) -
       same = known.setdefault((instruction.collection, instruction.key), [])
       if all(other.layout != instruction.layout for other in same):
         same.append(instruction)
-        made.append(instruction)
+        (lettered if _lacks_letters(dataset, instruction) else made).append(instruction)
+  if lettered:
+    _tell_lettered(dataset, lettered, len(made))
   return made
 
 
 def _can_fill(dataset: Dataset, instruction: Instruction) -> bool:
   """Whether a dataset has the fields that a phrasing needs; so it is taken to be where its fields are not known."""
   return dataset.fields is None or flattening.needed_fields(instruction.layout) <= {*dataset.fields}
+
+
+def _lacks_letters(dataset: Dataset, instruction: Instruction) -> bool:
+  """Whether a phrasing lists options by letter, and a dataset has examples with more options than there are letters."""
+  return (dataset.most_options or 0) > LETTERS and flattening.lists_letters(instruction.layout)
+
+
+def _tell_lettered(dataset: Dataset, lettered: Sequence[Instruction], used: int) -> None:
+  """Warns of phrasings by letters that do not serve a dataset with more options, and keeps for `readings` how many there are."""
+  where = f'{dataset.name}, phrasings by letters'
+  first = f'{lettered[0].id} lists options by letter, and examples of {dataset.name} have up to {dataset.most_options}'
+  told: Reason = {'rows': len(lettered), 'first': first}
+  before = readings().get(where)
+  if before is None or before.get('unserved') != told:
+    _logger.warning('%s: %d phrasings are left out; the first: %s', dataset.name, len(lettered), first)
+  keep_reading(where, {'used': used, 'left_out': {}, 'unserved': told})
 
 
 def _tell_seen(dataset: Dataset, served: Iterable[Group]) -> None:

@@ -25,6 +25,7 @@ import dataclasses
 from typing import TYPE_CHECKING
 
 from seqio_tasks.bank import reading
+from seqio_tasks.bank.fields import LETTERS
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.datasets import sources, variants
 from seqio_tasks.datasets.sources import Dataset, OwnPhrasings
@@ -204,7 +205,8 @@ def _check_served(dataset: Dataset, served: groups.Served, phrasings: Mapping[st
   if not served.members:
     raise registration.RegistrationError(
       f'no phrasing of the banks serves {dataset.name}, which takes those of {", ".join(dataset.bank_tasks)}'
-      f'{" with the fields " + ", ".join(dataset.fields) if dataset.fields else ""}; '
+      f'{" with the fields " + ", ".join(dataset.fields) if dataset.fields else ""}'
+      f'{f" and up to {dataset.most_options} options" if (dataset.most_options or 0) > LETTERS else ""}; '
       f'the banks have phrasings of {", ".join(list(phrasings)[:20]) or "nothing"}'
     )
   if dataset.own is not None and dataset.own.observed and not served.canonical:

@@ -6,6 +6,10 @@ from robust_t5x import eval as evaluation
 from robust_t5x.evaluation import checks
 from robust_t5x.runtime.costs import Cost
 from robust_t5x.runtime.errors import UsageError
+from seqio_tasks.bank.instruction import make_instruction
+from seqio_tasks.bank.layouts import STYLES, Layout
+from seqio_tasks.errors import UserError
+from seqio_tasks.pipeline.evaluation import EvaluationTask
 
 
 def test_a_dry_run_tells_what_is_shared():
@@ -33,3 +37,14 @@ def test_a_scorer_that_is_none_is_named():
 def test_required_settings_are_named():
   with pytest.raises(UsageError, match='not set: OUTPUT_DIR, MIXTURES'):
     evaluation.evaluate(None, None, None, {'inputs': 8, 'targets': 4})
+
+
+def test_options_beyond_the_letters_are_told_before_there_is_a_model():
+  layout = Layout('{o}', {'o': STYLES['letters']})
+  rows = [{'example_id': 'e', 'fields': {}, 'gold': '0', 'options': [str(i) for i in range(27)]}]
+  task = EvaluationTask(
+    'n', 'd', 'g', (make_instruction('c', 't', 'k', 'evaluation', '{o}', layout),), (), {'test': rows}
+  )
+  for scorer in ('exact_match', 'rank_likelihood'):
+    with pytest.raises(UserError, match="n:test: 1 of 1 examples have more than 26 options, the first is 'e' with 27"):
+      checks.check([task], scorer=scorer)

@@ -77,7 +77,7 @@ def test_rows_of_the_data_that_were_left_out_are_told_once_by_reason(tmp_path):
     '4 rows of the data were left out (a blank cell); the first: one.csv: line 3: is blank.',
     '3 examples of the data ask the same as an earlier one, and count like any other; the first: example '
     "'a' asks the same as 'b'.",
-    '2 phrasings serve no dataset and were left out; the first: b/t/k needs q, where the data has r.',
+    '2 phrasings do not fit the data and were left out; the first: b/t/k needs q, where the data has r.',
   ]
 
 

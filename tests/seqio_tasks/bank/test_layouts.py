@@ -215,3 +215,16 @@ def test_labels_of_a_shuffled_list_are_those_that_stand_there():
   layout = layouts.Layout('{options}', {'options': block})
   assert layout.render(item) == ('A. yes\nB. no', 'A', ('B', 'A'))
   assert layout.default_answer.right(item) == (1,)
+
+
+def test_there_are_no_letters_beyond_z():
+  item = {'options': [f'o{i}' for i in range(27)], 'answer': 'o26'}
+  assert Layout('{options}', {'options': STYLES['numbers']}).render(item).output_text == '27'
+  for style in ('letters', 'lower_letters'):
+    with pytest.raises(
+      LayoutError, match='more options than the 26 letters; take a phrasing that lists options by number'
+    ):
+      Layout('{options}', {'options': STYLES[style]}).render(item)
+    item['answer'] = 'o0'  # the right one has a letter, others have none
+  whole = item | {'options': item['options'][:26]}
+  assert Layout('{options}', {'options': STYLES['letters']}).render(whole).label_space[-1] == 'Z'

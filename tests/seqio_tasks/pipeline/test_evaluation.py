@@ -49,3 +49,11 @@ def test_an_example_that_cannot_be_ranked_is_named():
   assert _task('{a}', answer=Answer(label_space=('y', 'n'))).unrankable('test') is None
   wrong = _task('{a}', splits={'test': [EXAMPLES[0], EXAMPLES[1] | {'gold': 'z', 'example_id': 'e'}]})
   assert wrong.unrankable('test') == 'example e has no right answer among its options'
+
+
+def test_letters_are_checked_of_all_examples_at_once():
+  layout = Layout('{a} {o}', {'o': Block('{label}. {option}')})
+  many = [e | {'options': ['y'] * 27} for e in EXAMPLES]
+  task = _task(instructions=(make_instruction('c', 't', 'k', 'evaluation', '{a} {o}', layout),), splits={'test': many})
+  with pytest.raises(DatasetError, match="n:test: 3 of 3 examples have more than 26 options, the first is '0'"):
+    task.check_letters('test')

@@ -4,6 +4,7 @@ import functools
 
 import pytest
 
+from seqio_tasks.bank import layouts
 from seqio_tasks.bank.instruction import make_instruction
 from seqio_tasks.datasets import DatasetError
 from seqio_tasks.pipeline import examples, flattening
@@ -47,3 +48,14 @@ def test_sources_are_the_same_if_they_give_the_same():
   assert examples.identity(partial) != examples.identity(functools.partial(again, 5))
   assert examples.identity([GOOD]) == examples.identity((dict(GOOD),)) != examples.identity([GOOD, GOOD])
   assert examples.identity(read) is read
+
+
+def test_more_options_than_letters_are_counted_before_any_is_read():
+  many = [GOOD | {'example_id': str(i), 'options': [f'o{k}' for k in range(25 + i)]} for i in range(4)]
+  by_letter = layouts.Layout('{a} {o}', {'o': layouts.STYLES['letters']})
+  instructions = [*FLAT.instructions, make_instruction('c', 't', 'l', 'evaluation', by_letter.template, by_letter)]
+  examples.check_letters('w', many, FLAT.instructions)
+  examples.check_letters('w', many[:2], instructions)
+  message = "w: 2 of 4 examples have more than 26 options, the first is '2' with 27, and 1 phrasings .* the first is c/t/l; leave"
+  with pytest.raises(DatasetError, match=message):
+    examples.check_letters('w', many, instructions)

@@ -91,3 +91,14 @@ def test_what_may_be_answered_in_an_order_of_its_own_is_not_what_the_options_say
   features = flattening.flatten([made]).features(item)
   assert (features['golds'], features['options']) == (['Yes'], ['["No", "Yes"]'])
   assert (features['right_options'], features['option_texts']) == (['[1]'], ['[]'])
+
+
+def test_which_layouts_end_with_the_letters():
+  assert [flattening.lists_letters(layout) for layout in LAYOUTS] == [False, True, True, False, False, True]
+  assert not flattening.lists_letters(Layout('{options}', {'options': STYLES['numbers']}))
+  few = Block('{label} {option}', limit=4)
+  assert not flattening.lists_letters(Layout('{options}', {'options': few}, answer=Answer()))
+  # An option that is not listed has a label, too.
+  assert flattening.lists_letters(Layout('{options}', {'options': few}))
+  form = FewShot('', '{answer}', '{q}', example_answer=Answer('{label}'))
+  assert flattening.lists_letters(Layout('{q}', few_shot=form))

@@ -1,5 +1,7 @@
 """Tests of sorting phrasings into groups."""
 
+import json
+
 import pytest
 
 from seqio_tasks import datasets, suites
@@ -130,3 +132,17 @@ def test_an_unobserved_phrasing_that_reads_like_an_observed_one_is_told(caplog):
   caplog.clear()
   groups.serve(datasets.Dataset('d', 'b', ('t',), {}), groups.by_task(phrasings), frozenset(), None)
   assert not caplog.text
+
+
+def test_phrasings_by_letters_do_not_serve_more_options_than_letters(vocabulary, banks, tmp_path, caplog):
+  rows = [{'question': f'q{i}', 'o': [f'o{k}' for k in range(26 + i)], 'answer': 'o1'} for i in range(2)]
+  for name, count in (('few', 1), ('many', 2)):
+    path = tmp_path / f'{name}.jsonl'
+    path.write_text(''.join(json.dumps(row) + '\n' for row in rows[:count]))
+    made = datasets.table(path, name, ['quiz'], options='o')
+    names = [n for _ in range(2) for n in suites.register(vocabulary, made, banks, observed_collections=['seen'])]
+    assert f'{name}__seen_k0' in names and (f'{name}__seen_k1' in names) == (name == 'few')
+  first = 'seen/quiz/k1 lists options by letter, and examples of many have up to 27'
+  assert caplog.text.count('phrasings are left out') == 1
+  assert f'many: 4 phrasings are left out; the first: {first}' in caplog.text
+  assert datasets.readings()['many, phrasings by letters']['unserved'] == {'rows': 4, 'first': first}
