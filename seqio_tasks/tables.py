@@ -189,7 +189,8 @@ def arrow_files(path: str | os.PathLike[str]) -> dict[str, list[str]]:
   """Split -> its Parquet or Arrow files, of a file or a dataset directory as Hugging Face has them.
 
   A file is a split without a name, and so is a directory that `save_to_disk` wrote of one split. In directories of several
-  splits their names are those of folders (`save_to_disk`) or begin those of files (`train-00000-of-00002.parquet`). Hidden files are none.
+  splits their names are those of folders (`save_to_disk`), begin those of files (`train-00000-of-00002.parquet`) or end them (the
+  library's cache, `mine-train.arrow`). Hidden files are none.
 
   Raises:
     TableError: if one of several files that belong together is missing, or a split has several sets of files.
@@ -206,15 +207,16 @@ def arrow_files(path: str | os.PathLike[str]) -> dict[str, list[str]]:
       missing = [name for name in names if not file.with_name(name).exists()]
       if missing:
         raise TableError(f'{file.with_name(missing[0])}: is missing beside {file.name}; fetch all {len(names)} files')
+    whole = re.sub(r'-\d+-of-\d+$', '', file.stem)
     if file.suffix == '.parquet':
-      split = re.sub(r'-\d+-of-\d+$', '', file.stem)
+      split = whole
+    elif file.parent == root:
+      split = whole.rpartition('-')[2] if '-' in whole else ''
     else:
-      split = '' if file.parent == root else file.parent.name
+      split = file.parent.name
     found.setdefault(split, []).append(str(file))
   for split, files in found.items():
-    places = dict.fromkeys(
-      re.sub(r'\d+-of-', 'of-', file) for file in files if '-of-' in file or file.endswith('.parquet')
-    )
+    places = dict.fromkeys(re.sub(r'\d+-of-', 'of-', file) for file in files)
     if len(places) > 1:
       raise TableError(
         f'{path}: has several sets of files of the split {split or "without a name"!r}, such as {next(iter(files))} and '

@@ -170,3 +170,27 @@ def test_a_directory_that_may_not_be_read_is_not_taken_for_an_empty_one(tmp_path
   else:
     with pytest.raises(tables.TableError, match=rf'{path.name}: cannot be read \(Permission denied\); change its'):
       tables.entries(tmp_path, pattern)
+
+
+def test_splits_of_hugging_faces_cache_are_not_joined(tmp_path):
+  cache, saved = tmp_path / 'cache', tmp_path / 'saved'
+  names = ['my-data-train-00000-of-00002', 'my-data-train-00001-of-00002', 'my-data-test', 'my-data-validation_matched']
+  for folder, files in ((cache, [*names, 'cache-0123456789abcdef']), (saved, ['data-00000-of-00001'])):
+    folder.mkdir()
+    for name in files:
+      (folder / f'{name}.arrow').touch()
+  found = {split: [os.path.basename(f) for f in files] for split, files in tables.arrow_files(cache).items()}
+  assert found == {
+    'train': [f'{name}.arrow' for name in names[:2]],
+    'test': ['my-data-test.arrow'],
+    'validation_matched': ['my-data-validation_matched.arrow'],
+  }
+  # From above, folders are the splits.
+  message = 'several sets of files of the split .cache.*; name the directory or file of one'
+  with pytest.raises(tables.TableError, match=message):
+    tables.arrow_files(tmp_path)
+  # What `save_to_disk` writes has no names of its own.
+  assert list(tables.arrow_files(saved)) == ['']
+  (saved / 'other.arrow').touch()
+  with pytest.raises(tables.TableError, match='of the split .without a name.'):
+    tables.arrow_files(saved)
