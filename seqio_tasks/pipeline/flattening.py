@@ -10,13 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 import dataclasses
 import functools
+import itertools
 import json
 from typing import Any
 
 from seqio_tasks.bank.fields import LETTERS
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.layouts import Answer, Item, Layout, LayoutError, few_shot_form
-from seqio_tasks.bank.templates import parse_template
+from seqio_tasks.bank.templates import parse_template, parsed_template
 
 _COMPUTED = ('n_options', 'option_', 'brace_')  # starts of the names that a layout computes from the options
 
@@ -125,10 +126,12 @@ def flatten(instructions: Iterable[Instruction], examples: Sequence[Item] = ()) 
   layouts: dict[str, Layout] = {}
   answers: dict[Answer, int] = {}
   templates, indices = [], []
+  named = {name for i in instructions for _, name in parsed_template(i.layout.template or '')}
+  free = (name for name in map('part_{}'.format, itertools.count()) if name not in named)  # fields may be called so
 
   def part(key: Any, layout: Layout) -> str:
     if key not in parts:
-      parts[key] = f'part_{len(parts)}'
+      parts[key] = next(free)
       layouts[parts[key]] = layout
     return '{' + parts[key] + '}'
 

@@ -47,6 +47,17 @@ def test_what_is_the_same_is_computed_once():
   assert flat.answer_index[1] == flat.answer_index[5]
 
 
+def test_a_field_that_is_called_as_a_computed_text_keeps_its_own():
+  layouts = [
+    Layout('{question} {options}', {'options': STYLES['plain']}),
+    Layout('{part_0} of {part_1}: {n_options} {option_1}'),
+  ]
+  flat = flattening.flatten(_instruction(f'k{i}', layout) for i, layout in enumerate(layouts))
+  item = {'question': 'q', 'part_0': 'one', 'part_1': 'two', 'options': ['a', 'b'], 'answer': 'a'}
+  features = flat.features(item)
+  assert [_filled(flat, features, i)[0] for i in (0, 1)] == ['q a\nb', 'one of two: 2 a']
+
+
 def test_few_shot_texts():
   examples = [{'question': 'e', 'options': ['x', 'y'], 'answer': 'y'}]
   item = {'question': 'q', 'options': ['a', 'b'], 'answer': 'a'}
