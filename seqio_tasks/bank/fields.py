@@ -14,8 +14,9 @@ OPTION = re.compile(r'option_([1-9][0-9]*)')
 LETTERS = 26  # as many options as can be told apart by a letter, A to Z
 BRACES = {'brace_open': '{', 'brace_close': '}'}
 RIGHT = frozenset({'answer', 'answer_index', 'alternatives'})  # what an item says of what is right
+_COMPUTED = frozenset({'n_options', 'n_options_word', *BRACES})
 # Names that a layout, a block or an answer gives a meaning of its own, so that no field of the data may have them.
-_OWN = RIGHT | {'options', 'option', 'label', 'n_options', 'n_options_word', *BRACES}
+_OWN = RIGHT | {'options', 'option', 'label'} | _COMPUTED
 
 
 def field_name(name: str) -> str:
@@ -25,6 +26,15 @@ def field_name(name: str) -> str:
   ('question', 'data_answer', 'data_option_2')
   """
   return f'data_{name}' if name in _OWN or OPTION.fullmatch(name) else name
+
+
+def is_computed(name: str) -> bool:
+  """Whether a name stands for what a layout computes: a number of options, one of them, or a brace.
+
+  >>> is_computed('option_2'), is_computed('option_count')
+  (True, False)
+  """
+  return name in _COMPUTED or OPTION.fullmatch(name) is not None
 
 
 def count_word(count: int) -> str:

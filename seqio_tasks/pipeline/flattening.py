@@ -14,12 +14,10 @@ import itertools
 import json
 from typing import Any
 
-from seqio_tasks.bank.fields import LETTERS
+from seqio_tasks.bank.fields import LETTERS, is_computed
 from seqio_tasks.bank.instruction import Instruction
 from seqio_tasks.bank.layouts import Answer, Item, Layout, LayoutError, few_shot_form
 from seqio_tasks.bank.templates import parse_template, parsed_template
-
-_COMPUTED = ('n_options', 'option_', 'brace_')  # starts of the names that a layout computes from the options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,7 +97,7 @@ def needed_fields(layout: Layout) -> frozenset[str]:
   names = {name for text in texts for _, name in parse_template(text) if name}
   made = {*layout.blocks, 'answer', *layout.derived}
   sources = {layout.derived[name].source for name in names if name in layout.derived}
-  return frozenset(n for n in names - made if not n.startswith(_COMPUTED)) | sources
+  return frozenset(n for n in names - made if not is_computed(n)) | sources
 
 
 def lists_letters(layout: Layout) -> bool:
@@ -159,7 +157,7 @@ def flatten(instructions: Iterable[Instruction], examples: Sequence[Item] = ()) 
         pieces.append(part(layout.derived[name], dataclasses.replace(layout, template='{' + name + '}')))
       elif name == 'answer':
         pieces.append(part((name, answer), dataclasses.replace(layout, template='{answer}')))
-      elif name.startswith(_COMPUTED):
+      elif is_computed(name):
         pieces.append(part(name, dataclasses.replace(layout, template='{' + name + '}')))
       elif name:
         pieces.append('{' + name + '}')

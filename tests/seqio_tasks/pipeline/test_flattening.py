@@ -82,6 +82,8 @@ def test_what_an_item_must_have():
   assert flattening.needed_fields(LAYOUTS[3]) == {'question'}
   assert flattening.needed_fields(LAYOUTS[4]) == {'question'}
   assert flattening.needed_fields(Layout('{subject} {answer}')) == {'subject'}
+  names = '{option_1} {n_options} {brace_open} {option_count} {n_options_asked} {brace_style}'
+  assert flattening.needed_fields(Layout(names)) == {'option_count', 'n_options_asked', 'brace_style'}
   flat = flattening.flatten([_instruction('k', Layout('{subject}'))])
   with pytest.raises(LayoutError, match=r"fields \['subject'\], which the item lacks"):
     flat.features({'question': 'q', 'answer': 'x'})
