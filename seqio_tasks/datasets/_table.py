@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 import decimal
 import functools
 import logging
@@ -59,8 +59,9 @@ def table(
     strict: see `datasets`.
 
   Returns:
-    a list with the dataset. All other columns are its fields; one with a name that templates keep for something else,
-    such as answer, options or label, is called data_<name>, and a warning says so.
+    a list with the dataset. Its fields are all other columns that hold something in every row that is used, if only an empty text; a
+    warning names the others. One with a name that templates keep for something else, such as answer, options or label, is called
+    data_<name>, and a warning says so.
 
   Raises:
     DatasetError: if a setting is unknown, the file cannot be read, no row of it can be used, or the numbers of the right
@@ -80,7 +81,8 @@ def table(
     sizes = collections.Counter(e['split'] for e in read())
     _check_splits(str(path), split, sizes)
     splits = {s: functools.partial(_of_split, read, s) for s in sizes}
-  fields, most = tuple(read()[0]['fields']), max(len(e['options']) for e in read())
+  fields = tuple(f for f in read()[0]['fields'] if all(f in e['fields'] for e in read()))
+  most = max(len(e['options']) for e in read())
   return [Dataset(name, name, tuple(bank_tasks), splits, fields=fields, most_options=most)]
 
 
@@ -133,23 +135,30 @@ def _read_table(
     _check_first_number(path, unit, rows, answer)
   examples: list[dict[str, Any]] = []
   nested = _nested(path, rows, needed)
+  columns = dict.fromkeys(c for _, row in rows for c in row)
+  others = dict.fromkeys(c for c in columns if c not in needed and c not in nested)
   # A column that is blank throughout may be meant so: the options may be all there is.
-  asked = [c for c in _QUESTIONS if c not in needed and any(_text(row.get(c)) for _, row in rows)]
+  asked = [c for c in _QUESTIONS if c in others and any(_text(row.get(c)) for _, row in rows)]
+  # Of options with a column each, some rows have fewer.
+  filled = [c for c in needed if not (isinstance(options, tuple) and c in options and c in columns)]
   _say_renamed(path, rows, (*needed, *nested))
   for line, row in rows:
-    missing = [c for c in needed if row.get(c) is None or row[c] != row[c]]
+    missing = [c for c in filled if _is_nothing(row.get(c))] + [c for c in asked if c not in row]
     if missing:
-      report(f'{path}: {unit} {line}: has no {missing}; each row must have the columns {needed}', 'a column is missing')
+      report(
+        f'{path}: {unit} {line}: has no {missing}; each row must have the columns {[*needed, *asked]}',
+        'a column is missing',
+      )
       continue
     try:
       example = _table_example(row, answer, options, answer_is, path.endswith('.csv'), labels)
-      values = {c: v for c, v in row.items() if c not in needed and c not in nested}
-      nothing = [c for c, v in values.items() if v is None or v != v]
+      values = {c: v for c, v in row.items() if c in others and not _is_nothing(v)}
+      nothing = [c for c in asked if c not in values]
       if nothing:
-        raise Fault(f'the fields {nothing} hold nothing; write what belongs there, or ""', 'a field is null or NaN')
-      if values and not any(str(v).strip() for v in values.values()):
+        raise Fault(f'the fields {nothing} hold nothing; write what is asked', 'a field is null or NaN')
+      if others and not any(str(v).strip() for v in values.values()):
         raise Fault('no field has a text', 'all fields are blank')
-      blank = [c for c in asked if c in values and not str(values[c]).strip()]
+      blank = [c for c in asked if not str(values[c]).strip()]
       if blank:
         raise Fault(f'the fields {blank} are blank; write what is asked', 'a blank question')
       if split and not _text(row[split]):
@@ -163,10 +172,6 @@ def _read_table(
       continue
     example['example_id'] = f'{line}'
     example['fields'] = {field_name(c): str(v) for c, v in values.items()}
-    lacking = [name for name in (examples[0]['fields'] if examples else ()) if name not in example['fields']]
-    if lacking:
-      report(f'{path}: {unit} {line}: has no {lacking}, which the rows before have', 'a column is missing')
-      continue
     if split:
       name = _text(row[split])
       example['split'] = name.casefold() if name.casefold() in _SPLITS else name
@@ -174,6 +179,7 @@ def _read_table(
   report.done(path, len(examples))
   if not examples:
     raise DatasetError(f'{path}: has no row that can be used; mend what the warnings name')
+  _say_partial(path, others, examples)
   return tuple(examples)
 
 
@@ -199,6 +205,18 @@ def _nested(path: str, rows: Sequence[tuple[int, Mapping[str, Any]]], needed: Se
   if found:
     _logger.warning('%s: the columns %s hold lists or objects, which no template can name', path, list(found))
   return set(found)
+
+
+def _say_partial(path: str, columns: Iterable[str], examples: Sequence[Example]) -> None:
+  """Warns of columns that hold nothing, not even an empty text, in some of the rows that are used: they are no fields of all."""
+  lacking = {c: sum(field_name(c) not in e['fields'] for e in examples) for c in columns}
+  told = [f'{c!r} ({count:,} of {len(examples):,})' for c, count in lacking.items() if count]
+  if told:
+    _logger.warning(
+      '%s: no template can name the columns that hold nothing in some of the rows: %s; write what belongs there, or ""',
+      path,
+      shorten(', '.join(told), 400),
+    )
 
 
 def _check_first_number(path: str, unit: str, rows: Sequence[tuple[int, Mapping[str, Any]]], answer: str) -> None:
@@ -251,12 +269,12 @@ def _table_example(
   if options is None:
     return {'gold': gold, 'options': []}
   if isinstance(options, tuple):
-    texts = [row[c] for c in options]
+    texts = ['' if _is_nothing(row.get(c)) else row[c] for c in options]
   else:
     texts = row[options].split('|') if csv else row[options]
     if not isinstance(texts, list):
       raise Fault(f'column {options!r} is not a list of options', 'no list of options')
-    if not all(t is not None and t == t for t in texts):
+    if any(map(_is_nothing, texts)):
       raise Fault(f'an option of {texts} is null or NaN', 'an option is null or NaN')
   if any(isinstance(t, list | dict | bytes) for t in texts):
     raise Fault(f'an option of {texts} is a list, an object or bytes, not a text', 'an option is no text')
@@ -305,6 +323,11 @@ def _place_of_label(gold: str, labels: object, options: int, column: str) -> int
   if folded(gold) not in told:
     raise Fault(f'the answer {gold!r} is not among the labels {labels} of the options', 'the answer is no option')
   return told.index(folded(gold))
+
+
+def _is_nothing(value: object) -> bool:
+  """Whether a cell is null or NaN, which a row does not have."""
+  return value is None or value != value
 
 
 def _text(value: object) -> str:

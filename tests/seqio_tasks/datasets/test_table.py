@@ -1,5 +1,6 @@
 """Tests of reading examples from a file of one's own."""
 
+import json
 import pathlib
 import shutil
 
@@ -161,7 +162,6 @@ def test_parquet_has_the_checks_of_json_lines(tmp_path, caplog):
     {'question': 'Which?', 'o': ['a', 'b'], 'answer': 'c', 'n': 1.0},
     {'question': 'Which?', 'o': ['a', None], 'answer': 'a', 'n': 1.0},
     {'question': 'Which?', 'o': None, 'answer': 'a', 'n': 1.0},
-    {'question': 'Which?', 'o': ['a', 'b'], 'answer': 'b', 'n': float('nan')},
   ]
   path = tmp_path / 'mine.parquet'
   parquet.write_table(pa.Table.from_pylist(rows), path)
@@ -170,7 +170,7 @@ def test_parquet_has_the_checks_of_json_lines(tmp_path, caplog):
   assert (example['example_id'], example['fields']) == ('1', {'question': 'Which?', 'n': '1.5'})
   for said in (
     "row 2: the fields ['question'] hold nothing", "row 3: the answer 'c' is not among",
-    "row 4: an option of ['a', None] is null", "row 5: has no ['o']", "row 6: the fields ['n'] hold nothing",
+    "row 4: an option of ['a', None] is null", "row 5: has no ['o']",
   ):  # fmt: skip
     with pytest.raises(datasets.DatasetError) as e:
       parquet.write_table(pa.Table.from_pylist([rows[0]] * (int(said[4]) - 1) + [rows[int(said[4]) - 1]]), path)
@@ -242,16 +242,54 @@ def test_what_is_no_text_is_neither_option_nor_field(tmp_path, caplog):
   assert "the columns ['spans'] hold lists or objects, which no template can name" in caplog.text
 
 
-def test_options_in_columns_of_their_own_may_not_be_nan(tmp_path):
+def test_null_or_nan_is_a_blank_among_options_in_columns_of_their_own(tmp_path):
   rows = [
-    {'question': 'q', 'A': 1.0, 'B': 2.5, 'answer': 'A'},
-    {'question': 'q', 'A': 1.0, 'B': float('nan'), 'answer': 'A'},
+    {'question': 'q', 'A': 1.0, 'B': 2.5, 'C': 'x', 'answer': 'C'},
+    {'question': 'q', 'A': 1.0, 'B': 2.5, 'C': None, 'answer': 'B'},
+    {'question': 'q', 'A': 1.0, 'B': 2.5, 'C': None, 'answer': 'C'},
+    {'question': 'q', 'A': 1.0, 'B': float('nan'), 'C': None, 'answer': 'A'},
+    {'question': 'q', 'A': 1.0, 'B': float('nan'), 'C': 'x', 'answer': 'A'},
   ]
-  path = tmp_path / 'mine.parquet'
-  parquet.write_table(pa.Table.from_pylist(rows), path)
-  (made,) = datasets.table(path, 'mine', ['x'], options=['A', 'B'], answer_is='letter')
-  assert [e['options'] for e in made.splits['test']()] == [['1.0', '2.5']]
-  assert datasets.readings()[str(path)]['left_out']['a column is missing']['rows'] == 1
+  parquet.write_table(pa.Table.from_pylist(rows), tmp_path / 'mine.parquet')
+  lines = [{c: v for c, v in row.items() if v == v and v is not None} for row in rows]  # without what there is not
+  (tmp_path / 'mine.jsonl').write_text(''.join(json.dumps(row) + '\n' for row in lines))
+  for path in (tmp_path / 'mine.parquet', tmp_path / 'mine.jsonl'):
+    (made,) = datasets.table(path, 'mine', ['x'], options=['A', 'B', 'C'], answer_is='letter')
+    assert [e['options'] for e in made.splits['test']()] == [['1.0', '2.5', 'x'], ['1.0', '2.5']]
+    left_out = datasets.readings()[str(path)]['left_out']
+    assert {reason: told['rows'] for reason, told in left_out.items()} == {
+      'the answer is no option': 1, 'fewer than two options': 1, 'a blank among the options': 1
+    }  # fmt: skip
+  with pytest.raises(datasets.DatasetError, match=r"mine.jsonl: line 1: has no \['D'\]"):
+    datasets.table(path, 'mine', ['x'], options=['A', 'B', 'D'], answer_is='letter', strict=True)
+
+
+def test_columns_that_nobody_asks_for_leave_no_row_out(tmp_path, caplog):
+  rows = [{'question': f'q{i}', 'o': ['a', 'b'], 'answer': 'a', 'hint': ''} for i in range(3)]
+  rows[2] |= {'image': {'bytes': b'x', 'path': 'p'}}
+  path = tmp_path / 'science.parquet'
+  parquet.write_table(pa.Table.from_pylist(rows, schema=pa.Table.from_pylist(rows[2:]).schema), path)
+  (made,) = datasets.table(path, 'science', ['x'], options='o')
+  assert made.fields == ('question', 'hint') and len(made.splits['test']()) == 3
+  assert (
+    "science.parquet: no template can name the columns that hold nothing in some of the rows: 'image.path' (2 of 3)"
+    in caplog.text
+  )
+  # Whether the first row has it or another.
+  for name, place in (('first', 0), ('last', 2)):
+    path = tmp_path / f'{name}.jsonl'
+    made_of = [
+      {'question': f'q{i}', 'answer': 'a'} | ({'note': 'n', 'empty': None} if i == place else {}) for i in range(3)
+    ]
+    path.write_text(''.join(json.dumps(row) + '\n' for row in [*made_of, {'answer': 'a', 'note': 'n'}]))
+    (made,) = datasets.table(path, name, ['x'])
+    assert made.fields == ('question',) and len(made.splits['test']()) == 3
+    assert (
+      f"{name}.jsonl: no template can name the columns that hold nothing in some of the rows: 'note' (2 of 3), 'empty' (3 of 3)"
+      in caplog.text
+    )
+    reading = datasets.readings()[str(path)]
+    assert (reading['used'], reading['left_out']['a column is missing']['rows']) == (3, 1)
 
 
 def test_two_columns_of_one_name_in_templates_are_refused(tmp_path):
