@@ -145,12 +145,14 @@ class ServedRunner:
   def score(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
     """Log-likelihood of every option of every input, as the server's tokens have it."""
     asked = self._continued(inputs, options)
-    begins = dict(asked)
+    begins: dict[str, set[int]] = {}  # two inputs with an option each may read alike
+    for text, begin in asked:
+      begins.setdefault(text, set()).add(begin)
 
-    def likelihood(body: Mapping[str, Any], answer: Mapping[str, Any]) -> float:
+    def likelihoods(body: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[int, float]:
       text = body['prompt']
       try:
-        return protocol.likelihood(answer, text, begins[text])
+        return {begin: protocol.likelihood(answer, text, begin) for begin in begins[text]}
       except ValueError as e:
         raise ServerError(
           f'{self._model.url}: {e} for {shorten(repr(text))}; set SCORER to extracted, or serve the model with a program that gives '
@@ -158,7 +160,8 @@ class ServedRunner:
         ) from None
 
     bodies = [protocol.ask_scores(text) for text, _ in asked]
-    numbers = self._all(bodies, protocol.COMPLETIONS, protocol.scores_fault, likelihood)
+    found = self._all(bodies, protocol.COMPLETIONS, protocol.scores_fault, likelihoods)
+    numbers = [of_text[begin] for of_text, (_, begin) in zip(found, asked, strict=True)]
     ends = np.cumsum([len(row) for row in options])[:-1]
     return np.split(np.array(numbers, float), ends)
 

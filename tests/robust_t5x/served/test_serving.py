@@ -147,6 +147,12 @@ def test_options_by_their_likelihood(tmp_path):
   assert answers.count_tokens([['a']]) == [[]]
 
 
+def test_texts_that_read_alike_are_asked_once_and_each_option_is_counted_from_its_own_beginning(tmp_path):
+  with serving(echo) as (url, server):
+    found = runner(url, tmp_path, api='completions').score(inputs('It is', 'It is not'), [['not dry'], ['dry', 'wet']])
+  assert [row.tolist() for row in found] == [[-8.0], [-4.0, -4.0]] and len(server.requests) == 2
+
+
 def scored(text, tokens, numbers=None):
   """An answer whose tokens have the log-probabilities 0, -1, -10, -100, ... from the first on, if no others are given."""
   numbers = [None, *(-(10.0**i) for i in range(len(tokens) - 1))] if numbers is None else numbers
