@@ -49,7 +49,7 @@ def served(
     requests_per_minute: sent at most; None for as many as it takes.
     timeout: seconds that an answer may take.
     retries: how often a failed request is sent again.
-    fields: what else every request says, such as {'seed': 0}.
+    fields: what else every request says, such as {'seed': 0}; one that is None is left out.
 
   Raises:
     UserError: naming the setting that cannot be used.
@@ -183,7 +183,7 @@ class ServedRunner:
     wanted = {self._hash(api, body): body for body in map(self._whole, bodies)}
     new = [body for request, body in wanted.items() if self._answers.get(request) is None]
     size = sum(len(json.dumps(body.get('prompt') or body['messages'], ensure_ascii=False).encode()) for body in new)
-    return Cost(len(new), len(wanted) - len(new), -(-size // _BYTES_PER_TOKEN), sum(body['max_tokens'] for body in new))
+    return Cost(len(new), len(wanted) - len(new), -(-size // _BYTES_PER_TOKEN), sum(map(self._most_written, new)))
 
   def _thinks(self, count: int, of: int) -> str:
     return (
@@ -213,6 +213,10 @@ class ServedRunner:
   def _whole(self, body: dict[str, Any]) -> dict[str, Any]:
     return {'model': self._model.model, **body, **self._model.fields}
 
+  def _most_written(self, body: Mapping[str, Any]) -> int:
+    """Tokens that an answer may have, by whichever name a request gives them."""
+    return body.get('max_tokens') or body.get('max_completion_tokens') or self._max_output
+
   def _hash(self, api: str, body: Mapping[str, Any]) -> str:
     return request_hash(f'{self._model.url}/{protocol.PATHS[api]}', body)
 
@@ -237,7 +241,8 @@ class ServedRunner:
         made[request] = read(body, known)
 
     def answer(request: str) -> None:
-      found = self._model.client.post(protocol.PATHS[api], requests[request], fault)
+      body = {name: value for name, value in requests[request].items() if value is not None}
+      found = self._model.client.post(protocol.PATHS[api], body, fault)
       name = found.get('model') or self._model.model
       # A server may name the version that it took: gpt-4o-2024-08-06.
       if not str(name).startswith(self._model.model):

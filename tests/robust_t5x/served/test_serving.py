@@ -280,6 +280,14 @@ def test_cost(tmp_path):
   assert (ranked.requests, ranked.output_tokens) == (2, 2)
 
 
+def test_a_field_that_is_none_is_left_out_of_requests(tmp_path):
+  with serving(chat()) as (url, server):
+    answers = runner(url, tmp_path, fields={'max_tokens': None, 'max_completion_tokens': 7})
+    assert answers.cost(inputs('a', 'b'), []).output_tokens == 14
+    answers.generate(inputs('a'))
+  assert 'max_tokens' not in server.requests[0] and server.requests[0]['max_completion_tokens'] == 7
+
+
 def run(arguments) -> int:
   """A command, as from a shell."""
   gin.clear_config(clear_constants=True)
