@@ -102,6 +102,8 @@ def evaluate(
   with locks.held(output_dir, 'OUTPUT_DIR'):
     # The main process alone keeps results; the others, whose disks may be their own, follow it.
     run = Run.open(output_dir, label=label, fingerprint=identity) if processes.is_main() else None
+    if run is not None:
+      run.check_groups({(task.dataset, i.id): task.group for task in tasks for i in task.instructions})
     open_tasks = np.asarray([run is None or not (run.finished or run.has_shard(task.name)) for task in tasks])
     todo = [task for task, is_open in zip(tasks, processes.from_main(open_tasks), strict=True) if is_open]
     if run is not None and run.finished:

@@ -4,13 +4,14 @@ A directory holds `results.parquet`, the same as `results.csv`, and `run.json`; 
 `shards/` holds a parquet file for each task that is done. Every file is written whole or not at all.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 import csv
 import dataclasses
 import datetime
 import hashlib
 import json
 import os
+import pathlib
 import shutil
 
 import pandas as pd
@@ -56,10 +57,7 @@ class Run:
         before = {'vocabulary': record.get('model', {}).get('vocabulary', fingerprint['vocabulary']), **before}
       if before != fingerprint or record.get('label') != label:
         changed = _changes({'label': record.get('label'), **before}, {'label': label, **fingerprint})
-        raise ResultsError(
-          f'OUTPUT_DIR: {directory} holds another evaluation: {"; ".join(changed)}. Choose another directory, set what it '
-          'was, or delete that one'
-        )
+        raise _of_another(directory, changed)
       if record.get('finished'):  # and killed before it had cleaned up
         shutil.rmtree(os.path.join(directory, 'shards'), ignore_errors=True)
       return cls(directory, record)
@@ -75,6 +73,28 @@ class Run:
   def finished(self) -> bool:
     """Whether all tasks are done and the table is written."""
     return bool(self.record['finished'])
+
+  def check_groups(self, groups: Mapping[tuple[str, str], str]) -> None:
+    """Checks that what is kept counts phrasings in the groups of now; no fingerprint tells them.
+
+    Args:
+      groups: (dataset, instruction id) -> group, of all tasks.
+
+    Raises:
+      ResultsError: naming a phrasing that is in another group.
+    """
+    shards = sorted(pathlib.Path(self.directory, 'shards').glob('*.parquet'))
+    kept = [self.table()] if self.finished else [_read_shard(str(path)) for path in shards]
+    columns = ['dataset', 'instruction_id', 'group']
+    found = pd.concat([table[columns] for table in kept] or [pd.DataFrame(columns=columns)]).drop_duplicates()
+    changed = [
+      f'the group of {instruction} was {before!r}, is {now!r} (by OBSERVED_COLLECTIONS, or its role in the bank)'
+      for dataset, instruction, before in found.itertuples(index=False)
+      if (now := groups.get((dataset, instruction), before)) != before
+    ]
+    if changed:
+      more = [f'so it is of {len(changed) - 1} more phrasings'] if len(changed) > 1 else []
+      raise _of_another(self.directory, [changed[0], *more])
 
   def table(self) -> pd.DataFrame:
     """The finished results table, with the columns COLUMNS."""
@@ -97,7 +117,7 @@ class Run:
 
   def shard(self, name: str) -> pd.DataFrame:
     """The rows that are kept by this name."""
-    return schema.read_parquet(self._shard(name), 'delete it and run the same `robust-t5x eval` again')
+    return _read_shard(self._shard(name))
 
   def finish(
     self, instructions: Mapping[str, str], metadata: Record, table: pd.DataFrame | None = None
@@ -143,6 +163,17 @@ class Run:
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     readable = ''.join(c if c.isalnum() or c in '-_' else '_' for c in name)[:80]
     return os.path.join(self.directory, 'shards', f'{readable}-{digest}.parquet')
+
+
+def _read_shard(path: str) -> pd.DataFrame:
+  return schema.read_parquet(path, 'delete it and run the same `robust-t5x eval` again')
+
+
+def _of_another(directory: str, changed: Sequence[str]) -> ResultsError:
+  return ResultsError(
+    f'OUTPUT_DIR: {directory} holds another evaluation: {"; ".join(changed)}. Choose another directory, set what it was, or '
+    'delete that one'
+  )
 
 
 def _check_of_nobody(directory: str) -> None:

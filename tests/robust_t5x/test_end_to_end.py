@@ -54,6 +54,8 @@ def test_align_evaluate_report_infer(tiny_checkpoint, tmp_path, capsys):
   assert os.stat(before / 'results.parquet').st_mtime_ns == shown
   assert evaluate(tiny_checkpoint, before, f"--gin.ADAPTER='{adapter}'") == 2
   assert 'another evaluation' in capsys.readouterr().err
+  assert evaluate(tiny_checkpoint, before, '--gin.OBSERVED_COLLECTIONS=[]') == 2
+  assert "was 'observed', is 'unobserved'" in capsys.readouterr().err
 
   inputs = tmp_path / 'in.jsonl'
   inputs.write_text('{"inputs": "the cat sat"}\n{"inputs": "yes or no", "options": ["yes", "no"], "id": 7}\n')

@@ -1,6 +1,6 @@
 """An evaluation on disk: written once, found again, and not overwritten by another."""
 
-from helpers import scores_table
+from helpers import GROUPS, scores_table
 import pandas as pd
 import pytest
 
@@ -53,6 +53,19 @@ def test_another_vocabulary_is_another_evaluation_unless_none_was_recorded(tmp_p
   before.finish({}, {'model': {'vocabulary': 'a'}}, scores_table('m', 't', {'observed': 1, 'unobserved': 1}))
   with pytest.raises(ResultsError, match="vocabulary was 'a', is 'b'"):
     Run.open(str(tmp_path / 'before'), label='m', fingerprint={'tasks': {'t': 'x'}, 'vocabulary': 'b'})
+
+
+def test_phrasings_that_are_counted_in_another_group_are_another_evaluation(tmp_path):
+  run = Run.open(str(tmp_path), label='m', fingerprint={'tasks': {'t': 'x'}})
+  run.add_shard('t', scores_table('m', 't', {'observed': 1, 'unobserved': 1}))
+  groups = {('t', f't/{i}'): group for group, ids in GROUPS.items() for i in ids}
+  told = f"OUTPUT_DIR: {tmp_path} holds another evaluation: the group of t/o1 was 'observed', is 'unobserved' .*; so it is of 1 more"
+  for _ in range(2):  # under way, and finished
+    run.check_groups(groups | {('u', 't/o1'): 'unobserved'})
+    with pytest.raises(ResultsError, match=told):
+      run.check_groups(dict.fromkeys(groups, 'unobserved'))
+    if not run.finished:
+      run.finish({}, {})
 
 
 def test_results_that_no_record_tells_of_are_not_taken_for_those_of_today(tmp_path):
