@@ -149,11 +149,30 @@ def evaluation_tasks(
     mixtures: names of what is registered.
     in_seqio: see `register_all`.
 
+  Returns:
+    the tasks in their order, each once.
+
   Raises:
-    RegistrationError: if there is no such mixture.
+    RegistrationError: if there is no such mixture, or two tasks have a phrasing of a dataset in common.
   """
   register_all(register_tasks, vocabulary, in_seqio)
-  return [registration.evaluation_task(name) for mixture in mixtures for name in registration.evaluation_tasks(mixture)]
+  names = dict.fromkeys(name for mixture in mixtures for name in registration.evaluation_tasks(mixture))
+  tasks = [registration.evaluation_task(name) for name in names]
+  _check_apart(tasks)
+  return tasks
+
+
+def _check_apart(tasks: Iterable[EvaluationTask]) -> None:
+  """RegistrationError if two tasks would evaluate a dataset under the same phrasing."""
+  names: dict[tuple[str, str], str] = {}
+  for task in tasks:
+    for instruction in task.instructions:
+      other = names.setdefault((task.dataset, instruction.id), task.name)
+      if other != task.name:
+        raise registration.RegistrationError(
+          f'MIXTURES: {other} and {task.name} both have the phrasing {instruction.id}, which would be evaluated twice; name '
+          'mixtures that have no phrasing in common, such as groups alone or collections alone'
+        )
 
 
 class _Phrasings:

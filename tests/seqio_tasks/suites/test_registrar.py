@@ -191,6 +191,18 @@ def test_calls_of_gin_files_are_made(vocabulary, banks, quiz):
     suites.evaluation_tasks(calls, vocabulary, ['quiz_eval_nonesuch'])
 
 
+def test_nothing_is_evaluated_twice(vocabulary, banks, quiz):
+  calls = [lambda vocabulary: suites.register(vocabulary, quiz, banks)]
+  twice = ['quiz_eval_incorrect', 'quiz_eval_unobserved', 'quiz_eval_incorrect']
+  assert [t.name for t in suites.evaluation_tasks(calls, vocabulary, twice)] == twice[:2]
+  for other in ('quiz_eval_unseen', 'quiz__unseen_k0'):
+    with pytest.raises(
+      registration.RegistrationError,
+      match=f'MIXTURES: quiz_eval_unobserved and {other} both have the phrasing unseen/quiz/k0, .*name mixtures that',
+    ):
+      suites.evaluation_tasks(calls, vocabulary, ['quiz_eval_unobserved', other])
+
+
 def test_a_rate_of_its_own_counts_for_more_than_the_size(vocabulary, banks, quiz):
   made = [
     datasets.Dataset(
