@@ -1,4 +1,4 @@
-"""Datasets made from others: without their content, and with a model's own answers for right ones."""
+"""Data made from others: without their content, and with a model's own answers for right ones."""
 
 from __future__ import annotations
 
@@ -12,15 +12,13 @@ from seqio_tasks.datasets.sources import Dataset, DatasetError, Example, Reader
 Choices = Mapping[str, int]
 
 
-def content_free(dataset: Dataset, text: str) -> Dataset:
-  """A dataset whose fields all say the same, such as "N/A", under its own name, options and right answers.
+def content_free(read: Reader, text: str) -> Reader:
+  """A reader of examples whose fields all say the same, such as "N/A", with their own options and right answers.
 
-  What a model answers to it is what phrasing and options bring about by themselves: its accuracy is the one that takes no
-  question, and its scores calibrate others (Zhao et al. 2021, arXiv 2102.09690).
+  What a model answers to them is what phrasing and options bring about by themselves, and the examples that are shown before: its
+  accuracy is the one that takes no question, and its scores calibrate others (Zhao et al. 2021, arXiv 2102.09690).
   """
-  return dataclasses.replace(
-    dataset, splits={s: functools.partial(_blank, read, text) for s, read in dataset.splits.items()}
-  )
+  return functools.partial(_blank, read, text)
 
 
 def answered(dataset: Dataset, choices: Choices, split: str) -> Dataset:

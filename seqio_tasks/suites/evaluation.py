@@ -9,6 +9,7 @@ import functools
 from typing import TYPE_CHECKING
 
 from seqio_tasks.bank.instruction import Instruction
+from seqio_tasks.datasets import variants
 from seqio_tasks.datasets.sources import Dataset, item_of
 from seqio_tasks.pipeline import phrasings, registration, seqio_metrics
 from seqio_tasks.suites.groups import Group, Served
@@ -42,6 +43,7 @@ def register(
   num_examples: int | None,
   num_shots: int,
   single_tasks: bool,
+  content_free: str | None = None,
 ) -> Made:
   """Registers them.
 
@@ -52,16 +54,20 @@ def register(
     num_examples: of each split, the first ones; by default all.
     num_shots: examples shown before each evaluated one.
     single_tasks: whether tasks of one phrasing are registered.
+    content_free: a text in place of what is evaluated, not of what is shown; see `variants.content_free`.
 
   Raises:
     RegistrationError: if there are too few examples.
   """
   name = f'{dataset.name}_{num_shots}shot' if num_shots else dataset.name
   splits = evaluated(dataset, num_examples, num_shots)
+  readers = splits.readers
+  if content_free is not None:
+    readers = {split: variants.content_free(read, content_free) for split, read in readers.items()}
   flat = functools.partial(
     registration.register_evaluation_task,
     dataset=name,
-    examples_by_split=splits.readers,
+    examples_by_split=readers,
     vocabulary=vocabulary,
     num_input_examples=splits.sizes,
     metric_fns=(seqio_metrics.METRICS[dataset.metric, dataset.parts],),
@@ -72,7 +78,7 @@ def register(
     preprocessor = phrasings.rank_options(instructions, flat.keywords['examples'], group)
     metrics = (seqio_metrics.rank_accuracy,)
     return registration.register_examples_task(
-      f'{task}__rank', splits.readers, vocabulary, preprocessor, splits.sizes, metrics
+      f'{task}__rank', readers, vocabulary, preprocessor, splits.sizes, metrics
     )
 
   made = Made()

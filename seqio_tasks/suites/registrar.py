@@ -70,7 +70,7 @@ def register(
     max_tuning_rate: most that a dataset counts in the tuning mixture, in examples; by default datasets count alike, but for
       those that have a rate of their own.
     single_tasks: whether tasks of one phrasing are registered.
-    content_free: a text that stands in every field of every example, such as "N/A"; see `variants.content_free`.
+    content_free: a text that stands in every field of every evaluated example, such as "N/A"; see `variants.content_free`.
     answers: dataset -> example -> the option to train on instead of the right one; see `variants.answered`.
     perturbations: of phrasings that are evaluated, each a group of its own; see `bank.perturbations`.
     perturbation_seed: of these.
@@ -82,7 +82,7 @@ def register(
     BankError: if a bank is faulty.
     RegistrationError: if no phrasing serves a dataset, or a name is taken by other content.
   """
-  chosen = [_variant(d, content_free, answers) for d in sources.chosen(datasets)]
+  chosen = [_answered(d, answers) for d in sources.chosen(datasets)]
   phrasings = _Phrasings(banks, collections, alignment_collections, chosen)
   observed = frozenset(observed_collections)
   groups.tell_unserved([d for d in chosen if d.own is None], phrasings.of_user)
@@ -94,7 +94,7 @@ def register(
     )
     _check_served(dataset, served, phrasings.of(dataset))
     trained = training.register(dataset, served, vocabulary, num_examples, num_paraphrases)
-    evaluated = evaluation.register(dataset, served, vocabulary, num_examples, num_shots, single_tasks)
+    evaluated = evaluation.register(dataset, served, vocabulary, num_examples, num_shots, single_tasks, content_free)
     entries += _entries(dataset, trained, evaluated)
     for name in (name for kind, name in trained if kind == 'tuning'):
       if dataset.tuning_rate is not None:
@@ -105,15 +105,15 @@ def register(
   return [entry.name for entry in entries] + _register_mixtures(entries, rates)
 
 
-def _variant(dataset: Dataset, content_free: str | None, answers: Mapping[str, variants.Choices] | None) -> Dataset:
-  """A dataset as `content_free` and `answers` of `register` ask for it."""
-  if answers is not None:
-    if dataset.name not in answers:
-      raise registration.RegistrationError(
-        f'answers: there are none for {dataset.name}, only for {", ".join(answers)}; evaluate it too, or leave it out'
-      )
-    dataset = variants.answered(dataset, answers[dataset.name], 'train')
-  return dataset if content_free is None else variants.content_free(dataset, content_free)
+def _answered(dataset: Dataset, answers: Mapping[str, variants.Choices] | None) -> Dataset:
+  """A dataset as `answers` of `register` asks for it."""
+  if answers is None:
+    return dataset
+  if dataset.name not in answers:
+    raise registration.RegistrationError(
+      f'answers: there are none for {dataset.name}, only for {", ".join(answers)}; evaluate it too, or leave it out'
+    )
+  return variants.answered(dataset, answers[dataset.name], 'train')
 
 
 def register_all(

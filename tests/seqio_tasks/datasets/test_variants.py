@@ -21,7 +21,7 @@ def _dataset():
 
 
 def test_content_free_examples_keep_options_and_right_answers():
-  made = variants.content_free(_dataset(), 'N/A').splits['test']()
+  made = variants.content_free(_read, 'N/A')()
   assert [e['fields'] for e in made] == [{'question': 'N/A', 'more': 'N/A'}] * 2
   assert [(e['gold'], e['options']) for e in made] == [('b', ['a', 'b', 'a']), ('a', ['a', 'b'])]
 

@@ -70,10 +70,18 @@ def test_own_answers_are_trained_on_and_a_dataset_without_is_refused(vocabulary,
     suites.register(vocabulary, quiz, banks, answers={'other': {}})
 
 
-def test_content_free_tasks_ask_nothing(vocabulary, banks, quiz):
-  suites.register(vocabulary, quiz, banks, ['seen'], content_free='N/A')
-  example = registration.evaluation_task('quiz_eval_observed').splits['test']()[0]
-  assert example['fields'] == {'question': 'N/A'}
+def test_content_free_tasks_ask_nothing_and_show_examples_as_they_are(vocabulary, banks, quiz):
+  suites.register(vocabulary, quiz, banks, ['seen'], num_shots=2)
+  shown = registration.evaluation_task('quiz_2shot_eval_observed')
+  assert len(shown.examples) == 2
+  for registry in (seqio.TaskRegistry, seqio.MixtureRegistry):
+    registry.reset()
+  suites.register(vocabulary, quiz, banks, ['seen'], num_shots=2, content_free='N/A')
+  task = registration.evaluation_task('quiz_2shot_eval_observed')
+  assert task.examples == shown.examples
+  for blank, asked in zip(task.splits['test'](), shown.splits['test'](), strict=True):
+    assert blank == {**asked, 'fields': {'question': 'N/A'}}
+  assert 'doubled' not in datasets.readings().get('quiz, split test', {})
 
 
 def test_ten_thousand_tasks(vocabulary, banks, quiz):
