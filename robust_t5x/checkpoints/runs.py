@@ -50,14 +50,13 @@ class RunCheckpoints:
     """Step of the newest checkpoint, or None."""
     return self._manager.latest_step()
 
-  def save(self, step: int, state: Any, data_iterator: Any = None) -> None:
+  def save(self, step: int, state: Any, data_iterator: Any) -> None:
     """Writes the state after `step` steps, and the position in the data, before returning; SavingError if it cannot."""
     if self._manager.latest_step() == step:
       return
     try:
-      if data_iterator is not None:
-        epath.Path(self._data_dir).mkdir(parents=True, exist_ok=True)
-        data_iterator.save(self._data_file(step))
+      epath.Path(self._data_dir).mkdir(parents=True, exist_ok=True)
+      data_iterator.save(self._data_file(step))
       self._manager.save(step, args=self._ocp.args.StandardSave(state))
       self._manager.wait_until_finished()
       self._remove_old_data()

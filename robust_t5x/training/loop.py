@@ -81,10 +81,14 @@ def run(
       if log_now or save_now:
         if not bool(state.finite):
           last = int(state.step)
-          saved.save(last, state._replace(finite=state.finite | True), None)
+          passed = ''
+          if last and saved.latest_step() != last:
+            # With the data as they stand: where they stood then is not known any more.
+            saved.save(last, state._replace(finite=state.finite | True), data)
+            passed = f', past the {step - last} batches that were read since'
           raise NonFiniteLossError(
-            f'the loss or a gradient of step {last + 1} was not finite; the state after step {last} is saved in '
-            f'{model_dir}/checkpoints. Lower the learning rate or clip the gradient'
+            f'the loss or a gradient of step {last + 1} was not finite. Lower the learning rate or clip the gradient, in another '
+            f'MODEL_DIR; {_kept(last, train_steps, model_dir)}{passed}'
           )
       if log_now:
         values = {k: float(v.compute()) for k, v in totals.items()}
