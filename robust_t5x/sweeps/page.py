@@ -43,10 +43,12 @@ class Setting:
     return ', '.join(f'{k}={v}' for k, v in self.values.items()) or 'trained'
 
   def point(self, metric: str) -> Point:
-    """A metric over the seeds."""
-    values = self.trials[metric].to_numpy(float)
+    """A metric over the seeds that have it; its mean is NaN where none has."""
+    found = self.trials[['seed', metric]].dropna()
+    values = found[metric].to_numpy(float)
     low, high = interval(values)
-    return Point(dict(zip(self.trials['seed'], values.tolist(), strict=True)), float(values.mean()), low, high)
+    mean = float(values.mean()) if len(values) else np.nan
+    return Point(dict(zip(found['seed'], values.tolist(), strict=True)), mean, low, high)
 
 
 def interval(values: np.ndarray) -> tuple[float | None, float | None]:
@@ -86,9 +88,9 @@ def contents(table: pd.DataFrame, axes: Axes, command: str) -> dict[str, object]
   groups = [g for g in dict.fromkeys(c.removesuffix(' AvgP') for c in table if c.endswith(' AvgP'))]
   drawn = [f'{g} {m}' for m in _DRAWN for g in groups if f'{g} {m}' in table]
   drawn += [GAP] if GAP in table else []
-  drawn = [m for m in drawn if settings and not settings[0].trials[m].isna().any()]
+  drawn = [m for m in drawn if any(s.trials[m].notna().any() for s in settings)]
   first = next((m for m in (SELECTION, 'unobserved AvgP') if m in drawn), drawn[0] if drawn else None)
-  references = {metric: dict(zip(baselines['trial'], baselines[metric], strict=True)) for metric in drawn}
+  references = {m: baselines.dropna(subset=m).set_index('trial')[m].to_dict() for m in drawn}
   tabled = [m for m in drawn if m.endswith(_TABLED) and not m.endswith('case-level sd') or m == GAP]
   return {
     'finding': finding(trials, settings, baselines),
@@ -139,11 +141,11 @@ def settings_of(trials: pd.DataFrame, axes: Axes) -> list[Setting]:
 
 
 def best(settings: Sequence[Setting]) -> Setting | None:
-  """The setting with the highest mean accuracy under development phrasings; None where there are none.
+  """The setting with the highest mean accuracy under development phrasings; None where one has none.
 
   Unobserved phrasings are what a sweep is judged by at the end, so nothing is chosen by them.
   """
-  if not settings or SELECTION not in settings[0].trials or settings[0].trials[SELECTION].isna().any():
+  if not settings or not all(SELECTION in s.trials and s.trials[SELECTION].notna().all() for s in settings):
     return None
   return max(settings, key=lambda s: s.trials[SELECTION].mean())
 
@@ -164,7 +166,7 @@ def finding(trials: pd.DataFrame, settings: Sequence[Setting], baselines: pd.Dat
   mean = chosen.trials[SELECTION].mean()
   so_far = '' if finished == len(trials) else ' so far'
   text += f' The highest accuracy under development phrasings{so_far}, {percent(mean)}, is that of {chosen.label}'
-  if len(baselines) == 1:
+  if len(baselines) == 1 and baselines[SELECTION].notna().all():
     text += f' ({percent(baselines[SELECTION].iloc[0])} without adapter)'
   return text + '. It is the highest of several, so a new measurement is likely to be a little lower.'
 
@@ -178,7 +180,9 @@ def _series(settings: Sequence[Setting], axis: str, metric: str) -> list[Series]
   """A series for each combination of the other axes' values."""
   found: dict[str, dict[object, Point]] = {}
   for setting in settings:
-    found.setdefault(_rest(setting, axis), {})[setting.values[axis]] = setting.point(metric)
+    points = found.setdefault(_rest(setting, axis), {})  # also where it has none: its place gives the colour
+    if setting.trials[metric].notna().any():
+      points[setting.values[axis]] = setting.point(metric)
   return [Series(label, points) for label, points in found.items()]
 
 

@@ -52,3 +52,21 @@ def test_the_page_is_one_file_whose_drawings_hold_every_seed(tmp_path):
     kinds = [e.get('class') for e in drawing.iter()]
     assert kinds.count('seed') == 11 and kinds.count('mean') == 4 and kinds.count('baseline') == 1
     assert kinds.count('interval') == 3  # the setting with the failed trial has two seeds left
+
+
+def test_what_a_baseline_or_a_setting_lacks_is_not_drawn():
+  table, axes = sweep_tables.rows(('observed', 'unobserved', 'development'))
+  table.loc[0, ['unobserved AvgP', 'development AvgP']] = None  # an evaluation of fewer groups
+  table.loc[1:6, 'development AvgP'] = None  # all of kl
+  table['observed AvgP'] = None
+  content = page.contents(table, axes, '')
+  assert content['metrics'] == ['unobserved AvgP', 'development AvgP']
+  drawn = {}
+  for metric, drawing in content['charts']['ADAPTER_LENGTH'].items():
+    kinds = [(e.get('class'), e.get('data-s')) for e in ElementTree.fromstring(drawing).iter()]
+    drawn[metric] = [sum(k == kind for k, _ in kinds) for kind in ('baseline', 'mean', 'seed')]
+    assert ('mean', '1') in kinds  # js keeps its colour
+  assert drawn == {'unobserved AvgP': [0, 4, 12], 'development AvgP': [0, 2, 6]}
+  assert 'No setting is named best' in content['finding']
+  table.loc[1:6, 'development AvgP'] = 0.3
+  assert 'is that of objectives=js, ADAPTER_LENGTH=16. It is' in page.contents(table, axes, '')['finding']
