@@ -58,7 +58,7 @@ def dataset_table(inputs: Inputs) -> Table:
       if not len(known):
         continue
       mean = known.groupby('group')[model].mean()
-      focus = focus_of(list(mean.index))
+      focus = focus_of([g for g in groups if g in mean.index])
       accuracies = known.loc[known['group'] == focus, model]
       row: list[Cell] = [dataset, model, *(mean.get(g) for g in groups)]
       if gap:

@@ -1,6 +1,7 @@
 """The tables of a report, and its best and worst phrasings."""
 
 import pandas as pd
+import pytest
 
 from robust_t5x.reports import content, inputs
 from robust_t5x.results.reading import read
@@ -15,6 +16,17 @@ def test_outputs_of_best_and_worst(evaluations):
   score = table.set_index(['instruction_id', 'example_id'])['score']
   assert len(shown) == 2
   assert all(score[best, row[0]] == 1 and score[worst, row[0]] == 0 for row in shown)
+
+
+def test_spread_and_worst_by_dataset_are_of_the_group_that_is_named(tmp_path):
+  """Without unobserved phrasings it is the report's first group, which by the alphabet would be the other one."""
+  rows = [('d', 'observed', 'a', 0.9), ('d', 'observed', 'b', 0.7), ('d', 'incorrect', 'c', 0.1)]
+  rows += [('e', 'incorrect', 'c', 0.2), ('e', 'incorrect', 'f', 0.3)]  # a dataset without the group
+  path = tmp_path / 't.csv'
+  pd.DataFrame(rows, columns=['dataset', 'group', 'instruction_id', 'score']).to_csv(path, index=False)
+  table = content.dataset_table(inputs.read([str(path)]))
+  assert 'are over observed phrasings' in table.note
+  assert [row[-2:] for row in table.rows] == [pytest.approx((0.2, 0.7)), pytest.approx((0.1, 0.2))]
 
 
 def test_best_and_worst_are_of_one_group_with_its_own_rows(tmp_path):
