@@ -199,7 +199,8 @@ def paired(phrasings: pd.DataFrame, first: str, second: str, m: int) -> Markup:
 
 
 def changes(rows: Sequence[tuple[str, int, bool, Interval]]) -> Lines:
-  """Differences with their intervals around zero: rows of (label, model, hollow, interval)."""
+  """Differences with their intervals around zero: rows of (label, model, hollow, interval), those of them that are known."""
+  rows = [row for row in rows if row[-1].is_known]
   reach = max([abs(e) for *_, v in rows for e in (v.low, v.high, v.estimate) if not np.isnan(e)] or [0.05])
   reach = math.ceil(20 * reach + 1e-9) / 20
   ends = (-reach, reach)

@@ -99,8 +99,8 @@ class Inputs:
     return self.cohorts[0].change(model, group, 'AvgP') if group in self.cohorts[0].groups else _NONE
 
   def gap_change(self, model: str) -> Interval:
-    """Observed gap of a model less that of the first, paired."""
-    return self.cohorts[0].gap_change(model)
+    """Observed gap of a model less that of the first, paired; without value where these lack one of the groups."""
+    return self.cohorts[0].gap_change(model) if self.cohorts[0].has_gap else _NONE
 
 
 def read(paths: Sequence[str]) -> Inputs:

@@ -87,7 +87,7 @@ def _change_in_words(change: Change, summary: Summary, other_scorer: str) -> str
     for group, value in change.groups.items()
     if value.is_known
   ]
-  if change.gap:
+  if change.gap and change.gap.is_known:
     parts.append(f'and the gap by {points(change.gap)}{_verdict(summary, change.model, GAP_CHANGE)}')
   name = change.model
   said = f'{name[0].upper()}{name[1:]}, accuracy changes {", ".join(parts)}'

@@ -100,3 +100,15 @@ def test_accuracies_per_phrasing(tmp_path):
   assert [[m.model for m in f.members] for f in families] == [['flan-t5-small', 'flan-t5-base']]
   scaling = pd.read_csv(tmp_path / 'out/tables/scaling.csv')
   assert scaling['observed'].tolist() == pytest.approx([0.65, 0.8])
+
+
+def test_a_gap_that_a_later_model_has_alone(tmp_path):
+  """The first two models have no unobserved phrasings, so that the second's gap has no change, which none of the page's parts draws."""
+  pairs = [('a', 'observed'), ('b', 'observed'), ('c', 'observed'), ('c', 'unobserved')]
+  rows = [(m, g, f'{g}{i}', 0.5 + 0.1 * i) for m, g in pairs for i in range(2)]
+  table = pd.DataFrame(rows, columns=['model', 'group', 'instruction_id', 'score']).assign(dataset='d')
+  table.to_csv(tmp_path / 'table.csv', index=False)
+  found = write([str(tmp_path / 'table.csv')], str(tmp_path / 'out'))
+  assert 'B, accuracy changes under observed phrasings by 0.0 points' in found and 'the gap by' not in found
+  for name in ('report.html', 'report.md'):
+    assert 'nan' not in (tmp_path / 'out' / name).read_text()
