@@ -22,6 +22,7 @@ from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, GrainError,
 from seqio_tasks.errors import UserError
 
 GAP = {UNOBSERVED: 1.0, OBSERVED: -1.0}
+_AGREEMENT = {agreement.CONSISTENCY: (0.0, 1.0), agreement.KAPPA: (-1.0, 1.0)}  # and what they lie between
 
 
 @dataclasses.dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Comparison:
     return slice(start, start + len(self.runs[model]))
 
   def interval(self, model: str, group: str, metric: str, dataset: str | None = None) -> Interval:
-    """A metric of one model under a group, mean over its seeds, of one dataset or the mean over those that have the group.
+    """A metric of one model under a group, mean over its seeds, of one dataset or the mean over those that have it (`left_out`).
 
     AvgP is of phrasings, examples and seeds like these (`crossed`); all else of these very phrasings, on examples and by
     seeds like these.
@@ -100,7 +101,7 @@ class Comparison:
     return statistics.of_draws(draws, *values, bounds=(-1, 1)), statistics.p_of_draws(draws)
 
   def value(self, model: str, group: str, metric: str, dataset: str | None = None) -> float:
-    """A metric of the data, of one dataset or the mean over those that have the group."""
+    """A metric of the data, of one dataset or the mean over those that have it (`left_out`)."""
     return float(self._values_of(model, group, metric, dataset).mean())
 
   def _is_mean(self, metric: str) -> bool:
@@ -110,9 +111,8 @@ class Comparison:
     self, groups: Mapping[str, float], metric: str, models: Sequence[tuple[str, float]], dataset: str | None = None
   ) -> crossed.Estimate:
     """A mean, or a difference of means, of scores or of what a case-level metric makes of each example."""
-    chosen = self._datasets_with(groups, dataset)
     scores, names = [], []
-    for d in chosen:
+    for d in self._datasets_of(groups, metric, dataset):
       own = {g: self.datasets[d][g] for g in groups}
       if metric in metrics.CASE_METRICS:
         own = {g: metrics.CASE_METRICS[metric](s)[..., None] for g, s in own.items()}
@@ -134,16 +134,43 @@ class Comparison:
     """Those that have all of some groups."""
     return [d for d, own in self.datasets.items() if set(groups) <= set(own) and dataset in (None, d)]
 
+  def _datasets_of(self, groups: Iterable[str], metric: str, dataset: str | None = None) -> list[str]:
+    """Those that have all of some groups and a metric under them, the same for all models; the former where none has the metric."""
+    chosen = self._datasets_with(groups, dataset)
+    return [d for d in chosen if not any((d, g, metric) in self._unpaired for g in groups)] or chosen
+
+  @functools.cached_property
+  def _unpaired(self) -> set[tuple[str, str, str]]:
+    """(dataset, group, metric) where the metric has no two phrasings; all runs have the same cells, so the first one tells."""
+    return {
+      (dataset, group, metric)
+      for dataset, groups in self.datasets.items()
+      for group, scores in groups.items()
+      for metric in metrics.OF_PAIRS
+      if np.isnan(metrics.METRICS[metric](scores[0]))
+    }
+
+  def left_out(self, group: str) -> dict[str, list[str]]:
+    """Metric, or measure of agreement -> datasets with a group that have no part in its mean, where there are others that have it.
+
+    They have no two phrasings to compare, or for Fleiss' kappa a model gives one answer throughout.
+    """
+    own = self._datasets_with([group])
+    chosen = {metric: self._datasets_of([group], metric) for metric in self.metric_names}
+    if self.grain == EXAMPLE:
+      chosen |= {name: self._agreeing(group, name) for name in _AGREEMENT}
+    return {name: [d for d in own if d not in having] for name, having in chosen.items() if len(having) < len(own)}
+
   def _values_of(self, model: str, group: str, metric: str, dataset: str | None = None) -> np.ndarray:
     """A metric [runs] of each run of a model."""
     self._check_metric(metric)
-    chosen = self._datasets_with([group], dataset)
+    chosen = self._datasets_of([group], metric, dataset)
     runs = self.runs_of(model)
     return np.mean([metrics.METRICS[metric](self.datasets[d][group][runs]) for d in chosen], axis=0)
 
   def draws(self, model: str, group: str, metric: str, dataset: str | None = None) -> np.ndarray:
     """A metric [1 + R] of a model's phrasings as they are, and of draws of their true accuracies (`extremes`)."""
-    chosen = self._datasets_with([group], dataset)
+    chosen = self._datasets_of([group], metric, dataset)
     runs = self.runs_of(model)
     values = [metrics.METRICS[metric](self._accuracies[d, group][:, runs, None]).mean(-1) for d in chosen]
     return np.mean(values, axis=0)
@@ -199,7 +226,7 @@ class Comparison:
     return self.contrast(GAP, [(model, 1), (baseline or self.models[0], -1)]).interval()
 
   def answer_agreement(self, model: str, group: str) -> dict[str, Interval]:
-    """Consistency rate and Fleiss' kappa of a model's answers, means over its seeds and the datasets with the group.
+    """Consistency rate and Fleiss' kappa of a model's answers, means over its seeds and the datasets that have it (`left_out`).
 
     Answers are compared after answers.normalise.
 
@@ -207,10 +234,9 @@ class Comparison:
       GrainError: if the results have no answers.
     """
     found = self._agreement_of(model, group)
-    examples = self._examples_with(group)
     return {
-      name: statistics.of_resamples(found[name], examples, bounds)
-      for name, bounds in ((agreement.CONSISTENCY, (0.0, 1.0)), (agreement.KAPPA, (-1.0, 1.0)))
+      name: statistics.of_resamples(found[name], self._examples_of(group, name), bounds)
+      for name, bounds in _AGREEMENT.items()
     }
 
   def answer_agreement_change(self, model: str, group: str, baseline: str | None = None) -> dict[str, Interval]:
@@ -220,20 +246,30 @@ class Comparison:
       GrainError: if the results have no answers.
     """
     found, others = (self._agreement_of(m, group) for m in (model, baseline or self.models[0]))
-    examples = self._examples_with(group)
-    return {name: statistics.change_of_resamples(found[name], others[name], examples) for name in found}
-
-  def _agreement_of(self, model: str, group: str) -> dict[str, np.ndarray]:
-    """Name -> [1 + R, runs], means over the datasets with a group."""
-    self._check_examples(agreement.CONSISTENCY)
-    runs, chosen = self.runs_of(model), self._datasets_with([group])
     return {
-      name: np.mean([self._agreement[d, group][name][:, runs] for d in chosen], axis=0)
-      for name in (agreement.CONSISTENCY, agreement.KAPPA)
+      name: statistics.change_of_resamples(found[name], others[name], self._examples_of(group, name)) for name in found
     }
 
-  def _examples_with(self, group: str) -> int:
-    return sum(self.datasets[d][group].shape[-2] for d in self._datasets_with([group]))
+  def _agreement_of(self, model: str, group: str) -> dict[str, np.ndarray]:
+    """Name -> [1 + R, runs], means over the datasets that have it."""
+    self._check_examples(agreement.CONSISTENCY)
+    runs, found = self.runs_of(model), {}
+    for name in _AGREEMENT:
+      chosen = self._agreeing(group, name) or self._datasets_with([group])
+      found[name] = np.mean([self._agreement[d, group][name][:, runs] for d in chosen], axis=0)
+    return found
+
+  def _agreeing(self, group: str, name: str) -> list[str]:
+    """The datasets with a group that have a measure of agreement in all runs, the same for all models.
+
+    A run that has it in no dataset, as one that always answers alike, takes none from the others.
+    """
+    known = {d: ~np.isnan(self._agreement[d, group][name][0]) for d in self._datasets_with([group])}
+    somewhere = np.any(list(known.values()), axis=0)
+    return [d for d, own in known.items() if own[somewhere].all()]
+
+  def _examples_of(self, group: str, name: str) -> int:
+    return sum(self.datasets[d][group].shape[-2] for d in self._agreeing(group, name))
 
   def kendalls_w(self, group: str) -> dict[str, float]:
     """Dataset -> how far the models agree on which phrasings of a group are hard; NaN for a single model."""

@@ -193,6 +193,8 @@ METRICS: dict[str, Metric] = {
   'case-level sd': case_standard_deviation,
   'PSS': pairwise_sensitivity,
 }
+# Those that a dataset may lack, as they need two phrasings.
+OF_PAIRS = ('sd', 'case-level sd', 'PSS')
 
 
 def _over(function: Callable[..., np.ndarray], values: np.ndarray, axis: int = -1, **settings: int) -> np.ndarray:

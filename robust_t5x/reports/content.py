@@ -9,7 +9,7 @@ import pandas as pd
 from robust_t5x.reports.inputs import GAP_GROUPS, Inputs, focus_of, words_of
 from robust_t5x.reports.summary import Summary
 from robust_t5x.reports.tables import Cell, Column, Table, difference
-from robust_t5x.reports.words import scorer_of
+from robust_t5x.reports.words import scorer_of, without_datasets
 from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED
 from seqio_tasks.bank.instruction import PERTURBATIONS
 
@@ -31,7 +31,7 @@ def accuracy_table(inputs: Inputs, summary: Summary) -> Table:
     rows.append((*row, summary.gaps[model]) if summary.gaps else tuple(row))
   return Table(
     'accuracy', 'Accuracy by model and group of phrasings, mean over datasets', tuple(columns), rows,
-    'sd and worst are over the phrasings of a dataset, then averaged over datasets.',
+    f'sd and worst are over the phrasings of a dataset, then averaged over datasets. {without_datasets(inputs, ("sd",))}'.rstrip(),
   )  # fmt: skip
 
 
@@ -76,6 +76,11 @@ def dataset_table(inputs: Inputs) -> Table:
 def metric_table(inputs: Inputs, summary: Summary) -> Table:
   """A row for each model and group: every metric."""
   names = inputs.metric_names
+  about = (
+    "Worst phrasing: one phrasing for all examples of a dataset; case-level worst: each example's own worst."
+    if inputs.grain == EXAMPLE
+    else NO_CASES
+  )
   rows: list[Sequence[Cell]] = [
     (model, group, *(summary.values[model, group, name] for name in names))
     for model in inputs.models
@@ -84,9 +89,7 @@ def metric_table(inputs: Inputs, summary: Summary) -> Table:
   return Table(
     'metrics_by_group', 'Every metric, mean over datasets',
     (Column('model'), Column('phrasings'), *(Column(name, 'percent') for name in names)), rows,
-    "Worst phrasing: one phrasing for all examples of a dataset; case-level worst: each example's own worst."
-    if inputs.grain == EXAMPLE
-    else NO_CASES,
+    f'{about} {without_datasets(inputs, names)}'.rstrip(),
   )  # fmt: skip
 
 

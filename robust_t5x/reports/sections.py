@@ -14,6 +14,7 @@ from robust_t5x.analysis.statistics import Interval
 from robust_t5x.reports.charts import Lines
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.tables import Cell, Column, Table
+from robust_t5x.reports.words import without_datasets
 from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, Valid, sample_of
 
 
@@ -69,7 +70,8 @@ def _of_answers(inputs: Inputs) -> Table:
     'Consistency: pairs of phrasings that lead to the same answer; where they ask in several forms, to the same option, or of decoded '
     'answers those of the commonest form. κ: that beyond chance, 1 at best. PSS: mean distance '
     'of the scores of two phrasings, 0 where all phrasings score alike.'
-    + (f' Change: against {inputs.models[0]}, paired over examples, under these very phrasings.' if inputs.paired else ''),
+    + (f' Change: against {inputs.models[0]}, paired over examples, under these very phrasings.' if inputs.paired else '')
+    + f' {without_datasets(inputs, (CONSISTENCY, KAPPA, "PSS"))}'.rstrip(),
   )  # fmt: skip
 
 

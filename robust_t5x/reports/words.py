@@ -6,6 +6,7 @@ from typing import Literal
 
 import numpy as np
 
+from robust_t5x.analysis.agreement import KAPPA
 from robust_t5x.analysis.comparison import Comparison
 from robust_t5x.analysis.decisions import LEVEL
 from robust_t5x.analysis.perturbations import pairs
@@ -118,6 +119,34 @@ def _of_many(over: str, inputs: Inputs, summary: Summary) -> str:
 
 def _and(parts: Sequence[str]) -> str:
   return parts[0] if len(parts) == 1 else f'{", ".join(parts[:-1])} and {parts[-1]}'
+
+
+def _some(names: Sequence[str]) -> str:
+  return _and(names) if len(names) <= 5 else f'{", ".join(names[:5])} and {len(names) - 5} more'
+
+
+def without_datasets(inputs: Inputs, metrics: Sequence[str]) -> str:
+  """Which datasets have no part in the means of some metrics or measures of agreement, and why; nothing where all have."""
+  told = []
+  for cohort in inputs.cohorts:
+    of = f' of {_some(cohort.models)}' if len(inputs.cohorts) > 1 else ''
+    for group in (g for g in inputs.groups if g in cohort.groups):
+      alike: dict[tuple[str, ...], list[str]] = {}
+      for name, datasets in cohort.left_out(group).items():
+        if name in metrics:
+          alike.setdefault(tuple(datasets), []).append(name)
+      count = sum(group in groups for groups in cohort.datasets.values())
+      for lacking, names in alike.items():
+        reason = (
+          'no two answers to compare, or a model that gives one answer throughout'
+          if names == [KAPPA]
+          else 'no two phrasings to compare'
+        )
+        told.append(
+          f'The mean of {_and(names)} under {group} phrasings{of} is without {len(lacking)} of {count} datasets '
+          f'({_some(lacking)}): {reason}.'
+        )
+  return ' '.join(told)
 
 
 def intervals_note(inputs: Inputs) -> str:
@@ -243,8 +272,7 @@ def _without_room(inputs: Inputs, model: str, group: str) -> list[str]:
     by_place.setdefault(place, []).append(dataset)
   reasons = {'floor': 'no phrasing is better than guessing', 'ceiling': 'under every phrasing 98% or more is right'}
   return [
-    f'{model} is at the {place} under all {group} phrasings of {_and(datasets[:5])}'
-    f'{f" and {len(datasets) - 5} more" if len(datasets) > 5 else ""} ({reasons[place]}): a small spread there is no robustness.'
+    f'{model} is at the {place} under all {group} phrasings of {_some(datasets)} ({reasons[place]}): a small spread there is no robustness.'
     for place, datasets in by_place.items()
   ]
 
@@ -333,7 +361,7 @@ def methods(inputs: Inputs) -> list[str]:
     'that was not.',
     'Score: ' + '; '.join(f'{name}: {said}' for name, said in described.items()) + '.',
     *dict.fromkeys(told for record in inputs.records.values() for told in record.get('taken', [])),
-    'A metric is computed for each dataset and then averaged over datasets, which are taken as given. ' + intervals_note(inputs)
+    'A metric is computed for each dataset and then averaged over the datasets that have it, which are taken as given. ' + intervals_note(inputs)
     + (' Draws and resamples of the examples: 1,000, from seed 0.' if inputs.grain == EXAMPLE else ''),
     ('Seeds: ' + ', '.join(f'{count} of {model}' for model, count in seeds.items()) + '; they are averaged, and the '
      'intervals are of seeds like these.') if seeds else 'One run of each model: training seeds are not covered.',

@@ -169,6 +169,44 @@ def test_agreement_of_datasets_has_the_freedom_of_all_examples_and_kappa_may_be_
   assert rate.high == pytest.approx(min(rate.estimate + half, 1.0)) and rate.estimate - rate.low == pytest.approx(half)
 
 
+def test_a_dataset_without_a_metric_takes_it_from_no_other():
+  """One phrasing has no sd and no pairs: their means are those of the other dataset, with its intervals, and paired."""
+  scores = {model: {'a': _scores(seed), 'one': _scores(seed, k=1)} for model, seed in (('m', 0), ('n', 1))}
+  found, alone = _compare(scores), _compare({model: {'a': own['a']} for model, own in scores.items()})
+  for metric in metrics.OF_PAIRS:
+    assert found.interval('m', 'unobserved', metric) == alone.interval('m', 'unobserved', metric)
+    assert found.change('n', 'unobserved', metric) == alone.change('n', 'unobserved', metric)
+    assert np.isnan(found.value('m', 'unobserved', metric, 'one'))
+  assert found.answer_agreement('m', 'unobserved') == alone.answer_agreement('m', 'unobserved')
+  assert found.answer_agreement_change('n', 'unobserved') == alone.answer_agreement_change('n', 'unobserved')
+  assert found.value('m', 'unobserved', 'AvgP') == pytest.approx(
+    (scores['m']['a'].mean() + scores['m']['one'].mean()) / 2
+  )
+  assert found.left_out('unobserved') == {name: ['one'] for name in (*metrics.OF_PAIRS, 'consistency', "Fleiss' kappa")}
+  assert alone.left_out('unobserved') == {}
+
+
+def test_kappa_is_over_the_datasets_on_which_all_models_have_it():
+  """n answers alike throughout b, so that m's is that of a too; o, which does so everywhere, has none and takes none from others."""
+  silent = np.zeros((40, 4))
+  scores = {
+    'm': {'a': _scores(0), 'b': _scores(1)},
+    'n': {'a': _scores(2), 'b': silent},
+    'o': {'a': silent, 'b': silent},
+  }
+  found, alone = _compare(scores), _compare({model: {'a': own['a']} for model, own in scores.items()})
+  for name, kappa in ((model, found.answer_agreement(model, 'unobserved')["Fleiss' kappa"]) for model in 'mn'):
+    assert kappa.has_ends and kappa == alone.answer_agreement(name, 'unobserved')["Fleiss' kappa"]
+  change = found.answer_agreement_change('n', 'unobserved')["Fleiss' kappa"]
+  assert change == alone.answer_agreement_change('n', 'unobserved')["Fleiss' kappa"]
+  assert not found.answer_agreement('o', 'unobserved')["Fleiss' kappa"].is_known
+  assert found.left_out('unobserved') == {"Fleiss' kappa": ['b']}
+  # No dataset on which both have it: none is left, which is said.
+  apart = _compare({'m': {'a': _scores(0), 'b': silent}, 'n': {'a': silent, 'b': _scores(1)}})
+  assert not apart.answer_agreement('m', 'unobserved')["Fleiss' kappa"].is_known
+  assert apart.left_out('unobserved') == {"Fleiss' kappa": ['a', 'b']}
+
+
 def test_models_agree_by_the_mean_of_their_seeds_and_outputs_are_counted():
   """By its first seed m would rank the phrasings as n does; by the mean of both it is the other way round."""
   up, down = np.array([[0.0, 1.0]] * 4), np.array([[1.0, 0.0]] * 4)

@@ -75,6 +75,25 @@ def test_every_phrasing_is_a_point_for_each_model(evaluations, tmp_path):
     )
 
 
+def test_datasets_that_a_mean_is_without_are_told_below_it(tmp_path):
+  """One dataset has a single phrasing, and on another every answer is the same, so that it has no kappa."""
+  rows = [('one', 'i', e, e % 2) for e in range(6)]
+  rows += [(d, i, e, d == 'same' or (e + i) % 3 > 0) for d in ('d', 'same') for i in range(3) for e in range(6)]
+  table = pd.DataFrame(rows, columns=['dataset', 'instruction_id', 'example_id', 'score'])
+  table.assign(prediction=table['score'].astype(int)).to_csv(tmp_path / 'm.csv', index=False)
+  write([str(tmp_path / 'm.csv')], str(tmp_path / 'out'))
+  text = (tmp_path / 'out/report.md').read_text()
+  for names in ('sd', 'sd, case-level sd and PSS', 'PSS and consistency'):
+    assert (
+      f'The mean of {names} under all phrasings is without 1 of 3 datasets (one): no two phrasings to compare.' in text
+    )
+  assert (
+    "The mean of Fleiss' kappa under all phrasings is without 2 of 3 datasets (one and same): no two answers" in text
+  )
+  metrics = pd.read_csv(tmp_path / 'out/metrics.csv').set_index('metric')['estimate']
+  assert metrics['PSS'] == pytest.approx((2 / 3 + 0) / 2)
+
+
 def test_accuracies_per_phrasing(tmp_path):
   """Models with phrasings of their own stand side by side; parts that need outputs say so."""
   rows = [('flan-t5-small', 'observed', 'a', 0.6), ('flan-t5-small', 'observed', 'b', 0.7)]
