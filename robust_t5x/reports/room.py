@@ -17,7 +17,7 @@ _ABOUT = (
   'these examples; beyond it: the rest. At most: what the mean allows, all phrasings at 0 or 1 but one; near 0% and 100% that is little. Noise is not known where there are no scores of examples. '
 )
 _ABOUT_MODELS = _ABOUT + (
-  "Means over datasets. p: Cochran's Q of all datasets, that wording does nothing in any. More than noise: datasets where it is below 5% by Holm's "
+  "Means over datasets; one of a single example, which tells no noise, counts in the mean alone. p: Cochran's Q of all datasets, that wording does nothing in any. More than noise: datasets where it is below 5% by Holm's "
   'rule. Floor and ceiling: datasets where a small spread is no robustness.'
 )
 _ABOUT_DATASETS = _ABOUT + "p: Cochran's Q, that wording does nothing, as it stands."
@@ -44,8 +44,9 @@ def section(inputs: Inputs) -> Section | None:
 
 
 def _numbers(rooms: Sequence[Room]) -> list[Cell]:
-  """sd, noise, beyond, most and its share: means over datasets."""
-  mean = {name: float(np.mean([getattr(r, name) for r in rooms])) for name in ('sd', 'noise', 'beyond', 'most')}
+  """sd, noise, beyond, most and its share: means over the datasets whose noise is known, or over all if it is of none."""
+  told = [r for r in rooms if not np.isnan(r.noise)] or rooms
+  mean = {name: float(np.mean([getattr(r, name) for r in told])) for name in ('sd', 'noise', 'beyond', 'most')}
   return [_known(v) for v in (*mean.values(), mean['beyond'] / mean['most'] if mean['most'] else np.nan)]
 
 

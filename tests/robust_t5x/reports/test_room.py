@@ -37,6 +37,16 @@ def test_accuracies_have_bounds_and_no_noise(tmp_path):
   assert row[6] == pytest.approx(np.std([0.8, 0], ddof=1)) and row[8] is None and row[9] is None
 
 
+def test_a_dataset_of_one_example_takes_the_noise_from_no_other(tmp_path):
+  rows = [('d', i, e, (i + e) % 3 > 0) for i in range(3) for e in range(6)] + [('one', i, 0, i > 0) for i in range(3)]
+  path = tmp_path / 't.csv'
+  pd.DataFrame(rows, columns=['dataset', 'instruction_id', 'example_id', 'score']).to_csv(path, index=False)
+  models, datasets = room.section(inputs.read([str(path)])).tables
+  by_name = {row[0]: row for row in datasets.rows}
+  assert by_name['one'][5] is None and models.rows[0][4:7] == by_name['d'][5:8]
+  assert models.rows[0][2] == pytest.approx(2 / 3)
+
+
 def test_one_phrasing_has_no_spread(tmp_path):
   path = tmp_path / 't.csv'
   path.write_text('dataset,instruction_id,score\nd,a,0.2\n')
