@@ -50,13 +50,16 @@ def read(path: str) -> tuple[pd.DataFrame, Record]:
 def read_models(paths: Sequence[str]) -> list[ModelResults]:
   """Reads the results of each model, in the order of the paths.
 
-  Tables that others made are joined: what several files say of one model is one evaluation of it. Two directories
-  of evaluations of ours stay two, though their labels be the same.
+  Tables that others made are joined: what several files say of one model is one evaluation of it, and one that is named twice is
+  one. Two directories of evaluations of ours stay two, though their labels be the same.
 
   Raises:
     ResultsError: as `read` does, and if tables that others made give one cell two scores.
   """
-  theirs = [path for path in paths if _is_published(path)]
+  theirs: dict[str, str] = {}  # real path -> the path as it is given first
+  for path in filter(_is_published, paths):
+    theirs.setdefault(os.path.realpath(path), path)
+  joined: list[ModelResults] | None = None
   found: list[ModelResults] = []
   for path in paths:
     if lm_eval.is_run(path):
@@ -64,14 +67,15 @@ def read_models(paths: Sequence[str]) -> list[ModelResults]:
         found += [ModelResults(*parts) for parts in lm_eval.read_models(path)]
       except SamplesError as e:
         raise ResultsError(str(e)) from e
-    elif path not in theirs:
+    elif os.path.realpath(path) not in theirs:
       table, record = read(path)
       found.append(ModelResults(record['label'], path, table, record))
-    elif path == theirs[0]:
+    elif joined is None:
       try:
-        found += [ModelResults(*parts) for parts in published.read_models(theirs)]
+        joined = [ModelResults(*parts) for parts in published.read_models(list(theirs.values()))]
       except published.PublishedError as e:
         raise ResultsError(str(e)) from e
+      found += joined
   return found
 
 

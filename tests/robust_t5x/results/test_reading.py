@@ -4,7 +4,7 @@ from helpers import change_record, write_evaluation
 import pytest
 
 from robust_t5x.results import schema
-from robust_t5x.results.reading import read
+from robust_t5x.results.reading import read, read_models
 from robust_t5x.results.schema import ResultsError
 
 
@@ -33,3 +33,14 @@ def test_a_table_that_is_not_that_of_its_record_is_refused(tmp_path):
   schema.write_parquet(table, f'{where}/results.parquet')
   with pytest.raises(ResultsError, match="has rows of 'm' and of 'other'"):
     read(where)
+
+
+def test_a_table_of_others_that_is_named_twice_is_one(tmp_path):
+  (tmp_path / 't.csv').write_text('model,dataset,instruction_id,score\nm,d,i,0.5\nn,d,i,0.25\n')
+  (tmp_path / 'link.csv').symlink_to(tmp_path / 't.csv')
+  path = str(tmp_path / 't.csv')
+  found = read_models([path, path, str(tmp_path / 'link.csv')])
+  assert [(r.model, r.path, len(r.table), r.record['left_out']) for r in found] == [
+    ('m', path, 1, []),
+    ('n', path, 1, []),
+  ]
