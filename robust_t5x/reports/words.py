@@ -14,6 +14,7 @@ from robust_t5x.analysis.sensitivity import without_room
 from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.summary import GAP, GAP_CHANGE, Change, Summary
 from robust_t5x.reports.tables import percent, points
+from robust_t5x.results.published import model_of
 from robust_t5x.results.schema import EXAMPLE, OBSERVED, UNOBSERVED, Record, sample_of
 from robust_t5x.results.scorers import SCORERS
 from seqio_tasks.datasets.sources import Reading, Reason
@@ -195,7 +196,7 @@ def warnings(inputs: Inputs, places: bool = True) -> list[str]:
     share, cut = inputs.unmatched.get(model, 0.0), _count(inputs, model, 'truncated_inputs')
     if share > 0:
       found.append(f'{percent(share)} of the outputs of {model}, where there were options, were none of them.')
-    for note in _left_out(inputs.records[model], model):
+    for note in _left_out(inputs, model):
       found.append(note)
     cells = sample_of(inputs.records[model])
     found += _partial(inputs, model)
@@ -341,13 +342,16 @@ def _first(entries: Sequence[Reason], places: bool) -> str:
   return f'; the first: {entries[0]["first"]}' if places else ''
 
 
-def _left_out(record: Record, model: str) -> list[str]:
-  """How many rows of a published table could not be used, by reason."""
-  reasons: dict[str, int] = {}
-  for entry in record.get('left_out', []):
-    reason = re.sub(r" is '[^']*', not", ' is not', entry['reason'])
-    reasons[reason] = reasons.get(reason, 0) + 1
-  return [f'{count:,} rows of {model} were left out: {reason}.' for reason, count in reasons.items()]
+def _left_out(inputs: Inputs, model: str) -> list[str]:
+  """How many rows of a published table could not be used, by reason; the first model's record has those of models without others."""
+  reasons: dict[tuple[str, str], int] = {}
+  for entry in inputs.records[model].get('left_out', []):
+    place = model_of(entry, model), re.sub(r" is '[^']*', not", ' is not', entry['reason'])
+    reasons[place] = reasons.get(place, 0) + 1
+  return [
+    f'{count:,} rows of {name or "no model"} were left out{"" if name in inputs.models else ", and it has no other"}: {reason}.'
+    for (name, reason), count in reasons.items()
+  ]
 
 
 def methods(inputs: Inputs) -> list[str]:

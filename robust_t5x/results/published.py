@@ -73,20 +73,28 @@ def read_models(paths: Sequence[str]) -> list[tuple[str, str, pd.DataFrame, Reco
   """Reads CSV files and directories of them as one table, and parts it by models.
 
   Returns:
-    for each model: its name, the paths that it is in, its rows and a record of them, both as of `read`.
+    for each model: its name, the paths that it is in, its rows and a record of them, both as of `read`. The first record lists
+    what is left out of models without a row, too.
 
   Raises:
     PublishedError: as `read` does.
   """
   files = [(path, _files(path)) for path in paths]
   table, left_out, instructions = _read([f for _, inside in files for f in inside], ', '.join(paths))
-  found = []
+  found: list[tuple[str, str, pd.DataFrame, Record]] = []
+  named = set(table['model'])
+  lost = [e for e in left_out if model_of(e, next(iter(named))) not in named]
   for model, rows in table.groupby('model', sort=False):
     own = set(rows[_FILE])
     where = ', '.join(dict.fromkeys(path for path, inside in files if own & set(inside)))
-    listed = [e for e in left_out if e['content'].get('Model', e['content'].get('model', model)).strip() == model]
+    listed = [e for e in left_out if model_of(e, str(model)) == model] + (lost if not found else [])
     found.append((str(model), where, rows.drop(columns=[_FILE, _LINE]), _record(rows, listed, instructions)))
   return found
+
+
+def model_of(entry: LeftOut, model: str) -> str:
+  """The model that a row which is left out names, or a given one where it names none."""
+  return entry['content'].get('Model', entry['content'].get('model', model)).strip()
 
 
 def _read(files: Sequence[str], where: str) -> tuple[pd.DataFrame, list[LeftOut], dict[str, str]]:

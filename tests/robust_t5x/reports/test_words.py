@@ -126,6 +126,17 @@ def test_datasets_that_a_model_lacks_are_told(tmp_path):
   assert 'm has results of 1 of 2 datasets under all phrasings' in text and 'n has results' not in text
 
 
+def test_a_model_none_of_whose_rows_can_be_used_is_told(tmp_path):
+  rows = ['m,d,i,0.5', 'm,d,j,soon', 'n,d,i,error', 'n,d,j,error', 'o,d,i,0.25', 'o,d,j,0.75']
+  (tmp_path / 't.csv').write_text('\n'.join(['model,dataset,instruction_id,score', *rows]))
+  read = inputs.read([str(tmp_path / 't.csv')])
+  assert read.models == ('m', 'o')
+  assert [text for text in warnings(read) if 'rows of' in text] == [
+    '1 rows of m were left out: score is not a number.',
+    '2 rows of n were left out, and it has no other: score is not a number.',
+  ]
+
+
 @pytest.mark.parametrize('column', ['example_id', 'template'])  # scores of examples, and accuracies
 def test_models_that_were_not_scored_alike_are_told(tmp_path, column):
   rows = [
