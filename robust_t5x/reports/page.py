@@ -77,7 +77,7 @@ def write(
     perturbations.section(inputs),
     robustness.section(inputs, summary, spread_margin),
     room.section(inputs),
-    uncertainty.section(inputs, made_of),
+    uncertainty.section(made_of),
     choice.section(inputs),
     wording.section(inputs),
     stopped(inputs),

@@ -39,21 +39,20 @@ class Row:
 
 
 def rows(inputs: Inputs) -> list[Row]:
-  """A row for each model and group that it has phrasings of."""
+  """A row for each model and group that it has phrasings of; none for accuracies, whose spread holds the noise of examples, unknown."""
+  if inputs.grain != EXAMPLE:
+    return []
   return [
     Row(m, g, of_mean(inputs.of(m), m, g)) for m in inputs.models for g in inputs.groups if g in inputs.of(m).groups
   ]
 
 
-def section(inputs: Inputs, found: Sequence[Row]) -> Section | None:
+def section(found: Sequence[Row]) -> Section | None:
   """The section; None where nothing tells the uncertainty."""
   known = [row for row in found if row.found.shares]
   if not known:
     return None
-  tables = [_shares(known)]
-  if inputs.grain == EXAMPLE:
-    tables.append(_components(known))
-  notes = [in_words(row) for row in known[:4]]
+  notes, tables = [in_words(row) for row in known[:4]], [_shares(known), _components(known)]
   return Section('uncertainty', 'What the uncertainty is made of', notes, tables, [legend(known), picture(known)])
 
 

@@ -13,12 +13,13 @@ from seqio_tasks.bank.instruction import PERTURBATIONS
 
 def test_pictures_are_written_where_there_is_something_to_draw(tmp_path):
   rows = [
-    (model, 'd', group, f'{group}{i}', base + 0.1 * i)
-    for model, base in (('flan-t5-small', 0.2), ('flan-t5-base', 0.4))
+    (model, 'd', group, f'{group}{i}', e, int(e < base + i))
+    for model, base in (('flan-t5-small', 2), ('flan-t5-base', 4))
     for group in ('observed', 'unobserved')
     for i in range(3)
+    for e in range(10)
   ]
-  table = pd.DataFrame(rows, columns=['model', 'dataset', 'group', 'instruction_id', 'score'])
+  table = pd.DataFrame(rows, columns=['model', 'dataset', 'group', 'instruction_id', 'example_id', 'score'])
   table.to_csv(tmp_path / 't.csv', index=False)
   inputs = read([str(tmp_path / 't.csv')])
   plots.write_all(inputs, summarise(inputs), find_families(inputs), uncertainties(inputs), str(tmp_path))

@@ -15,7 +15,7 @@ def test_the_section_says_what_is_unsure(evaluations):
   assert [(r.model, r.group) for r in rows] == [
     (m, g) for m in ('no adapter', 'aligned') for g in ('observed', 'unobserved')
   ]
-  section = uncertainty.section(inputs, rows)
+  section = uncertainty.section(rows)
   shares, components = section.tables
   for row, of in zip(shares.rows, rows, strict=True):
     half = inputs.of(of.model).contrast({of.group: 1}, [(of.model, 1)]).half_width()
@@ -33,16 +33,15 @@ def test_the_section_says_what_is_unsure(evaluations):
   plots.plt.close(figure)
 
 
-def test_accuracies_of_phrasings_tell_of_wording_alone(tmp_path):
-  table = pd.DataFrame(
-    {'model': 'm', 'dataset': 'd', 'group': 'all', 'instruction_id': ['a', 'b'], 'score': [0.4, 0.6]}
-  )
-  table.to_csv(tmp_path / 't.csv', index=False)
-  inputs = read([str(tmp_path / 't.csv')])
-  (row,) = uncertainty.rows(inputs)
-  section = uncertainty.section(inputs, [row])
-  assert len(section.tables) == 1 and 'choice of phrasings' in section.notes[0]
-  table.iloc[:1].to_csv(tmp_path / 'one.csv', index=False)
-  inputs = read([str(tmp_path / 'one.csv')])
-  (row,) = uncertainty.rows(inputs)
-  assert np.isnan(row.found.half_width) and uncertainty.section(inputs, [row]) is None
+def test_accuracies_of_phrasings_do_not_tell_wording_from_data(tmp_path):
+  """Their spread holds the noise of the examples, so that no share of it is known to be that of the phrasings."""
+  table = pd.DataFrame({'dataset': 'd', 'instruction_id': ['a', 'b'], 'score': [0.4, 0.6]})
+  table.to_csv(tmp_path / 'm.csv', index=False)
+  assert uncertainty.rows(read([str(tmp_path / 'm.csv')])) == []
+  assert uncertainty.section([]) is None
+
+
+def test_one_cell_tells_nothing(tmp_path):
+  (tmp_path / 'm.csv').write_text('dataset,instruction_id,example_id,score\nd,i,e,1\n')
+  (row,) = uncertainty.rows(read([str(tmp_path / 'm.csv')]))
+  assert np.isnan(row.found.half_width) and uncertainty.section([row]) is None
