@@ -36,7 +36,7 @@ class Comparison:
     datasets: dataset -> group -> scores [runs, N, k], the runs of all models one after another. Where the results are
       accuracies of phrasings, N is 1.
     phrasings: a row per instruction: dataset, group, instruction_id, template, accuracy of each model.
-    unmatched: model -> share of the outputs, where there were options, that are none of them; NaN where that is unknown.
+    unmatched: model -> share of all outputs that should be one of some options and are none; NaN where that is unknown.
     records: model -> `run.json` of its first evaluation.
     grain: what the results are of, schema.EXAMPLE or schema.PHRASING.
     sources: the results of each run, in the order of the first axis of scores.

@@ -97,7 +97,7 @@ class Form:
   """Answers in the form of an option, apart from right ones; means over datasets, and sd over their phrasings.
 
   Attributes:
-    share: of the outputs that are an option.
+    share: of all outputs that are an option, or have none to be: a table does not tell the two apart.
     share_sd: over phrasings.
     accuracy: of those outputs.
     accuracy_sd: over phrasings.

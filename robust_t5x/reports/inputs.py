@@ -61,7 +61,7 @@ class Inputs:
 
   @property
   def unmatched(self) -> Mapping[str, float]:
-    """Model -> share of outputs that are no option; NaN where unknown."""
+    """Model -> share of all outputs that should be one of some options and are none; NaN where unknown."""
     return {model: self.of(model).unmatched[model] for model in self.models}
 
   @property

@@ -22,8 +22,8 @@ _ABOUT_MODELS = _ABOUT + (
 )
 _ABOUT_DATASETS = _ABOUT + "p: Cochran's Q, that wording does nothing, as it stands."
 _ABOUT_FORM = (
-  'Outputs where there were options: the share that is one of them, and the accuracy of those, each with its sd over phrasings (means over '
-  'datasets). So a spread is told apart into the form of answers, and the answers. Right in another form: no option as it stands, but '
+  'The share of all outputs that is one of the options, or has none to be, and the accuracy of those, each with its sd over phrasings '
+  '(means over datasets). So a spread is told apart into the form of answers, and the answers. Right in another form: no option as it stands, but '
   'the output commits to the right one (scorer `extracted`).'
 )
 

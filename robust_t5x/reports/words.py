@@ -195,7 +195,7 @@ def warnings(inputs: Inputs, places: bool = True) -> list[str]:
   for model in inputs.models:
     share, cut = inputs.unmatched.get(model, 0.0), _count(inputs, model, 'truncated_inputs')
     if share > 0:
-      found.append(f'{percent(share)} of the outputs of {model}, where there were options, were none of them.')
+      found.append(f'Of all outputs of {model}, {percent(share)} should be one of some options and are none of them.')
     for note in _left_out(inputs, model):
       found.append(note)
     cells = sample_of(inputs.records[model])

@@ -54,6 +54,16 @@ def test_ties_and_answers_that_cannot_be_given_are_counted_over_all_seeds(tmp_pa
   assert any(text.startswith('2 right answers of m are longer than its outputs') for text in found)
 
 
+def test_outputs_that_are_no_option_are_a_share_of_all(tmp_path):
+  """Of the two datasets one has no options, whose outputs the results have as matching: half of all outputs are no option."""
+  where = write_evaluation(tmp_path / 'm', 'm', {'observed': 0.9, 'unobserved': 0.5})
+  path = f'{where}/results.parquet'
+  table = pd.read_parquet(path)
+  table.assign(matched_option=table['dataset'] == 'second').to_parquet(path)
+  told = 'Of all outputs of m, 50.0% should be one of some options and are none of them.'
+  assert told in warnings(inputs.read([where]))
+
+
 def test_rows_of_the_data_that_were_left_out_are_told_once_by_reason(tmp_path):
   places = [write_evaluation(tmp_path / name, name, {'observed': 0.9, 'unobserved': 0.5}) for name in ('m', 'n')]
   data = {
