@@ -71,8 +71,9 @@ def posix(comparison: Comparison, model: str, group: str) -> Posix | None:
   the same options, so phrasings that ask for letters and for texts make no pairs.
   """
   ranked = _ranked(comparison, model, group)
+  ranked = ranked[(ranked['scorer'] == 'rank_likelihood') & (ranked['option_tokens'] != '')]
   values, left_out, count = [], 0, 0
-  for _, rows in ranked[ranked['scorer'] == 'rank_likelihood'].groupby('dataset', sort=False):
+  for _, rows in ranked.groupby('dataset', sort=False):
     examples = rows['example_id'].unique()
     chosen = rows[rows['example_id'].isin(examples[:MOST_EXAMPLES])]
     found = list(_of_examples(chosen))
@@ -127,13 +128,18 @@ def without_room(comparison: Comparison, model: str, group: str) -> dict[str, st
 def _chances(comparison: Comparison, model: str, group: str) -> dict[str, float]:
   """Dataset -> accuracy of guessing among the options that were ranked; absent where none were."""
   ranked = _ranked(comparison, model, group)
-  shares = 1 / (1 + ranked['option_tokens'].str.count(','))
+  # Results of others tell no tokens. Their options of one text are one.
+  options = [
+    1 + tokens.count(',') if tokens else len(json.loads(scores))
+    for tokens, scores in zip(ranked['option_tokens'], ranked['option_scores'], strict=True)
+  ]
+  shares = 1 / pd.Series(options, ranked.index, dtype=float)
   return shares.groupby(ranked['dataset'], sort=False).mean().to_dict()
 
 
 def _ranked(comparison: Comparison, model: str, group: str) -> pd.DataFrame:
   """The rows of a model's first run under a group whose options were ranked; none where that is not known."""
   table = comparison.sources[comparison.runs_of(model).start].table if comparison.grain == EXAMPLE else pd.DataFrame()
-  if 'option_tokens' not in table:
-    return pd.DataFrame(columns=['dataset', 'scorer', 'option_tokens'], dtype=str)
-  return table[(table['group'] == group) & (table['option_tokens'] != '')]
+  if not {'option_scores', 'option_tokens'} <= set(table):
+    return pd.DataFrame(columns=['dataset', 'scorer', 'option_scores', 'option_tokens'], dtype=str)
+  return table[(table['group'] == group) & ~table['option_scores'].isin(['', '{}'])]
