@@ -83,6 +83,7 @@ def overview(inputs: Inputs, summary: Summary) -> Figure:
   )
   figure, (left, right) = plt.subplots(1, 2, figsize=(10.5, height), width_ratios=(1, 1.7), constrained_layout=True)
   for m, model in enumerate(models):
+    label: str | None = picture(model)
     for g, group in enumerate(groups):
       value = summary.values[model, group, 'AvgP']
       if not value.is_known:
@@ -92,8 +93,9 @@ def overview(inputs: Inputs, summary: Summary) -> Figure:
       error = [[100 * max(value.estimate - low, 0)], [100 * max(high - value.estimate, 0)]]
       left.errorbar(
         x, 100 * value.estimate, error, fmt=marker(m), color=colour(m), capsize=3, markersize=5,
-        label=picture(model) if g == 0 else None,
+        label=label,
       )  # fmt: skip
+      label = None  # that of its first mark
       if len(models) < 4:
         left.annotate(
           f'{100 * value.estimate:.1f}', (x, 100 * high), xytext=(0, 5), textcoords='offset points', ha='center',

@@ -38,6 +38,16 @@ def test_differences_have_a_panel_for_each_group():
   plt.close(figure)
 
 
+def test_a_model_without_the_first_group_is_in_the_legend(tmp_path):
+  rows = [('flan-t5-small', 'observed', 'a'), ('flan-t5-base', 'unobserved', 'b')]
+  table = pd.DataFrame(rows, columns=['model', 'group', 'instruction_id']).assign(dataset='d', score=0.5)
+  table.to_csv(tmp_path / 't.csv', index=False)
+  inputs = read([str(tmp_path / 't.csv')])
+  figure = plots.overview(inputs, summarise(inputs))
+  assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ['flan-t5-small', 'flan-t5-base']
+  plt.close(figure)
+
+
 def test_names_of_many_groups_do_not_run_into_each_other(tmp_path):
   groups = ['unobserved', *PERTURBATIONS]
   rows = [('m', 'd', group, f'{group}{i}', 0.1 * i) for group in groups for i in range(3)]
