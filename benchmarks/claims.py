@@ -44,7 +44,7 @@ _NAMES = re.compile(
   r'arXiv:? \d{4}\.\d{4,5}(?:, \d{4}\.\d{4,5})*|\b[A-Z]\w+(?: et al\.| and [A-Z]\w+| & [A-Z]\w+)*,? \(?(?:19|20)\d\d\b\)?'
   r'|(?:19|20)\d\d-\d\d-\d\d|\bLlama \d|\bPython \d\.\d+|\bT5\.1\.\d|\bT5\.1\.0'
 )
-_TABLE = re.compile(r'<!-- table: (\w+) -->\n\n((?:\|.*\n)+)')
+_TABLE = re.compile(r'^<!-- table: (\w+) -->$(\n*(?:\|.*\n)*)', re.MULTILINE)  # rows may be yet to come
 _RECORDED = re.compile(r'<!-- recorded: (\d{4}-\d\d-\d\d)((?: .*?)?) -->\n(.*?)<!-- end recorded -->', re.DOTALL)
 _UNREAD = re.compile(
   r'^ *```.*?^ *```|``?[^`]+``?|\]\([^)]*\)|^#+ [^\n]*$|^ *\d+\. |<!--.*?-->|https?://\S+', re.DOTALL | re.MULTILINE
@@ -158,8 +158,8 @@ def check_page(
       page.fault(match.start(), f'no source has the table {match[1]!r} ({e})')
       page.claim(match.start(2), match.end(2), 'recorded', 'nothing')
       continue
-    if made.markdown != match[2]:
-      page.fault(match.start(2), f'the table {match[1]} is not what {made.source} gives; run it with --write')
+    if match[2] != f'\n\n{made.markdown}':
+      page.fault(match.start(), f'the table {match[1]} is not what {made.source} gives; run it with --write')
     page.claim(match.start(2), match.end(2), made.kind, made.source)
   for sentence in sentences:
     _check_sentence(page, sentence, value)
@@ -226,9 +226,10 @@ def write(text: str, table: Callable[[str], Table]) -> str:
 
   def made(match: re.Match[str]) -> str:
     try:
-      return f'<!-- table: {match[1]} -->\n\n{table(match[1]).markdown}'
+      rows = table(match[1]).markdown
     except (KeyError, FileNotFoundError):  # the check says so
       return match[0]
+    return f'<!-- table: {match[1]} -->\n\n{rows}' + ('' if '|' in match[2] else '\n')
 
   return _TABLE.sub(made, text)
 

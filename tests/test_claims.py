@@ -89,9 +89,19 @@ def test_tables_are_those_of_their_source_to_the_letter(claims):
   text = 'A\n\n<!-- table: made -->\n\n| a |\n|---|\n| 17 |\n\nB\n'
   assert _check(claims, text, table='| a |\n|---|\n| 17 |\n') == ([], [('17', 'computed')])
   faults, _ = _check(claims, text, table='| a |\n|---|\n| 18 |\n')
-  assert len(faults) == 1 and 'page:5: the table made is not what here gives' in faults[0]
+  assert len(faults) == 1 and 'page:3: the table made is not what here gives' in faults[0]
   written = claims.write(text, lambda _: claims.Table('| a |\n|---|\n| 18 |\n', 'computed', 'here'))
   assert written == text.replace('17', '18')
+
+
+@pytest.mark.parametrize('place', ['\n\n', '\n', '\n\n\n'])
+def test_a_table_that_is_not_there_is_found_and_written(claims, place):
+  rows = '| a |\n|---|\n| 17 |\n'
+  text = f'<!-- table: made -->{place}It says so.\n'
+  faults, _ = _check(claims, text, table=rows)
+  assert len(faults) == 1 and 'the table made is not what here gives' in faults[0]
+  written = claims.write(text, lambda _: claims.Table(rows, 'computed', 'here'))
+  assert written == f'<!-- table: made -->\n\n{rows}\nIt says so.\n'
 
 
 def test_a_table_of_a_name_that_no_source_has_is_found(claims):
