@@ -1,8 +1,8 @@
 """What alignment brings the bundled model, and what training on the answers brings it: the main tables of docs/results.md.
 
 `bash benchmarks/alignment.sh OUT [LMENTRY_DIR]` makes the evaluations that this reads; `python benchmarks/alignment.py OUT` then
-keeps their scores in benchmarks/results/alignment/, beside those of earlier runs, and writes benchmarks/results/alignment.json
-from all that is kept. OUT/before is the model as it is, every OUT/METHOD-SEED one with an adapter, OUT/tuning/METHOD the sweep
+keeps their scores in benchmarks/results/alignment/, beside those of earlier runs, and writes benchmarks/results/alignment.json and
+docs/finding.png from all that is kept. OUT/before is the model as it is, every OUT/METHOD-SEED one with an adapter, OUT/tuning/METHOD the sweep
 that its learning rate was chosen by; names of LMentry's evaluations begin with lmentry_. Without OUT the tables are made from what is
 kept.
 """
@@ -18,7 +18,9 @@ from robust_t5x.results.schema import OBSERVED, Record
 
 RESULTS = pathlib.Path(__file__).parent / 'results/alignment.json'
 KEPT = RESULTS.with_suffix('')
+PICTURE = pathlib.Path(__file__).parents[1] / 'docs/finding.png'
 BEFORE, LMENTRY = 'before', 'lmentry_'
+_DRAWN = (BEFORE, 'aligned', 'likelihood')
 REPORTED = 'reported'  # the group of phrasings that nothing was chosen by
 _GAP = {REPORTED: 1, OBSERVED: -1}
 # What is compared with what, beside every method with the model as it is.
@@ -129,7 +131,9 @@ def _place(name: str) -> tuple[bool, int, str]:
 
 def main() -> None:
   study.add_what_is_named(__doc__, KEPT)
-  study.write(RESULTS, 'python benchmarks/alignment.py', tables_of(*study.read_all(KEPT)))
+  found, record = study.read_all(KEPT)
+  study.write(RESULTS, 'python benchmarks/alignment.py', tables_of(found, record))
+  study.draw({_words(name): found[name] for name in _DRAWN}, record, PICTURE)
 
 
 if __name__ == '__main__':

@@ -20,6 +20,12 @@ evaluate() {
   [ -z "$lmentry_dir" ] || robust-t5x eval lmentry --LMENTRY_DIR="$lmentry_dir" --OUTPUT_DIR="$out/lmentry_$1" --LABEL="$2" "${@:3}"
 }
 
+# tune NAME RATES STEPS [SETTING...]: by development phrasings, on validation examples.
+tune() {
+  robust-t5x sweep align_mini "${@:4}" --TRAIN_STEPS="$3" --grid LEARNING_RATE="$2" --seeds 100 --no_baseline --eval mini \
+    --eval.MIXTURES="['mini_eval_development']" --eval.SPLIT=validation --eval.NUM_EXAMPLES=10 --out "$out/tuning/$1"
+}
+
 for method in ${METHODS:-aligned likelihood soft_prompt}; do
   rates=0.002,0.004,0.008
   case "$method" in
@@ -29,8 +35,14 @@ for method in ${METHODS:-aligned likelihood soft_prompt}; do
     *) echo "error: METHODS: $method is none of aligned, likelihood, soft_prompt" >&2; exit 2 ;;
   esac
   if [ -n "${TUNE:-}" ]; then
-    robust-t5x sweep align_mini "${settings[@]}" --TRAIN_STEPS=1250 --grid LEARNING_RATE=$rates --seeds 100 --no_baseline --eval mini \
-      --eval.MIXTURES="['mini_eval_development']" --eval.SPLIT=validation --eval.NUM_EXAMPLES=10 --out "$out/tuning/$method"
+    tune "$method" $rates 1250 "${settings[@]}"
+    if [ "$method" = soft_prompt ]; then  # what else could make it learn
+      tune soft_prompt_of_100 $rate 1250 "${settings[@]}" --gin_file=gin/ablations/long_adapter.gin
+      tune soft_prompt_at_random $rate 1250 "${settings[@]}" --gin_file=gin/ablations/random_prompt.gin
+      tune soft_prompt_from_labels $rate 1250 "${settings[@]}" \
+        --PROMPT_INIT="labels:first,last,after,before,letter,more,fewer,bigger,smaller,words,odd"
+      tune soft_prompt_5000_steps $rate 5000 "${settings[@]}"
+    fi
     continue
   fi
   run() {  # NAME SEED [SETTING...]
@@ -47,7 +59,7 @@ for method in ${METHODS:-aligned likelihood soft_prompt}; do
 done
 if [ -z "${TUNE:-}" ]; then
   evaluate before 'without adapter'
-  robust-t5x report "$out"/before "$out"/{aligned,likelihood}-? --out "$out/report/main"  # its plot.png is docs/finding.png
+  robust-t5x report "$out"/before "$out"/{aligned,likelihood}-? --out "$out/report/main"
 fi
 python benchmarks/alignment.py "$out"
 [ -z "${TUNE:-}${MAIN:-}" ] || exit 0

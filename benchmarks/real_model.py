@@ -2,7 +2,7 @@
 
 `bash benchmarks/real_model.sh OUT BIGBENCH_DIR` makes the evaluations that this reads; `python benchmarks/real_model.py OUT`
 then keeps their scores in benchmarks/results/real_model/, beside those of earlier runs, and writes
-benchmarks/results/real_model.json from all that is kept. Without OUT the tables are made from what is kept. OUT has
+benchmarks/results/real_model.json and docs/real_finding.png from all that is kept. Without OUT the tables are made from what is kept. OUT has
 
 - frozen, the model as it is, METHOD-SEED, one with an adapter, and METHOD_0.0003-SEED, one of that learning rate instead of the chosen one;
 - content_free_NAME, the same without questions, and elsewhere_NAME, on tasks that nothing was trained on;
@@ -24,11 +24,13 @@ from robust_t5x.results.schema import Record
 
 RESULTS = pathlib.Path(__file__).parent / 'results/real_model.json'
 KEPT = RESULTS.with_suffix('')
+PICTURE = pathlib.Path(__file__).parents[1] / 'docs/real_finding.png'
 FROZEN, PLAIN_TEXT = 'frozen', 'plain_text.csv'
 CONTENT_FREE, ELSEWHERE = _BESIDE = ('content_free_', 'elsewhere_')
 LOW_RATE = '_0.0003'
 CALIBRATED = ', calibrated'
 GROUP = 'unobserved'
+_DRAWN = (FROZEN, 'aligned', *(name + CALIBRATED for name in (FROZEN, 'likelihood', 'aligned')))
 _METRICS = ('AvgP', 'sd', 'worst phrasing')
 _AS_IT_IS = 'sum'
 # Readings of the same scores; the first is what the evaluation itself reports.
@@ -71,7 +73,7 @@ def methods(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Ite
   """A row for each model, its seeds together."""
   compared = study.compared(tables, record)
   for name in tables:
-    yield [name, str(len(tables[name])), *_numbers(compared, name)]
+    yield [_words(name), str(len(tables[name])), *_numbers(compared, name)]
 
 
 def changes(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Iterator[study.Cells]:
@@ -88,7 +90,14 @@ def changes(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Ite
     if name in tables and baseline in tables:
       found = (compared.change(name, GROUP, metric, baseline=baseline) for metric in _METRICS)
       alike = compared.answer_agreement_change(name, GROUP, baseline)['consistency']
-      yield [f'{name} less {baseline}', *(study.interval(change, signed=True) for change in (*found, alike))]
+      yield [
+        f'{_words(name)} less {_words(baseline)}',
+        *(study.interval(change, signed=True) for change in (*found, alike)),
+      ]
+
+
+def _words(name: str) -> str:
+  return name.replace('_', ' ')
 
 
 def perplexities(directory: pathlib.Path) -> Iterator[study.Cells]:
@@ -96,7 +105,7 @@ def perplexities(directory: pathlib.Path) -> Iterator[study.Cells]:
   kept = pd.read_csv(directory / PLAIN_TEXT)
   kept['perplexity'] = np.exp(-kept['log likelihood'] / kept['tokens'])
   for name, rows in kept.groupby(kept['model'].str.split('-').str[0], sort=False):
-    yield [str(name), f'{rows["perplexity"].mean():.2f}', ', '.join(f'{p:.2f}' for p in rows['perplexity'])]
+    yield [_words(str(name)), f'{rows["perplexity"].mean():.2f}', ', '.join(f'{p:.2f}' for p in rows['perplexity'])]
 
 
 def _numbers(compared: Comparison, model: str) -> study.Cells:
@@ -139,6 +148,7 @@ def main() -> None:
     models = {name: [again(table) for table in seeds] for name, seeds in found.items()}
     if norm == _AS_IT_IS:
       models |= {name + CALIBRATED: seeds for name, seeds in calibrated.items()}
+      study.draw({name: models[name] for name in _DRAWN}, record, PICTURE)
     for part in (None, *_STRATA):
       shown = {i for i in frozen['instruction_id'] if part in (None, stratum(record['instructions'][i]))}
       in_part = {name: [t[t['instruction_id'].isin(shown)] for t in seeds] for name, seeds in models.items()}

