@@ -9,6 +9,7 @@ import functools
 import os
 import re
 import sys
+import tempfile
 from typing import Any
 
 from robust_t5x.runtime import errors, gin_errors, limits, quiet
@@ -19,6 +20,9 @@ REQUIRED = '%gin.REQUIRED'  # how gin's own files say that a value must be given
 MACRO = r'[A-Z][A-Z0-9_]*'
 _MOST_WITHIN, _MOST_FILES = 50, 1000  # files within each other, and in all
 _MOST_BYTES = 1 << 18
+_INCLUDE = re.compile(r"""^include\s+['"](.+?)['"]""", re.MULTILINE)
+# Folders of whose files a run has one: one that is given takes the place of a recipe's.
+_ONE_OF = ('adapters', 'models', 'objectives', 'observed', 'topologies')
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,8 +161,9 @@ def parse_gin(flags: argparse.Namespace, all_set: bool = True) -> None:
     gin.add_config_file_search_path(path)
   for file in flags.gin_file:
     _check_exists(file, where)
-  files = _in_order(flags.gin_file)
-  trees = [tree(file, where) for file in files]
+  replaced = _replaced(_in_order(flags.gin_file), where)
+  files = [name for name, _ in replaced]
+  trees = [[file for part in reversed(parts) for file in part.tree] for _, parts in replaced]
   _check_files([file for files in trees for file in files], where)
   each = [settings(files) for files in trees]
   given = _bindings(flags.gin_bindings)
@@ -182,8 +187,9 @@ def parse_gin(flags: argparse.Namespace, all_set: bool = True) -> None:
   values |= dict.fromkeys(unset, 'None')
   limits.install(unset)
   try:
-    with quiet.logs_muted():
-      gin.parse_config_files_and_bindings(files, [f'{name} = {value}' for name, value in values.items()])
+    with quiet.logs_muted(), tempfile.TemporaryDirectory() as folder:
+      paths = [_path(part, folder, i) for i, part in enumerate(p for _, parts in replaced for p in parts)]
+      gin.parse_config_files_and_bindings(paths, [f'{name} = {value}' for name, value in values.items()])
   except Exception as e:
     if isinstance(e, errors.UserError) and not isinstance(e, limits.LimitError):
       raise
@@ -200,6 +206,61 @@ def parse_gin(flags: argparse.Namespace, all_set: bool = True) -> None:
     if undefined:
       raise errors.UsageError(_undefined_macro(undefined[1] or undefined[2])) from e
     raise gin_errors.told(e, values, texts) from e
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+  """What gin reads as one file: all of a file, or what it sets itself."""
+
+  tree: tuple[GinFile, ...]
+  is_whole: bool
+
+
+def _replaced(files: Sequence[str], where: Sequence[str]) -> list[tuple[str, list[_Part]]]:
+  """(file, its parts in the order in which they are read), where a given file of `_ONE_OF` stands for that of a recipe."""
+  by_folder: dict[str, list[str]] = {}
+  for name in files:
+    by_folder.setdefault(_folder(name), []).append(name)
+  given = {folder: names[0] for folder, names in by_folder.items() if folder in _ONE_OF and len(names) == 1}
+  instead: dict[str, str] = {}
+  for name in given.values():
+    for file in tree(name, where):
+      if _folder(file.name) in _ONE_OF:
+        instead.setdefault(_folder(file.name), file.name)
+  placed: set[str] = set()
+
+  def parts(name: str) -> list[_Part]:
+    whole = tree(name, where)
+    if not any(_folder(file.name) in instead for file in whole[1:]):
+      return [_Part(tuple(whole), True)]
+    found = []
+    for included in whole[0].includes:
+      folder = _folder(included)
+      if folder not in instead:
+        found += parts(included)
+        continue
+      if instead[folder] != included:
+        print(f'{instead[folder]} takes the place of {included}, which {name} includes', file=sys.stderr)
+      if folder in given and folder not in placed:
+        placed.add(folder)
+        found.append(_Part(tuple(tree(given[folder], where)), True))
+    return [*found, _Part((whole[0],), False)]
+
+  recipes = {name: parts(name) for name in files if 'recipes' in os.path.dirname(name).split('/')}
+  others = {name: [_Part(tuple(tree(name, where)), True)] for name in files if name not in recipes}
+  return [
+    (name, recipes.get(name) or others[name]) for name in files if name not in {given[folder] for folder in placed}
+  ]
+
+
+def _path(part: _Part, folder: str, number: int) -> str:
+  """A file for gin to read; one without its includes is written to a folder."""
+  if part.is_whole:
+    return part.tree[0].name
+  path = os.path.join(folder, f'{number}.gin')
+  with open(path, 'w', encoding='utf-8') as file:
+    file.write(_INCLUDE.sub('', tables.read_text(part.tree[0].path)))
+  return path
 
 
 def macro(name: str, default: Any = None) -> Any:
@@ -329,7 +390,11 @@ def _in_order(files: Sequence[str]) -> list[str]:
 
 
 def _is_ablation(file: str) -> bool:
-  return os.path.basename(os.path.dirname(file)) == 'ablations'
+  return _folder(file) == 'ablations'
+
+
+def _folder(file: str) -> str:
+  return os.path.basename(os.path.dirname(file))
 
 
 @functools.lru_cache(maxsize=512)
@@ -343,7 +408,7 @@ def _read(name: str, path: str, changed: int) -> GinFile:
   head = next((i for i, line in enumerate(lines) if not line.startswith('#')), len(lines))
   text = '\n'.join(_parts(line)[0] for line in lines)
   settings = re.findall(r'^([\w./]+)\s*=\s*(.*(?:\n(?:[ \t].*|[\])}].*))*)', text, re.MULTILINE)
-  includes = list(re.finditer(r"""^include\s+['"](.+?)['"]""", text, re.MULTILINE))
+  includes = list(_INCLUDE.finditer(text))
   first = re.search(r'^[\w./]+\s*=', text, re.MULTILINE)
   if includes and first and includes[-1].start() > first.start():
     raise errors.UsageError(

@@ -19,13 +19,13 @@ def write(folder, **files):
     (folder / f'{name}.gin').write_text(text)
 
 
-def parsed(*arguments, **options):
-  """The macros that a command line sets."""
+def parsed(*arguments, names='ABC', **options):
+  """The macros that a command line sets, of these names."""
   import gin
 
   gin.clear_config(clear_constants=True)
   gin_files.parse_gin(launcher.parse_flags(arguments, ''), **options)
-  return {name: gin_files.macro(name, 'nothing') for name in 'ABC'}
+  return {name: gin_files.macro(name, 'nothing') for name in names}
 
 
 TEXT = """# What it is for.
@@ -92,6 +92,36 @@ def test_files_that_disagree(folder):
   write(folder / 'ablations', less='A = 0\n')
   for order in (['one', 'ablations/less'], ['ablations/less', 'one']):
     assert parsed(*(f'--gin_file={f}.gin' for f in order))['A'] == 0
+
+
+def test_a_given_file_takes_the_place_of_a_recipe_s_of_its_kind(folder, capsys):
+  for kind in ('recipes/shared', 'adapters', 'models', 'observed'):
+    (folder / kind).mkdir(parents=True)
+  write(folder / 'observed', none='A = []\n', some="A = ['some']\n")
+  write(folder / 'models', plain='B = 1\n', chat="include 'models/plain.gin'\ninclude 'observed/some.gin'\nC = 2\n")
+  write(folder / 'adapters', few='D = 1\nE = 1\n', many='D = 2\nF = 1\n')
+  parts = "include 'models/plain.gin'\ninclude 'observed/none.gin'\ninclude 'adapters/few.gin'\n"
+  write(folder / 'recipes/shared', parts=f'{parts}G = 1\n')
+  write(folder / 'recipes', run="include 'recipes/shared/parts.gin'\nD = 8\n")
+
+  def found(*files):
+    values = parsed('--gin_file=recipes/run.gin', *(f'--gin_file={file}.gin' for file in files), names='ABCDEFG')
+    return {name: value for name, value in values.items() if value != 'nothing'}, capsys.readouterr().err
+
+  as_it_is, said = found()
+  assert as_it_is == {'A': [], 'B': 1, 'D': 8, 'E': 1, 'G': 1} and 'takes the place' not in said
+  again, said = found('adapters/few')
+  assert again == as_it_is and 'takes the place' not in said
+  # What the recipe sets itself stands above either file.
+  other, said = found('adapters/many')
+  assert other == {'A': [], 'B': 1, 'D': 8, 'F': 1, 'G': 1}
+  assert 'adapters/many.gin takes the place of adapters/few.gin, which recipes/shared/parts.gin includes' in said
+  # A model brings its observed phrasings along.
+  other, said = found('models/chat')
+  assert other == {'A': ['some'], 'B': 1, 'C': 2, 'D': 8, 'E': 1, 'G': 1}
+  assert 'observed/some.gin takes the place of observed/none.gin' in said
+  with pytest.raises(errors.UsageError, match=r'D is 8 in recipes/run.gin and 2 in adapters/many.gin'):
+    found('adapters/many', 'adapters/few')
 
 
 @pytest.mark.parametrize(
