@@ -41,7 +41,6 @@ _FAMILIES = {
   'lmentry': 'LMentry',
   'niv2': 'Super-NaturalInstructions',
 }
-_RESULTS_PAGE = 'docs/results.md'
 
 
 def value(name: str, page: Page) -> Value:
@@ -58,12 +57,6 @@ def value(name: str, page: Page) -> Value:
     return _measured(file, key)
   if name == 'coverage.least':
     return Value(_least_coverage(), 'measured', 'benchmarks/results/coverage.csv')
-  if name == 'record.quickstart_minutes':
-    found = re.search(
-      r'One core takes (\d+) minutes for 2,500 steps', (ROOT / _RESULTS_PAGE).read_text(encoding='utf-8')
-    )
-    assert found is not None
-    return Value(float(found[1]), 'recorded', f'{_RESULTS_PAGE}, "Costs"')
   if name in _DERIVED:
     return Value(_DERIVED[name](page), 'derived', f'benchmarks/claims_sources.py, {name}')
   return Value(_COMPUTED[name](), 'computed', f'benchmarks/claims_sources.py, {name}')
