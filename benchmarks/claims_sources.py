@@ -375,7 +375,13 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   **{
     f'real_{kind}{suffix}': functools.partial(_study_table, 'real_model', f'{kind}/sum/{part}')
     for kind in ('methods', 'changes')
-    for suffix, part in (('', 'all'), ('_listed', 'listed'), ('_not_listed', 'not listed'))
+    for suffix, part in (
+      ('', 'all'),
+      ('_listed', 'listed'),
+      ('_not_listed', 'not listed'),
+      ('_trained', 'trained tasks'),
+      ('_other', 'other tasks'),
+    )
   },
   'real_wording': functools.partial(_study_table, 'real_model', 'wording/sum'),
   'real_changes_per_token': functools.partial(_study_table, 'real_model', 'changes/per token/all'),

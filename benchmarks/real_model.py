@@ -39,6 +39,9 @@ _NORMS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
   'per token': remedies.per_token,
 }
 _STRATA = ('not listed', 'listed')
+# The tasks that have examples of their own to train on.
+TRAINED = ('bigbench_step_inference', 'bigbench_goal_inference', 'bigbench_intent_recognition')
+_TRAINED = ('other tasks', 'trained tasks')
 
 
 def stratum(template: str) -> str:
@@ -96,6 +99,10 @@ def changes(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Ite
       ]
 
 
+def _phrasings(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
+  return zip(table['instruction_id'], table['dataset'], strict=True)
+
+
 def _words(name: str) -> str:
   return name.replace('_', ' ')
 
@@ -149,11 +156,14 @@ def main() -> None:
     if norm == _AS_IT_IS:
       models |= {name + CALIBRATED: seeds for name, seeds in calibrated.items()}
       study.draw({name: models[name] for name in _DRAWN}, record, PICTURE)
-    for part in (None, *_STRATA):
-      shown = {i for i in frozen['instruction_id'] if part in (None, stratum(record['instructions'][i]))}
-      in_part = {name: [t[t['instruction_id'].isin(shown)] for t in seeds] for name, seeds in models.items()}
+    listing = {i: stratum(text) for i, text in record['instructions'].items()}
+    for part in ('all', *_STRATA, *_TRAINED):
+      in_part = {
+        name: [t[[part in ('all', listing[i], _TRAINED[d in TRAINED]) for i, d in _phrasings(t)]] for t in seeds]
+        for name, seeds in models.items()
+      }
       for kind in (methods, changes):
-        tables[f'{kind.__name__}/{norm}/{part or "all"}'] = list(kind(in_part, record))
+        tables[f'{kind.__name__}/{norm}/{part}'] = list(kind(in_part, record))
   tables['readings'] = list(without_training(frozen, frozen_free, record))
   for name, others in (('low rate', {FROZEN: [frozen], **low_rate}), ('elsewhere', elsewhere)):
     if len(others) > 1:
