@@ -31,7 +31,7 @@ for method in ${METHODS:-aligned likelihood soft_prompt}; do
     aligned) settings=("${lora[@]}" --gin_file=$objectives/distil_states.gin) rates=0.002,0.004,0.008,0.016 rate=0.008 ;;
     likelihood) settings=("${lora[@]}" --gin_file=$objectives/likelihood.gin) rates=0.001,0.002,0.004,0.008 rate=0.002 ;;
     soft_prompt)
-      settings=(--gin_file=gin/adapters/soft_prompt.gin --gin_file=$objectives/kl.gin --TRAIN_STEPS=2500) rates=0.1,0.3,1.0,3.0 rate=1.0
+      settings=(--gin_file=gin/adapters/soft_prompt.gin --gin_file=$objectives/kl.gin --TRAIN_STEPS=2500) rates=0.1,0.3,1.0 rate=1.0
       ;;
     *) echo "error: METHODS: $method is none of aligned, likelihood, soft_prompt" >&2; exit 2 ;;
   esac
