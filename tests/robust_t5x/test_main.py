@@ -86,6 +86,7 @@ def test_an_output_that_is_closed_is_written_to_by_nobody():
 def test_control_c_before_anything_has_begun_leaves_no_trace():
   code = (
     'import os, signal, sys\n'
+    'signal.signal(signal.SIGINT, signal.default_int_handler)\n'  # which what runs in the background ignores
     'class Interrupting:\n'
     '  def find_spec(self, name, path=None, target=None):\n'
     '    if name == "robust_t5x.runtime.signals":\n'

@@ -199,12 +199,11 @@ def test_what_does_not_fit_is_said(libtpu):
     assert step.fits is False
 
 
-def test_a_run_that_has_a_topology_takes_no_other(capsys):
-  assert command.main(['plan', *ARGUMENTS, '--topology=v5e-4', '--steps=train']) == 2
-  assert (
-    "(which gin/recipes/train/align_mini.gin includes) and 'v5e-4' in gin/topologies/v5e-4.gin"
-    in capsys.readouterr().err
-  )
+def test_a_recipe_s_topology_gives_way_to_the_one_that_is_asked_for(libtpu, capsys):
+  assert command.main(['plan', *ARGUMENTS, '--topology=v5e-4', '--steps=train']) == 0
+  out, err = capsys.readouterr()
+  assert 'v5e-4: 4 devices' in out
+  assert 'gin/topologies/v5e-4.gin takes the place of gin/topologies/cpu.gin' in err
 
 
 def test_the_command_prints_a_table(libtpu, tiny_vocabulary_path, capsys):
@@ -243,7 +242,7 @@ def test_the_cpu_is_planned_for_here(capsys):
     (['--study=9', '--topology=cpu'], '--study: a study is planned for TPUs; --topology is one of v2-8'),
     (['--topology=v4-9'], "unknown topology 'v4-9'; did you mean v4-8?"),
     (['--topology=xyz'], "unknown topology 'xyz'; use one of cpu, gpu-1"),
-    (['--topology=gpu-1', '--gin.TRAIN_STEPS=1'], 'give only one of these files'),
+    (['--topology=gpu-1', '--gin_file=gin/topologies/v4-8.gin'], 'give only one of these files'),
     ([], 'no --gin_file'),
   ],
 )
