@@ -9,7 +9,6 @@ import functools
 import os
 import re
 import sys
-import tempfile
 from typing import Any
 
 from robust_t5x.runtime import errors, gin_errors, limits, quiet
@@ -187,9 +186,13 @@ def parse_gin(flags: argparse.Namespace, all_set: bool = True) -> None:
   values |= dict.fromkeys(unset, 'None')
   limits.install(unset)
   try:
-    with quiet.logs_muted(), tempfile.TemporaryDirectory() as folder:
-      paths = [_path(part, folder, i) for i, part in enumerate(p for _, parts in replaced for p in parts)]
-      gin.parse_config_files_and_bindings(paths, [f'{name} = {value}' for name, value in values.items()])
+    with quiet.logs_muted():
+      for part in (part for _, parts in replaced for part in parts):
+        if part.is_whole:
+          gin.parse_config_file(part.tree[0].name)
+        else:
+          gin.parse_config(_INCLUDE.sub('', tables.read_text(part.tree[0].path)))
+      gin.parse_config_files_and_bindings([], [f'{name} = {value}' for name, value in values.items()])
   except Exception as e:
     if isinstance(e, errors.UserError) and not isinstance(e, limits.LimitError):
       raise
@@ -210,7 +213,7 @@ def parse_gin(flags: argparse.Namespace, all_set: bool = True) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class _Part:
-  """What gin reads as one file: all of a file, or what it sets itself."""
+  """What gin reads at once: all of a file, or what it sets itself."""
 
   tree: tuple[GinFile, ...]
   is_whole: bool
@@ -251,16 +254,6 @@ def _replaced(files: Sequence[str], where: Sequence[str]) -> list[tuple[str, lis
   return [
     (name, recipes.get(name) or others[name]) for name in files if name not in {given[folder] for folder in placed}
   ]
-
-
-def _path(part: _Part, folder: str, number: int) -> str:
-  """A file for gin to read; one without its includes is written to a folder."""
-  if part.is_whole:
-    return part.tree[0].name
-  path = os.path.join(folder, f'{number}.gin')
-  with open(path, 'w', encoding='utf-8') as file:
-    file.write(_INCLUDE.sub('', tables.read_text(part.tree[0].path)))
-  return path
 
 
 def macro(name: str, default: Any = None) -> Any:
