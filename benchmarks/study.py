@@ -8,7 +8,6 @@ import argparse
 from collections.abc import Iterator, Mapping, Sequence
 import datetime
 import hashlib
-import io
 import json
 import math
 import pathlib
@@ -23,7 +22,6 @@ from robust_t5x.reports import inputs, plots
 from robust_t5x.reports.summary import summarise
 from robust_t5x.results.reading import read
 from robust_t5x.results.schema import Record
-from robust_t5x.runtime import files
 from seqio_tasks.bank import reading
 
 Cells = list[str]
@@ -152,10 +150,7 @@ def compared(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Co
 def draw(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record, path: pathlib.Path) -> None:
   """Writes the picture of a report on the models, the seeds of each as one, as PNG."""
   read_by_report = inputs.of_comparison(compared(tables, record))
-  figure = plots.overview(read_by_report, summarise(read_by_report))
-  picture = io.BytesIO()
-  figure.savefig(picture, format='png', dpi=150)
-  files.write_atomically(str(path), picture.getvalue())
+  plots.save(plots.overview(read_by_report, summarise(read_by_report)), str(path.with_suffix('')), ['png'])
 
 
 def interval(found: Interval, signed: bool = False) -> str:

@@ -16,7 +16,7 @@ Source: generalizability theory, Brennan 2001, chapters 3 and 5; Satterthwaite 1
 from collections.abc import Hashable, Mapping, Sequence
 import dataclasses
 
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 import numpy as np
 import scipy.stats
 
@@ -214,9 +214,8 @@ def contrast(
   return Estimate(value, parts, 1 / unsure if unsure else 0.0, limits)
 
 
-def weights(scores: Float[np.ndarray, 'runs n k']) -> Float[np.ndarray, 'n k']:
-  """What each cell counts in the mean over phrasings; 0 where it was not evaluated."""
-  there = ~np.isnan(scores[0])
+def weights(there: Bool[np.ndarray, 'n k']) -> Float[np.ndarray, 'n k']:
+  """What each cell counts in the mean over phrasings, where `there` are those that were evaluated; 0 for others."""
   counted = int(there.any(0).sum()) * there.sum(0)
   return there * np.divide(1.0, counted, out=np.zeros(len(counted)), where=counted > 0)
 
@@ -273,7 +272,7 @@ class _Effects:
     centred = filled - accuracy[:, None]
     if not whole:
       centred = np.where(there, centred, 0.0)
-    cells = centred * weights(scores)
+    cells = centred * weights(there)
     return cls(
       mean=mean,
       of_examples=cells.sum(-1),

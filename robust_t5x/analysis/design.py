@@ -135,13 +135,18 @@ def variances_of(comparison: Comparison, question: Question) -> Variances:
     models=len(question.models),
     mean=comparison.contrast(question.groups, list(question.models.items())).value,
     sizes=sizes,
-    evaluated=float(np.mean(np.concatenate([~np.isnan(own[d][g][0]).ravel() for d in own for g in question.groups]))),
+    evaluated=float(np.mean(np.concatenate([_asked(own[d][g]).ravel() for d in own for g in question.groups]))),
   )
+
+
+def _asked(scores: np.ndarray) -> np.ndarray:
+  """Which cells [N, k] of scores [runs, N, k] were evaluated; all runs have the same."""
+  return ~np.isnan(scores[0])
 
 
 def _is_crossed(scores: np.ndarray) -> bool:
   """Whether an example was asked under two phrasings, or there is one phrasing only."""
-  asked = ~np.isnan(scores[0])
+  asked = _asked(scores)
   return asked.shape[1] < 2 or bool((asked.sum(1) > 1).any())
 
 
@@ -160,7 +165,7 @@ def _variance(comparison: Comparison, question: Question, of: frozenset[str], al
     if not of & {EXAMPLES, PHRASINGS}:
       found = share(*question.groups)
     else:
-      counted = {g: _by_level(crossed.weights(own[g]), of) for g in question.groups}
+      counted = {g: _by_level(crossed.weights(_asked(own[g])), of) for g in question.groups}
       alone = {g: share(g) for g in question.groups}
       found = sum(alone[g] / float((counted[g] ** 2).sum()) for g in question.groups)
       if PHRASINGS not in of:  # groups have their examples in common, as far as both were asked the same ones

@@ -41,9 +41,9 @@ def marker(model: int) -> str:
   return SHAPES[model % len(SHAPES)]
 
 
-def save(figure: Figure, stem: str) -> None:
-  """Writes a figure as PNG and PDF, and closes it."""
-  for ending in ('png', 'pdf'):
+def save(figure: Figure, stem: str, endings: Sequence[str] = ('png', 'pdf')) -> None:
+  """Writes a figure as PNG and PDF, or in the formats that are named, and closes it."""
+  for ending in endings:
     buffer = io.BytesIO()
     figure.savefig(buffer, format=ending, dpi=150)
     write_atomically(f'{stem}.{ending}', buffer.getvalue())

@@ -81,8 +81,9 @@ def table(
     sizes = collections.Counter(e['split'] for e in read())
     _check_splits(str(path), split, sizes)
     splits = {s: functools.partial(_of_split, read, s) for s in sizes}
-  fields = tuple(f for f in read()[0]['fields'] if all(f in e['fields'] for e in read()))
-  most = max(len(e['options']) for e in read())
+  examples = read()
+  fields = tuple(f for f in examples[0]['fields'] if all(f in e['fields'] for e in examples))
+  most = max(len(e['options']) for e in examples)
   return [Dataset(name, name, tuple(bank_tasks), splits, fields=fields, most_options=most)]
 
 
