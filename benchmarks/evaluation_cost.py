@@ -34,11 +34,11 @@ def question_lengths(data, phrasings):
 
 def paddings(lengths):
   """(name, share of computed tokens that is padding, number of program shapes) of ways to batch."""
-  from robust_t5x.models import runner
+  from robust_t5x.models import batching
 
   rows = []
   for batch_size in (16, 64, 128):
-    batches = runner.plan_batches(lengths, batch_size, LONGEST)
+    batches = batching.plan_batches(lengths, batch_size, LONGEST)
     computed = sum(b.rows * b.length for b in batches)
     rows.append(
       (f'ours, batch size {batch_size}', 1 - sum(lengths) / computed, len({(b.rows, b.length) for b in batches}))

@@ -122,8 +122,7 @@ def t5x(directory, items, batches, rows=32):
   from t5x.examples.t5 import network
 
   from robust_t5x.checkpoints import hf_config, huggingface
-  from robust_t5x.models import runner as runner_lib
-  from robust_t5x.models import trainable
+  from robust_t5x.models import batching, trainable
 
   config = hf_config.load_config(f'{directory}/model')
   module = network.Transformer(
@@ -147,7 +146,7 @@ def t5x(directory, items, batches, rows=32):
   def run():
     if batches == 'planned':
       # As many tokens to a batch as in ours, four rows to a question.
-      plan = [(b.members, b.rows, b.length) for b in runner_lib.plan_batches([len(x) for x in inputs], 4, LONGEST)]
+      plan = [(b.members, b.rows, b.length) for b in batching.plan_batches([len(x) for x in inputs], 4, LONGEST)]
     else:
       plan = [
         (np.arange(i, min(i + per_batch, len(inputs))), per_batch, LONGEST) for i in range(0, len(inputs), per_batch)

@@ -60,18 +60,18 @@ def operations(config, params, batches):
 
 def counted(config, params, subjects, batch_size, cost):
   """Tokens, operations and shapes of all subjects' rows, where a group costs so much."""
-  from robust_t5x.models import runner, sharing
+  from robust_t5x.models import batching, sharing
 
   tokens, batches, shapes = 0, [], set()
   for rows in subjects:
     for group in sharing.plan_groups(rows, cost):
       rests = [len(rows[i]) - group.length for i in group.members]
-      before = runner.shared_bucket(group.length) if group.length else 0
+      before = batching.shared_bucket(group.length) if group.length else 0
       tokens += group.length + sum(rests)
       batches += [(1, before, 0)] if before else []
       shapes |= {(1, before, 0)} if before else set()
-      steps = runner.COARSE if before else runner.FINE
-      made = [(b.rows, b.length, before) for b in runner.plan_batches(rests, batch_size, LONGEST, 1, steps)]
+      plan = batching.plan_batches(rests, batch_size, LONGEST, behind_shared=before > 0)
+      made = [(batch.rows, batch.length, before) for batch in plan]
       batches += made
       shapes |= set(made)
   return {'tokens': tokens, 'operations': operations(config, params, batches), 'shapes': len(shapes)}

@@ -204,12 +204,13 @@ def evaluation_seconds(settings: Settings, cells: int, score: Step, begin: Step 
 
 
 def _behind_shared(settings: Settings, replicas: int) -> list[Any]:
-  """The batches that the runner makes of a group's rows, behind their first tokens; see models.runner."""
-  from robust_t5x.models import runner
+  """The batches that the runner makes of a group's rows, behind their first tokens; see models.batching."""
+  from robust_t5x.models import batching
 
   batch_size = -(-settings.eval_batch_size // replicas) * replicas
   rest = settings.inputs - settings.shared
-  return runner.plan_batches([rest] * settings.among, batch_size, settings.inputs, replicas, runner.COARSE)
+  written = OPTIONS * settings.targets
+  return batching.plan_batches([rest] * settings.among, batch_size, settings.inputs, replicas, written, True)
 
 
 STUDY_HEAD = (
@@ -273,10 +274,10 @@ def _shared_row(settings, mesh):
   import jax
   import jax.numpy as jnp
 
-  from robust_t5x.models import runner
+  from robust_t5x.models import batching
   from robust_t5x.runtime import partitioning
 
-  length = runner.shared_bucket(settings.shared)
+  length = batching.shared_bucket(settings.shared)
   return jax.ShapeDtypeStruct((1, length), jnp.int32, sharding=partitioning.replicated(mesh))
 
 

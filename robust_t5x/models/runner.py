@@ -1,123 +1,22 @@
 """Runs a model over many inputs of different lengths: greedy outputs, scores of given options, states.
 
-Inputs are sorted by length and cut into batches of few shapes (`plan_batches`), so little is computed on padding and a
+Inputs are sorted by length and cut into batches of few shapes (models.batching), so little is computed on padding and a
 program is compiled once per shape. What many inputs begin with is read once, where the network can (models.sharing).
 """
 
-import collections
 from collections.abc import Callable, Iterator, Sequence
-import dataclasses
 import itertools
-from typing import Any, NamedTuple
+import math
+from typing import Any
 
 import jax
 import numpy as np
 
-from robust_t5x.models import sharing
+from robust_t5x.models import batching, sharing
 from robust_t5x.runtime import partitioning
 from robust_t5x.runtime.costs import Cost
 from seqio_tasks import framing
 from seqio_tasks.errors import UserError, shorten
-
-_GROWTH = 4  # how many times as many rows a batch of short inputs may hold
-_SHRINKAGE = 16  # to which part of its rows a batch of few inputs is made smaller
-
-
-class Steps(NamedTuple):
-  """How finely the shapes of batches differ: less is computed on padding, or fewer programs are compiled.
-
-  Attributes:
-    least: input lengths are padded to a multiple of this, and more coarsely from `2 * per_octave` times it on.
-    per_octave: lengths between one and its double.
-    rows: factor between numbers of rows.
-    full: share of a batch that is filled at least, each input counted with its own padding.
-  """
-
-  least: int
-  per_octave: int
-  rows: int
-  full: float
-
-
-FINE = Steps(least=8, per_octave=8, rows=2, full=0.94)
-# For few batches, of which each program runs little more than once.
-FEW = Steps(least=8, per_octave=4, rows=2, full=0.75)
-# Behind shared tokens, where each of their lengths is a program more for every shape.
-COARSE = Steps(least=16, per_octave=4, rows=4, full=0.85)
-
-
-def steps_for(count: int, batch_size: int, behind_shared: bool = False) -> Steps:
-  """How finely shapes differ for so many inputs: a program has to save more than compiling it takes."""
-  if behind_shared:
-    return COARSE
-  return FEW if count < 48 * batch_size else FINE
-
-
-@dataclasses.dataclass(frozen=True)
-class Batch:
-  """Inputs that run together.
-
-  Attributes:
-    members: indices of the inputs.
-    rows: rows of the program, at least as many; what is left over is padding.
-    length: tokens of each row.
-  """
-
-  members: np.ndarray
-  rows: int
-  length: int
-
-
-def bucket(length: int, steps: Steps = FINE) -> int:
-  """Input length that a program is compiled for; at most the share `1 / steps.per_octave` of a long input is padding."""
-  step = max(steps.least, (1 << max(length - 1, 0).bit_length()) // (2 * steps.per_octave))
-  return -(-length // step) * step
-
-
-def shared_bucket(length: int) -> int:
-  """Length that shared tokens are padded to: of 2 to an octave from 32 on.
-
-  Padding there is read once and then only masked, and each length is a program more for every shape of the rows behind it.
-  """
-  power = max(32, 1 << max(length - 1, 0).bit_length())
-  return 3 * power // 4 if 32 < power and length <= 3 * power // 4 else power
-
-
-def plan_batches(
-  lengths: Sequence[int], batch_size: int, longest: int | None = None, unit: int = 1, steps: Steps | None = None
-) -> list[Batch]:
-  """Cuts inputs into batches of about as many tokens each, the longest inputs first.
-
-  A row count is `batch_size` times or divided by a power of `steps.rows`. Short inputs run in up to four times `batch_size`
-  rows while the batch holds no more tokens than `batch_size` of the longest. Where inputs of its length are few, a batch
-  is smaller, down to a sixteenth of `batch_size`, rather than padded. Few inputs run in fewer shapes with more padding.
-
-  Args:
-    lengths: tokens of each input.
-    batch_size: rows of a batch of the longest inputs; a multiple of `unit`.
-    longest: length for which `batch_size` is meant, the longest of the inputs by default. Given, it makes the shapes
-      the same for all sets of inputs.
-    unit: every number of rows is a multiple of it, such as the replicas.
-    steps: between lengths and between numbers of rows; by default as `steps_for` says.
-  """
-  steps = steps or steps_for(len(lengths), batch_size)
-  order = np.argsort(lengths, kind='stable')[::-1]
-  buckets = [bucket(int(length), steps) for length in lengths]
-  longest = max([bucket(longest or 1), *buckets])
-  smallest = batch_size
-  while smallest % (steps.rows * unit) == 0 and smallest > batch_size // _SHRINKAGE:
-    smallest //= steps.rows
-  batches = []
-  while len(order):
-    length = buckets[order[0]]
-    rows = batch_size
-    while rows < _GROWTH * batch_size and steps.rows * rows * length <= batch_size * longest:
-      rows *= steps.rows
-    while rows > smallest and sum(buckets[i] for i in order[:rows]) < steps.full * rows * length:
-      rows //= steps.rows
-    batches.append(Batch(order[:rows], rows, length))
-    order = order[rows:]
-  return batches
 
 
 class Runner:
@@ -253,13 +152,16 @@ class Runner:
     return [[self._encode(o) for o in row] for row in options]
 
   def _score_options(self, program, inputs, encoded, on_batch):
-    shapes = _option_shapes([(len(row), max(map(len, row))) for row in encoded], self._batch_size)
+    shapes = batching.option_shapes([(len(row), max(map(len, row))) for row in encoded])
 
     def start(tokens, members, begun):
-      targets = np.full((len(tokens), *shapes[members[0]]), self._ids.pad, np.int32)
+      places, length = shapes[members[0]]
+      targets = np.full((len(tokens), places, length), self._ids.pad, np.int32)
       for row, member in enumerate(members):
-        for c, ids in enumerate(encoded[member]):
-          targets[row, c, : len(ids)] = ids
+        # What is left of the places has the first option again: an option without tokens would end a greedy output at once.
+        for place in range(places):
+          ids = encoded[member][place if place < len(encoded[member]) else 0]
+          targets[row, place, : len(ids)] = ids
       return program(self._params, tokens, self._place(targets), begun)
 
     out: list[Any] = [None] * len(inputs)
@@ -280,7 +182,7 @@ class Runner:
     inputs: Sequence[np.ndarray],
     start: Callable[[Any, np.ndarray, Any], Any],
     on_batch: Callable[[int], None],
-    kinds: Sequence[Any] | None = None,
+    kinds: Sequence[tuple[int, int]] | None = None,
     groups: Sequence[sharing.Group] | None = None,
   ) -> Iterator[tuple[np.ndarray, Any]]:
     """(indices of the inputs, result or results) of each batch.
@@ -289,7 +191,7 @@ class Runner:
       inputs: tokens of each.
       start: `start(tokens, indices, begun)` computes on tokens [rows, length] behind the context of what was read before.
       on_batch: called with the number of inputs done after each batch.
-      kinds: of each input; those of a batch are of one kind.
+      kinds: places for options and their tokens, of each input; those of a batch are of one kind.
       groups: of the inputs, by default those of `_groups`.
     """
     for group in self._groups(inputs) if groups is None else groups:
@@ -299,13 +201,15 @@ class Runner:
         self._shared_tokens += group.saved
         # Rows behind shared tokens are as many as if they were read whole.
         longest = longest or max(len(inputs[i]) for i in group.members)
-      by_kind: dict[Any, list[int]] = {}
+      by_kind: dict[tuple[int, ...], list[int]] = {}
       for i in group.members:
-        by_kind.setdefault(kinds[i] if kinds else None, []).append(i)
-      for _, chosen in sorted(by_kind.items()):
+        by_kind.setdefault(kinds[i] if kinds else (), []).append(i)
+      for kind, chosen in sorted(by_kind.items()):
         rests = [inputs[i][group.length :] for i in chosen]
-        steps = steps_for(len(chosen), self._batch_size, group.length > 0)
-        for batch in plan_batches([len(x) for x in rests], self._batch_size, longest, self._unit, steps):
+        lengths = [len(x) for x in rests]
+        for batch in batching.plan_batches(
+          lengths, self._batch_size, longest, self._unit, math.prod(kind) if kind else 0, group.length > 0
+        ):
           tokens = np.full((batch.rows, batch.length), self._ids.pad, np.int32)
           for row, i in enumerate(batch.members):
             tokens[row, : len(rests[i])] = rests[i]
@@ -317,7 +221,7 @@ class Runner:
 
   def _begin(self, shared: np.ndarray) -> Any:
     """The context of what several inputs begin with."""
-    tokens = np.full((1, shared_bucket(len(shared))), self._ids.pad, np.int32)
+    tokens = np.full((1, batching.shared_bucket(len(shared))), self._ids.pad, np.int32)
     tokens[0, : len(shared)] = shared
     placed = tokens if self._mesh is None else partitioning.everywhere(tokens, self._mesh)
     return self._model.compiled_begin(self._mesh)(self._params, placed)
@@ -347,23 +251,3 @@ class Runner:
     special = {self._ids.pad, self._ids.end, *self._ids.stops}
     kept = itertools.takewhile(lambda token: token not in special, ids.tolist())
     return framing.answer_text(self._model.output_vocabulary, kept)
-
-
-def _option_shapes(sizes: Sequence[tuple[int, int]], batch_size: int) -> list[tuple[int, int]]:
-  """Options and tokens of the longest one -> those of the program that scores them, which has at least as many.
-
-  Lengths are rounded up, and those that fill less than a batch join the next greater ones with as many options.
-  """
-  rounded = [(options, -(-tokens // 4) * 4 if tokens > 8 else tokens) for options, tokens in sizes]
-  counts = collections.Counter(rounded)
-  joined: dict[tuple[int, int], tuple[int, int]] = {}
-  for options in {options for options, _ in counts}:
-    waiting: list[int] = []
-    lengths = sorted(t for o, t in counts if o == options)
-    for tokens in lengths:
-      waiting.append(tokens)
-      filled = sum(counts[options, t] for t in waiting)
-      if tokens == lengths[-1] or filled >= max(batch_size, min(len(sizes) // 4, 8 * batch_size)):
-        joined |= {(options, t): (options, tokens) for t in waiting}
-        waiting = []
-  return [joined[shape] for shape in rounded]

@@ -1,4 +1,4 @@
-"""Batches, padding and compilations counted; states and scores against those of the model."""
+"""Compilations counted; states and scores against those of the model."""
 
 import json
 import math
@@ -12,9 +12,8 @@ import scipy.special
 
 from robust_t5x import objectives
 from robust_t5x.analysis import representation
-from robust_t5x.checkpoints import vocabularies
 from robust_t5x.evaluation.scorers import score_task
-from robust_t5x.models import robust, t5
+from robust_t5x.models import batching, robust, t5
 from robust_t5x.models import runner as runner_lib
 from robust_t5x.results.scorers import SCORERS
 from seqio_tasks.errors import UserError
@@ -47,6 +46,15 @@ def test_batches_change_no_score(model, params):
     'decoder_input_tokens': np.pad(targets, [(0, 0), (1, 0)])[:, :-1],
   }
   np.testing.assert_allclose(np.concatenate(together), jax.jit(model.score_batch)(params, batch), rtol=1e-4, atol=1e-4)
+
+
+def test_places_left_over_for_options_change_nothing(model, params):
+  inputs, options = _questions(9)
+  runner = runner_lib.Runner(model, params, batch_size=32, max_input=96)
+  for ask in (runner.score, runner.score_free_running):
+    together = ask(inputs, options)
+    for tokens, texts, scores in zip(inputs, options, together, strict=True):
+      np.testing.assert_allclose(scores, ask([tokens], [texts])[0], rtol=1e-4, atol=1e-4)
 
 
 def test_paper_logits_fill_the_results_table(model, params):
@@ -84,90 +92,12 @@ def test_numbers_that_are_not_finite_are_an_error_and_not_an_answer(wrong, model
 def test_a_program_is_compiled_once_per_shape(model, params):
   inputs = [np.full(n, 5, np.int32) for n in (3, 90, 7, 41, 88, 5, 44, 2, 8, 42)]
   letters = [['A', 'B']] * len(inputs)
-  planned = runner_lib.plan_batches([len(x) for x in inputs], 4, 96)
+  planned = batching.plan_batches([len(x) for x in inputs], 4, 96, written=8)
   shapes = {(b.rows, b.length) for b in planned}
   program = model.compiled_score()
   for order in (1, -1):  # the second time by another runner, and in another order
     runner_lib.Runner(model, params, batch_size=4, max_input=96).score(inputs[::order], letters)
     assert program._cache_size() == len(shapes) <= len(planned)
-
-
-@pytest.mark.parametrize(('batch_size', 'unit'), [(8, 1), (64, 1), (48, 8), (30, 1), (6, 2)])
-@pytest.mark.parametrize('count', [0, 1, 7, 500])
-def test_every_input_is_in_one_batch_that_holds_it(batch_size, unit, count):
-  lengths = np.random.default_rng(count).integers(1, 500, count)
-  batches = runner_lib.plan_batches(lengths, batch_size, 512, unit)
-  assert sorted(i for b in batches for i in b.members) == list(range(count))
-  for batch in batches:
-    assert 0 < len(batch.members) <= batch.rows and batch.rows % unit == 0
-    most = 1.25 if count < 48 * batch_size else 1.125  # of four or eight lengths to an octave
-    assert lengths[batch.members].max() <= batch.length <= max(8, most * lengths[batch.members].max() + 8)
-    assert batch.rows * batch.length <= batch_size * 512
-
-
-def test_longer_than_the_greatest_length_is_still_held():
-  (batch,) = runner_lib.plan_batches([700], 8, 512)
-  assert batch.length >= 700
-
-
-def test_few_inputs_run_in_few_shapes():
-  lengths = np.clip(np.random.default_rng(0).lognormal(4.7, 0.6, 240), 20, 512).astype(int)
-  padding, shapes = _padding(lengths, 16, 512)
-  assert padding < 0.25 and shapes <= 16
-
-
-def test_few_options_of_a_length_join_longer_ones():
-  two, three = [(2, 3)] * 40, [(3, 9)] * 5 + [(3, 12)] * 2 + [(3, 31)]
-  shapes = runner_lib._option_shapes(two + three + [(2, 1)] * 3, 4)
-  # Those with three options are all fewer than a quarter; those of one token are fewer than a batch.
-  assert set(shapes) == {(2, 3), (3, 32)} and [options for options, _ in shapes] == [2] * 40 + [3] * 8 + [2] * 3
-  # A batch and a quarter of all is enough for a program of its own.
-  assert set(runner_lib._option_shapes([(2, 9)] * 20 + [(2, 3)] * 20, 4)) == {(2, 12), (2, 3)}
-
-
-def _padding(lengths, batch_size, longest):
-  """(share of the computed tokens that is padding, number of shapes)."""
-  batches = runner_lib.plan_batches(lengths, batch_size, longest)
-  computed = sum(b.rows * b.length for b in batches)
-  return 1 - sum(lengths) / computed, len({(b.rows, b.length) for b in batches})
-
-
-@pytest.mark.parametrize(('batch_size', 'most'), [(16, 0.1), (64, 0.1), (128, 0.2)])
-def test_little_is_padding(batch_size, most):
-  """Lengths as questions have them: log-normal with a long tail."""
-  lengths = np.clip(np.random.default_rng(0).lognormal(4.7, 0.6, 4000), 20, 512).astype(int)
-  padding, shapes = _padding(lengths, batch_size, 512)
-  assert padding < most and shapes <= 48
-
-
-def test_behind_shared_tokens_shapes_are_few():
-  """Rows of 40 groups of 60, batched group by group, as they are behind what each shares."""
-  rng = np.random.default_rng(0)
-  groups = [np.clip(rng.lognormal(4.5, 0.5, 60), 20, 400).astype(int) for _ in range(40)]
-  found = {}
-  for steps in (runner_lib.FINE, runner_lib.COARSE):
-    batches = [b for lengths in groups for b in runner_lib.plan_batches(lengths, 16, 512, steps=steps)]
-    padding = 1 - sum(map(sum, groups)) / sum(b.rows * b.length for b in batches)
-    found[steps] = padding, len({(b.rows, b.length) for b in batches})
-  (fine, many), (coarse, few) = found[runner_lib.FINE], found[runner_lib.COARSE]
-  assert fine < 0.1 and coarse < 0.2 and few < many / 2
-
-
-def test_padding_on_mmlu(shared_data):
-  """Real questions under our own phrasings, in T5's vocabulary."""
-  from seqio_tasks import datasets
-  from seqio_tasks.bank import reading
-
-  vocabulary = vocabularies.vocabulary(str(shared_data / 'vocab' / 't5.sentencepiece.model'))
-  questions = datasets.mmlu(shared_data / 'mmlu')[-1].splits['test']()
-  bank = reading.read_banks(['package'])
-  phrasings = list(bank.select('multiple_choice', collections=['general_evaluation']))[:3]
-  items = [datasets.item_of(question) for question in questions[::20]]
-  texts = [phrasing.layout.render(item).input_text for phrasing in phrasings for item in items]
-  lengths = [min(len(ids) + 1, 512) for ids in vocabulary.tokenizer.encode(texts)]
-  assert len(lengths) > 2000
-  padding, shapes = _padding(lengths, 32, 512)
-  assert padding < 0.1 and shapes <= 48
 
 
 def test_states_are_those_of_the_model(tiny_checkpoint):

@@ -11,8 +11,7 @@ import numpy as np
 import pytest
 
 from robust_t5x.adapters import AdapterConfig
-from robust_t5x.models import decoding, protocol, sharing
-from robust_t5x.models import runner as runner_lib
+from robust_t5x.models import batching, decoding, protocol, sharing
 from robust_t5x.models.llama import LlamaConfig
 from robust_t5x.models.protocol import SpecialIds
 from robust_t5x.models.robust import RobustModel
@@ -130,7 +129,7 @@ def test_a_runner_shares_what_pays_and_gives_the_same_numbers(monkeypatch):
 
 
 def test_shared_tokens_are_read_at_few_lengths():
-  lengths = {n: runner_lib.shared_bucket(n) for n in range(1, 2049)}
+  lengths = {n: batching.shared_bucket(n) for n in range(1, 2049)}
   assert all(n <= padded for n, padded in lengths.items())
   assert sorted(set(lengths.values())) == [32, 48, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048]
 
