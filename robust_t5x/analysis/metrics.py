@@ -66,12 +66,13 @@ def combined_performance_score(scores: Scores) -> Values:
 
 
 def spread(scores: Scores) -> Values:
-  """a[i] of the best phrasing less that of the worst (Sclar et al. 2023, arXiv 2310.11324).
+  """a[i] of the best phrasing less that of the worst; NaN for a single phrasing (Sclar et al. 2023, arXiv 2310.11324).
 
   >>> float(spread(np.array([[1, 1], [1, 0]])))
   0.5
   """
-  return max_performance(scores) - worst_phrasing(scores)
+  several = (~np.isnan(phrasing_accuracy(scores))).sum(-1) > 1
+  return np.where(several, max_performance(scores) - worst_phrasing(scores), np.nan)[()]
 
 
 def standard_deviation(scores: Scores) -> Values:

@@ -44,7 +44,7 @@ SCORES = st_numpy.arrays(
     ('PSS', [[0, 0.25, 1], [NAN, 0.5, 1]], ((0.25 + 0.75 + 1) / 3 + 0.5) / 2),
     ('AvgP', ONE_PHRASING, 0.75),
     ('saturation', ONE_PHRASING, 1.0),
-    ('spread', ONE_PHRASING, 0.0),
+    ('spread', ONE_PHRASING, NAN),
     ('sd', ONE_PHRASING, NAN),
     ('case-level sd', ONE_PHRASING, NAN),
     ('sd', ALL_EQUAL, 0.0),
