@@ -86,7 +86,8 @@ def explanations(comparison: Comparison) -> list[str]:
     [RULE, EQUIVALENCE, EFFECTS] if comparison.grain == EXAMPLE else [RULE_PHRASINGS, EQUIVALENCE, EFFECTS_PHRASINGS]
   )
   told += dict.fromkeys(line for record in comparison.records.values() for line in record.get('taken', []))
-  told += [line for model in comparison.models for line in words.set_aside(comparison, model)]
+  for model in comparison.models:
+    told += [*words.left_out(comparison.records, model), *words.set_aside(comparison, model)]
   return told + notes(*(comparison.records[model] for model in comparison.models))
 
 

@@ -1,6 +1,6 @@
 """What a report says in words: the finding, what was measured, what to mind, how the numbers came about."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 import re
 from typing import Literal
 
@@ -196,8 +196,7 @@ def warnings(inputs: Inputs, places: bool = True) -> list[str]:
     share, cut = inputs.unmatched.get(model, 0.0), _count(inputs, model, 'truncated_inputs')
     if share > 0:
       found.append(f'Of all outputs of {model}, {percent(share)} should be one of some options and are none of them.')
-    for note in _left_out(inputs, model):
-      found.append(note)
+    found += left_out(inputs.records, model)
     cells = sample_of(inputs.records[model])
     found += _partial(inputs, model)
     if other := _other_scorer(inputs, model):
@@ -342,14 +341,14 @@ def _first(entries: Sequence[Reason], places: bool) -> str:
   return f'; the first: {entries[0]["first"]}' if places else ''
 
 
-def _left_out(inputs: Inputs, model: str) -> list[str]:
+def left_out(records: Mapping[str, Record], model: str) -> list[str]:
   """How many rows of a published table could not be used, by reason; the first model's record has those of models without others."""
   reasons: dict[tuple[str, str], int] = {}
-  for entry in inputs.records[model].get('left_out', []):
+  for entry in records[model].get('left_out', []):
     place = model_of(entry, model), re.sub(r" is '[^']*', not", ' is not', entry['reason'])
     reasons[place] = reasons.get(place, 0) + 1
   return [
-    f'{count:,} rows of {name or "no model"} were left out{"" if name in inputs.models else ", and it has no other"}: {reason}.'
+    f'{count:,} rows of {name or "no model"} were left out{"" if name in records else ", and it has no other"}: {reason}.'
     for (name, reason), count in reasons.items()
   ]
 

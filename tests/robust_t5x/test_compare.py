@@ -88,6 +88,15 @@ def test_accuracies_per_phrasing_have_no_mcnemar(tmp_path, capsys):
   assert f'{0.4 / 3 / math.sqrt(1 / 300):.3f}' in out
 
 
+def test_rows_that_a_table_lost_are_told(tmp_path, capsys):
+  for name in 'ab':
+    rows = {'dataset': 'd', 'instruction_id': ['x', 'y', 'z', 'w'], 'score': [0.5, 0.6, 0.7, 'n/a'], 'model': name}
+    pd.DataFrame(rows).to_csv(tmp_path / f'{name}.csv', index=False)
+  assert compare.main([str(tmp_path / 'a.csv'), str(tmp_path / 'b.csv'), '--out', str(tmp_path / 'out')]) == 0
+  for told in (capsys.readouterr().out, (tmp_path / 'out/compare.md').read_text()):
+    assert '1 rows of a were left out: score' in told and '1 rows of b were left out: score' in told
+
+
 def test_results_are_not_compared_with_themselves(tmp_path, two_evaluations, capsys):
   path = tmp_path / 't.csv'
   path.write_text('dataset,instruction_id,score\nd,i,0.5\nd,j,0.5\n')
