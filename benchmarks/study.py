@@ -74,7 +74,8 @@ def add(out: pathlib.Path, directory: pathlib.Path) -> None:
     trials = pd.concat([pd.read_csv(p).assign(method=p.parent.name) for p in sweeps])
     kept = _tuning(directory)
     kept = kept[~kept['method'].isin(trials['method'])]
-    pd.concat([kept, trials.loc[trials['status'] == 'finished', _TUNED]]).to_csv(directory / _TUNING, index=False)
+    kept = pd.concat([kept, trials.loc[trials['status'] == 'finished', _TUNED]])
+    kept.sort_values(['method', _RATE], kind='stable').to_csv(directory / _TUNING, index=False)
 
 
 def _without_texts(results: pd.DataFrame, record: Record) -> pd.DataFrame:

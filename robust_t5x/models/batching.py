@@ -184,3 +184,30 @@ def option_shapes(sizes: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
     kinds, counts = np.delete(kinds, b, axis=0), np.delete(counts, b)
     members = np.where(members == b, a, members - (members > b))
   return [(int(kinds[m][0]), int(kinds[m][1])) for m in members]
+
+
+def distinct(inputs: Sequence[np.ndarray], options: Sequence[Sequence[Sequence[int]]]) -> tuple[list[int], list[int]]:
+  """Questions that are the same, input and options, are asked once.
+
+  So it is without questions, where a phrasing does not list the options and all examples have the same.
+
+  >>> a, b = np.array([5, 6]), np.array([7])
+  >>> distinct([a, b, a], [[[1], [2]], [[1], [2]], [[1], [2]]])
+  ([0, 1], [0, 1, 0])
+
+  Args:
+    inputs: tokens of each.
+    options: of each input, the tokens of its options.
+
+  Returns:
+    (the indices of those that are asked, of each one its place among these).
+  """
+  places: dict[tuple[bytes, tuple[tuple[int, ...], ...]], int] = {}
+  asked: list[int] = []
+  of: list[int] = []
+  for i, (tokens, own) in enumerate(zip(inputs, options, strict=True)):
+    place = places.setdefault((np.asarray(tokens, np.int32).tobytes(), tuple(map(tuple, own))), len(places))
+    if place == len(asked):
+      asked.append(i)
+    of.append(place)
+  return asked, of

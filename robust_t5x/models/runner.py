@@ -121,10 +121,11 @@ class Runner:
   def cost(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> Cost:
     """What answering takes: an input is read once, whatever is ranked behind it, and so is what several begin with."""
     written = sum(sum(row) for row in self.count_tokens(options)) if options else self._max_output * len(inputs)
-    groups = [group for group in self._groups(inputs) if group.length]
+    read = [inputs[i] for i in batching.distinct(inputs, self._encoded_options(options))[0]] if options else inputs
+    groups = [group for group in self._groups(read) if group.length]
     shared = sum(group.saved for group in groups)
     sharing = sum(len(group.members) for group in groups)
-    return Cost(len(inputs), 0, sum(len(x) for x in inputs) - shared, written, shared, sharing, len(groups))
+    return Cost(len(inputs), 0, sum(len(x) for x in read) - shared, written, shared, sharing, len(groups))
 
   def states(
     self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None
@@ -152,23 +153,23 @@ class Runner:
     return [[self._encode(o) for o in row] for row in options]
 
   def _score_options(self, program, inputs, encoded, on_batch):
-    shapes = batching.option_shapes([(len(row), max(map(len, row))) for row in encoded])
+    asked, of = batching.distinct(inputs, encoded)
+    sizes = [(len(encoded[i]), max(map(len, encoded[i]))) for i in asked]
+    shapes, times = batching.option_shapes(sizes), np.bincount(of, minlength=len(asked))
 
     def start(tokens, members, begun):
-      places, length = shapes[members[0]]
-      targets = np.full((len(tokens), places, length), self._ids.pad, np.int32)
+      targets = np.full((len(tokens), *shapes[members[0]]), self._ids.pad, np.int32)
       for row, member in enumerate(members):
-        # What is left of the places has the first option again: an option without tokens would end a greedy output at once.
-        for place in range(places):
-          ids = encoded[member][place if place < len(encoded[member]) else 0]
-          targets[row, place, : len(ids)] = ids
+        for c, ids in enumerate(encoded[asked[member]]):
+          targets[row, c, : len(ids)] = ids
       return program(self._params, tokens, self._place(targets), begun)
 
-    out: list[Any] = [None] * len(inputs)
-    for members, scores in self._run(inputs, start, on_batch, shapes):
+    out: list[Any] = [None] * len(asked)
+    for members, scores in self._run([inputs[i] for i in asked], start, lambda n: None, shapes):
       for member, row in zip(members, scores, strict=False):
-        out[member] = row[: len(encoded[member])]
-    return out
+        out[member] = row[: len(encoded[asked[member]])]
+      on_batch(int(times[members].sum()))
+    return [out[place] for place in of]
 
   def _groups(self, inputs: Sequence[np.ndarray]) -> list[sharing.Group]:
     """Inputs that are read behind the same tokens."""

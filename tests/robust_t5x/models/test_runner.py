@@ -48,13 +48,35 @@ def test_batches_change_no_score(model, params):
   np.testing.assert_allclose(np.concatenate(together), jax.jit(model.score_batch)(params, batch), rtol=1e-4, atol=1e-4)
 
 
-def test_places_left_over_for_options_change_nothing(model, params):
+def test_options_of_several_shapes_run_together(model, params):
   inputs, options = _questions(9)
   runner = runner_lib.Runner(model, params, batch_size=32, max_input=96)
   for ask in (runner.score, runner.score_free_running):
     together = ask(inputs, options)
     for tokens, texts, scores in zip(inputs, options, together, strict=True):
       np.testing.assert_allclose(scores, ask([tokens], [texts])[0], rtol=1e-4, atol=1e-4)
+
+
+def test_the_same_question_is_asked_once(model, params):
+  inputs, options = _questions(4)
+  questions = [
+    (0, 0),
+    (3, 3),
+    (0, 0),
+    (1, 1),
+    (0, 2),
+    (0, 0),
+    (3, 3),
+  ]  # (input, options), the fifth with others than before
+  runner = runner_lib.Runner(model, params, batch_size=32, max_input=96)
+  asked, own, done = [inputs[i] for i, _ in questions], [options[j] for _, j in questions], []
+  for ask in (runner.score, runner.score_free_running):
+    found = ask(asked, own, done.append)
+    for tokens, texts, scores in zip(asked, own, found, strict=True):
+      np.testing.assert_allclose(scores, ask([tokens], [texts])[0], rtol=1e-4, atol=1e-4)
+  assert sum(done) == 2 * len(questions)
+  cost = runner.cost(asked, own)
+  assert cost.requests == len(questions) and cost.input_tokens == sum(len(inputs[i]) for i in (0, 3, 1, 0))
 
 
 def test_paper_logits_fill_the_results_table(model, params):
