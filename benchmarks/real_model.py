@@ -33,6 +33,7 @@ LOW_RATE = '_0.0003'
 CALIBRATED = ', calibrated'
 GROUP = 'unobserved'
 _DRAWN = (FROZEN, 'aligned', *(name + CALIBRATED for name in (FROZEN, 'likelihood', 'aligned')))
+_CHOSEN = 'chosen'  # what stands for a phrasing that differs from seed to seed
 _METRICS = ('AvgP', 'sd', 'worst phrasing')
 _AS_IT_IS = 'sum'  # what the evaluation itself reports
 _STRATA = ('not listed', 'listed')
@@ -69,17 +70,23 @@ def without_training(table: pd.DataFrame, free: pd.DataFrame, record: Record) ->
     yield [name, *_numbers(study.compared({name: [read_so]}, record), name)]
 
 
-def one_phrasing(found: Mapping[str, Mapping[str, pd.DataFrame]], record: Record) -> Iterator[study.Cells]:
-  """A row for each ranking of the frozen model: accuracy under all phrasings, and under the one that was best on other examples."""
-  many, few = found[WIDE][FROZEN], found[''][FROZEN]
-  tables = {_AS_IT_IS: (few, many)}
-  free = found[CONTENT_FREE][FROZEN], found[WIDE + CONTENT_FREE][FROZEN]
-  tables[CALIBRATED.removeprefix(', ')] = remedies.calibrated(few, free[0]), remedies.calibrated(many, free[1])
-  for name, (reported, others) in tables.items():
-    seen = set(map(tuple, reported[['dataset', 'example_id']].to_numpy()))
-    others = others[[cell not in seen for cell in map(tuple, others[['dataset', 'example_id']].to_numpy())]]
-    compared = study.compared({'all': [reported], 'chosen': [remedies.chosen_phrasing(reported, others)]}, record)
-    yield [name, *(study.interval(compared.interval(which, GROUP, 'AvgP')) for which in ('all', 'chosen'))]
+def one_phrasing(
+  reported: Mapping[str, Sequence[pd.DataFrame]], others: Mapping[str, Sequence[pd.DataFrame]], record: Record
+) -> Iterator[study.Cells]:
+  """A row for each model: accuracy under all phrasings of each task, and under the one that was best on other examples."""
+  record = {**record, 'instructions': {**record['instructions'], _CHOSEN: ''}}
+  for name in reported:
+    pairs = list(zip(reported[name], others.get(name, []), strict=False))  # the seeds of both
+    chosen = [remedies.chosen_phrasing(own, _without(more, own)).assign(instruction_id=_CHOSEN) for own, more in pairs]
+    if pairs:
+      found = (study.compared({name: t}, record).interval(name, GROUP, 'AvgP') for t in ([o for o, _ in pairs], chosen))
+      yield [_words(name), str(len(pairs)), *map(study.interval, found)]
+
+
+def _without(table: pd.DataFrame, seen: pd.DataFrame) -> pd.DataFrame:
+  """The rows of a table whose examples are not in another."""
+  examples = set(map(tuple, seen[['dataset', 'example_id']].to_numpy()))
+  return table[[example not in examples for example in map(tuple, table[['dataset', 'example_id']].to_numpy())]]
 
 
 def methods(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Iterator[study.Cells]:
@@ -133,7 +140,7 @@ def _numbers(compared: Comparison, model: str) -> study.Cells:
 
 _HEADS = {
   'wording': ['task', 'examples', 'chance', 'no question', 'mean', 'sd', 'lowest–highest', *_STRATA],
-  'chosen': ['ranked by', 'all phrasings', 'the best on other examples'],
+  'chosen': ['model', 'seeds', 'all phrasings', 'the best on other examples'],
   'readings': ['ranked by', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'methods': ['model', 'seeds', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'changes': ['', 'mean', 'sd', 'worst phrasing', 'same answer'],
@@ -169,10 +176,11 @@ def main() -> None:
     }
     compare(part, in_part)
   compare('per token', study.by_model({name: remedies.per_token(table) for name, table in wide.items()}))
-  compare('first', _with_calibrated(found[''], found[CONTENT_FREE]))
+  first = _with_calibrated(found[''], found[CONTENT_FREE])
+  compare('first', first)
   compare('low rate', study.by_model({FROZEN: found[''][FROZEN], **low_rate}))
   compare('elsewhere', study.by_model(found[ELSEWHERE]))
-  tables['chosen'] = list(one_phrasing(found, record))
+  tables['chosen'] = list(one_phrasing(first, models, record))
   tables['perplexity'] = list(perplexities(KEPT))
   by_development = found[DEVELOPMENT][FROZEN]['score'].mean()
   tables['tuning'] = [[FROZEN, f'{100 * by_development:.1f}', '–'], *study.tuning(KEPT)]
