@@ -154,7 +154,7 @@ def main() -> None:
   if out:
     _keep_plain_text(out / PLAIN_TEXT, KEPT / PLAIN_TEXT)
   runs, record = study.read_each(KEPT)
-  found = _by_kind(runs)
+  found = _by_kind(_of_one_answer(runs))
   low_rate = {name.replace(LOW_RATE, ''): found[''].pop(name) for name in list(found['']) if LOW_RATE in name}
   tables: dict[str, list[study.Cells]] = {}
 
@@ -189,6 +189,16 @@ def main() -> None:
     'python benchmarks/real_model.py',
     {name: [_HEADS[name.split('/')[0]], *rows] for name, rows in tables.items()},
   )
+
+
+def _of_one_answer(runs: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+  """Evaluations without the examples that have several right options, of which a table names one; says which these are."""
+  found = set()
+  for table in runs.values():
+    others = table[(table['score'] > 0) & (table['tied_options'] == 0) & (table['prediction'] != table['gold'])]
+    found |= set(others['dataset'] + ' ' + others['example_id'])
+  print(f'left out, since several of their options are right: {", ".join(sorted(found)) or "none"}')
+  return {name: t[~(t['dataset'] + ' ' + t['example_id']).isin(found)] for name, t in runs.items()}
 
 
 def _by_kind(runs: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, pd.DataFrame]]:
