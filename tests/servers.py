@@ -24,17 +24,17 @@ class Server:
     with self._lock:
       self.requests.append({'path': handler.path, **body})
       self.headers.append(dict(handler.headers))
-      self._running += 1
-      self.most_at_once = max(self.most_at_once, self._running)
       fault = self.faults.pop(0) if self.faults else None
-    try:
-      (fault or self._well)(handler, body)
-    finally:
-      with self._lock:
-        self._running -= 1
+    (fault or self._well)(handler, body)
 
   def _well(self, handler, body):
-    send(handler, 200, json.dumps(self.answer(body)).encode())
+    with self._lock:
+      self._running += 1
+      self.most_at_once = max(self.most_at_once, self._running)
+    answer = json.dumps(self.answer(body)).encode()
+    with self._lock:  # before the reply, at which the next request comes
+      self._running -= 1
+    send(handler, 200, answer)
 
 
 def send(handler, status, data, length=None, **headers):
