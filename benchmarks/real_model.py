@@ -6,7 +6,7 @@ benchmarks/results/real_model.json and docs/real_finding.png from all that is ke
 
 - frozen, the model as it is, METHOD-SEED, one with an adapter, and METHOD_0.0003-SEED, one of that learning rate instead of the chosen one;
 - content_free_NAME, the same without questions, and elsewhere_NAME, on tasks that nothing was trained on;
-- wide_NAME and wide_content_free_NAME, on many examples under few phrasings each; development_frozen, by what rates were chosen by;
+- wide_NAME and wide_content_free_NAME, on many examples under few phrasings each; development_frozen, on what rates were chosen by;
 - plain_text.csv, which benchmarks/plain_text.py writes, and tuning/METHOD, the sweep that a learning rate was chosen by.
 """
 
@@ -28,8 +28,8 @@ KEPT = RESULTS.with_suffix('')
 PICTURE = pathlib.Path(__file__).parents[1] / 'docs/real_finding.png'
 FROZEN, PLAIN_TEXT = 'frozen', 'plain_text.csv'
 CONTENT_FREE, ELSEWHERE, WIDE, DEVELOPMENT = 'content_free_', 'elsewhere_', 'wide_', 'development_'
-_KINDS = (WIDE + CONTENT_FREE, WIDE, CONTENT_FREE, ELSEWHERE, DEVELOPMENT, '')
 LOW_RATE = '_0.0003'
+_KINDS = (WIDE + CONTENT_FREE, WIDE, CONTENT_FREE, ELSEWHERE, DEVELOPMENT, LOW_RATE, '')
 CALIBRATED = ', calibrated'
 GROUP = 'unobserved'
 _DRAWN = (FROZEN, 'aligned', *(name + CALIBRATED for name in (FROZEN, 'likelihood', 'aligned')))
@@ -83,22 +83,20 @@ def one_phrasing(
       yield [_words(name), str(len(pairs)), *map(study.interval, found)]
 
 
-def _without(table: pd.DataFrame, seen: pd.DataFrame) -> pd.DataFrame:
+def _without(table: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
   """The rows of a table whose examples are not in another."""
-  examples = set(map(tuple, seen[['dataset', 'example_id']].to_numpy()))
-  return table[[example not in examples for example in map(tuple, table[['dataset', 'example_id']].to_numpy())]]
+  examples, left_out = (pd.MultiIndex.from_frame(t[['dataset', 'example_id']]) for t in (table, others))
+  return table[~examples.isin(left_out)]
 
 
-def methods(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Iterator[study.Cells]:
+def methods(tables: Mapping[str, Sequence[pd.DataFrame]], compared: Comparison) -> Iterator[study.Cells]:
   """A row for each model, its seeds together."""
-  compared = study.compared(tables, record)
   for name in tables:
     yield [_words(name), str(len(tables[name])), *_numbers(compared, name)]
 
 
-def changes(tables: Mapping[str, Sequence[pd.DataFrame]], record: Record) -> Iterator[study.Cells]:
+def changes(tables: Mapping[str, Sequence[pd.DataFrame]], compared: Comparison) -> Iterator[study.Cells]:
   """A row for each method against the frozen model, and for the first method against each other one, calibrated and not."""
-  compared = study.compared(tables, record)
   as_it_is = [name for name in tables if name != FROZEN and not name.endswith(CALIBRATED)]
   first = as_it_is[0]
   pairs = [
@@ -155,12 +153,12 @@ def main() -> None:
     _keep_plain_text(out / PLAIN_TEXT, KEPT / PLAIN_TEXT)
   runs, record = study.read_each(KEPT)
   found = _by_kind(_of_one_answer(runs))
-  low_rate = {name.replace(LOW_RATE, ''): found[''].pop(name) for name in list(found['']) if LOW_RATE in name}
   tables: dict[str, list[study.Cells]] = {}
 
   def compare(name: str, models: Mapping[str, Sequence[pd.DataFrame]]) -> None:
+    compared = study.compared(models, record)
     for kind in (methods, changes):
-      tables[f'{kind.__name__}/{name}'] = list(kind(models, record))
+      tables[f'{kind.__name__}/{name}'] = list(kind(models, compared))
 
   wide, wide_free = found[WIDE], found[WIDE + CONTENT_FREE]
   frozen, frozen_free = wide[FROZEN], wide_free[FROZEN]
@@ -178,7 +176,7 @@ def main() -> None:
   compare('per token', study.by_model({name: remedies.per_token(table) for name, table in wide.items()}))
   first = _with_calibrated(found[''], found[CONTENT_FREE])
   compare('first', first)
-  compare('low rate', study.by_model({FROZEN: found[''][FROZEN], **low_rate}))
+  compare('low rate', study.by_model({FROZEN: found[''][FROZEN], **found[LOW_RATE]}))
   compare('elsewhere', study.by_model(found[ELSEWHERE]))
   tables['chosen'] = list(one_phrasing(first, models, record))
   tables['perplexity'] = list(perplexities(KEPT))
@@ -193,20 +191,18 @@ def main() -> None:
 
 def _of_one_answer(runs: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
   """Evaluations without the examples that have several right options, of which a table names one; says which these are."""
-  found = set()
-  for table in runs.values():
-    others = table[(table['score'] > 0) & (table['tied_options'] == 0) & (table['prediction'] != table['gold'])]
-    found |= set(others['dataset'] + ' ' + others['example_id'])
-  print(f'left out, since several of their options are right: {", ".join(sorted(found)) or "none"}')
-  return {name: t[~(t['dataset'] + ' ' + t['example_id']).isin(found)] for name, t in runs.items()}
+  several = pd.concat([table[remedies.counts_another(table)] for table in runs.values()])
+  named = sorted(set(several['dataset'] + ' ' + several['example_id']))
+  print(f'left out, since several of their options are right: {", ".join(named) or "none"}')
+  return {name: _without(table, several) for name, table in runs.items()}
 
 
 def _by_kind(runs: Mapping[str, pd.DataFrame]) -> dict[str, dict[str, pd.DataFrame]]:
-  """What is before the model's name in that of an evaluation -> the model's name -> its table, the frozen model first."""
+  """What an evaluation's name has beside the model's -> the model's name -> its table, the frozen model first."""
   found: dict[str, dict[str, pd.DataFrame]] = {kind: {} for kind in _KINDS}
   for name in sorted(runs, key=lambda name: (not name.endswith(FROZEN), name)):
-    kind = next(kind for kind in _KINDS if name.startswith(kind))
-    found[kind][name.removeprefix(kind)] = runs[name]
+    kind = next(kind for kind in _KINDS if kind in name)
+    found[kind][name.replace(kind, '')] = runs[name]
   return found
 
 

@@ -158,6 +158,11 @@ READINGS: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 }
 
 
+def counts_another(table: pd.DataFrame) -> pd.Series:
+  """Whether a row counts an option as right that is not the one it names: of its example several are."""
+  return (table['score'] > 0) & (table['tied_options'] == 0) & (table['prediction'] != table['gold'])
+
+
 def _scores(table: pd.DataFrame) -> list[np.ndarray]:
   """The options' scores [C] of each row."""
   check_ranked('the table', table)
@@ -166,7 +171,7 @@ def _scores(table: pd.DataFrame) -> list[np.ndarray]:
 
 def _check_one_right(table: pd.DataFrame) -> None:
   """Raises ResultsError if a row counts an option as right that is not the one it names."""
-  others = (table['score'] > 0) & (table['tied_options'] == 0) & (table['prediction'] != table['gold'])
+  others = counts_another(table)
   if others.any():
     row = table[others].iloc[0]
     raise ResultsError(
