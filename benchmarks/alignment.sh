@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# The experiments of docs/results.md and docs/variations.md, on the bundled model: alignment, training on the answers and the paper's soft prompt over
-# seeds, on the suite and on LMentry; then what trains, how many paraphrases, objectives, and tasks that alignment never saw. What
-# is finished is not done again. Run inside the project's environment. METHODS, SEEDS, LONG and LONG_SEEDS make it shorter or longer.
+# The experiments of docs/results.md and docs/variations.md, on the bundled model: alignment, training on the answers and the paper's
+# soft prompt over seeds, on the suite and on LMentry; then what trains, how many paraphrases, objectives, and tasks that alignment
+# never saw. What is finished is not done again. Run inside the project's environment. METHODS, SEEDS, LONG and LONG_SEEDS make it
+# shorter or longer.
 # With TUNE=1 it measures learning rates instead, on phrasings and examples that are for choosing; what was chosen by them stands below.
 # With MAIN=1 it ends after the main tables.
 #   benchmarks/alignment.sh OUT [LMENTRY_DIR]

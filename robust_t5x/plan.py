@@ -210,7 +210,9 @@ def _behind_shared(settings: Settings, replicas: int) -> list[Any]:
   batch_size = -(-settings.eval_batch_size // replicas) * replicas
   rest = settings.inputs - settings.shared
   written = OPTIONS * settings.targets
-  return batching.plan_batches([rest] * settings.among, batch_size, settings.inputs, replicas, written, True)
+  return batching.plan_batches(
+    [rest] * settings.among, batch_size, settings.inputs, replicas, written, behind_shared=True
+  )
 
 
 STUDY_HEAD = (

@@ -31,9 +31,11 @@ class Server:
     with self._lock:
       self._running += 1
       self.most_at_once = max(self.most_at_once, self._running)
-    answer = json.dumps(self.answer(body)).encode()
-    with self._lock:  # before the reply, at which the next request comes
-      self._running -= 1
+    try:
+      answer = json.dumps(self.answer(body)).encode()
+    finally:
+      with self._lock:  # before the reply, at which the next request comes
+        self._running -= 1
     send(handler, 200, answer)
 
 

@@ -63,9 +63,10 @@ class Runner:
       return decode(self._params, tokens, max_length=self._max_output, begun=begun)
 
     out: list[str] = [''] * len(inputs)
-    for members, (tokens, _) in self._run(inputs, start, on_batch):
+    for members, (tokens, _) in self._run(inputs, start):
       for i, ids in zip(members, tokens, strict=False):
         out[i] = self._text(ids)
+      on_batch(len(members))
     return out
 
   def score(
@@ -144,9 +145,10 @@ class Runner:
       return program(self._params, tokens)
 
     # The states of all tokens are asked for, so each input is read whole.
-    for members, found in self._run(inputs, start, on_batch, groups=[sharing.Group(0, np.arange(len(inputs)))]):
+    for members, found in self._run(inputs, start, groups=[sharing.Group(0, np.arange(len(inputs)))]):
       for row, member in enumerate(members):
         out[member] = tuple(x[row] for x in found)
+      on_batch(len(members))
     return tuple(np.stack(x) for x in zip(*out, strict=True))
 
   def _encoded_options(self, options: Sequence[Sequence[str]]) -> list[list[list[int]]]:
@@ -165,7 +167,7 @@ class Runner:
       return program(self._params, tokens, self._place(targets), begun)
 
     out: list[Any] = [None] * len(asked)
-    for members, scores in self._run([inputs[i] for i in asked], start, lambda n: None, shapes):
+    for members, scores in self._run([inputs[i] for i in asked], start, shapes):
       for member, row in zip(members, scores, strict=False):
         out[member] = row[: len(encoded[asked[member]])]
       on_batch(int(times[members].sum()))
@@ -182,7 +184,6 @@ class Runner:
     self,
     inputs: Sequence[np.ndarray],
     start: Callable[[Any, np.ndarray, Any], Any],
-    on_batch: Callable[[int], None],
     kinds: Sequence[tuple[int, int]] | None = None,
     groups: Sequence[sharing.Group] | None = None,
   ) -> Iterator[tuple[np.ndarray, Any]]:
@@ -191,7 +192,6 @@ class Runner:
     Args:
       inputs: tokens of each.
       start: `start(tokens, indices, begun)` computes on tokens [rows, length] behind the context of what was read before.
-      on_batch: called with the number of inputs done after each batch.
       kinds: places for options and their tokens, of each input; those of a batch are of one kind.
       groups: of the inputs, by default those of `_groups`.
     """
@@ -218,7 +218,6 @@ class Runner:
           found = jax.tree.map(np.asarray, start(self._place(tokens), members, begun))
           self._check_finite([inputs[i] for i in members], found)
           yield members, found
-          on_batch(len(members))
 
   def _begin(self, shared: np.ndarray) -> Any:
     """The context of what several inputs begin with."""

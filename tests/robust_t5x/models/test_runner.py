@@ -59,15 +59,8 @@ def test_options_of_several_shapes_run_together(model, params):
 
 def test_the_same_question_is_asked_once(model, params):
   inputs, options = _questions(4)
-  questions = [
-    (0, 0),
-    (3, 3),
-    (0, 0),
-    (1, 1),
-    (0, 2),
-    (0, 0),
-    (3, 3),
-  ]  # (input, options), the fifth with others than before
+  # (input, options): the fifth has other options than the first.
+  questions = [(0, 0), (3, 3), (0, 0), (1, 1), (0, 2), (0, 0), (3, 3)]
   runner = runner_lib.Runner(model, params, batch_size=32, max_input=96)
   asked, own, done = [inputs[i] for i, _ in questions], [options[j] for _, j in questions], []
   for ask in (runner.score, runner.score_free_running):
