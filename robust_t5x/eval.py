@@ -123,8 +123,14 @@ def evaluate(
     stopped, table = None, None
     if stop_width is not None:
       every = [(task, read_task(task.name, lengths, split)) for task in tasks]
-      score = functools.partial(score_tasks, runner, scorer=SCORERS[scorer], label=label)
-      found = stopping.evaluate(every, stop_width / 100, cell_seed, score, run, label)
+      found = stopping.evaluate(
+        every,
+        stop_width / 100,
+        cell_seed,
+        lambda parts, on_done: score_tasks(runner, parts, SCORERS[scorer], label, on_done),
+        run,
+        label,
+      )
       table, stopped = found or (None, None)
     else:
       done = len(tasks) - len(todo)
@@ -133,12 +139,12 @@ def evaluate(
         for task in todo:
           rows = read_task(task.name, lengths, split)
           sampled = sample_cells(rows, task.name, cell_budget, cell_seed)
-          shard = score_task(runner, sampled, task, SCORERS[scorer], label)
+          on_done = functools.partial(bar.advance_of, len(sampled), note=task.name)
+          shard = score_task(runner, sampled, task, SCORERS[scorer], label, on_done)
           if run is not None:
             run.add_shard(task.name, shard)
           done += 1
           signals.keeps(_kept(done, len(tasks), output_dir))
-          bar.advance(1, task.name)
     if run is None:
       return None
     metadata: Record = {

@@ -11,6 +11,7 @@ Shape letters: M models (without and with adapter), N examples, k phrasings, D m
 """
 
 from collections.abc import Callable, Mapping, Sequence
+import functools
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -83,12 +84,11 @@ def represent(
       frame, inputs = read_grid(members, task_feature_lengths, split, max_examples)
       states = {}
       for label, runner in runners.items():
-        read = runner.states(inputs)
+        read = runner.states(inputs, functools.partial(bar.advance_of, len(inputs) * len(runners), note=dataset))
         shape = (frame['example_id'].nunique(), -1)
         states[label] = States(*(x.reshape(*shape, *x.shape[1:]) for x in read))
       phrasings = frame.drop_duplicates('instruction_id')[['group', 'instruction_id', 'template']]
       collected.add(dataset, phrasings.reset_index(drop=True), states)
-      bar.advance(1, dataset)
   if not processes.is_main():
     return None
   found = collected.finish()

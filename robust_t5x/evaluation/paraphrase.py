@@ -243,13 +243,8 @@ def _answers(
         f'{shorten(repr(text))} is too long for the model by {tokens.cut} tokens; leave its phrasing out of SOURCES'
       )
   runner = loaded.runner(batch_size, lengths, directory)
-  outputs: list[str] = []
   with progress.Progress(label, len(texts)) as bar:
-    for start in range(0, len(texts), batch_size):
-      part = [np.asarray(tokens.ids) for tokens in encoded[start : start + batch_size]]
-      outputs += runner.generate(part)
-      bar.advance(len(part))
-  return outputs
+    return runner.generate([np.asarray(tokens.ids) for tokens in encoded], bar.advance)
 
 
 def _refused(draft: _Draft, reason: str, detail: str) -> _Refused:

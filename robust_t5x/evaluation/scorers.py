@@ -10,11 +10,19 @@ from robust_t5x.evaluation.subjects import CountingRunner
 from robust_t5x.results.schema import COLUMNS
 from robust_t5x.results.scorers import Runner, Scored, Scorer
 from robust_t5x.runtime.costs import Cost
+from robust_t5x.runtime.progress import OnDone
 from seqio_tasks.answers import AnswerKey
 from seqio_tasks.pipeline.registration import EvaluationTask
 
 
-def score_task(runner: Runner, rows: Sequence[Row], task: EvaluationTask, scorer: Scorer, label: str) -> pd.DataFrame:
+def score_task(
+  runner: Runner,
+  rows: Sequence[Row],
+  task: EvaluationTask,
+  scorer: Scorer,
+  label: str,
+  on_done: OnDone = lambda number: None,
+) -> pd.DataFrame:
   """Scores the rows of one task.
 
   Args:
@@ -23,19 +31,24 @@ def score_task(runner: Runner, rows: Sequence[Row], task: EvaluationTask, scorer
     task: that they are of.
     scorer: one of `results.scorers.SCORERS`.
     label: name of the model.
+    on_done: called now and then with how many rows were done since.
 
   Returns:
     a results table, with `results.schema.COLUMNS`.
   """
-  return score_tasks(runner, [(task, rows)], scorer, label)
+  return score_tasks(runner, [(task, rows)], scorer, label, on_done)
 
 
 def score_tasks(
-  runner: Runner, parts: Sequence[tuple[EvaluationTask, Sequence[Row]]], scorer: Scorer, label: str
+  runner: Runner,
+  parts: Sequence[tuple[EvaluationTask, Sequence[Row]]],
+  scorer: Scorer,
+  label: str,
+  on_done: OnDone = lambda number: None,
 ) -> pd.DataFrame:
   """As `score_task`, of rows of several tasks, which run together."""
   rows = [row for _, own in parts for row in own]
-  table = pd.DataFrame(_scored(runner, rows, scorer)).assign(
+  table = pd.DataFrame(_scored(runner, rows, scorer, on_done)).assign(
     model=label,
     dataset=[task.dataset for task, own in parts for _ in own],
     example_id=[row['example_id'] for row in rows],
@@ -53,11 +66,11 @@ def cost_of(runner: CountingRunner, rows: Sequence[Row], scorer: Scorer) -> Cost
   return runner.cost([row['inputs'] for row in rows], options)
 
 
-def _scored(runner: Runner, rows: Sequence[Row], scorer: Scorer) -> list[Scored]:
+def _scored(runner: Runner, rows: Sequence[Row], scorer: Scorer, on_done: OnDone) -> list[Scored]:
   inputs: list[np.ndarray] = [row['inputs'] for row in rows]
   keys = [AnswerKey.of_features(row) for row in rows]
   if scorer.rank is None:
-    return [scorer.of_output(*cell) for cell in zip(runner.generate(inputs), keys, strict=True)]
+    return [scorer.of_output(*cell) for cell in zip(runner.generate(inputs, on_done), keys, strict=True)]
   options = [key.options for key in keys]
-  numbers, tokens = scorer.rank(runner, inputs, options), runner.count_tokens(options)
+  numbers, tokens = scorer.rank(runner, inputs, options, on_done), runner.count_tokens(options)
   return [scorer.of_ranking(*cell) for cell in zip(numbers, keys, tokens, strict=True)]

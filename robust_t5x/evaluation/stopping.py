@@ -8,6 +8,7 @@ phrasings stops by itself. A round is kept as soon as it is done, so that an int
 import collections
 from collections.abc import Callable, Mapping, Sequence
 import dataclasses
+import functools
 import itertools
 import zlib
 
@@ -22,12 +23,13 @@ from robust_t5x.results.runs import Run
 from robust_t5x.results.schema import OBSERVED, UNOBSERVED, ResultsError, Stopped, Valid
 from robust_t5x.runtime import processes, progress, signals
 from robust_t5x.runtime.errors import UsageError
+from robust_t5x.runtime.progress import OnDone
 from seqio_tasks.pipeline.registration import EvaluationTask
 
 LEVEL = 0.95
 Tasks = Sequence[tuple[EvaluationTask, Sequence[Row]]]
-# Of tasks and rows of theirs: the table of those, in the same order.
-Score = Callable[[Tasks], pd.DataFrame]
+# Of tasks and rows of theirs: the table of those, in the same order. It tells how far it is.
+Score = Callable[[Tasks, OnDone], pd.DataFrame]
 
 
 @dataclasses.dataclass
@@ -158,8 +160,10 @@ def evaluate(
       name = f'round {rounds.number}'
       if processes.from_main(np.asarray(run is not None and run.has_shard(name))):
         table = run.shard(name) if run else None
+        bar.advance(sum(len(own) for _, own in cells), name)
       else:
-        table = score([(tasks[t][0], [tasks[t][1][p] for p in own]) for t, own in cells])
+        parts = [(tasks[t][0], [tasks[t][1][p] for p in own]) for t, own in cells]
+        table = score(parts, functools.partial(bar.advance, note=name))
         if run:
           run.add_shard(name, table)
       if run and table is not None:
@@ -168,7 +172,6 @@ def evaluate(
         tables.append(table)
         places += [starts[t] + own for t, own in cells]
         signals.keeps(f'all up to round {rounds.number} is kept in {directory}; the same command goes on with the next')
-      bar.advance(sum(len(own) for _, own in cells), f'round {rounds.number}')
   if not run:
     return None
   whole = pd.concat(tables, ignore_index=True).iloc[np.argsort(np.concatenate(places))].reset_index(drop=True)

@@ -15,6 +15,7 @@ import numpy as np
 from robust_t5x.models import batching, sharing
 from robust_t5x.runtime import partitioning
 from robust_t5x.runtime.costs import Cost
+from robust_t5x.runtime.progress import OnDone
 from seqio_tasks import framing
 from seqio_tasks.errors import UserError, shorten
 
@@ -49,12 +50,12 @@ class Runner:
     """Input tokens, of all that was answered, that were not read again since other inputs begin with them too."""
     return self._shared_tokens
 
-  def generate(self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None) -> list[str]:
+  def generate(self, inputs: Sequence[np.ndarray], on_done: OnDone = lambda number: None) -> list[str]:
     """Greedy outputs as text.
 
     Args:
       inputs: token ids of each input, as seqio_tasks.framing makes them, unpadded.
-      on_batch: called with the number of inputs done after each batch.
+      on_done: called after each batch with how many inputs it did.
     """
     decode = self._model.compiled_decode(self._mesh)
 
@@ -66,54 +67,54 @@ class Runner:
     for members, (tokens, _) in self._run(inputs, start):
       for i, ids in zip(members, tokens, strict=False):
         out[i] = self._text(ids)
-      on_batch(len(members))
+      on_done(len(members))
     return out
 
   def score(
     self,
     inputs: Sequence[np.ndarray],
     options: Sequence[Sequence[str]],
-    on_batch: Callable[[int], None] = lambda n: None,
+    on_done: OnDone = lambda number: None,
   ) -> list[np.ndarray]:
     """Log-likelihood of every option of every input, summed over the option's tokens, in nats.
 
     Args:
       inputs: token ids of each input, as seqio_tasks.framing makes them, unpadded.
       options: the options of each input, at least one.
-      on_batch: called with the number of inputs done after each batch.
+      on_done: called after each batch with how many inputs it did.
 
     Returns:
       For each input a float32 array with a score per option.
     """
-    return self._score_options(self._model.compiled_score(self._mesh), inputs, self._encoded_options(options), on_batch)
+    return self._score_options(self._model.compiled_score(self._mesh), inputs, self._encoded_options(options), on_done)
 
   def score_free_running(
     self,
     inputs: Sequence[np.ndarray],
     options: Sequence[Sequence[str]],
-    on_batch: Callable[[int], None] = lambda n: None,
+    on_done: OnDone = lambda number: None,
   ) -> list[np.ndarray]:
     """As `score`, with the number of decoding.score_free_running."""
     program = self._model.compiled_score_free_running(self._mesh)
-    return self._score_options(program, inputs, self._encoded_options(options), on_batch)
+    return self._score_options(program, inputs, self._encoded_options(options), on_done)
 
   def score_continuations(
     self,
     inputs: Sequence[np.ndarray],
     continuations: Sequence[Sequence[Sequence[int]]],
-    on_batch: Callable[[int], None] = lambda n: None,
+    on_done: OnDone = lambda number: None,
   ) -> list[np.ndarray]:
     """Log-likelihood of every continuation of every input, in nats, and whether a greedy output begins with it.
 
     Args:
       inputs: token ids of each input, unpadded.
       continuations: token ids of each of them, of at least one for an input; nothing is added to them.
-      on_batch: called with the number of inputs done after each batch.
+      on_done: called after each batch with how many inputs it did.
 
     Returns:
       For each input a float32 array with a row of two numbers per continuation, the second 1 or 0.
     """
-    return self._score_options(self._model.compiled_continuations(self._mesh), inputs, continuations, on_batch)
+    return self._score_options(self._model.compiled_continuations(self._mesh), inputs, continuations, on_done)
 
   def count_tokens(self, options: Sequence[Sequence[str]]) -> list[list[int]]:
     """Tokens of every option, its end token included."""
@@ -128,14 +129,12 @@ class Runner:
     sharing = sum(len(group.members) for group in groups)
     return Cost(len(inputs), 0, sum(len(x) for x in read) - shared, written, shared, sharing, len(groups))
 
-  def states(
-    self, inputs: Sequence[np.ndarray], on_batch: Callable[[int], None] = lambda n: None
-  ) -> tuple[np.ndarray, ...]:
+  def states(self, inputs: Sequence[np.ndarray], on_done: OnDone = lambda number: None) -> tuple[np.ndarray, ...]:
     """What the model makes of inputs, as decoding.read_states has it: [n, D], [n, D], [n, V], [n, layers, D].
 
     Args:
       inputs: token ids of each input, as seqio_tasks.framing makes them, unpadded.
-      on_batch: called with the number of inputs done after each batch.
+      on_done: called after each batch with how many inputs it did.
     """
     program = self._model.compiled_states(self._mesh)
     out: list[Any] = [None] * len(inputs)
@@ -148,13 +147,13 @@ class Runner:
     for members, found in self._run(inputs, start, groups=[sharing.Group(0, np.arange(len(inputs)))]):
       for row, member in enumerate(members):
         out[member] = tuple(x[row] for x in found)
-      on_batch(len(members))
+      on_done(len(members))
     return tuple(np.stack(x) for x in zip(*out, strict=True))
 
   def _encoded_options(self, options: Sequence[Sequence[str]]) -> list[list[list[int]]]:
     return [[self._encode(o) for o in row] for row in options]
 
-  def _score_options(self, program, inputs, encoded, on_batch):
+  def _score_options(self, program, inputs, encoded, on_done):
     asked, of = batching.distinct(inputs, encoded)
     sizes = [(len(encoded[i]), max(map(len, encoded[i]))) for i in asked]
     shapes, times = batching.option_shapes(sizes), np.bincount(of, minlength=len(asked))
@@ -170,7 +169,7 @@ class Runner:
     for members, scores in self._run([inputs[i] for i in asked], start, shapes):
       for member, row in zip(members, scores, strict=False):
         out[member] = row[: len(encoded[asked[member]])]
-      on_batch(int(times[members].sum()))
+      on_done(int(times[members].sum()))
     return [out[place] for place in of]
 
   def _groups(self, inputs: Sequence[np.ndarray]) -> list[sharing.Group]:

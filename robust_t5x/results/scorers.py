@@ -13,6 +13,7 @@ from typing import Protocol, TypedDict
 
 import numpy as np
 
+from robust_t5x.runtime.progress import OnDone
 from seqio_tasks import answers, extraction
 from seqio_tasks.answers import AnswerKey
 
@@ -20,13 +21,15 @@ from seqio_tasks.answers import AnswerKey
 class Runner(Protocol):
   """What scorers ask of a model: see models.runner.Runner."""
 
-  def generate(self, inputs: Sequence[np.ndarray]) -> list[str]:
+  def generate(self, inputs: Sequence[np.ndarray], on_done: OnDone) -> list[str]:
     """Greedy outputs."""
 
-  def score(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
+  def score(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]], on_done: OnDone) -> list[np.ndarray]:
     """Log-likelihood of every option of every input."""
 
-  def score_free_running(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
+  def score_free_running(
+    self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]], on_done: OnDone
+  ) -> list[np.ndarray]:
     """A number for every option of every input, read off one greedy decode."""
 
   def count_tokens(self, options: Sequence[Sequence[str]]) -> list[list[int]]:
@@ -49,7 +52,7 @@ class Scored(TypedDict):
 
 
 # Of inputs and their options: a number for each option of each input.
-Rank = Callable[[Runner, Sequence[np.ndarray], Sequence[Sequence[str]]], list[np.ndarray]]
+Rank = Callable[[Runner, Sequence[np.ndarray], Sequence[Sequence[str]], OnDone], list[np.ndarray]]
 # Of a decoded text and what is right: how right it is, 0 to 1.
 Judge = Callable[[str, AnswerKey], float]
 
@@ -76,28 +79,32 @@ def extracted(output: str, key: AnswerKey) -> float:
   return extraction.score(output, key) or 0.0
 
 
-def rank_likelihood(runner: Runner, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
+def rank_likelihood(
+  runner: Runner, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]], on_done: OnDone
+) -> list[np.ndarray]:
   """Log-likelihood of every option of every input, summed over the option's tokens, in nats.
 
   >>> class Stub:
-  ...   def score(self, inputs, options):
+  ...   def score(self, inputs, options, on_done):
   ...     return [np.array([-2.5, -0.5])]
-  >>> rank_likelihood(Stub(), [np.array([8, 1])], [['no', 'yes']])
+  >>> rank_likelihood(Stub(), [np.array([8, 1])], [['no', 'yes']], print)
   [array([-2.5, -0.5])]
   """
-  return runner.score(inputs, options)
+  return runner.score(inputs, options, on_done)
 
 
-def paper_logits(runner: Runner, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
+def paper_logits(
+  runner: Runner, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]], on_done: OnDone
+) -> list[np.ndarray]:
   """InstructionEval's number for every option of every input (decoding.score_free_running).
 
   >>> class Stub:
-  ...   def score_free_running(self, inputs, options):
+  ...   def score_free_running(self, inputs, options, on_done):
   ...     return [np.array([3.0, 1.5])]
-  >>> paper_logits(Stub(), [np.array([8, 1])], [['no', 'yes']])
+  >>> paper_logits(Stub(), [np.array([8, 1])], [['no', 'yes']], print)
   [array([3. , 1.5])]
   """
-  return runner.score_free_running(inputs, options)
+  return runner.score_free_running(inputs, options, on_done)
 
 
 @dataclasses.dataclass(frozen=True)

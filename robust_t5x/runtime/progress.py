@@ -1,5 +1,6 @@
 """Progress of long work: a bar on a terminal, a line now and then elsewhere."""
 
+from collections.abc import Callable
 import contextlib
 import sys
 import time
@@ -7,6 +8,9 @@ from typing import TextIO
 
 from robust_t5x.runtime import processes, terminal
 from seqio_tasks.errors import shorten
+
+# Called now and then with how many units of work were done since.
+OnDone = Callable[[float], None]
 
 
 class Progress:
@@ -22,7 +26,7 @@ class Progress:
       interval: seconds between lines where the output is not a terminal.
       window: seconds whose pace a terminal's estimate goes by; more than a unit of work takes.
     """
-    self._label, self._total, self._done = label, total, start
+    self._label, self._total, self._done = label, total, float(start)
     self._start, self._began = start, time.monotonic()
     self._interval, self._shown = interval, self._began
     self._bar = None
@@ -54,7 +58,11 @@ class Progress:
       with contextlib.suppress(OSError):  # of a terminal that is gone, which must not hide why the work ends
         self._bar.stop()
 
-  def advance(self, amount: int = 1, note: str = '') -> None:
+  def advance_of(self, whole: int, amount: float, note: str = '') -> None:
+    """Counts parts of a unit that has `whole` of them."""
+    self.advance(amount / whole, note)
+
+  def advance(self, amount: float = 1, note: str = '') -> None:
     """Counts units of work; `note` is shown beside."""
     self._done += amount
     if self._bar:
@@ -64,9 +72,10 @@ class Progress:
     if not self._silent and now - self._shown >= self._interval:
       self._shown = now
       rate = (self._done - self._start) / (now - self._began)
-      reached = f'{self._done} done'
+      done = f'{self._done:.1f}'.removesuffix('.0')
+      reached = f'{done} done'
       if self._total is not None:
-        reached = f'{self._done}/{self._total}, {(self._total - self._done) / max(rate, 1e-9):.0f} s left'
+        reached = f'{done}/{self._total}, {(self._total - self._done) / max(rate, 1e-9):.0f} s left'
       print(
         f'{self._label}: {reached}{"  " + note if note else ""}',
         file=sys.stderr,

@@ -1,5 +1,6 @@
 """A served model where one that is loaded may stand."""
 
+import collections
 from collections.abc import Callable, Mapping, Sequence
 import concurrent.futures
 import dataclasses
@@ -12,6 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from robust_t5x.runtime.costs import Cost
+from robust_t5x.runtime.progress import OnDone
 from robust_t5x.served import protocol, texts
 from robust_t5x.served.answers import Answers, request_hash
 from robust_t5x.served.client import Client, ServerError
@@ -121,7 +123,7 @@ class ServedRunner:
     """None that is known of: what a server keeps is its own affair."""
     return 0
 
-  def generate(self, inputs: Sequence[np.ndarray]) -> list[str]:
+  def generate(self, inputs: Sequence[np.ndarray], on_done: OnDone = lambda number: None) -> list[str]:
     """Greedy outputs."""
     api = self._model.api
 
@@ -134,7 +136,7 @@ class ServedRunner:
         raise ServerError(self._thinks(len(thoughts), len(thoughts)))
       return protocol.output(api, answer).strip()
 
-    outputs = self._all(self._requests(inputs), api, lambda answer: protocol.output_fault(api, answer), output)
+    outputs = self._all(self._requests(inputs), api, lambda answer: protocol.output_fault(api, answer), output, on_done)
     if any(thoughts):
       told = self._thinks(sum(thoughts), len(thoughts))
       if all(thoughts):
@@ -142,7 +144,9 @@ class ServedRunner:
       _logger.warning('%s', told)
     return outputs
 
-  def score(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
+  def score(
+    self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]], on_done: OnDone = lambda number: None
+  ) -> list[np.ndarray]:
     """Log-likelihood of every option of every input, as the server's tokens have it."""
     asked = self._continued(inputs, options)
     begins: dict[str, set[int]] = {}  # two inputs with an option each may read alike
@@ -160,12 +164,16 @@ class ServedRunner:
         ) from None
 
     bodies = [protocol.ask_scores(text) for text, _ in asked]
-    found = self._all(bodies, protocol.COMPLETIONS, protocol.scores_fault, likelihoods)
+    # An input is done by as many requests as it has options.
+    each = len(inputs) / max(len(bodies), 1)
+    found = self._all(bodies, protocol.COMPLETIONS, protocol.scores_fault, likelihoods, lambda n: on_done(n * each))
     numbers = [of_text[begin] for of_text, (_, begin) in zip(found, asked, strict=True)]
     ends = np.cumsum([len(row) for row in options])[:-1]
     return np.split(np.array(numbers, float), ends)
 
-  def score_free_running(self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]]) -> list[np.ndarray]:
+  def score_free_running(
+    self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]], on_done: OnDone = lambda number: None
+  ) -> list[np.ndarray]:
     """Nothing that a server tells."""
     raise UserError('SCORER: paper_logits needs every probability of each step, which no server gives; use extracted')
 
@@ -222,7 +230,7 @@ class ServedRunner:
 
   def _all(
     self, bodies: Sequence[dict[str, Any]], api: str, fault: Callable[[Any], str],
-    read: Callable[[Mapping[str, Any], Mapping[str, Any]], _Read],
+    read: Callable[[Mapping[str, Any], Mapping[str, Any]], _Read], on_done: OnDone,
   ) -> list[_Read]:  # fmt: skip
     """What the answers to requests say; requests that are the same are sent, and read, once.
 
@@ -231,14 +239,18 @@ class ServedRunner:
       api: that is asked.
       fault: what is wrong with an answer, so that the request is sent again; empty if nothing is.
       read: of a request and its answer; raises an error where that cannot be used, before more is asked.
+      on_done: called with how many of them have an answer since.
     """
-    requests = {self._hash(api, body): body for body in map(self._whole, bodies)}
+    names = [self._hash(api, self._whole(body)) for body in bodies]
+    requests = dict(zip(names, map(self._whole, bodies), strict=True))
+    times = collections.Counter(names)
     made: dict[str, _Read] = {}
     for request, body in requests.items():
       self._answers.check(request, fault)
       known = self._answers.get(request)
       if known is not None:
         made[request] = read(body, known)
+    on_done(sum(times[request] for request in made))
 
     def answer(request: str) -> None:
       body = {name: value for name, value in requests[request].items() if value is not None}
@@ -255,11 +267,12 @@ class ServedRunner:
 
     todo = [request for request in requests if request not in made]
     with concurrent.futures.ThreadPoolExecutor(self._model.concurrency) as pool:
-      running = [pool.submit(answer, request) for request in todo]
+      running = {pool.submit(answer, request): request for request in todo}
       try:
         for done in concurrent.futures.as_completed(running):
           done.result()
+          on_done(times[running[done]])
       except BaseException:
         pool.shutdown(wait=True, cancel_futures=True)
         raise
-    return [made[self._hash(api, self._whole(body))] for body in bodies]
+    return [made[name] for name in names]

@@ -11,9 +11,11 @@ import helpers
 from helpers import SMALL, align, evaluate, run
 import numpy as np
 import pandas as pd
+import pytest
 
 from robust_t5x.checkpoints import adapter_files
 from robust_t5x.results import reading, schema
+from robust_t5x.runtime import progress
 from seqio_tasks.datasets import _table
 
 
@@ -75,7 +77,12 @@ def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatc
   from robust_t5x.evaluation import scorers
 
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
-  assert evaluate(tiny_checkpoint, whole) == 0
+  advanced = []
+  with monkeypatch.context() as patched:
+    patched.setattr(progress.Progress, 'advance', lambda bar, amount=1, note='': advanced.append((note, amount)))
+    assert evaluate(tiny_checkpoint, whole) == 0
+  of_tasks = pd.DataFrame(advanced).groupby(0)[1].sum()
+  assert [of_tasks[name] for name in of_tasks.index if name.startswith('mini_first_word')] == pytest.approx([1, 1])
   scored = []
   original = scorers.score_task
 

@@ -192,7 +192,7 @@ def test_a_loaded_model_drafts_too(bank, tmp_path, tiny_decoder_checkpoint, caps
       assert batch_size == 2 and lengths['targets'] in (8, 192)
       self._vocabulary = loaded.vocabulary
 
-    def generate(self, inputs):
+    def generate(self, inputs, on_done):
       texts = [framing.visible(self._vocabulary, ids.tolist()) for ids in inputs]
       asked.extend(texts)
       return ['no' if 'yes or no' in text else GOOD[0] for text in texts]

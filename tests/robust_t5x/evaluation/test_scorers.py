@@ -23,16 +23,19 @@ ROWS = [
 class Stand:
   """Says 'felis' and 'The word "dog"', and finds cats likelier than dogs."""
 
-  def generate(self, inputs):
+  def generate(self, inputs, on_done):
+    on_done(len(inputs))
     return ['felis', 'The word "dog"'][: len(inputs)]
 
-  def score(self, inputs, options):
+  def score(self, inputs, options, on_done):
+    on_done(len(inputs))
     return [np.float32([-2.0, -0.5]) for _ in options]
 
   def count_tokens(self, options):
     return [[len(text) for text in row] for row in options]
 
-  def score_free_running(self, inputs, options):
+  def score_free_running(self, inputs, options, on_done):
+    on_done(len(inputs))
     return [np.float32([4.0, 1.0]) for _ in options]
 
 
@@ -47,7 +50,9 @@ class Stand:
   ],
 )
 def test_every_scorer_fills_the_table(name, predictions, scores, matched):
-  table = score_task(Stand(), ROWS, TASK, SCORERS[name], 'model')
+  done = []
+  table = score_task(Stand(), ROWS, TASK, SCORERS[name], 'model', done.append)
+  assert done == [2]
   assert list(table.columns) == list(COLUMNS)
   assert table['prediction'].tolist() == predictions
   assert table['score'].tolist() == scores and table['score'].dtype == np.float64

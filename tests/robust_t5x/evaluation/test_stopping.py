@@ -26,8 +26,9 @@ def score_of(right):
   """Scores tasks by `right`, of a row, and keeps what was asked."""
   asked = []
 
-  def score(parts):
+  def score(parts, on_done):
     rows = [(t, row) for t, own in parts for row in own]
+    on_done(len(rows))
     asked.append([(t.name, row['example_id'], row['instruction_id']) for t, row in rows])
     blank = dict.fromkeys(COLUMNS, '')
     return pd.DataFrame(

@@ -31,6 +31,16 @@ def test_a_line_says_how_far_and_how_long(clock, capsys):
     assert capsys.readouterr().err == ''
 
 
+def test_parts_of_a_unit_count(clock, capsys):
+  with progress.Progress('evaluating', 2) as bar:
+    clock.seconds = 10.0
+    bar.advance_of(4, 1, 'first')
+    assert capsys.readouterr().err == 'evaluating: 0.2/2, 70 s left  first\n'
+    clock.seconds = 20.0
+    bar.advance_of(4, 3, 'first')
+    assert capsys.readouterr().err == 'evaluating: 1/2, 20 s left  first\n'
+
+
 def test_an_unknown_total_is_not_estimated(clock, capsys):
   with progress.Progress('importing', None, interval=1.0) as bar:
     clock.seconds = 1.0
