@@ -89,6 +89,7 @@ def _without_texts(results: pd.DataFrame, record: Record) -> pd.DataFrame:
     prediction=results['prediction'].map(_digest),
     gold=results['gold'].map(_digest),
     option_scores=scores,
+    also_right=results['also_right'].map(lambda text: json.dumps(list(map(_digest, json.loads(text)))) if text else ''),
     template=results['instruction_id'].map(phrasings),
   )
 

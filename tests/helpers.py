@@ -53,7 +53,7 @@ def scores_table(label, dataset, accuracy, seed=0, examples=40):
       'model': label, 'dataset': dataset, 'example_id': f'e{e}', 'instruction_id': f'{dataset}/{i}', 'group': group,
       'scorer': 'exact_match', 'prediction': 'p q r'.split()[int(rng.integers(3))], 'gold': 'p',
       'score': float(rng.random() < accuracy[group]),
-      'option_scores': '', 'option_tokens': '', 'matched_option': True, 'truncated_tokens': int(e == 0 and group == 'unobserved'),
+      'option_scores': '', 'option_tokens': '', 'also_right': '', 'matched_option': True, 'truncated_tokens': int(e == 0 and group == 'unobserved'),
       'cut_answer_tokens': 0, 'tied_options': 0, 'strict_score': float('nan'), 'extracted_score': float('nan'),
     }
     for e in range(examples)

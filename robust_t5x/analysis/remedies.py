@@ -2,12 +2,13 @@
 
 A table of `rank_likelihood` holds the log-likelihood of every option. From these follow the accuracy by another norm, the
 ensemble over phrasings, and calibrated choices. Each function takes a table and gives one with new predictions and scores,
-which every metric then reads as any other. A table tells one right option of each cell, the first one where there are several.
+which every metric then reads as any other. Tables of before `also_right` was kept tell one right option of each cell, the first one
+where there are several.
 
 Shape letters: C options.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 import json
 
 import numpy as np
@@ -46,10 +47,10 @@ def ensemble(table: pd.DataFrame) -> pd.DataFrame:
 
   Raises:
     ResultsError: if an example has not the same number of options under all phrasings, has them in several orders, or has
-      several right ones.
+      a right one that the table does not tell.
   """
   table = table.assign(_log_p=[scipy.special.log_softmax(s) for s in _scores(table)])
-  _check_one_right(table)
+  _check_all_named(table)
   rows, means = [], []
   for _, cell in table.groupby(['dataset', 'group', 'example_id'], sort=False):
     if len({len(x) for x in cell['_log_p']}) > 1:
@@ -58,8 +59,8 @@ def ensemble(table: pd.DataFrame) -> pd.DataFrame:
         '(options of the same text count once); leave these phrasings or this example out'
       )
     options = [list(json.loads(text)) for text in cell['option_scores']]
-    golds = [names.index(gold) for names, gold in zip(options, cell['gold'], strict=True) if gold in names]
-    if len(set(golds)) > 1:
+    right = [_right_places(*row) for row in zip(options, cell['gold'], cell['also_right'], strict=True)]
+    if len(set(filter(None, right))) > 1:
       raise ResultsError(
         f'example {cell["example_id"].iloc[0]!r} of {cell["dataset"].iloc[0]} has its options in other orders under some phrasings; leave '
         'these out'
@@ -159,8 +160,12 @@ READINGS: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
 
 
 def counts_another(table: pd.DataFrame) -> pd.Series:
-  """Whether a row counts an option as right that is not the one it names: of its example several are."""
-  return (table['score'] > 0) & (table['tied_options'] == 0) & (table['prediction'] != table['gold'])
+  """Whether a row counts an option as right that it does not name: of its example several are."""
+  unnamed = (table['score'] > 0) & (table['tied_options'] == 0) & (table['prediction'] != table['gold'])
+  told = [
+    answer in json.loads(also or '[]') for answer, also in zip(table['prediction'], table['also_right'], strict=True)
+  ]
+  return unnamed & ~np.array(told, bool)
 
 
 def _scores(table: pd.DataFrame) -> list[np.ndarray]:
@@ -169,13 +174,18 @@ def _scores(table: pd.DataFrame) -> list[np.ndarray]:
   return [np.array(list(json.loads(text).values()), float) for text in table['option_scores']]
 
 
-def _check_one_right(table: pd.DataFrame) -> None:
-  """Raises ResultsError if a row counts an option as right that is not the one it names."""
+def _right_places(options: Sequence[str], gold: str, also_right: str) -> tuple[int, ...]:
+  right = {gold, *json.loads(also_right or '[]')}
+  return tuple(i for i, option in enumerate(options) if option in right)
+
+
+def _check_all_named(table: pd.DataFrame) -> None:
+  """Raises ResultsError if a row counts an option as right that it does not name."""
   others = counts_another(table)
   if others.any():
     row = table[others].iloc[0]
     raise ResultsError(
-      f'example {row["example_id"]!r} of {row["dataset"]} has several right options, and a table of results names one; leave such data out'
+      f'example {row["example_id"]!r} of {row["dataset"]} has several right options, and the table names one; evaluate again, or leave such data out'
     )
 
 
@@ -183,18 +193,20 @@ def _ranked(table: pd.DataFrame, scores: list[np.ndarray]) -> pd.DataFrame:
   """A table with the options of each row ranked by other scores [C]; ties as in `answers.ranking_score`.
 
   Raises:
-    ResultsError: if a row's right answer is not among its options, or others were counted as right.
+    ResultsError: if a row's right answer is not among its options, or others that it does not name were counted as right.
   """
-  _check_one_right(table)
+  _check_all_named(table)
   predictions, values, ties = [], [], []
-  for text, gold, row in zip(table['option_scores'], table['gold'], scores, strict=True):
+  columns = (table[name] for name in ('option_scores', 'gold', 'also_right'))
+  for text, gold, also, row in zip(*columns, scores, strict=True):
     options = list(json.loads(text))
-    if gold not in options:
+    right = _right_places(options, gold, also)
+    if not right:
       raise ResultsError(
         f'option_scores: none of {shorten(options)} is the gold answer {shorten(repr(gold))}; evaluate again'
       )
     best = answers.best_options(row.tolist())
     predictions.append(options[best[0]])
-    values.append(answers.ranking_score(best, (options.index(gold),)))
+    values.append(answers.ranking_score(best, right))
     ties.append(len(best) if len(best) > 1 else 0)
   return table.assign(prediction=predictions, score=values, tied_options=ties)

@@ -355,6 +355,7 @@ def _generic(path: str, rows: pd.DataFrame) -> tuple[pd.DataFrame, list[LeftOut]
     table['matched_option'] = truth(path, table['matched_option'])
     check_json(path, table['option_scores'], dict[str, float])
     check_json(path, table['option_tokens'], list[int])
+    check_json(path, table['also_right'], list[str])
     for column, value in {'truncated_tokens': 0, **OPTIONAL}.items():
       if isinstance(value, str):
         continue

@@ -17,7 +17,7 @@ from seqio_tasks.errors import UserError, shorten
 
 COLUMNS = (
   'model', 'dataset', 'example_id', 'instruction_id', 'group', 'scorer', 'prediction', 'gold', 'score',
-  'option_scores', 'option_tokens', 'matched_option', 'truncated_tokens', 'cut_answer_tokens', 'tied_options', 'strict_score',
+  'option_scores', 'option_tokens', 'also_right', 'matched_option', 'truncated_tokens', 'cut_answer_tokens', 'tied_options', 'strict_score',
   'extracted_score',
 )  # fmt: skip
 # Those that hold texts.
@@ -27,7 +27,7 @@ TEXT = (
 SCORES = ('score', 'strict_score', 'extracted_score')
 # Columns that earlier tables and those of others lack -> what stands there then.
 OPTIONAL: dict[str, str | int | float] = {
-  'option_tokens': '', 'cut_answer_tokens': 0, 'tied_options': 0, 'strict_score': math.nan, 'extracted_score': math.nan,
+  'option_tokens': '', 'also_right': '', 'cut_answer_tokens': 0, 'tied_options': 0, 'strict_score': math.nan, 'extracted_score': math.nan,
 }  # fmt: skip
 EXAMPLE, PHRASING = 'example', 'phrasing'  # grains
 OBSERVED, UNOBSERVED = 'observed', 'unobserved'  # the groups of phrasings that the gap is between; there may be others

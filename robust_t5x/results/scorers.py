@@ -45,6 +45,7 @@ class Scored(TypedDict):
   score: float
   option_scores: str
   option_tokens: str
+  also_right: str
   matched_option: bool
   tied_options: int
   strict_score: float
@@ -144,6 +145,7 @@ class Scorer:
       score=score,
       option_scores='',
       option_tokens='',
+      also_right='',
       matched_option=answers.is_an_option(output, key.options),
       tied_options=0,
       strict_score=answers.exact_match(output, key) if self.judge is extracted else score,
@@ -171,6 +173,7 @@ class Scorer:
       UserError: if a number is not finite.
     """
     best = answers.best_options([float(s) for s in scores])
+    others = list(dict.fromkeys(key.options[i] for i in key.right_options if key.options[i] != key.right[0]))
     return Scored(
       scorer=self.name,
       prediction=key.options[best[0]],
@@ -178,6 +181,7 @@ class Scorer:
       score=answers.ranking_score(best, key.right_options),
       option_scores=json.dumps({o: round(float(s), 5) for o, s in zip(key.options, scores, strict=True)}),
       option_tokens=json.dumps(list(tokens)) if tokens else '',
+      also_right=json.dumps(others, ensure_ascii=False) if others else '',
       matched_option=True,
       tied_options=len(best) if len(best) > 1 else 0,
       strict_score=math.nan,

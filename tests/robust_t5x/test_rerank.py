@@ -27,7 +27,7 @@ def _evaluation(directory, free=False, **settings):
         | {'model': 'frozen', 'dataset': 'd', 'group': 'unobserved', 'example_id': example, 'instruction_id': phrasing}
         | {'scorer': 'rank_likelihood', 'gold': 'A', 'prediction': 'B', 'score': 0.0, 'matched_option': True}
         | {name: OPTIONAL[name] for name in ('strict_score', 'extracted_score')}
-        | {'option_scores': json.dumps({'A': a, 'B': b}), 'option_tokens': json.dumps(tokens)}
+        | {'option_scores': json.dumps({'A': a, 'B': b}), 'option_tokens': json.dumps(tokens), 'also_right': ''}
       )
   run.finish(
     {'p': '{question}', 'q': 'Well, {question}'}, {'model': {'vocabulary': 'v' * 64}}, pd.DataFrame(rows)[list(COLUMNS)]

@@ -22,6 +22,7 @@ def _table(rows):
       'gold': [r[2] for r in rows],
       'option_scores': [json.dumps(r[3]) for r in rows],
       'option_tokens': [json.dumps(r[4] if len(r) > 4 else []) for r in rows],
+      'also_right': '',
       'prediction': '',
       'score': np.nan,
       'tied_options': 0,
@@ -53,6 +54,28 @@ def test_several_right_options_are_refused():
   )
   with pytest.raises(ResultsError, match="example '0' of d has several right options"):
     remedies.ensemble(wrong.assign(prediction=['c', 'b'], score=[0.0, 1.0]))
+
+
+def test_several_right_options_that_are_named_count():
+  rows = [
+    ('0', 'p', 'a', {'a': -3.0, 'b': -1.0, 'c': -2.0}, [1, 1, 1]),  # b, which is right too
+    ('1', 'p', 'a', {'a': -1.0, 'b': -2.0, 'c': -1.0}, [1, 1, 1]),  # a tie of a right one with a wrong one
+    ('2', 'p', 'a', {'a': -1.5, 'b': -1.5, 'c': -2.0}, [1, 1, 1]),  # a tie of the right ones
+  ]
+  table = _table(rows).assign(
+    also_right='["b"]', prediction=['b', 'a', 'a'], score=[1.0, 0.5, 1.0], tied_options=[0, 2, 2]
+  )
+  assert not remedies.counts_another(table).any()
+  for way in (
+    remedies.per_token,
+    remedies.ensemble,
+    lambda t: remedies.calibrated(t, t.assign(option_scores='{"a": 0, "b": 0, "c": 0}')),
+  ):
+    assert way(table)['score'].tolist() == [1.0, 0.5, 1.0]
+  # Of phrasings that have them in other places there is no mean.
+  moved = _table([('0', 'q', 'b', {'b': -3.0, 'c': -1.0, 'a': -2.0})]).assign(also_right='["a"]')
+  with pytest.raises(ResultsError, match='its options in other orders'):
+    remedies.ensemble(pd.concat([table, moved], ignore_index=True))
 
 
 def test_the_ensemble_weighs_phrasings_alike_however_unlikely_their_answers():

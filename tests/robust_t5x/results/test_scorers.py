@@ -24,7 +24,7 @@ def test_the_table_is_whole():
 def test_a_decoded_answer():
   cell = SCORERS['exact_match'].of_output('B.', KEY)
   assert cell == {
-    'scorer': 'exact_match', 'prediction': 'B.', 'gold': 'b', 'score': 1.0, 'option_scores': '', 'option_tokens': '',
+    'scorer': 'exact_match', 'prediction': 'B.', 'gold': 'b', 'score': 1.0, 'option_scores': '', 'option_tokens': '', 'also_right': '',
     'matched_option': True,
     'tied_options': 0, 'strict_score': 1.0, 'extracted_score': 1.0,
   }  # fmt: skip
@@ -63,6 +63,13 @@ def test_the_best_option_is_the_answer_and_a_tie_is_counted(scores, prediction, 
   assert (cell['prediction'], cell['score'], cell['gold'], cell['tied_options']) == (prediction, score, 'b', tied)
   assert json.loads(cell['option_scores']) == dict(zip('abc', np.round(scores, 5), strict=True))
   assert cell['matched_option'] is True and math.isnan(cell['extracted_score']) and math.isnan(cell['strict_score'])
+  assert cell['also_right'] == ''
+
+
+def test_other_right_options_are_told():
+  key = AnswerKey(('red', 'pink'), ('blue', 'red', 'pink'), (1, 2))
+  cell = SCORERS['rank_likelihood'].of_ranking([-3.0, -2.0, -1.0], key)
+  assert (cell['prediction'], cell['score'], cell['gold'], cell['also_right']) == ('pink', 1.0, 'red', '["pink"]')
 
 
 @pytest.mark.parametrize('wrong', ['C', '-9', 's - 3 = 4'])
