@@ -21,6 +21,8 @@ FREE = (
   'REMAT', 'SCAN_LAYERS', 'EVAL_BATCH_SIZE', 'NUM_EXAMPLES', 'USE_CACHED_TASKS', 'train.train.use_cached_tasks',
   'TRACKER', 'train.train.tracker',
 )  # fmt: skip
+# Its negatives are the other examples of a microbatch.
+_OF_MICROBATCHES = 'objectives.info_nce'
 
 
 class RunRecord(TypedDict):
@@ -80,7 +82,7 @@ def holds_results(model_dir: str) -> bool:
 def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
   """Compares a run with the one that a directory holds, in everything that its result depends on.
 
-  Settings of FREE may differ. TRAIN_STEPS may too, so that a run can be made longer: it is said, since a schedule that
+  Settings of FREE may differ, but for MICROBATCHES with an objective that sees them. TRAIN_STEPS may too, so that a run can be made longer: it is said, since a schedule that
   follows it has had other rates so far. So may versions, with a warning.
 
   Raises:
@@ -93,6 +95,8 @@ def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
   then = settings.read(before['gin_config'])
   same_backbone = _hash(before) == _hash(record)
   free = {*FREE, 'TRAIN_STEPS', *(['INITIAL_CHECKPOINT_PATH'] if same_backbone else [])}
+  if _OF_MICROBATCHES in str(then.get('ALIGNMENT_OBJECTIVE')):
+    free -= {'MICROBATCHES', 'train.train.microbatches'}
   changed = settings.changes(then, now, without=free)
   if before.get('seed') != record['seed'] and not any(line.startswith('SEED ') for line in changed):
     changed.append(f'the seed was {before.get("seed")}, is {record["seed"]}')

@@ -88,6 +88,18 @@ def test_what_no_result_depends_on_may_change(tmp_path, capsys):
   assert 'warning: jax was 1, is 2' in said
 
 
+def test_microbatches_stay_where_the_objective_sees_them(tmp_path):
+  config = 'ALIGNMENT_OBJECTIVE = @objectives.{}\nMICROBATCHES = {}\n'
+  for name in ('kl', 'info_nce'):
+    records.write_record(str(tmp_path), RECORD | {'gin_config': config.format(name, 1)})
+    other = RECORD | {'gin_config': config.format(name, 2)}
+    if name == 'kl':
+      records.check_same_run(str(tmp_path), other)
+      continue
+    with pytest.raises(UsageError, match='MICROBATCHES was 1, is 2'):
+      records.check_same_run(str(tmp_path), other)
+
+
 @pytest.mark.parametrize('text', ['', '{"seed": 3', '[]', '{"seed": 3, "backbone": null}', '\xff'])
 def test_a_damaged_record_is_named(text, tmp_path):
   (tmp_path / 'run.json').write_bytes(text.encode('latin-1'))
