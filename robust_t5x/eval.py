@@ -106,7 +106,10 @@ def evaluate(
       run.check_groups({(task.dataset, i.id): task.group for task in tasks for i in task.instructions})
     open_tasks = np.asarray([run is None or not (run.finished or run.has_shard(task.name)) for task in tasks])
     todo = [task for task, is_open in zip(tasks, processes.from_main(open_tasks), strict=True) if is_open]
-    if run is not None and run.finished:
+    finished = bool(processes.from_main(np.asarray(run is not None and run.finished)))
+    if finished and run is None:
+      return None
+    if run is not None and finished:
       table = run.table()
       lacking = [name for name in _products(run.record) if not os.path.exists(os.path.join(output_dir, name))]
       print(

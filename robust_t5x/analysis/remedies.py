@@ -31,8 +31,13 @@ def per_token(table: pd.DataFrame) -> pd.DataFrame:
   """
   scores = _scores(table)
   tokens = [np.array(json.loads(text or '[]'), float) for text in table['option_tokens']]
-  if any(len(t) != len(s) for t, s in zip(tokens, scores, strict=True)):
-    raise ResultsError('option_tokens: a row does not tell how many tokens each of its options has; evaluate again')
+  unlike = [len(t) != len(s) for t, s in zip(tokens, scores, strict=True)]
+  if any(unlike):
+    row = table.iloc[int(np.argmax(unlike))]
+    raise ResultsError(
+      f'option_tokens: example {row["example_id"]!r} of {row["dataset"]} does not tell how many tokens each of its options has'
+      + ('; evaluate again' if not row['option_tokens'] else ', some of which have the same text; leave it out')
+    )
   return _ranked(table, [s / t for s, t in zip(scores, tokens, strict=True)])
 
 
@@ -59,13 +64,15 @@ def ensemble(table: pd.DataFrame) -> pd.DataFrame:
         '(options of the same text count once); leave these phrasings or this example out'
       )
     options = [list(json.loads(text)) for text in cell['option_scores']]
-    right = [_right_places(*row) for row in zip(options, cell['gold'], cell['also_right'], strict=True)]
-    if len(set(filter(None, right))) > 1:
+    right = [set(_right_places(*row)) for row in zip(options, cell['gold'], cell['also_right'], strict=True)]
+    most = max(right, key=len)
+    if any(not places <= most for places in right):
       raise ResultsError(
         f'example {cell["example_id"].iloc[0]!r} of {cell["dataset"].iloc[0]} has its options in other orders under some phrasings; leave '
         'these out'
       )
-    rows.append(cell.iloc[0])
+    others = [options[0][place] for place in sorted(most) if options[0][place] != cell['gold'].iloc[0]]
+    rows.append({**cell.iloc[0], 'also_right': json.dumps(others) if others else ''})
     means.append(np.mean(np.stack(list(cell['_log_p'])), axis=0))
   made = pd.DataFrame(rows).drop(columns='_log_p').assign(instruction_id=ENSEMBLE).reset_index(drop=True)
   return _ranked(made, means)
@@ -185,7 +192,7 @@ def _check_all_named(table: pd.DataFrame) -> None:
   if others.any():
     row = table[others].iloc[0]
     raise ResultsError(
-      f'example {row["example_id"]!r} of {row["dataset"]} has several right options, and the table names one; evaluate again, or leave such data out'
+      f'example {row["example_id"]!r} of {row["dataset"]} has several right options, and the table names one; delete its directory and evaluate again, or leave such data out'
     )
 
 

@@ -60,7 +60,9 @@ def rerank(source: str, by: str, words: str, content_free: str | None, out: str)
 
 def _hash(table: pd.DataFrame) -> str:
   """Of all that a table holds; the fingerprints of results of others tell scorers and datasets alone."""
-  return hashlib.sha256(table.to_csv(index=False).encode('utf-8')).hexdigest()
+  # Tables that lack `also_right` have the hash that they had before there was such a column.
+  told = table if (table['also_right'] != '').any() else table.drop(columns='also_right')
+  return hashlib.sha256(told.to_csv(index=False).encode('utf-8')).hexdigest()
 
 
 def _check_free(source: str, record: Record, content_free: str, free_record: Record) -> None:

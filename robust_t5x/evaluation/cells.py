@@ -1,6 +1,6 @@
 """Which cells of a task are evaluated: all, or a sample that a budget allows."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 import zlib
 
 import numpy as np
@@ -12,23 +12,26 @@ from robust_t5x.runtime.errors import UsageError
 Budget = int | float | None  # a number of cells, a share of them, or all
 
 
-def check_budget(budget: Budget, num_phrasings: Mapping[str, int]) -> None:
-  """Raises UsageError for what is neither a number of cells nor a share of them, or a number below a task's phrasings."""
+def check_budget(budget: Budget) -> None:
+  """Raises UsageError for what is neither a number of cells nor a share of them."""
   whole = isinstance(budget, int) and not isinstance(budget, bool) and budget >= 1
   if budget is not None and not whole and not (isinstance(budget, float) and 0 < budget < 1):
     raise UsageError(
       f'CELL_BUDGET is {budget!r}; give a whole number of cells for each task, a share of them above 0 and below 1, or None'
     )
-  if isinstance(budget, int):
-    for name, phrasings in num_phrasings.items():
-      _check_enough(budget, budget, phrasings, name)
 
 
-def _check_enough(budget: int | float, count: int, num_phrasings: int, name: str) -> None:
+def check_enough(budget: int | float, count: int, num_phrasings: int, name: str) -> None:
+  """Raises UsageError for a task of which so many cells are less than one for each phrasing."""
   if count < num_phrasings:
     raise UsageError(
       f'CELL_BUDGET is {budget}, which is {count} cells of {name}; its {num_phrasings} phrasings need one each at least'
     )
+
+
+def cells_of(budget: int | float, cells: int) -> int:
+  """How many of a task's cells a budget is."""
+  return budget if isinstance(budget, int) else round(budget * cells)
 
 
 def sample_cells(rows: Sequence[Row], name: str, budget: Budget, seed: int) -> Sequence[Row]:
@@ -41,8 +44,8 @@ def sample_cells(rows: Sequence[Row], name: str, budget: Budget, seed: int) -> S
     return rows
   examples = {e: i for i, e in enumerate(dict.fromkeys(row['example_id'] for row in rows))}
   phrasings = {p: i for i, p in enumerate(dict.fromkeys(row['instruction_id'] for row in rows))}
-  count = budget if isinstance(budget, int) else round(budget * len(rows))
-  _check_enough(budget, count, len(phrasings), name)
+  count = cells_of(budget, len(rows))
+  check_enough(budget, count, len(phrasings), name)
   if count >= len(rows):
     return rows
   # Tasks differ in their cells, and a task keeps its own whatever others are evaluated.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from robust_t5x.evaluation import stopping
-from robust_t5x.evaluation.cells import Budget, check_budget
+from robust_t5x.evaluation.cells import Budget, cells_of, check_budget, check_enough
 from robust_t5x.results.scorers import SCORERS
 from robust_t5x.runtime.errors import UsageError
 from seqio_tasks.pipeline.evaluation import EvaluationTask
@@ -26,9 +26,12 @@ def check(
     raise UsageError(f'SCORER: unknown scorer {scorer!r}; use one of {", ".join(SCORERS)}')
   if stop_width is not None:
     stopping.check(stop_width, cell_budget)
-  check_budget(cell_budget, {task.name: len(task.instructions) for task in tasks})
+  check_budget(cell_budget)
   for task in tasks:
     task.check_split(split)
+    if cell_budget is not None:
+      phrasings = len(task.instructions)
+      check_enough(cell_budget, cells_of(cell_budget, phrasings * len(task.example_ids(split))), phrasings, task.name)
     task.check_letters(split)
     fault = task.unrankable(split) if SCORERS[scorer].needs_options else None
     if fault is not None:

@@ -10,7 +10,7 @@ from robust_t5x.evaluation.subjects import CountingRunner
 from robust_t5x.results.schema import COLUMNS
 from robust_t5x.results.scorers import Runner, Scored, Scorer
 from robust_t5x.runtime.costs import Cost
-from robust_t5x.runtime.progress import OnDone
+from robust_t5x.runtime.progress import OnDone, untold
 from seqio_tasks.answers import AnswerKey
 from seqio_tasks.pipeline.registration import EvaluationTask
 
@@ -21,7 +21,7 @@ def score_task(
   task: EvaluationTask,
   scorer: Scorer,
   label: str,
-  on_done: OnDone = lambda number: None,
+  on_done: OnDone = untold,
 ) -> pd.DataFrame:
   """Scores the rows of one task.
 
@@ -44,7 +44,7 @@ def score_tasks(
   parts: Sequence[tuple[EvaluationTask, Sequence[Row]]],
   scorer: Scorer,
   label: str,
-  on_done: OnDone = lambda number: None,
+  on_done: OnDone = untold,
 ) -> pd.DataFrame:
   """As `score_task`, of rows of several tasks, which run together."""
   rows = [row for _, own in parts for row in own]

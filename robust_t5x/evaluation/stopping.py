@@ -6,7 +6,7 @@ phrasings stops by itself. A round is kept as soon as it is done, so that an int
 """
 
 import collections
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 import dataclasses
 import functools
 import itertools
@@ -27,6 +27,7 @@ from robust_t5x.runtime.progress import OnDone
 from seqio_tasks.pipeline.registration import EvaluationTask
 
 LEVEL = 0.95
+_CELL = ('dataset', 'example_id', 'instruction_id')
 Tasks = Sequence[tuple[EvaluationTask, Sequence[Row]]]
 # Of tasks and rows of theirs: the table of those, in the same order. It tells how far it is.
 Score = Callable[[Tasks, OnDone], pd.DataFrame]
@@ -160,14 +161,16 @@ def evaluate(
       name = f'round {rounds.number}'
       if processes.from_main(np.asarray(run is not None and run.has_shard(name))):
         table = run.shard(name) if run else None
-        bar.advance(sum(len(own) for _, own in cells), name)
+        bar.advance(sum(len(own) for _, own in cells), name, known=True)
       else:
         parts = [(tasks[t][0], [tasks[t][1][p] for p in own]) for t, own in cells]
-        table = score(parts, functools.partial(bar.advance, note=name))
+        table = score(parts, functools.partial(bar.advance_of, 1, note=name))
         if run:
           run.add_shard(name, table)
       if run and table is not None:
-        _check_round(table, [tasks[t][1][p] for t, own in cells for p in own], directory, name)
+        table = _in_order(
+          table, [(tasks[t][0].dataset, tasks[t][1][p]) for t, own in cells for p in own], directory, name
+        )
         rounds.add(table['score'].to_numpy(float))
         tables.append(table)
         places += [starts[t] + own for t, own in cells]
@@ -193,12 +196,19 @@ def in_words(stopped: Stopped) -> list[str]:
   return found
 
 
-def _check_round(table: pd.DataFrame, rows: Sequence[Row], directory: str, name: str) -> None:
-  cells: Mapping[str, list[str]] = {key: [row[key] for row in rows] for key in ('example_id', 'instruction_id')}
-  if any(table[key].tolist() != own for key, own in cells.items()):
+def _in_order(table: pd.DataFrame, rows: Sequence[tuple[str, Row]], directory: str, name: str) -> pd.DataFrame:
+  """The table of a round with its rows in the order of the cells, which is another where MIXTURES has tasks in another order.
+
+  Raises:
+    ResultsError: if these are not its cells.
+  """
+  wanted = [(dataset, row['example_id'], row['instruction_id']) for dataset, row in rows]
+  places = {cell: i for i, cell in enumerate(zip(*(table[key] for key in _CELL), strict=True))}
+  if len(table) != len(wanted) or places.keys() != set(wanted):
     raise ResultsError(
       f'{directory}: the cells of {name} are not those of this evaluation; delete it and evaluate again'
     )
+  return table.iloc[[places[cell] for cell in wanted]].reset_index(drop=True)
 
 
 def _valid(interval: Interval, of: Sequence[ConfidenceSequence]) -> Valid:

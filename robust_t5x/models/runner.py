@@ -15,7 +15,7 @@ import numpy as np
 from robust_t5x.models import batching, sharing
 from robust_t5x.runtime import partitioning
 from robust_t5x.runtime.costs import Cost
-from robust_t5x.runtime.progress import OnDone
+from robust_t5x.runtime.progress import OnDone, untold
 from seqio_tasks import framing
 from seqio_tasks.errors import UserError, shorten
 
@@ -50,7 +50,7 @@ class Runner:
     """Input tokens, of all that was answered, that were not read again since other inputs begin with them too."""
     return self._shared_tokens
 
-  def generate(self, inputs: Sequence[np.ndarray], on_done: OnDone = lambda number: None) -> list[str]:
+  def generate(self, inputs: Sequence[np.ndarray], on_done: OnDone = untold) -> list[str]:
     """Greedy outputs as text.
 
     Args:
@@ -74,7 +74,7 @@ class Runner:
     self,
     inputs: Sequence[np.ndarray],
     options: Sequence[Sequence[str]],
-    on_done: OnDone = lambda number: None,
+    on_done: OnDone = untold,
   ) -> list[np.ndarray]:
     """Log-likelihood of every option of every input, summed over the option's tokens, in nats.
 
@@ -92,7 +92,7 @@ class Runner:
     self,
     inputs: Sequence[np.ndarray],
     options: Sequence[Sequence[str]],
-    on_done: OnDone = lambda number: None,
+    on_done: OnDone = untold,
   ) -> list[np.ndarray]:
     """As `score`, with the number of decoding.score_free_running."""
     program = self._model.compiled_score_free_running(self._mesh)
@@ -102,7 +102,7 @@ class Runner:
     self,
     inputs: Sequence[np.ndarray],
     continuations: Sequence[Sequence[Sequence[int]]],
-    on_done: OnDone = lambda number: None,
+    on_done: OnDone = untold,
   ) -> list[np.ndarray]:
     """Log-likelihood of every continuation of every input, in nats, and whether a greedy output begins with it.
 
@@ -129,7 +129,7 @@ class Runner:
     sharing = sum(len(group.members) for group in groups)
     return Cost(len(inputs), 0, sum(len(x) for x in read) - shared, written, shared, sharing, len(groups))
 
-  def states(self, inputs: Sequence[np.ndarray], on_done: OnDone = lambda number: None) -> tuple[np.ndarray, ...]:
+  def states(self, inputs: Sequence[np.ndarray], on_done: OnDone = untold) -> tuple[np.ndarray, ...]:
     """What the model makes of inputs, as decoding.read_states has it: [n, D], [n, D], [n, V], [n, layers, D].
 
     Args:

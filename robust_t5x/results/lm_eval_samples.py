@@ -278,14 +278,15 @@ def _cell(line: Mapping[str, Any], metric: str, filter_name: str, score: float, 
       prediction = str(extracted[1])
     if told:
       prediction = str(told[2])
+  right = [str(told[3])] if told else _right(line, options, target)
   return Scored(
     scorer=scorer,
     prediction=prediction,
-    gold=str(told[3]) if told else _gold(line, options, target),
+    gold=' | '.join(right),
     score=score,
     option_scores=json.dumps({o: round(s, 5) for o, s in zip(options, likelihoods, strict=True)}) if options else '',
-    option_tokens='',
-    also_right='',
+    option_tokens='[]' if len(set(options)) < len(options) else '',  # as `Scorer.of_ranking` has it
+    also_right=json.dumps(right, ensure_ascii=False) if options and len(right) > 1 else '',
     matched_option=True,
     tied_options=tied,
     strict_score=float('nan'),
@@ -293,19 +294,19 @@ def _cell(line: Mapping[str, Any], metric: str, filter_name: str, score: float, 
   )
 
 
-def _gold(line: Mapping[str, Any], options: Sequence[str], field: object) -> str:
-  """The right answer in words; several right options with " | " between. The harness writes options by number, as texts.
+def _right(line: Mapping[str, Any], options: Sequence[str], field: object) -> list[str]:
+  """The right answer, or several right options, in words. The harness writes options by number, as texts.
 
   A document's field that is a text is an option itself, also where it reads like a number.
   """
   text = '' if line.get('target') is None else str(line['target'])
   doc = line.get('doc')
   if isinstance(doc, dict) and isinstance(field, str) and isinstance(doc.get(field), str) and text in options:
-    return text
+    return [text]
   numbers = re.fullmatch(r'\[(\d+(?:, \d+)*)\]|(\d+)', text)
   places = [int(n) for n in (numbers[1] or numbers[2]).split(', ')] if numbers else []
   right = [options[place] for place in dict.fromkeys(places) if place < len(options)]
-  return ' | '.join(right) if right and len(right) == len(set(places)) else text
+  return right if right and len(right) == len(set(places)) else [text]
 
 
 def _answer(line: Mapping[str, Any]) -> str:

@@ -180,7 +180,8 @@ class Scorer:
       gold=key.right[0],
       score=answers.ranking_score(best, key.right_options),
       option_scores=json.dumps({o: round(float(s), 5) for o, s in zip(key.options, scores, strict=True)}),
-      option_tokens=json.dumps(list(tokens)) if tokens else '',
+      # Options of the same text have one score between them, which the number of these tells.
+      option_tokens=json.dumps(list(tokens)) if tokens or len(set(key.options)) < len(key.options) else '',
       also_right=json.dumps(others, ensure_ascii=False) if others else '',
       matched_option=True,
       tied_options=len(best) if len(best) > 1 else 0,

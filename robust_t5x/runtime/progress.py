@@ -1,16 +1,22 @@
 """Progress of long work: a bar on a terminal, a line now and then elsewhere."""
 
-from collections.abc import Callable
 import contextlib
 import sys
 import time
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from robust_t5x.runtime import processes, terminal
 from seqio_tasks.errors import shorten
 
-# Called now and then with how many units of work were done since.
-OnDone = Callable[[float], None]
+
+class OnDone(Protocol):
+  """Called now and then with how many units of work were done since; `known` ones took no time."""
+
+  def __call__(self, amount: float, *, known: bool = False) -> None: ...
+
+
+def untold(amount: float, *, known: bool = False) -> None:
+  """An OnDone that shows nothing."""
 
 
 class Progress:
@@ -27,7 +33,7 @@ class Progress:
       window: seconds whose pace a terminal's estimate goes by; more than a unit of work takes.
     """
     self._label, self._total, self._done = label, total, float(start)
-    self._start, self._began = start, time.monotonic()
+    self._start, self._began = float(start), time.monotonic()
     self._interval, self._shown = interval, self._began
     self._bar = None
     self._silent = not processes.is_main()
@@ -58,24 +64,31 @@ class Progress:
       with contextlib.suppress(OSError):  # of a terminal that is gone, which must not hide why the work ends
         self._bar.stop()
 
-  def advance_of(self, whole: int, amount: float, note: str = '') -> None:
+  def advance_of(self, whole: int, amount: float, *, known: bool = False, note: str = '') -> None:
     """Counts parts of a unit that has `whole` of them."""
-    self.advance(amount / whole, note)
+    self.advance(amount / whole, note, known)
 
-  def advance(self, amount: float = 1, note: str = '') -> None:
-    """Counts units of work; `note` is shown beside."""
-    self._done += amount
+  def advance(self, amount: float = 1, note: str = '', known: bool = False) -> None:
+    """Counts units of work; `note` is shown beside. The pace does not go by `known` ones, which were done before."""
+    self._done = round(self._done + amount, 9)  # parts add up to a whole
+    if known:
+      self._start += amount
     if self._bar:
-      self._bar.update(self._task, advance=amount, note=shorten(note))
+      if known:
+        self._bar.reset(self._task, completed=int(self._done))
+      self._bar.update(self._task, completed=self._done, note=shorten(note))
       return
     now = time.monotonic()
     if not self._silent and now - self._shown >= self._interval:
       self._shown = now
-      rate = (self._done - self._start) / (now - self._began)
-      done = f'{self._done:.1f}'.removesuffix('.0')
-      reached = f'{done} done'
-      if self._total is not None:
-        reached = f'{done}/{self._total}, {(self._total - self._done) / max(rate, 1e-9):.0f} s left'
+      reached = f'{self._done:.1f}'.removesuffix('.0')
+      if self._total is None:
+        reached += ' done'
+      else:
+        reached += f'/{self._total}'
+        if self._done > self._start:
+          pace = (self._done - self._start) / (now - self._began)
+          reached += f', {(self._total - self._done) / pace:.0f} s left'
       print(
         f'{self._label}: {reached}{"  " + note if note else ""}',
         file=sys.stderr,

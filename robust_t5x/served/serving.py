@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from robust_t5x.runtime.costs import Cost
-from robust_t5x.runtime.progress import OnDone
+from robust_t5x.runtime.progress import OnDone, untold
 from robust_t5x.served import protocol, texts
 from robust_t5x.served.answers import Answers, request_hash
 from robust_t5x.served.client import Client, ServerError
@@ -123,7 +123,7 @@ class ServedRunner:
     """None that is known of: what a server keeps is its own affair."""
     return 0
 
-  def generate(self, inputs: Sequence[np.ndarray], on_done: OnDone = lambda number: None) -> list[str]:
+  def generate(self, inputs: Sequence[np.ndarray], on_done: OnDone = untold) -> list[str]:
     """Greedy outputs."""
     api = self._model.api
 
@@ -145,7 +145,7 @@ class ServedRunner:
     return outputs
 
   def score(
-    self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]], on_done: OnDone = lambda number: None
+    self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]], on_done: OnDone = untold
   ) -> list[np.ndarray]:
     """Log-likelihood of every option of every input, as the server's tokens have it."""
     asked = self._continued(inputs, options)
@@ -166,13 +166,17 @@ class ServedRunner:
     bodies = [protocol.ask_scores(text) for text, _ in asked]
     # An input is done by as many requests as it has options.
     each = len(inputs) / max(len(bodies), 1)
-    found = self._all(bodies, protocol.COMPLETIONS, protocol.scores_fault, likelihoods, lambda n: on_done(n * each))
+
+    def in_inputs(amount: float, *, known: bool = False) -> None:
+      on_done(amount * each, known=known)
+
+    found = self._all(bodies, protocol.COMPLETIONS, protocol.scores_fault, likelihoods, in_inputs)
     numbers = [of_text[begin] for of_text, (_, begin) in zip(found, asked, strict=True)]
     ends = np.cumsum([len(row) for row in options])[:-1]
     return np.split(np.array(numbers, float), ends)
 
   def score_free_running(
-    self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]], on_done: OnDone = lambda number: None
+    self, inputs: Sequence[np.ndarray], options: Sequence[Sequence[str]], on_done: OnDone = untold
   ) -> list[np.ndarray]:
     """Nothing that a server tells."""
     raise UserError('SCORER: paper_logits needs every probability of each step, which no server gives; use extracted')
@@ -250,7 +254,8 @@ class ServedRunner:
       known = self._answers.get(request)
       if known is not None:
         made[request] = read(body, known)
-    on_done(sum(times[request] for request in made))
+    if made:
+      on_done(sum(times[request] for request in made), known=True)
 
     def answer(request: str) -> None:
       body = {name: value for name, value in requests[request].items() if value is not None}

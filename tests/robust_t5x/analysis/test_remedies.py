@@ -40,6 +40,8 @@ def test_per_token_prefers_the_long_option_that_the_sum_punishes():
   assert made['score'].tolist() == [1.0, 0.5] and made['tied_options'].tolist() == [0, 2]
   with pytest.raises(ResultsError, match='option_tokens'):
     remedies.per_token(table.assign(option_tokens=''))
+  with pytest.raises(ResultsError, match="example '0' of d .*, some of which have the same text; leave it out"):
+    remedies.per_token(table.assign(option_tokens='[1, 1, 1]'))
   with pytest.raises(ResultsError, match="SCORER='rank_likelihood'"):
     remedies.ensemble(table.assign(option_scores=''))
 
@@ -72,6 +74,12 @@ def test_several_right_options_that_are_named_count():
     lambda t: remedies.calibrated(t, t.assign(option_scores='{"a": 0, "b": 0, "c": 0}')),
   ):
     assert way(table)['score'].tolist() == [1.0, 0.5, 1.0]
+  # A row of before they were named goes with one that names them.
+  both = pd.concat([table[:1].assign(also_right=''), table[:1].assign(instruction_id='q')]).assign(
+    prediction='c', score=0.0
+  )
+  made = remedies.ensemble(both)
+  assert made[['prediction', 'score', 'also_right']].to_numpy().tolist() == [['b', 1.0, '["b"]']]
   # Of phrasings that have them in other places there is no mean.
   moved = _table([('0', 'q', 'b', {'b': -3.0, 'c': -1.0, 'a': -2.0})]).assign(also_right='["a"]')
   with pytest.raises(ResultsError, match='its options in other orders'):

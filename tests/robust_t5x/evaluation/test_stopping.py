@@ -121,6 +121,11 @@ def test_kept_rounds_are_not_asked_again_and_have_to_fit(tmp_path):
   again, _ = stopping.evaluate(TASKS, 0.1, 0, score, open_run(), 'model')
   assert len(asked) == before
   pd.testing.assert_frame_equal(first, again)
+  # The same tasks named in another order are the same evaluation.
+  turned, _ = stopping.evaluate(TASKS[::-1], 0.1, 0, score, open_run(), 'model')
+  assert len(asked) == before
+  cell = ['dataset', 'group', 'example_id', 'instruction_id']
+  pd.testing.assert_frame_equal(*(t.sort_values(cell, ignore_index=True) for t in (first, turned)))
   with pytest.raises(ResultsError, match='the cells of round 1 are not those of this evaluation; delete it'):
     stopping.evaluate(TASKS, 0.1, 1, score, open_run(), 'model')
 

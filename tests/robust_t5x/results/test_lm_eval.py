@@ -217,6 +217,7 @@ def test_the_right_option_in_words(tmp_path, target, field, gold):
   _write(tmp_path, {'t': [line]}, configs={'t': {'doc_to_text': 'Q', 'doc_to_target': field}})
   table, _ = read(str(tmp_path))
   assert table['gold'].tolist() == [gold]
+  assert table['also_right'].tolist() == ['["1", "3"]' if '|' in gold else '']
 
 
 def test_newest_run_of_each_task_and_one_model(tmp_path):

@@ -70,6 +70,11 @@ def test_other_right_options_are_told():
   key = AnswerKey(('red', 'pink'), ('blue', 'red', 'pink'), (1, 2))
   cell = SCORERS['rank_likelihood'].of_ranking([-3.0, -2.0, -1.0], key)
   assert (cell['prediction'], cell['score'], cell['gold'], cell['also_right']) == ('pink', 1.0, 'red', '["pink"]')
+  # One score stands for options of the same text; that there are more can be told.
+  assert (
+    SCORERS['rank_likelihood'].of_ranking([-3.0, -3.0, -1.0], AnswerKey(('a',), ('x', 'x', 'a'), (2,)))['option_tokens']
+    == '[]'
+  )
 
 
 @pytest.mark.parametrize('wrong', ['C', '-9', 's - 3 = 4'])

@@ -34,11 +34,29 @@ def test_a_line_says_how_far_and_how_long(clock, capsys):
 def test_parts_of_a_unit_count(clock, capsys):
   with progress.Progress('evaluating', 2) as bar:
     clock.seconds = 10.0
-    bar.advance_of(4, 1, 'first')
+    bar.advance_of(4, 1, note='first')
     assert capsys.readouterr().err == 'evaluating: 0.2/2, 70 s left  first\n'
     clock.seconds = 20.0
-    bar.advance_of(4, 3, 'first')
+    bar.advance_of(4, 3, note='first')
     assert capsys.readouterr().err == 'evaluating: 1/2, 20 s left  first\n'
+
+
+def test_what_was_done_before_is_not_of_the_pace(clock, capsys):
+  with progress.Progress('evaluating', 1) as bar:
+    clock.seconds = 10.0
+    bar.advance_of(1000, 900, known=True)
+    assert capsys.readouterr().err == 'evaluating: 0.9/1\n'  # nothing tells how fast it goes
+    clock.seconds = 20.0
+    bar.advance_of(1000, 20)
+    assert capsys.readouterr().err == 'evaluating: 0.9/1, 80 s left\n'
+
+
+def test_parts_add_up_to_a_whole(clock, capsys):
+  with progress.Progress('evaluating', 2) as bar:
+    for _ in range(49):  # 49 times 1/49 is less than 1
+      clock.seconds += 10.0
+      bar.advance_of(49, 1)
+  assert 'evaluating: 1/2, 490 s left\n' in capsys.readouterr().err
 
 
 def test_an_unknown_total_is_not_estimated(clock, capsys):

@@ -36,12 +36,22 @@ def inputs(*texts):
   return [np.array([*vocabulary.encode(text), vocabulary.eos_id]) for text in texts]
 
 
+class Done:
+  """Keeps what a runner says that it did."""
+
+  def __init__(self):
+    self.new, self.known = [], []
+
+  def __call__(self, amount, *, known=False):
+    (self.known if known else self.new).append(amount)
+
+
 def test_greedy_outputs_of_a_chat(tmp_path):
   with serving(chat(' Yes. ')) as (url, server):
-    done: list[float] = []
-    found = runner(url, tmp_path, system='Be brief.', fields={'seed': 1}).generate(inputs(TEXT, 'b', TEXT), done.append)
+    done = Done()
+    found = runner(url, tmp_path, system='Be brief.', fields={'seed': 1}).generate(inputs(TEXT, 'b', TEXT), done)
   assert found == ['Yes.', 'Yes.', 'Yes.']
-  assert sorted(done) == [0, 1, 2]  # none is known, and two inputs are one request
+  assert sorted(done.new) == [1, 2] and not done.known  # two inputs are one request
   messages = [{'role': 'system', 'content': 'Be brief.'}, {'role': 'user', 'content': TEXT}]
   asked = {'model': 'm', 'messages': messages, 'max_tokens': 5, 'temperature': 0, 'seed': 1}
   assert len(server.requests) == 2 and {'path': '/v1/chat/completions', **asked} in server.requests
@@ -142,9 +152,12 @@ def test_many_at_a_time(tmp_path):
 def test_options_by_their_likelihood(tmp_path):
   with serving(echo) as (url, _):
     answers = runner(url, tmp_path, api='completions')
-    done: list[float] = []
-    found = answers.score(inputs('Say it:', 'Now '), [['right', 'very wrong'], ['a', 'bb', 'right']], done.append)
-  assert sum(done) == pytest.approx(2)  # inputs, of five requests
+    done = Done()
+    found = answers.score(inputs('Say it:', 'Now '), [['right', 'very wrong'], ['a', 'bb', 'right']], done)
+    again = Done()
+    answers.score(inputs('Say it:', 'Then '), [['right', 'very wrong'], ['a']], again)
+  assert sum(done.new) == pytest.approx(2)  # inputs, of five requests
+  assert (sum(again.known), sum(again.new)) == (pytest.approx(4 / 3), pytest.approx(2 / 3))  # two of three are at hand
   # Each word costs its letters and the space before it, but for "right"; the generated end does not count.
   np.testing.assert_allclose(found[0], [-0.25, -5.0 - 6.0])
   np.testing.assert_allclose(found[1], [-2.0, -3.0, -0.25])
