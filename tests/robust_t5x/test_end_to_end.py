@@ -79,7 +79,9 @@ def test_an_interrupted_evaluation_goes_on(tiny_checkpoint, tmp_path, monkeypatc
   whole, parts = tmp_path / 'whole', tmp_path / 'parts'
   advanced = []
   with monkeypatch.context() as patched:
-    patched.setattr(progress.Progress, 'advance', lambda bar, amount=1, note='': advanced.append((note, amount)))
+    patched.setattr(
+      progress.Progress, 'advance', lambda bar, amount=1, note='', known=False: advanced.append((note, amount))
+    )
     assert evaluate(tiny_checkpoint, whole) == 0
   of_tasks = pd.DataFrame(advanced).groupby(0)[1].sum()
   assert [of_tasks[name] for name in of_tasks.index if name.startswith('mini_first_word')] == pytest.approx([1, 1])
