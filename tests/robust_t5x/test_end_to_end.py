@@ -15,7 +15,7 @@ import pytest
 
 from robust_t5x.checkpoints import adapter_files
 from robust_t5x.results import reading, schema
-from robust_t5x.runtime import progress
+from robust_t5x.runtime import processes, progress
 from seqio_tasks.datasets import _table
 
 
@@ -207,6 +207,13 @@ def test_an_evaluation_that_stops_early(tiny_checkpoint, tmp_path, monkeypatch, 
   assert 'estimated for all unobserved phrasings from 30 of' in said
   cells = schema.read_table(str(parts))[['group', 'instruction_id', 'example_id']]
   assert len(cells) == 60 and not cells.duplicated().any()
+  # Of several processes the others hear that it is finished, and wait for no round.
+  heard = iter([np.zeros(2, bool), np.asarray(True)])
+  with monkeypatch.context() as other:
+    other.setattr(processes, 'is_main', lambda: False)
+    other.setattr(processes, 'from_main', lambda values: next(heard))
+    assert evaluate(tiny_checkpoint, parts, wide, examples=20) == 0
+  assert next(heard, None) is None
   assert set(cells.groupby(['group', 'instruction_id']).size()) == {3}
   assert evaluate(tiny_checkpoint, parts, wide, examples=20) == 0
   assert 'nothing to do' in capsys.readouterr().out
