@@ -128,9 +128,9 @@ def without_room(comparison: Comparison, model: str, group: str) -> dict[str, st
 def _chances(comparison: Comparison, model: str, group: str) -> dict[str, float]:
   """Dataset -> accuracy of guessing among the options that were ranked; absent where none were."""
   ranked = _ranked(comparison, model, group)
-  # Results of others tell no tokens. Their options of one text are one.
+  # Where tokens are not told, as in results of others, options of one text are one.
   options = [
-    1 + tokens.count(',') if tokens else len(json.loads(scores))
+    1 + tokens.count(',') if tokens.strip('[]') else len(json.loads(scores))
     for tokens, scores in zip(ranked['option_tokens'], ranked['option_scores'], strict=True)
   ]
   shares = 1 / pd.Series(options, ranked.index, dtype=float)

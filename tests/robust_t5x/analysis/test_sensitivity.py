@@ -11,7 +11,7 @@ from robust_t5x.analysis import sensitivity
 from robust_t5x.analysis.comparison import compare
 
 
-def _table(tmp_path, accuracies, examples=50, options=0, tokens=True):
+def _table(tmp_path, accuracies, examples=50, options=0, tokens=None):
   """An evaluation with the given accuracy of each phrasing, group/id -> accuracy."""
   rows = []
   for name, accuracy in accuracies.items():
@@ -22,7 +22,7 @@ def _table(tmp_path, accuracies, examples=50, options=0, tokens=True):
         {
           'model': 'm', 'dataset': 'd', 'example_id': str(e), 'instruction_id': instruction, 'group': group,
           'scorer': 'rank_likelihood' if options else 'exact_match', 'score': float(e < accuracy * examples),
-          'option_scores': scores, 'option_tokens': json.dumps([2] * options) if options and tokens else '',
+          'option_scores': scores, 'option_tokens': (json.dumps([2] * options) if options else '') if tokens is None else tokens,
         }
       )  # fmt: skip
   path = tmp_path / 't.csv'
@@ -80,11 +80,12 @@ def test_floor_and_ceiling(accuracies, options, place, tmp_path):
   assert sensitivity.without_room(comparison, 'm', 'unobserved') == ({'d': place} if place else {})
 
 
+@pytest.mark.parametrize('tokens', ['', '[]'])  # none are told; nor of options some of which had the same text
 @pytest.mark.parametrize(('accuracies', 'place'), [([0.22, 0.3], 'floor'), ([0.5, 0.6], None)])
-def test_options_without_numbers_of_tokens_have_a_floor_and_no_posix(accuracies, place, tmp_path):
+def test_options_without_numbers_of_tokens_have_a_floor_and_no_posix(accuracies, place, tokens, tmp_path):
   """As the results of lm-evaluation-harness are: four options are told by their scores."""
   accuracies = {f'unobserved/{i}': a for i, a in enumerate(accuracies)}
-  comparison = _table(tmp_path, accuracies, options=4, tokens=False)
+  comparison = _table(tmp_path, accuracies, options=4, tokens=tokens)
   assert sensitivity.without_room(comparison, 'm', 'unobserved') == ({'d': place} if place else {})
   assert sensitivity.posix(comparison, 'm', 'unobserved') is None
 
