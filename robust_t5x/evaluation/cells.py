@@ -21,17 +21,14 @@ def check_budget(budget: Budget) -> None:
     )
 
 
-def check_enough(budget: int | float, count: int, num_phrasings: int, name: str) -> None:
-  """Raises UsageError for a task of which so many cells are less than one for each phrasing."""
+def count_cells(budget: int | float, cells: int, num_phrasings: int, name: str) -> int:
+  """How many of a task's cells a budget is; raises UsageError if that is less than one for each phrasing."""
+  count = budget if isinstance(budget, int) else round(budget * cells)
   if count < num_phrasings:
     raise UsageError(
       f'CELL_BUDGET is {budget}, which is {count} cells of {name}; its {num_phrasings} phrasings need one each at least'
     )
-
-
-def cells_of(budget: int | float, cells: int) -> int:
-  """How many of a task's cells a budget is."""
-  return budget if isinstance(budget, int) else round(budget * cells)
+  return count
 
 
 def sample_cells(rows: Sequence[Row], name: str, budget: Budget, seed: int) -> Sequence[Row]:
@@ -44,8 +41,7 @@ def sample_cells(rows: Sequence[Row], name: str, budget: Budget, seed: int) -> S
     return rows
   examples = {e: i for i, e in enumerate(dict.fromkeys(row['example_id'] for row in rows))}
   phrasings = {p: i for i, p in enumerate(dict.fromkeys(row['instruction_id'] for row in rows))}
-  count = cells_of(budget, len(rows))
-  check_enough(budget, count, len(phrasings), name)
+  count = count_cells(budget, len(rows), len(phrasings), name)
   if count >= len(rows):
     return rows
   # Tasks differ in their cells, and a task keeps its own whatever others are evaluated.

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from robust_t5x.evaluation import stopping
-from robust_t5x.evaluation.cells import Budget, cells_of, check_budget, check_enough
+from robust_t5x.evaluation.cells import Budget, check_budget, count_cells
 from robust_t5x.results.scorers import SCORERS
 from robust_t5x.runtime.errors import UsageError
 from seqio_tasks.pipeline.evaluation import EvaluationTask
@@ -31,7 +31,7 @@ def check(
     task.check_split(split)
     if cell_budget is not None:
       phrasings = len(task.instructions)
-      check_enough(cell_budget, cells_of(cell_budget, phrasings * len(task.example_ids(split))), phrasings, task.name)
+      count_cells(cell_budget, phrasings * len(task.example_ids(split)), phrasings, task.name)
     task.check_letters(split)
     fault = task.unrankable(split) if SCORERS[scorer].needs_options else None
     if fault is not None:

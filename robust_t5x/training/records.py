@@ -82,8 +82,8 @@ def holds_results(model_dir: str) -> bool:
 def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
   """Compares a run with the one that a directory holds, in everything that its result depends on.
 
-  Settings of FREE may differ, but for MICROBATCHES with an objective that sees them. TRAIN_STEPS may too, so that a run can be made longer: it is said, since a schedule that
-  follows it has had other rates so far. So may versions, with a warning.
+  Settings of FREE may differ, but for MICROBATCHES with an objective that sees them. TRAIN_STEPS may too, so that a run can
+  be made longer: it is said, since a schedule that follows it has had other rates so far. So may versions, with a warning.
 
   Raises:
     UsageError: if the directory holds a run with other settings, seed, backbone, vocabulary or data; names each.
