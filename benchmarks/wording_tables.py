@@ -9,6 +9,7 @@ import study
 
 from robust_t5x.analysis import remedies, room
 from robust_t5x.analysis.comparison import Comparison
+from robust_t5x.analysis.sensitivity import guessing
 from robust_t5x.analysis.wording import effects, features
 
 STRATA = ('not listed', 'listed')
@@ -29,8 +30,7 @@ def stratum(template: str) -> str:
 
 def chance(rows: pd.DataFrame) -> float:
   """Accuracy in % of an option at random, mean over tasks."""
-  of_row = rows['option_scores'].map(lambda text: 100 / len(json.loads(text)))
-  return float(of_row.groupby(rows['dataset']).mean().mean())
+  return 100 * float(np.mean(list(guessing(rows).values())))
 
 
 def wording(table: pd.DataFrame, free: pd.DataFrame, templates: Mapping[str, str]) -> Iterator[study.Cells]:

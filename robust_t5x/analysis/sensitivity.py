@@ -106,7 +106,7 @@ def without_room(comparison: Comparison, model: str, group: str) -> dict[str, st
   one-sided binomial test at 5% with Bonferroni's rule over the phrasings; without options, none is above 2%.
   """
   found = {}
-  chances = _chances(comparison, model, group)
+  chances = guessing(_ranked(comparison, model, group))
   for dataset, a in accuracies(comparison, model, group).items():
     known = ~np.isnan(a)
     a = a[known]
@@ -125,9 +125,12 @@ def without_room(comparison: Comparison, model: str, group: str) -> dict[str, st
   return found
 
 
-def _chances(comparison: Comparison, model: str, group: str) -> dict[str, float]:
-  """Dataset -> accuracy of guessing among the options that were ranked; absent where none were."""
-  ranked = _ranked(comparison, model, group)
+def guessing(ranked: pd.DataFrame) -> dict[str, float]:
+  """Dataset -> accuracy of an option at random, of one right option each.
+
+  Args:
+    ranked: results whose options were ranked.
+  """
   # Where tokens are not told, as in results of others, options of one text are one.
   options = [
     1 + tokens.count(',') if tokens.strip('[]') else len(json.loads(scores))
