@@ -11,7 +11,7 @@ benchmarks/results/real_model.json and docs/real_finding.png from all that is ke
 - plain_text.csv, which benchmarks/plain_text.py writes, and tuning/METHOD, the sweep that a learning rate was chosen by.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 import pathlib
 
 import numpy as np
@@ -33,6 +33,9 @@ _KINDS = (WIDE + CONTENT_FREE, WIDE, CONTENT_FREE, ELSEWHERE, FULL, DEVELOPMENT,
 CALIBRATED = ', calibrated'
 GROUP = 'unobserved'
 _DRAWN = (FROZEN, 'aligned', *(name + CALIBRATED for name in (FROZEN, 'likelihood', 'aligned')))
+_IN_PARTS = (FROZEN, 'aligned', 'canonical', 'likelihood')  # what is looked at by kinds of phrasings and of tasks, too
+# The method that is taught by the frozen model with those that are taught right answers.
+_SELF_TAUGHT = [('ensemble' + how, other + how) for how in ('', CALIBRATED) for other in ('canonical', 'likelihood')]
 _CHOSEN = 'chosen'  # what stands for a phrasing that differs from seed to seed
 _METRICS = ('AvgP', 'sd', 'worst phrasing')
 _AS_IT_IS = 'sum'  # what the evaluation itself reports
@@ -74,23 +77,27 @@ def methods(tables: Mapping[str, Sequence[pd.DataFrame]], compared: Comparison) 
     yield [_words(name), str(len(tables[name])), *_numbers(compared, name)]
 
 
-def changes(tables: Mapping[str, Sequence[pd.DataFrame]], compared: Comparison) -> Iterator[study.Cells]:
-  """A row for each method against the frozen model, and for the first method against each other one, calibrated and not."""
-  as_it_is = [name for name in tables if name != FROZEN and not name.endswith(CALIBRATED)]
-  first = as_it_is[0]
-  pairs = [
-    *((name, FROZEN) for name in tables if name != FROZEN),
-    *((first, other) for other in (*as_it_is[1:], FROZEN + CALIBRATED)),
-    *((first + CALIBRATED, other + CALIBRATED) for other in (FROZEN, *as_it_is[1:])),
-  ]
+def changes(compared: Comparison, pairs: Iterable[tuple[str, str]]) -> Iterator[study.Cells]:
+  """A row for each pair of models: how the first differs from the second."""
   for name, baseline in pairs:
-    if name in tables and baseline in tables:
-      found = (compared.change(name, GROUP, metric, baseline=baseline) for metric in _METRICS)
-      alike = compared.answer_agreement_change(name, GROUP, baseline)['consistency']
-      yield [
-        f'{_words(name)} less {_words(baseline)}',
-        *(study.interval(change, signed=True) for change in (*found, alike)),
-      ]
+    found = (compared.change(name, GROUP, metric, baseline=baseline) for metric in _METRICS)
+    alike = compared.answer_agreement_change(name, GROUP, baseline)['consistency']
+    yield [
+      f'{_words(name)} less {_words(baseline)}',
+      *(study.interval(change, signed=True) for change in (*found, alike)),
+    ]
+
+
+def _pairs(models: Collection[str]) -> Iterator[tuple[str, str]]:
+  """Each model with the frozen one, and the first method with each other one, calibrated and not."""
+  first, *others = (m for m in models if m != FROZEN and not m.endswith(CALIBRATED))
+  pairs = [
+    *((m, FROZEN) for m in models if m != FROZEN),
+    *((first, other) for other in (*others, FROZEN + CALIBRATED)),
+    *((m + CALIBRATED, FROZEN + CALIBRATED) for m in (first, *others)),
+    *((first + CALIBRATED, other + CALIBRATED) for other in others),
+  ]
+  yield from (pair for pair in pairs if set(pair) <= set(models))
 
 
 def _phrasings(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -136,8 +143,8 @@ def main() -> None:
 
   def compare(name: str, models: Mapping[str, Sequence[pd.DataFrame]]) -> None:
     compared = study.compared(models, record)
-    for kind in (methods, changes):
-      tables[f'{kind.__name__}/{name}'] = list(kind(models, compared))
+    tables[f'methods/{name}'] = list(methods(models, compared))
+    tables[f'changes/{name}'] = list(changes(compared, _pairs(models)))
 
   wide, wide_free = found[WIDE], found[WIDE + CONTENT_FREE]
   frozen, frozen_free = wide[FROZEN], wide_free[FROZEN]
@@ -145,8 +152,8 @@ def main() -> None:
   each = pd.concat([full, frozen[~frozen['dataset'].isin(full['dataset'])]]).assign(model=FROZEN)
   tables['wording'] = list(wording_tables.wording(each, frozen_free, templates))
   tables['spread'] = list(wording_tables.spread(full, templates))
-  rankings = (study.compared({FROZEN: [t]}, record) for t in (each, remedies.per_token(each)))
-  tables['features'] = list(wording_tables.features_of_wording(*rankings, FROZEN))
+  by_sum, by_mean = (study.compared({FROZEN: [t]}, record) for t in (each, remedies.per_token(each)))
+  tables['features'] = list(wording_tables.features_of_wording(by_sum, by_mean, FROZEN))
   tables['choosing'] = list(wording_tables.choosing(full))
   tables['readings'] = list(without_training(frozen, frozen_free, record))
   models = _with_calibrated(wide, wide_free)
@@ -156,9 +163,13 @@ def main() -> None:
     in_part = {
       name: [t[[part in ('all', listing[i], _TRAINED[d in TRAINED]) for i, d in _phrasings(t)]] for t in seeds]
       for name, seeds in models.items()
+      if part == 'all' or name.removesuffix(CALIBRATED) in _IN_PARTS
     }
     compare(part, in_part)
-  compare('per token', study.by_model({name: remedies.per_token(table) for name, table in wide.items()}))
+  self_taught = {name: models[name] for name in {m: None for pair in _SELF_TAUGHT for m in pair}}
+  tables['changes/self taught'] = list(changes(study.compared(self_taught, record), _SELF_TAUGHT))
+  by_tokens = study.by_model({name: remedies.per_token(table) for name, table in wide.items()})
+  compare('per token', {name: seeds for name, seeds in by_tokens.items() if name in _IN_PARTS})
   first = _with_calibrated(found[''], found[CONTENT_FREE])
   compare('first', first)
   compare('low rate', study.by_model({FROZEN: found[''][FROZEN], **found[LOW_RATE]}))

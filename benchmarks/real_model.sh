@@ -33,7 +33,7 @@ choosing="['bigbench_step_inference_eval_bigbench_development', 'bigbench_goal_i
   'bigbench_intent_recognition_eval_bigbench_development']"
 train=("${data[@]}" --BACKBONE_DTYPE="$DTYPE" --TRAIN_STEPS="${STEPS:-50}")
 
-: "${METHODS:=aligned likelihood canonical${TUNE:+ ensemble soft_prompt}}"
+: "${METHODS:=aligned likelihood canonical ensemble soft_prompt}"
 for method in $METHODS; do
   # All see eight rows a step: two examples under four phrasings, or eight under the canonical one.
   rates=0.0003,0.001,0.003
