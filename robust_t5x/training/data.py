@@ -11,7 +11,7 @@ from robust_t5x.runtime import errors
 from robust_t5x.training import batches
 from seqio_tasks import suites
 from seqio_tasks.pipeline import registration
-from seqio_tasks.pipeline.phrasings import StackPhrasings
+from seqio_tasks.pipeline.phrasings import RankOptions, StackPhrasings
 from seqio_tasks.pipeline.tasks import ExamplesTask
 
 
@@ -54,6 +54,16 @@ def register(
   return name
 
 
+def check_trains(name: str) -> None:
+  """Raises UsageError if a task or mixture, or a part of it, is there to evaluate: its phrasings are not to be trained on."""
+  for task, _ in registration.parts(name):
+    if isinstance(task, ExamplesTask) and (task.evaluation is not None or isinstance(task.preprocessor, RankOptions)):
+      raise errors.UsageError(
+        f'MIXTURE_OR_TASK_NAME: {task.name} is a task to evaluate; name one to train on, such as BENCHMARK_tuning or BENCHMARK_alignment '
+        '(`robust-t5x tasks list`)'
+      )
+
+
 def data_iterator(
   model: RobustModel,
   name: str,
@@ -67,6 +77,7 @@ def data_iterator(
   Every process reads whole batches, of which it uses its part: so a run does not depend on the number of processes.
   Examples under phrasings come in batches of like length (see batches); all else is read by SeqIO's pipelines.
   """
+  check_trains(name)
   found = None if use_cached else phrasing_batches(name, task_feature_lengths, batch_size, seed, model.ids)
   if found is not None:
     return found

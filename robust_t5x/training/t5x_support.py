@@ -72,6 +72,7 @@ def training_data(config: Any, shard: int, num_shards: int, converter: Any) -> A
     num_shards: of how many.
     converter: the model's feature converter; see models.features.
   """
+  data.check_trains(config.mixture_or_task_name)
   lengths = config.task_feature_lengths
   found = None
   if not config.use_cached:

@@ -106,8 +106,8 @@ def register(
 
 
 def _answered(dataset: Dataset, answers: Mapping[str, variants.Choices] | None) -> Dataset:
-  """A dataset as `answers` of `register` asks for it."""
-  if answers is None:
+  """A dataset as `answers` of `register` asks for it; one that nothing is trained on needs none."""
+  if answers is None or not splits.has_training(dataset):
     return dataset
   if dataset.name not in answers:
     raise registration.RegistrationError(

@@ -36,7 +36,7 @@ class Splits:
 
 
 def evaluated(dataset: Dataset, num_examples: int | None, num_shots: int) -> Splits:
-  """The splits test and validation, or what else there is beside train, or that.
+  """The splits test and validation, or what else there is beside train, or that; and train, to be asked for its answers.
 
   Args:
     dataset: whose splits they are.
@@ -55,6 +55,8 @@ def evaluated(dataset: Dataset, num_examples: int | None, num_shots: int) -> Spl
       raise RegistrationError(
         f'num_examples is {num_examples}, but {dataset.name} has {most} examples in its split {split}; choose 1 to {most}'
       )
+  # What a model answers to the examples of training can be what it is trained on (`results.votes`).
+  names += [s for s in ('train',) if s in dataset.splits and s not in names]
   readers = {s: functools.partial(counting_doubles, dataset.splits[s], f'{dataset.name}, split {s}') for s in names}
   return Splits(
     {s: _cut(readers[s], num_examples, shown.get(s, ())) for s in names},
@@ -111,6 +113,11 @@ def trained_on(dataset: Dataset, vocabulary: seqio.Vocabulary, num_examples: int
     {name: _cut(readers[s], num_examples) for name, s in sources.items()},
     {name: _cut_size(dataset.sizes[s], num_examples) for name, s in sources.items() if s in dataset.sizes},
   )
+
+
+def has_training(dataset: Dataset) -> bool:
+  """Whether there are examples to train on."""
+  return _first(_TRAINING, dataset.splits) is not None
 
 
 def training_size(dataset: Dataset) -> int:

@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 
 from robust_t5x.checkpoints import adapter_files
-from robust_t5x.results import reading, schema
+from robust_t5x.results import reading, schema, votes
 from robust_t5x.runtime import processes, progress
 from seqio_tasks.datasets import _table
 
@@ -148,6 +148,16 @@ def test_training_on_other_data_is_not_the_same_run(tiny_checkpoint, tmp_path, c
   said = capsys.readouterr().err
   assert 'holds a run with other settings: the data or phrasings of own_data_alignment_' in said
   assert 'the data or phrasings of own_data_alignment_upper changed, their hash was' in said
+
+
+def test_what_is_trained_on_can_be_asked_for_answers(tiny_checkpoint, tmp_path):
+  task = "--gin.MIXTURES=['mini_bigger_number_eval_observed']"
+  ranked = (task, "--gin.SCORER='rank_likelihood'", "--gin.SPLIT='train'")
+  assert evaluate(tiny_checkpoint, tmp_path / 'answers', *ranked, examples=4) == 0
+  table = pd.read_parquet(tmp_path / 'answers/results.parquet')
+  assert table['example_id'].str.contains('train').all()
+  (voted,) = votes.votes(str(tmp_path / 'answers')).values()
+  assert set(voted) <= set(table['example_id'])
 
 
 def test_a_budget_of_cells(tiny_checkpoint, tmp_path, capsys):

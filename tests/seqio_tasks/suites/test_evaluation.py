@@ -158,8 +158,8 @@ def test_content_hash(register_suite):
   hashes.add(registration.evaluation_task('mini_first_word_eval_observed').content_hash('test'))
   assert len(hashes) == 3
   assert registration.evaluation_task(name).content_hash('test') in hashes
-  with pytest.raises(datasets.DatasetError, match="no split 'train'"):
-    registration.evaluation_task(name).content_hash('train')
+  with pytest.raises(datasets.DatasetError, match="no split 'dev'"):
+    registration.evaluation_task(name).content_hash('dev')
 
 
 def test_evaluation_by_seqio_scores_gold_answers_as_right(register_suite, read):

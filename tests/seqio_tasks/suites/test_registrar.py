@@ -1,5 +1,6 @@
 """Tests of the registrar: names, mixtures, what is refused."""
 
+import dataclasses
 import json
 import time
 
@@ -68,6 +69,12 @@ def test_own_answers_are_trained_on_and_a_dataset_without_is_refused(vocabulary,
   assert golds == [wanted['options'][wrong]]
   with pytest.raises(registration.RegistrationError, match='there are none for quiz, only for other'):
     suites.register(vocabulary, quiz, banks, answers={'other': {}})
+
+
+def test_a_dataset_without_training_needs_no_answers(vocabulary, banks, quiz):
+  evaluated = dataclasses.replace(quiz[0], splits={'test': quiz[0].splits['test']}, sizes={})
+  names = suites.register(vocabulary, [evaluated], banks, ['seen'], answers={'other': {}})
+  assert 'quiz_eval_observed' in names and 'quiz_alignment' not in names
 
 
 def test_content_free_tasks_ask_nothing_and_show_examples_as_they_are(vocabulary, banks, quiz):

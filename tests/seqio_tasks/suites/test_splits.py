@@ -31,16 +31,19 @@ def _read(made):
 
 def test_what_is_evaluated():
   made = splits.evaluated(_dataset(train=9, test=3, validation=2), 2, 0)
-  assert _read(made) == {'test': ['test0', 'test1'], 'validation': ['validation0', 'validation1']}
+  assert _read(made) == {
+    'test': ['test0', 'test1'], 'validation': ['validation0', 'validation1'], 'train': ['train0', 'train1'],
+  }  # fmt: skip
   assert made.sizes == {} and made.shots == ()
   assert _read(splits.evaluated(_dataset(other=1), None, 0)) == {'other': ['other0']}
-  assert _read(splits.evaluated(_dataset(train=1, dev=1), None, 0)) == {'dev': ['dev0']}
+  assert _read(splits.evaluated(_dataset(train=1, dev=1), None, 0)) == {'dev': ['dev0'], 'train': ['train0']}
   assert _read(splits.evaluated(_dataset(train=1), None, 0)) == {'train': ['train0']}
 
 
 def test_what_is_shown_is_not_evaluated():
   made = splits.evaluated(_dataset(train=9, test=3), None, 2)
   assert _ids(made.shots) == ['train0', 'train1'] and len(_read(made)['test']) == 3
+  assert _read(made)['train'] == [f'train{i}' for i in range(2, 9)]
   made = splits.evaluated(_dataset(test=3, sizes={'test': 3}), None, 2)
   assert _ids(made.shots) == ['test0', 'test1'] and _read(made) == {'test': ['test2']} and made.sizes == {'test': 1}
   with pytest.raises(RegistrationError, match='d has 3 examples to show, not 4; ask for fewer'):
@@ -79,7 +82,7 @@ def test_doubled_questions_are_counted_and_stay():
   dataset = _asking({'validation': ['a', 'b', 'a', 'a'], 'train': ['c', 'c']})
   made = splits.evaluated(dataset, None, 0)
   readings_before = readings()
-  assert _read(made) == {'validation': ['validation0', 'validation1', 'validation2', 'validation3']}
+  assert _ids(made.readers['validation']()) == ['validation0', 'validation1', 'validation2', 'validation3']
   new = {where: reading for where, reading in readings().items() if readings_before.get(where) != reading}
   told = "d, split validation: example 'validation2' asks the same as 'validation0'"
   assert new == {'d, split validation': {'used': 4, 'left_out': {}, 'doubled': {'rows': 2, 'first': told}}}
@@ -88,7 +91,7 @@ def test_doubled_questions_are_counted_and_stay():
 @pytest.mark.parametrize('count', [0, 4])
 def test_sizes_that_are_known_are_kept_to(count):
   dataset = _dataset(test=3, train=9, sizes={'test': 3, 'train': 9})
-  assert splits.evaluated(dataset, 3, 0).sizes == {'test': 3}
+  assert splits.evaluated(dataset, 3, 0).sizes == {'test': 3, 'train': 3}
   with pytest.raises(
     RegistrationError, match=f'num_examples is {count}, but d has 3 examples in its split test; choose 1 to 3'
   ):
