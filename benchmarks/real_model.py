@@ -88,7 +88,7 @@ def changes(compared: Comparison, pairs: Iterable[tuple[str, str]]) -> Iterator[
     ]
 
 
-def _pairs(models: Collection[str]) -> Iterator[tuple[str, str]]:
+def _pairs(models: Collection[str]) -> list[tuple[str, str]]:
   """Each model with the frozen one, and the first method with each other one, calibrated and not."""
   first, *others = (m for m in models if m != FROZEN and not m.endswith(CALIBRATED))
   pairs = [
@@ -97,7 +97,7 @@ def _pairs(models: Collection[str]) -> Iterator[tuple[str, str]]:
     *((m + CALIBRATED, FROZEN + CALIBRATED) for m in (first, *others)),
     *((first + CALIBRATED, other + CALIBRATED) for other in others),
   ]
-  yield from (pair for pair in pairs if set(pair) <= set(models))
+  return [pair for pair in pairs if set(pair) <= set(models)]
 
 
 def _phrasings(table: pd.DataFrame) -> Iterator[tuple[str, str]]:
@@ -141,35 +141,33 @@ def main() -> None:
   found = _by_kind(_of_one_answer(runs))
   tables: dict[str, list[study.Cells]] = {}
 
-  def compare(name: str, models: Mapping[str, Sequence[pd.DataFrame]]) -> None:
+  def compare(name: str, models: Mapping[str, Sequence[pd.DataFrame]]) -> Comparison:
     compared = study.compared(models, record)
     tables[f'methods/{name}'] = list(methods(models, compared))
     tables[f'changes/{name}'] = list(changes(compared, _pairs(models)))
+    return compared
 
   wide, wide_free = found[WIDE], found[WIDE + CONTENT_FREE]
   frozen, frozen_free = wide[FROZEN], wide_free[FROZEN]
   templates, full = record['instructions'], found[FULL][FROZEN]
-  each = pd.concat([full, frozen[~frozen['dataset'].isin(full['dataset'])]]).assign(model=FROZEN)
-  tables['wording'] = list(wording_tables.wording(each, frozen_free, templates))
+  tables['wording'] = list(wording_tables.wording(full, frozen_free, templates))
   tables['spread'] = list(wording_tables.spread(full, templates))
-  by_sum, by_mean = (study.compared({FROZEN: [t]}, record) for t in (each, remedies.per_token(each)))
+  by_sum, by_mean = (study.compared({FROZEN: [t]}, record) for t in (full, remedies.per_token(full)))
   tables['features'] = list(wording_tables.features_of_wording(by_sum, by_mean, FROZEN))
   tables['choosing'] = list(wording_tables.choosing(full))
   tables['readings'] = list(without_training(frozen, frozen_free, record))
   models = _with_calibrated(wide, wide_free)
   study.draw({name: models[name] for name in _DRAWN}, record, PICTURE)
   listing = {i: wording_tables.stratum(text) for i, text in templates.items()}
-  for part in ('all', *wording_tables.STRATA, *_TRAINED):
+  tables['changes/self taught'] = list(changes(compare('all', models), _SELF_TAUGHT))
+  looked_at = {name: seeds for name, seeds in models.items() if name.removesuffix(CALIBRATED) in _IN_PARTS}
+  for part in (*wording_tables.STRATA, *_TRAINED):
     in_part = {
-      name: [t[[part in ('all', listing[i], _TRAINED[d in TRAINED]) for i, d in _phrasings(t)]] for t in seeds]
-      for name, seeds in models.items()
-      if part == 'all' or name.removesuffix(CALIBRATED) in _IN_PARTS
+      name: [t[[part in (listing[i], _TRAINED[d in TRAINED]) for i, d in _phrasings(t)]] for t in seeds]
+      for name, seeds in looked_at.items()
     }
     compare(part, in_part)
-  self_taught = {name: models[name] for name in {m: None for pair in _SELF_TAUGHT for m in pair}}
-  tables['changes/self taught'] = list(changes(study.compared(self_taught, record), _SELF_TAUGHT))
-  by_tokens = study.by_model({name: remedies.per_token(table) for name, table in wide.items()})
-  compare('per token', {name: seeds for name, seeds in by_tokens.items() if name in _IN_PARTS})
+  compare('per token', {name: [*map(remedies.per_token, looked_at[name])] for name in _IN_PARTS})
   first = _with_calibrated(found[''], found[CONTENT_FREE])
   compare('first', first)
   compare('low rate', study.by_model({FROZEN: found[''][FROZEN], **found[LOW_RATE]}))

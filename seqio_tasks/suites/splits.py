@@ -56,7 +56,8 @@ def evaluated(dataset: Dataset, num_examples: int | None, num_shots: int) -> Spl
         f'num_examples is {num_examples}, but {dataset.name} has {most} examples in its split {split}; choose 1 to {most}'
       )
   # What a model answers to the examples of training can be what it is trained on (`results.votes`).
-  names += [s for s in ('train',) if s in dataset.splits and s not in names]
+  if 'train' in dataset.splits and 'train' not in names:
+    names.append('train')
   readers = {s: functools.partial(counting_doubles, dataset.splits[s], f'{dataset.name}, split {s}') for s in names}
   return Splits(
     {s: _cut(readers[s], num_examples, shown.get(s, ())) for s in names},
