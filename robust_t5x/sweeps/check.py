@@ -42,14 +42,17 @@ class Request(TypedDict):
 
 
 class Answer(TypedDict, total=False):
-  """The trials' descriptions, or one line that says what is wrong."""
+  """The trials' descriptions and the gin configuration of the evaluation, or one line that says what is wrong."""
 
   trials: list[Description]
+  eval_config: str
   error: str
 
 
-def check(trials: Sequence[Trial], eval_arguments: Sequence[str], flags: Sequence[str]) -> list[Description]:
-  """What each trial is going to be.
+def check(
+  trials: Sequence[Trial], eval_arguments: Sequence[str], flags: Sequence[str]
+) -> tuple[list[Description], str]:
+  """What each trial is going to be, and the gin configuration of the evaluation.
 
   Args:
     trials: of the grid.
@@ -69,7 +72,7 @@ def check(trials: Sequence[Trial], eval_arguments: Sequence[str], flags: Sequenc
   said: Answer = json.loads(done.stdout.splitlines()[-1])
   if 'error' in said:
     raise errors.UsageError(said['error'])
-  return said['trials']
+  return said['trials'], said['eval_config']
 
 
 def request(trials: Sequence[Trial], eval_arguments: Sequence[str], flags: Sequence[str]) -> Request:
@@ -98,11 +101,11 @@ def answer(request: Request) -> Answer:
         return {'error': f'trial {trial["name"]}: {_one_line(e)}'}
       bar.advance(1, trial['name'])
   try:
-    _check_eval(request['eval'], vocabulary)
+    config = _check_eval(request['eval'], vocabulary)
   except (UserError, OSError) as e:
     message = re.sub(r'^(?=[A-Z_]+(:| is ))|--(gin\.)?(?=[A-Z])', '--eval.', _one_line(e))
     return {'error': f'evaluation: {message}'}
-  return {'trials': found}
+  return {'trials': found, 'eval_config': config}
 
 
 def _parse(arguments: Sequence[str]) -> None:
@@ -186,8 +189,8 @@ def _check_types(request: Request) -> None:
         )
 
 
-def _check_eval(arguments: Sequence[str], vocabulary: 'seqio.Vocabulary') -> None:
-  """Raises what is wrong with the settings of the evaluation, as far as can be told without a model."""
+def _check_eval(arguments: Sequence[str], vocabulary: 'seqio.Vocabulary') -> str:
+  """The gin configuration of the evaluation; raises what is wrong with it, as far as can be told without a model."""
   import gin
   from robust_t5x.evaluation import checks
 
@@ -200,6 +203,7 @@ def _check_eval(arguments: Sequence[str], vocabulary: 'seqio.Vocabulary') -> Non
   errors.check_required({'MIXTURES': run.get('mixtures')})
   tasks = suites.evaluation_tasks(run.get('register_tasks', ()), vocabulary, run['mixtures'])
   checks.check(tasks, **{name: run[name] for name in told if name in run})
+  return gin.config_str()
 
 
 def _one_line(error: Exception) -> str:

@@ -15,7 +15,7 @@ from robust_t5x.runtime.files import write_atomically
 from robust_t5x.sweeps import check, grid, mixed, page
 from robust_t5x.sweeps.flags import Flags
 from robust_t5x.sweeps.table import Summary, build, caution
-from robust_t5x.sweeps.trial import Processes, TrialRun, failure, is_evaluated, tail
+from robust_t5x.sweeps.trial import Processes, TrialRun, evaluation_drift, failure, is_evaluated, tail
 from seqio_tasks.errors import UserError
 
 
@@ -27,9 +27,9 @@ def plan(flags: Flags) -> tuple[list[TrialRun], dict[str, tuple[str, list[str]]]
   """
   trials = grid.trials(flags.gin_files, flags.bindings, flags.axes)
   eval_arguments = grid.command('', flags.eval_gin_files, flags.eval_bindings)[1:]
-  described = check.check(trials, eval_arguments, flags.passed)
+  described, eval_config = check.check(trials, eval_arguments, flags.passed)
   runs = [
-    TrialRun.find(flags.out, trial, description, flags.eval_gin_files, flags.eval_bindings, flags.passed)
+    TrialRun.find(flags.out, trial, description, flags.eval_gin_files, flags.eval_bindings, flags.passed, eval_config)
     for trial, description in zip(trials, described, strict=True)
   ]
   baselines: dict[str, tuple[str, list[str]]] = {}
@@ -55,7 +55,7 @@ def sweep(flags: Flags) -> int:
       print(run.record['train_command'])
       print(run.record['eval_command'])
     return 0
-  _warn_of_drift(runs)
+  _warn_of_drift(runs, [directory for directory, _ in baselines.values()])
   os.makedirs(flags.out, exist_ok=True)
   summaries: dict[str, Summary] = {}
   signals.keeps('the same command goes on')
@@ -104,16 +104,23 @@ def write(
   return caution(table)
 
 
-def _warn_of_drift(runs: Sequence[TrialRun]) -> None:
-  """Says which finished trials the gin files of today would train otherwise; they are kept all the same."""
+def _warn_of_drift(runs: Sequence[TrialRun], baselines: Sequence[str]) -> None:
+  """Says what is finished and would be done otherwise by the gin files of today; it is kept all the same."""
+  (eval_config,) = {run.eval_config for run in runs}
+  evaluations = [*baselines, *(run.evaluation for run in runs)]
+  _warn_of_changes([(run.drift, run.directory) for run in runs], 'trial', 'trained', 'train')
+  _warn_of_changes([(evaluation_drift(d, eval_config), d) for d in evaluations], 'evaluation', 'made', 'evaluate')
+
+
+def _warn_of_changes(drifts: Sequence[tuple[str, str]], what: str, done: str, do: str) -> None:
   changes: dict[str, list[str]] = {}
-  for run in runs:
-    if run.drift:
-      changes.setdefault(run.drift, []).append(run.directory)
+  for change, directory in drifts:
+    if change:
+      changes.setdefault(change, []).append(directory)
   for change, directories in changes.items():
     print(
-      f'warning: {len(directories)} finished trial{"s" if len(directories) > 1 else ""} of this grid had other settings '
-      f'when trained ({change}); delete to train again: {" ".join(shlex.quote(d) for d in directories)}',
+      f'warning: {len(directories)} finished {what}{"s" if len(directories) > 1 else ""} of this grid had other settings '
+      f'when {done} ({change}); delete to {do} again: {" ".join(shlex.quote(d) for d in directories)}',
       file=sys.stderr,
     )
 

@@ -125,6 +125,7 @@ class TrialRun:
     evaluation: directory of the results.
     products: files and directories that training leaves and the evaluation reads.
     config: the gin configuration of its training, as the gin files are now.
+    eval_config: that of its evaluation.
   """
 
   directory: str
@@ -134,6 +135,7 @@ class TrialRun:
   evaluation: str
   products: tuple[str, ...]
   config: str
+  eval_config: str
 
   @classmethod
   def find(
@@ -144,6 +146,7 @@ class TrialRun:
     eval_files: Sequence[str],
     eval_bindings: Mapping[str, str],
     flags: Sequence[str],
+    eval_config: str,
   ) -> 'TrialRun':
     """The trial's place below `out`, found by its hash or new; nothing is written.
 
@@ -154,6 +157,7 @@ class TrialRun:
       eval_files: gin files of the evaluation.
       eval_bindings: its gin name -> value.
       flags: other flags of all runs.
+      eval_config: what `check.check` says of the evaluation.
     """
     there = sorted(glob.glob(os.path.join(glob.escape(out), 'trials', f'*-{trial.key}')))
     directory = there[0] if there else os.path.join(out, 'trials', grid.directory_name(trial))
@@ -181,7 +185,7 @@ class TrialRun:
         'eval_command': grid.shell(evaluate),
       }
     )
-    return cls(directory, record, train, evaluate, evaluation, products, description['config'])
+    return cls(directory, record, train, evaluate, evaluation, products, description['config'], eval_config)
 
   @property
   def trained(self) -> bool:
@@ -200,8 +204,7 @@ class TrialRun:
     if not self.trained or not os.path.isfile(path):
       return ''
     with open(path, encoding='utf-8') as f:
-      before = settings.read(f.read())
-    return ', '.join(settings.changes(before, settings.read(self.config), without=grid.TRAIN_OWN))
+      return _changes(f.read(), self.config, grid.TRAIN_OWN)
 
   @property
   def status(self) -> str:
@@ -273,6 +276,18 @@ def is_evaluated(directory: str) -> bool:
   """Whether a directory holds a finished evaluation."""
   path = os.path.join(directory, 'run.json')
   return os.path.isfile(path) and bool(read_record(path).get('finished'))
+
+
+def evaluation_drift(directory: str, config: str) -> str:
+  """What the gin files said otherwise when a finished evaluation was made; '' for nothing, or if there is none."""
+  if not is_evaluated(directory):
+    return ''
+  record = read_record(os.path.join(directory, 'run.json'))
+  return _changes(record.get('gin_config', config), config, grid.EVAL_OWN)
+
+
+def _changes(before: str, now: str, own: Sequence[str]) -> str:
+  return ', '.join(settings.changes(settings.read(before), settings.read(now), without=own))
 
 
 def tail(log: str, lines: int = _TAIL) -> list[str]:

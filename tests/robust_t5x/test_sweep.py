@@ -1,5 +1,6 @@
 """Sweeps: grids, trials that finish, fail, are interrupted and found again; most with a program that stands in for ours."""
 
+import functools
 import json
 import pathlib
 import signal
@@ -67,12 +68,10 @@ def program(tmp_path, monkeypatch) -> pathlib.Path:
   return folder
 
 
-def described(trials, eval_arguments, flags):
-  return [
-    {'checkpoint': 'bundled', 'steps': 5, 'seed': int(c.bindings.get('SEED', 0)), 'parameters': 7, 'adapter': True,
-     'backbone': False, 'config': ''}
-    for c in trials
-  ]  # fmt: skip
+def described(trials, eval_arguments, flags, eval_config='', **other):
+  """Stands in for `check.check`; `other` is said of every trial."""
+  usual = {'checkpoint': 'bundled', 'steps': 5, 'parameters': 7, 'adapter': True, 'backbone': False, 'config': ''}
+  return [usual | {'seed': int(c.bindings.get('SEED', 0))} | other for c in trials], eval_config
 
 
 def run(out, *more, rates='0.1,0.2') -> int:
@@ -203,10 +202,7 @@ def test_a_dry_run_prints_commands_and_writes_nothing(program, tmp_path, capsys)
 
 
 def test_a_trained_backbone_is_evaluated_itself(program, tmp_path, monkeypatch, capsys):
-  def whole(trials, *rest):
-    return [d | {'adapter': False, 'backbone': True} for d in described(trials, *rest)]
-
-  monkeypatch.setattr(check, 'check', whole)
+  monkeypatch.setattr(check, 'check', functools.partial(described, adapter=False, backbone=True))
   assert run(tmp_path / 'out', '--dry_run', rates='0.1') == 0
   last = capsys.readouterr().out.splitlines()[-1]
   assert '--gin.ADAPTER="\'none\'"' in last
@@ -269,11 +265,15 @@ def test_interrupted_it_ends_its_runs_and_can_go_on(program, tmp_path):
 
 def test_settings_that_changed_since_are_said_and_the_trial_is_kept(program, tmp_path, monkeypatch, capsys):
   now = "TRAIN_STEPS = 9\nMODEL_DIR = None\nLENGTHS = {\n    'inputs': 40}\nNEW = \\\n    'x'\n"
-  monkeypatch.setattr(check, 'check', lambda trials, *rest: [d | {'config': now} for d in described(trials, *rest)])
+  evaluation = "SPLIT = 'test'\nLABEL = None\n"
+  monkeypatch.setattr(check, 'check', functools.partial(described, config=now, eval_config=evaluation))
   out = tmp_path / 'out'
   assert run(out, rates='0.1') == 0
   (train,) = out.glob('trials/*/train')
   (train / 'config.gin').write_text("TRAIN_STEPS = 5\nMODEL_DIR = \\\n    'x'\nLENGTHS = {'inputs': 40}\n")
+  for place, split in (('trials/*/eval-*', 'validation'), ('baseline-*', 'test')):
+    (path,) = out.glob(f'{place}/run.json')
+    path.write_text(json.dumps(json.loads(path.read_text()) | {'gin_config': f"SPLIT = '{split}'\nLABEL = 'x'\n"}))
   capsys.readouterr()
   calls(program)
   assert run(out, rates='0.1') == 0
@@ -282,6 +282,7 @@ def test_settings_that_changed_since_are_said_and_the_trial_is_kept(program, tmp
     "1 finished trial of this grid had other settings when trained (NEW was not set, is 'x', TRAIN_STEPS was 5, is 9)"
     in said
   )
+  assert "1 finished evaluation of this grid had other settings when made (SPLIT was 'validation', is 'test')" in said
   assert calls(program) == []
 
 
@@ -300,7 +301,7 @@ def test_rows_that_cannot_be_compared_are_said(program, tmp_path, capsys):
   assert 'warning' not in capsys.readouterr().err
 
 
-def test_a_real_trial_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
+def test_a_real_trial_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch, capsys):
   """The command itself, with training and evaluation of a tiny model; then again, when there is nothing to do."""
   import compiler  # the interrupted driver above runs this file by itself
 
@@ -312,6 +313,9 @@ def test_a_real_trial_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
     "--eval.MIXTURES=['mini_first_word_eval_observed', 'mini_first_word_eval_unobserved']",
     "--eval.TASK_FEATURE_LENGTHS={'inputs': 160, 'targets': 4}", '--out', str(tmp_path),
   ]  # fmt: skip
+  checked = []
+  real_check = check.check
+  monkeypatch.setattr(check, 'check', lambda *asked: checked.append(real_check(*asked)) or checked[0])
   assert command.main(arguments) == 0
   (row,) = pd.read_parquet(tmp_path / 'sweep.parquet').to_dict('records')
   assert (row['status'], row['ADAPTER_LENGTH'], row['seed'], row['steps']) == ('finished', 3, 1, 2)
@@ -325,7 +329,6 @@ def test_a_real_trial_from_end_to_end(tiny_checkpoint, tmp_path, monkeypatch):
   trained = json.loads((pathlib.Path(row['model_dir']) / 'run.json').read_text())
   assert trained['seed'] == 1 and row['train_command'].endswith(f'--gin.MODEL_DIR="\'{row["model_dir"]}\'"')
   monkeypatch.setattr(trial, 'PROGRAM', ('false',))
-  monkeypatch.setattr(check, 'check', lambda trials, *rest: [
-    d | {'checkpoint': str(tiny_checkpoint)} for d in described(trials, *rest)
-  ])  # fmt: skip
+  monkeypatch.setattr(check, 'check', lambda *asked: checked[0])
   assert command.main(arguments) == 0
+  assert 'warning' not in capsys.readouterr().err  # the settings are as they were

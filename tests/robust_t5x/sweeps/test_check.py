@@ -15,7 +15,7 @@ def test_a_grid_is_checked_against_the_gin_files(as_started_anew):
   good = answer('LEARNING_RATE=0.1,1', 'PROMPT_INIT=uniform')
   assert [c['parameters'] for c in good['trials']] == [12300, 12300]
   assert {c['checkpoint'] for c in good['trials']} == {'bundled'} and good['trials'][0]['adapter']
-  assert 'LEARNING_RATE = 1' in good['trials'][1]['config']
+  assert 'LEARNING_RATE = 1' in good['trials'][1]['config'] and "SCORER = 'exact_match'" in good['eval_config']
   for axes, message in [
     (['LEARNING_RAT=1'], 'trial LEARNING_RAT=1: --LEARNING_RAT: no gin file has a macro of this name; did you mean'),
     (

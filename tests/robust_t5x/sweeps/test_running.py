@@ -19,10 +19,10 @@ DESCRIPTION = {
 
 
 def test_a_plan_has_every_trial_and_each_backbone_once(monkeypatch, tmp_path):
-  monkeypatch.setattr(check, 'check', lambda trials, *rest: [DESCRIPTION] * len(trials))
+  monkeypatch.setattr(check, 'check', lambda trials, *rest: ([DESCRIPTION] * len(trials), ''))
   runs, baselines = running.plan(parse([*ARGUMENTS, '--out', str(tmp_path)], ''))
   assert len(runs) == 2 and list(baselines) == ['c']
   assert running.plan(parse([*ARGUMENTS, '--no_baseline', '--out', str(tmp_path)], ''))[1] == {}
-  monkeypatch.setattr(check, 'check', lambda trials, *rest: [DESCRIPTION | {'checkpoint': None}] * len(trials))
+  monkeypatch.setattr(check, 'check', lambda trials, *rest: ([DESCRIPTION | {'checkpoint': None}] * len(trials), ''))
   with pytest.raises(UsageError, match='INITIAL_CHECKPOINT_PATH is None'):
     running.plan(parse([*ARGUMENTS, '--out', str(tmp_path)], ''))
