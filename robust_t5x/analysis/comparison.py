@@ -75,7 +75,7 @@ class Comparison:
     self._check_metric(metric)
     if self._is_mean(metric):
       return self._contrast({group: 1}, metric, [(model, 1)], dataset).share()
-    values = self._values_of(model, group, metric, dataset)
+    values = self.values_of(model, group, metric, dataset)
     return statistics.of_draws(self.draws(model, group, metric, dataset), values, bounds=(0, 1))
 
   def of_phrasing(self, model: str, dataset: str, group: str, place: int) -> Interval:
@@ -97,12 +97,12 @@ class Comparison:
       found = self._contrast({group: 1}, metric, [(model, 1), (baseline, -1)], dataset)
       return found.interval(), found.p_value()
     draws = self.draws(model, group, metric, dataset) - self.draws(baseline, group, metric, dataset)
-    values = (self._values_of(m, group, metric, dataset) for m in (model, baseline))
-    return statistics.of_draws(draws, *values, bounds=(-1, 1)), statistics.p_of_draws(draws)
+    values = [self.values_of(m, group, metric, dataset) for m in (model, baseline)]
+    return statistics.of_draws(draws, *values, bounds=(-1, 1)), statistics.p_of_draws(draws, *values)
 
   def value(self, model: str, group: str, metric: str, dataset: str | None = None) -> float:
     """A metric of the data, of one dataset or the mean over those that have it (`left_out`)."""
-    return float(self._values_of(model, group, metric, dataset).mean())
+    return float(self.values_of(model, group, metric, dataset).mean())
 
   def _is_mean(self, metric: str) -> bool:
     return metric == 'AvgP' or metric in metrics.CASE_METRICS
@@ -161,8 +161,8 @@ class Comparison:
       chosen |= {name: self._agreeing(group, name) for name in _AGREEMENT}
     return {name: [d for d in own if d not in having] for name, having in chosen.items() if len(having) < len(own)}
 
-  def _values_of(self, model: str, group: str, metric: str, dataset: str | None = None) -> np.ndarray:
-    """A metric [runs] of each run of a model."""
+  def values_of(self, model: str, group: str, metric: str, dataset: str | None = None) -> np.ndarray:
+    """A metric [runs] of each run of a model, of one dataset or the mean over those that have it (`left_out`)."""
     self._check_metric(metric)
     chosen = self._datasets_of([group], metric, dataset)
     runs = self.runs_of(model)

@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 import scipy.stats
 
-from robust_t5x.analysis import crossed
+from robust_t5x.analysis import crossed, statistics
 from robust_t5x.analysis.comparison import GAP, Comparison
 from robust_t5x.analysis.statistics import Interval
 
@@ -145,11 +145,10 @@ class SpreadDecision:
 
 
 def of_spread(comparison: Comparison, model: str, group: str, margin: float) -> SpreadDecision:
-  """The spread of a model under the phrasings of a group, mean over datasets, by draws of their true accuracies (`extremes`)."""
-  draws = comparison.draws(model, group, 'spread')
-  drawn = draws[1:][~np.isnan(draws[1:])]
-  value = comparison.interval(model, group, 'spread')
-  if not len(drawn):
-    return SpreadDecision(value, np.nan, np.nan, margin)
-  more = int((drawn >= margin).sum())
-  return SpreadDecision(value, (1 + more) / (1 + len(drawn)), (1 + len(drawn) - more) / (1 + len(drawn)), margin)
+  """The spread of a model under the phrasings of a group, mean over datasets.
+
+  By draws of the true accuracies (`extremes`) and, where the model has several runs, by seeds like these.
+  """
+  draws, values = (of(model, group, 'spread') for of in (comparison.draws, comparison.values_of))
+  less, more = statistics.shares_beyond(draws, values, limit=margin)
+  return SpreadDecision(comparison.interval(model, group, 'spread'), more, less, margin)

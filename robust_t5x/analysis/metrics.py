@@ -195,7 +195,7 @@ METRICS: dict[str, Metric] = {
   'PSS': pairwise_sensitivity,
 }
 # Those that a dataset may lack, as they need two phrasings.
-OF_PAIRS = ('sd', 'case-level sd', 'PSS')
+OF_PAIRS = ('spread', 'sd', 'case-level sd', 'PSS')
 
 
 def _over(function: Callable[..., np.ndarray], values: np.ndarray, axis: int = -1, **settings: int) -> np.ndarray:

@@ -144,10 +144,10 @@ def between_examples(states: np.ndarray, measure: str) -> float:
 
 
 def rank_correlation(distances: Sequence[np.ndarray], losses: Sequence[np.ndarray], level: float = 0.95) -> Interval:
-  """Spearman's ρ over phrasings, mean over datasets, with an interval by Fisher's z.
+  """Spearman's ρ over phrasings, mean over datasets (`correlated`), with an interval by Fisher's z.
 
   Args:
-    distances: for each dataset a value per phrasing [k].
+    distances: for each dataset a value per phrasing [k], NaN where there is none.
     losses: the accuracy that each phrasing loses [k].
     level: probability that the interval covers.
 
@@ -159,19 +159,27 @@ def rank_correlation(distances: Sequence[np.ndarray], losses: Sequence[np.ndarra
 
   Source: Bonett and Wright 2000, whose variance of z is (1 + ρ²/2) / (k - 3).
   """
-  found = []
-  for x, y in zip(distances, losses, strict=True):
-    if len(x) >= 3 and np.ptp(x) > 0 and np.ptp(y) > 0:
-      found.append((float(scipy.stats.spearmanr(x, y).statistic), len(x)))
+  found = [(float(scipy.stats.spearmanr(x, y).statistic), len(x)) for x, y in correlated(distances, losses)]
   if not found:
     return Interval(np.nan, np.nan, np.nan)
   rho = float(np.mean([r for r, _ in found]))
-  if any(k <= 3 for _, k in found):
+  if found[0][1] <= 3:
     return Interval(rho, np.nan, np.nan)
   variance = sum((1 + r**2 / 2) / (k - 3) for r, k in found) / len(found) ** 2
   half = scipy.stats.norm.ppf((1 + level) / 2) * np.sqrt(variance)
   z = np.arctanh(np.clip(rho, -0.999, 0.999))
   return Interval(rho, min(float(np.tanh(z - half)), rho), max(float(np.tanh(z + half)), rho))
+
+
+def correlated(distances: Sequence[np.ndarray], losses: Sequence[np.ndarray]) -> list[tuple[np.ndarray, np.ndarray]]:
+  """What `rank_correlation` is of: values of the phrasings that have both, of each dataset where they differ.
+
+  Datasets with three such phrasings, whose ρ has no known error, count where none has more.
+  """
+  known = [~(np.isnan(x) | np.isnan(y)) for x, y in zip(distances, losses, strict=True)]
+  pairs = [(x[own], y[own]) for x, y, own in zip(distances, losses, known, strict=True)]
+  pairs = [(x, y) for x, y in pairs if len(x) >= 3 and np.ptp(x) > 0 and np.ptp(y) > 0]
+  return [pair for pair in pairs if len(pair[0]) > 3] or pairs
 
 
 def principal_components(points: np.ndarray, fitted_on: np.ndarray, count: int = 2) -> tuple[np.ndarray, np.ndarray]:
@@ -202,7 +210,7 @@ class Representation:
   Attributes:
     distances: a row per model, place, measure and quantity ('between phrasings', 'between examples', 'ratio' and 'GROUP to
       canonical'; also 'change of ...' of the model with adapter, paired): estimate, low, high.
-    correlations: a row per model, place, measure and group of phrasings: rho, low, high, number of phrasings.
+    correlations: a row per model, place, measure and group of phrasings: rho, low, high, number of phrasings that it is of.
     phrasings: a row per model, dataset and phrasing: group, instruction_id, template, accuracy, lost (accuracy), a column
       per place and measure with the mean distance to the canonical place, and x, y and u, v on the maps of the answer's
       first step and of the input.
@@ -296,13 +304,16 @@ class Collector:
     rows = []
     for place, measure in self._between:
       between = [{_ONE: b[:, :, None]} for b in self._between[place, measure]]
-      kinds: dict[str, tuple[Sequence[crossed.Scores], Sequence[crossed.Names], str]] = {}
-      kinds['between phrasings'] = (between, [{_ONE: (str(d),)} for d in range(len(between))], _ONE)
+      of_one: list[crossed.Names] = [{_ONE: (str(d),)} for d in range(len(between))]
+      kinds: dict[str, _Kind] = {'between phrasings': _having(between, of_one, _ONE)}
       datasets = self._canonical.get((place, measure), [])
       for group in dict.fromkeys(g for groups in datasets for g in groups):
-        chosen = [d for d, groups in enumerate(datasets) if group in groups]
-        kinds[f'{group} to canonical'] = [datasets[d] for d in chosen], [self._names[d] for d in chosen], group
-      examples = np.mean(self._examples[place, measure], axis=0)
+        kinds[f'{group} to canonical'] = _having(datasets, self._names, group)
+      apart = np.array(self._examples[place, measure])  # [datasets, M]
+      several = ~np.isnan(apart).any(1)
+      both = several & ~np.array([np.isnan(b[_ONE]).all() for b in between])
+      examples, of_ratio = (apart[own].mean(0) if own.any() else apart[0] * np.nan for own in (several, both))
+      shown = [d for d in range(len(between)) if both[d]] or range(len(between))
       for m, model in enumerate(self._models):
         own, first = slice(m, m + 1), slice(0, 1)
         for name, (scores, names, group) in kinds.items():
@@ -312,8 +323,8 @@ class Collector:
             rows.append((model, place, measure, f'change of {name}', change))
         rows.append((model, place, measure, 'between examples', Interval(float(examples[m]), np.nan, np.nan)))
         # The distance between examples is taken as known: there are many more pairs of them.
-        scores, names, group = kinds['between phrasings']
-        shares = [(own, 1 / examples[m]), (first, -1 / examples[0])]
+        scores, names, group = [between[d] for d in shown], [of_one[d] for d in shown], _ONE
+        shares = [(own, 1 / of_ratio[m]), (first, -1 / of_ratio[0])]
         rows.append((model, place, measure, 'ratio', _mean(scores, names, group, shares[:1])))
         if m:
           rows.append((model, place, measure, 'change of ratio', _mean(scores, names, group, shares)))
@@ -334,8 +345,10 @@ class Collector:
         parts = [p for _, p in part.groupby('dataset', sort=False)]
         for place, measure in MEASURES:
           name = column(place, measure)
-          rho = rank_correlation([p[name].to_numpy() for p in parts], [p['lost'].to_numpy() for p in parts])
-          rows.append((model, group, place, measure, rho.estimate, rho.low, rho.high, len(part)))
+          values = [p[name].to_numpy() for p in parts], [p['lost'].to_numpy() for p in parts]
+          rho = rank_correlation(*values)
+          count = sum(len(x) for x, _ in correlated(*values))
+          rows.append((model, group, place, measure, rho.estimate, rho.low, rho.high, count))
     names = ['model', 'group', 'place', 'measure', 'rho', 'low', 'high', 'phrasings']
     return pd.DataFrame(rows, columns=names)
 
@@ -370,6 +383,16 @@ def read_accuracies(
       raise RepresentationError(f'RESULTS: {directory} is a second evaluation {label}; give one of each')
     found[label] = table.groupby(['dataset', 'instruction_id'], observed=True)['score'].mean()
   return found
+
+
+_Kind = tuple[Sequence[crossed.Scores], Sequence[crossed.Names], str]  # datasets, names of their phrasings, and a group
+
+
+def _having(scores: Sequence[crossed.Scores], names: Sequence[crossed.Names], group: str) -> _Kind:
+  """The datasets that have a distance under a group; those with the group where none has."""
+  own = [d for d, groups in enumerate(scores) if group in groups]
+  own = [d for d in own if not np.isnan(scores[d][group]).all()] or own
+  return [scores[d] for d in own], [names[d] for d in own], group
 
 
 def _mean(

@@ -2,14 +2,23 @@
 
 import hashlib
 import os
+from typing import Any
 
 import pandas as pd
 
 from robust_t5x.analysis import remedies
 from robust_t5x.results.reading import read
 from robust_t5x.results.runs import Run
-from robust_t5x.results.schema import Fingerprint, Record, ResultsError, check_ranked
+from robust_t5x.results.schema import Fingerprint, Record, ResultsError, check_ranked, sample_of
 from robust_t5x.runtime import launcher, locks
+
+# What is as true of the options ranked anew.
+_KEPT = ('examples', 'data', 'left_out', 'taken')
+# Readings that are means over several cells -> what these are within, what they differ in, and what they are called.
+_OVER = {
+  'ensemble': (['group', 'example_id'], 'instruction_id', 'phrasings of an example'),
+  'batch_calibrated': (['instruction_id'], 'example_id', 'examples of a phrasing'),
+}
 
 
 def rerank(source: str, by: str, words: str, content_free: str | None, out: str) -> None:
@@ -29,7 +38,10 @@ def rerank(source: str, by: str, words: str, content_free: str | None, out: str)
   check_ranked(source, table)
   hashes = {'options': _hash(table)}
   fingerprint: Fingerprint = {**record.get('fingerprint', {}), 'ranked_by': by, 'ranked_from': hashes}
+  if sample_of(record) is None:  # one that could have stopped early and did not
+    fingerprint.pop('cells', None)
   if content_free is None:
+    _check_sample(source, record, table, by)
     ranked = remedies.READINGS[by](table)
   else:
     free, free_record = read(content_free)
@@ -49,13 +61,26 @@ def rerank(source: str, by: str, words: str, content_free: str | None, out: str)
       'command': launcher.command_line(),
       'sources': [path for path in (source, content_free) if path is not None],
     }
-    if 'examples' in record:
-      metadata['examples'] = record['examples']
-    run.finish(record['instructions'], metadata, ranked.assign(model=label))
+    kept: Any = {name: told for name, told in record.items() if name in _KEPT}
+    run.finish(record['instructions'], {**kept, **metadata}, ranked.assign(model=label))
   before, after = _accuracies(table), _accuracies(ranked)
   for group in before:
     print(f'{group}: {100 * before[group]:.1f}% before, {100 * after[group]:.1f}% {words}')
   print(f'wrote {len(ranked)} rows to {os.path.join(out, "results.parquet")}')
+
+
+def _check_sample(source: str, record: Record, table: pd.DataFrame, by: str) -> None:
+  """Says how much of a sample of the cells a reading over several has; raises ResultsError where it has one cell."""
+  if sample_of(record) is None or by not in _OVER:
+    return
+  within, over, words = _OVER[by]
+  cells = table.groupby(['dataset', *within], sort=False)[over].nunique()
+  if cells.min() < 2:
+    raise ResultsError(
+      f'{source}: of a sample of the cells (CELL_BUDGET, STOP_WIDTH) {cells.idxmin()[0]} has one of the {words}, and --by {by} '
+      'takes a mean over them; evaluate all cells, or more of them'
+    )
+  print(f'of a sample of the cells: {cells.min()} to {cells.max()} {words}')
 
 
 def _hash(table: pd.DataFrame) -> str:

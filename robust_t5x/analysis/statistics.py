@@ -84,17 +84,41 @@ def of_draws(
   return Interval(estimate, *_clipped(low, high, bounds))
 
 
-def p_of_draws(draws: np.ndarray) -> float:
+def p_of_draws(draws: np.ndarray, *values: np.ndarray) -> float:
   """Two-sided p-value that a difference is zero: twice the share of the draws on the lesser side of it, never 0.
 
   >>> p_of_draws(np.array([0.3, 0.1, 0.2, 0.4, -0.1]))  # the data, then four draws; (1 + 1) / (4 + 1) on one side
   0.8
+
+  Args:
+    draws: [1 + D], of the data, and what the difference may be.
+    *values: [runs] of each model that it is of, as for `of_draws`.
+  """
+  if np.isnan(draws[0]):
+    return np.nan
+  return min(1.0, 2 * min(shares_beyond(draws, *values)))
+
+
+def shares_beyond(draws: np.ndarray, *values: np.ndarray, limit: float = 0.0) -> tuple[float, float]:
+  """Shares of the draws at or below a limit, and at or above it, never 0; NaN where nothing was drawn.
+
+  With several runs each draw counts by how likely it is to lie there with other seeds (Student's t).
+
+  Args:
+    draws: [1 + D], of the data, and what a metric may be.
+    *values: [runs] of each model that it is of, as for `of_draws`.
+    limit: what the metric is set against.
   """
   drawn = draws[1:][~np.isnan(draws[1:])]
-  if not len(drawn) or np.isnan(draws[0]):
-    return np.nan
-  less = min((drawn <= 0).sum(), (drawn >= 0).sum())
-  return float(min(1.0, 2 * (1 + less) / (1 + len(drawn))))
+  if not len(drawn):
+    return np.nan, np.nan
+  error, freedom = _seed_error(values)
+  if error:
+    below = scipy.stats.t.cdf((limit - drawn) / error, freedom).sum()
+    above = len(drawn) - below
+  else:
+    below, above = (drawn <= limit).sum(), (drawn >= limit).sum()
+  return float((1 + below) / (1 + len(drawn))), float((1 + above) / (1 + len(drawn)))
 
 
 def of_resamples(values: np.ndarray, examples: int, bounds: tuple[float, float], level: float = 0.95) -> Interval:
@@ -172,13 +196,16 @@ def share_of(right: float, size: float, level: float = 0.95) -> tuple[float, flo
 
 def _of_seeds(values: Sequence[np.ndarray], level: float) -> float:
   """Half an interval of the difference of means over the runs of one or more models; 0 where each has one."""
+  error, freedom = _seed_error(values)
+  return float(scipy.stats.t.ppf((1 + level) / 2, freedom) * error)
+
+
+def _seed_error(values: Sequence[np.ndarray]) -> tuple[float, float]:
+  """Standard error of the difference of means over the runs of one or more models, and its degrees of freedom (Welch)."""
   known = [v for v in values if len(v) > 1]
-  if not known:
-    return 0.0
   parts = [float(np.var(v, ddof=1)) / len(v) for v in known]
   spread = sum(part**2 / (len(v) - 1) for part, v in zip(parts, known, strict=True))
-  freedom = sum(parts) ** 2 / spread if spread else np.inf
-  return float(scipy.stats.t.ppf((1 + level) / 2, freedom) * np.sqrt(sum(parts)))
+  return float(np.sqrt(sum(parts))), sum(parts) ** 2 / spread if spread else np.inf
 
 
 def _clipped(low: float, high: float, bounds: tuple[float, float] | None) -> tuple[float, float]:

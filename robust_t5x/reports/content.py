@@ -63,7 +63,8 @@ def dataset_table(inputs: Inputs) -> Table:
       row: list[Cell] = [dataset, model, *(mean.get(g) for g in groups)]
       if gap:
         row.append(difference(mean.get(UNOBSERVED), mean.get(OBSERVED)))
-      rows.append((*row, accuracies.max() - accuracies.min(), accuracies.min()))
+      apart = accuracies.max() - accuracies.min() if len(accuracies) > 1 else None
+      rows.append((*row, apart, accuracies.min()))
   columns = [Column('dataset'), Column('model'), *(Column(g, 'percent') for g in groups)]
   columns += [Column('gap, points', 'points')] if gap else []
   columns += [Column('spread', 'percent'), Column('worst phrasing', 'percent')]

@@ -7,6 +7,7 @@ from robust_t5x.reports.inputs import Inputs
 from robust_t5x.reports.sections import Section
 from robust_t5x.reports.summary import GAP, GAP_CHANGE, Summary
 from robust_t5x.reports.tables import Cell, Column, Table
+from robust_t5x.reports.words import without_datasets
 
 _ABOUT = (
   'p: two-sided, that the difference is zero. Equivalent: the greater p of two one-sided tests, that it is the margin or more below '
@@ -14,7 +15,7 @@ _ABOUT = (
 )
 _ABOUT_SPREAD = (
   'Spread: best less worst of these very phrasings, mean over datasets. Below: p that it is the margin or more, by draws of the true '
-  'accuracies on all examples like these; the middle of the interval may lie below the measured spread, which noise makes too wide.'
+  'accuracies on all examples like these, and with several runs by seeds like these; the middle of the interval may lie below the measured spread, which noise makes too wide.'
 )
 
 
@@ -75,4 +76,5 @@ def _spreads(inputs: Inputs, margin: float) -> Table | None:
     Column('p below', 'p'),
     Column('so it is'),
   )
-  return Table('robust_spread', f'Spreads against a margin of {100 * margin:g} points', columns, rows, _ABOUT_SPREAD)
+  about = f'{_ABOUT_SPREAD} {without_datasets(inputs, ("spread",))}'.rstrip()
+  return Table('robust_spread', f'Spreads against a margin of {100 * margin:g} points', columns, rows, about)

@@ -20,7 +20,7 @@ Summary = Mapping[str, float | str]  # column -> value, of an evaluation
 
 
 def summary(evaluation: str) -> dict[str, float]:
-  """'GROUP METRIC' -> mean over the datasets that have the group, and the observed gap where there is one.
+  """'GROUP METRIC' -> mean over the datasets that have the metric under the group, and the observed gap where there is one.
 
   Args:
     evaluation: directory of a finished evaluation.
@@ -31,7 +31,9 @@ def summary(evaluation: str) -> dict[str, float]:
   for group in groups:
     scores = [parts[group].to_numpy() for parts in datasets.values() if group in parts]
     for name, metric in METRICS.items():
-      found[f'{group} {name}'] = float(np.mean([metric(s) for s in scores]))
+      values = np.array([metric(s) for s in scores])
+      known = values[~np.isnan(values)]
+      found[f'{group} {name}'] = float(known.mean()) if len(known) else np.nan
   both = [parts for parts in datasets.values() if {OBSERVED, UNOBSERVED} <= set(parts)]
   if both:
     gaps = [observed_gap(parts[UNOBSERVED].to_numpy(), parts[OBSERVED].to_numpy()) for parts in both]

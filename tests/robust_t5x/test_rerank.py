@@ -9,7 +9,7 @@ import pytest
 from robust_t5x import compare, rerank
 from robust_t5x.results.reading import read
 from robust_t5x.results.runs import Run
-from robust_t5x.results.schema import COLUMNS, OPTIONAL
+from robust_t5x.results.schema import COLUMNS, OPTIONAL, sample_of
 
 # (example, log-likelihoods of A and B, tokens of them, the same without a question); A is right.
 ROWS = [('0', (-3.0, -2.0), (3, 1), (-6.0, -2.5)), ('1', (-2.0, -1.0), (1, 2), (-1.0, -1.5))]
@@ -89,6 +89,35 @@ def test_a_file_of_one_model_is_ranked_and_another_content_is_another_evaluation
   table.to_csv(file, index=False)
   assert rerank.main(calibrated) == 2
   assert 'ranked_from.content_free was' in capsys.readouterr().err
+
+
+def test_a_mean_over_a_sample_of_the_cells_tells_of_how_many(tmp_path, capsys):
+  sample = {'cells': {'budget': 3, 'seed': 0}}
+  asked, out = _evaluation(tmp_path / 'asked', **sample), tmp_path / 'out'
+  for by, words in (
+    ('ensemble', '2 to 2 phrasings of an example'),
+    ('batch_calibrated', '2 to 2 examples of a phrasing'),
+  ):
+    assert rerank.main([asked, '--by', by, '--out', str(out / by)]) == 0
+    assert f'of a sample of the cells: {words}' in capsys.readouterr().out
+  path = tmp_path / 'asked/results.parquet'
+  pd.read_parquet(path).iloc[:3].to_parquet(path)
+  change_record(tmp_path / 'asked', rows=3)
+  for by in ('ensemble', 'batch_calibrated'):
+    assert rerank.main([asked, '--by', by, '--out', str(out / f'{by}_of_one')]) == 2
+    assert f'd has one of the {"phrasings" if by == "ensemble" else "examples"} of' in capsys.readouterr().err
+  assert rerank.main([asked, '--by', 'per_token', '--out', str(out / 'each')]) == 0
+
+
+def test_what_is_as_true_of_it_is_kept(tmp_path):
+  """Unusable rows of the data are told again; what could have stopped early and did not is no sample."""
+  whole = {'d:unobserved': {'evaluated': 4, 'cells': 4, 'estimate': 0.0, 'low': 0.0, 'high': 0.5}}
+  asked = _evaluation(tmp_path / 'asked', cells={'width': 0.03, 'seed': 0})
+  data = {'t': {'used': 2, 'left_out': {'an empty question': {'rows': 1, 'first': 't.csv: line 4'}}}}
+  change_record(asked, data=data, stopped={'groups': whole})
+  assert rerank.main([asked, '--by', 'per_token', '--out', str(tmp_path / 'out')]) == 0
+  record = read(str(tmp_path / 'out'))[1]
+  assert record['data'] == data and sample_of(record) is None
 
 
 def test_what_does_not_go_together_is_told(evaluations, tmp_path, capsys):

@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.stats
 
@@ -69,6 +70,56 @@ def test_rank_correlation_is_spearmans():
   assert not representation.rank_correlation([np.arange(5.0)], [np.zeros(5)]).is_known
   three = representation.rank_correlation([np.arange(3.0)], [np.arange(3.0)])
   assert three.estimate == pytest.approx(1) and not three.has_ends
+  holes = (
+    [np.r_[x[0], np.nan], np.r_[x[1], 1.0], np.arange(3.0)],
+    [np.r_[y[0], 1.0], np.r_[y[1], np.nan], np.arange(3.0)],
+  )
+  assert representation.rank_correlation(*holes) == found
+  assert [len(a) for a, _ in representation.correlated(*holes)] == [12, 9]
+
+
+def test_a_dataset_that_has_no_distance_takes_it_from_no_other():
+  """One phrasing has none to another, one observed one no canonical place, one example no other: the rest count."""
+  rng = np.random.default_rng(0)
+
+  def found(*sizes):
+    accuracies = {
+      (str(d), f'{g}{i}'): rng.random()
+      for d, (_, *own) in enumerate(sizes)
+      for g, k in zip('ou', own, strict=True)
+      for i in range(k)
+    }
+    collector = representation.Collector([representation.WITHOUT], {representation.WITHOUT: pd.Series(accuracies)})
+    same = np.random.default_rng(1)
+    for d, (examples, *own) in enumerate(sizes):
+      rows = [
+        (g, f'{s}{i}', 't') for g, s, k in zip(('observed', 'unobserved'), 'ou', own, strict=True) for i in range(k)
+      ]
+      phrasings = pd.DataFrame(rows, columns=['group', 'instruction_id', 'template'])
+      states = same.normal(size=(examples, len(rows), 4))
+      output = np.log(same.dirichlet(np.ones(3), (examples, len(rows))))
+      collector.add(
+        str(d), phrasings, {representation.WITHOUT: representation.States(states, states, output, states[:, :, None])}
+      )
+    made = collector.finish()
+    place = made.distances[(made.distances['place'] == 'input') & (made.distances['measure'] == 'cosine')]
+    return place.set_index('quantity')['estimate'], made.correlations
+
+  whole = (8, 3, 5)
+  alone, _ = found(whole)
+  assert not alone.isna().any()
+  one_phrasing, _ = found(whole, (8, 0, 1))
+  for quantity in ('between phrasings', 'ratio', 'observed to canonical', 'unobserved to canonical'):
+    assert one_phrasing[quantity] == pytest.approx(alone[quantity])
+  one_observed, correlations = found(whole, (8, 1, 5))
+  assert one_observed['observed to canonical'] == pytest.approx(alone['observed to canonical'])
+  assert set(correlations.loc[(correlations['group'] == 'all') & (correlations['place'] == 'input'), 'phrasings']) == {
+    13
+  }
+  one_example, _ = found(whole, (1, 3, 5))
+  assert one_example['between examples'] == alone['between examples'] and one_example['ratio'] == pytest.approx(
+    alone['ratio']
+  )
 
 
 def test_the_interval_of_a_rank_correlation_covers():

@@ -55,6 +55,21 @@ def test_p_of_draws():
   assert np.isnan(statistics.p_of_draws(np.array([np.nan, 1.0])))
 
 
+def test_p_of_draws_holds_seeds():
+  """Draws that all lie at 0.1: the p-value is that of a t-test over the seeds, as far as 1000 draws can tell."""
+  seeds = np.array([0.0, 0.1, 0.2])
+  expected = scipy.stats.ttest_1samp(seeds, 0).pvalue
+  assert statistics.p_of_draws(np.full(1001, 0.1), seeds) == pytest.approx(expected, abs=2e-3)
+  assert statistics.p_of_draws(np.full(1001, 0.1), seeds[:1]) == pytest.approx(2 / 1001)
+  others = np.array([0.3, 0.3, 0.5, 0.1])
+  expected = scipy.stats.ttest_ind(seeds, others, equal_var=False)
+  draws = np.full(1001, seeds.mean() - others.mean())
+  assert statistics.p_of_draws(draws, seeds, others) == pytest.approx(expected.pvalue, abs=2e-3)
+  below, above = statistics.shares_beyond(np.full(1001, 0.1), seeds, limit=0.05)
+  assert below == pytest.approx(scipy.stats.ttest_1samp(seeds, 0.05, alternative='greater').pvalue, abs=2e-3)
+  assert below + above == pytest.approx(1, abs=2e-3)
+
+
 def test_resamples_give_a_normal_interval():
   values = np.random.default_rng(0).normal(0.6, 0.05, (4001, 1))
   values[0] = 0.6

@@ -22,11 +22,12 @@ def test_spread_and_worst_by_dataset_are_of_the_group_that_is_named(tmp_path):
   """Without unobserved phrasings it is the report's first group, which by the alphabet would be the other one."""
   rows = [('d', 'observed', 'a', 0.9), ('d', 'observed', 'b', 0.7), ('d', 'incorrect', 'c', 0.1)]
   rows += [('e', 'incorrect', 'c', 0.2), ('e', 'incorrect', 'f', 0.3)]  # a dataset without the group
+  rows += [('f', 'observed', 'a', 0.4)]  # and one with a phrasing, which has no spread
   path = tmp_path / 't.csv'
   pd.DataFrame(rows, columns=['dataset', 'group', 'instruction_id', 'score']).to_csv(path, index=False)
   table = content.dataset_table(inputs.read([str(path)]))
   assert 'are over observed phrasings' in table.note
-  assert [row[-2:] for row in table.rows] == [pytest.approx((0.2, 0.7)), pytest.approx((0.1, 0.2))]
+  assert [row[-2:] for row in table.rows] == [pytest.approx((0.2, 0.7)), pytest.approx((0.1, 0.2)), (None, 0.4)]
 
 
 def test_best_and_worst_are_of_one_group_with_its_own_rows(tmp_path):

@@ -83,7 +83,7 @@ def test_datasets_that_a_mean_is_without_are_told_below_it(tmp_path):
   table.assign(prediction=table['score'].astype(int)).to_csv(tmp_path / 'm.csv', index=False)
   write([str(tmp_path / 'm.csv')], str(tmp_path / 'out'))
   text = (tmp_path / 'out/report.md').read_text()
-  for names in ('sd', 'sd, case-level sd and PSS', 'PSS and consistency'):
+  for names in ('sd', 'spread', 'spread, sd, case-level sd and PSS', 'PSS and consistency'):
     assert (
       f'The mean of {names} under all phrasings is without 1 of 3 datasets (one): no two phrasings to compare.' in text
     )

@@ -1,9 +1,10 @@
 """A sweep's results as a table."""
 
-from helpers import write_evaluation
+from helpers import change_record, write_evaluation
 import pandas as pd
 import pytest
 
+from robust_t5x.analysis import metrics
 from robust_t5x.analysis.comparison import compare
 from robust_t5x.sweeps import grid
 from robust_t5x.sweeps.table import BASELINE, TRIAL, build, caution, measured_on, summary
@@ -19,6 +20,13 @@ def test_an_evaluation_in_numbers(tmp_path):
     for metric in comparison.metric_names:
       expected = comparison.interval('a', group, metric).estimate
       assert found[f'{group} {metric}'] == pytest.approx(expected, abs=1e-7), metric
+  table = pd.read_parquet(f'{path}/results.parquet')
+  of_one = table[table['instruction_id'] == table['instruction_id'].iloc[-1]].assign(dataset='of_one_phrasing')
+  pd.concat([table, of_one]).to_parquet(f'{path}/results.parquet')
+  change_record(path, rows=len(table) + len(of_one))
+  with_one = summary(path)
+  for metric in metrics.OF_PAIRS:  # which one phrasing has not
+    assert with_one[f'unobserved {metric}'] == found[f'unobserved {metric}']
   other = write_evaluation(tmp_path / 'b', 'b', {'observed': 0.5, 'unobserved': 0.4}, seed=1)
   assert len(measured_on(path)) == 8 and measured_on(path) != measured_on(other)
 
