@@ -97,12 +97,12 @@ def convert_backbone(
   if adapter is not None:
     loaded, metadata = adapter_files.load(adapter)
     config.check_fits(loaded, backbone.config, adapter)
+    adapter_files.check_backbone(metadata, adapter, backbones.backbone_hash(source))
     if to == 't5x':
       arrays = {f'adapter/{name}': array for name, array in loaded.items()}
       position = metadata.get('prompt_position')
     else:
       lora_weights.check_mergeable(loaded, adapter)
-      adapter_files.check_backbone(metadata, adapter, backbones.backbone_hash(source))
       lora = loaded
       if card is not None:
         readme = _readme(card, adapter, target, loaded, metadata, backbone.config, base_model, merged=True)
@@ -229,6 +229,8 @@ def convert_adapter(
   arrays, metadata = adapter_files.read_any(source, network)
   if network is not None:
     config.check_fits(arrays, network, source)
+    if metadata.get('backbone'):
+      adapter_files.check_backbone(metadata, source, backbones.backbone_hash(backbone))
   if prompt_position is not None:
     if metadata.setdefault('prompt_position', prompt_position) != prompt_position:
       raise ConversionError(f'--prompt_position: {source} says that it is {metadata["prompt_position"]}; leave it out')

@@ -79,9 +79,11 @@ def represent(
   for task in tasks:
     datasets.setdefault(task.dataset, []).append(task)
   collected = Collector(tuple(models), accuracies)
+  cut = 0
   with progress.Progress('representations', len(datasets)) as bar:
     for dataset, members in datasets.items():
       frame, inputs = read_grid(members, task_feature_lengths, split, max_examples)
+      cut += int((frame['truncated_tokens'] > 0).sum())
       states = {}
       for label, runner in runners.items():
         read = runner.states(inputs, functools.partial(bar.advance_of, len(inputs) * len(runners), note=dataset))
@@ -92,8 +94,14 @@ def represent(
   if not processes.is_main():
     return None
   found = collected.finish()
+  if cut:
+    progress.log(
+      f'warning: {cut} inputs were longer than {task_feature_lengths["inputs"]} tokens and were cut, so that phrasings seem more alike than '
+      'they are; raise TASK_FEATURE_LENGTHS'
+    )
   record = {
     'model': loaded.identity, 'split': split, 'max_examples': max_examples, 'results': list(results_dirs),
+    'task_feature_lengths': dict(task_feature_lengths), 'truncated_inputs': cut,
     'command': launcher.command_line(), 'versions': versions.versions(),
   }  # fmt: skip
   write(found, output_dir, record)

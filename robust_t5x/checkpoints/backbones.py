@@ -259,6 +259,8 @@ def save(directory: str, config: NetworkConfig, params: Params, notes: Mapping[s
     CheckpointError: for a network that has no such layout.
   """
   huggingface.save(directory, config, dict(params), notes=notes)
+  for read_before in (open_backbone, backbone_hash):  # of what stood there
+    read_before.cache_clear()
 
 
 @functools.lru_cache(maxsize=8)

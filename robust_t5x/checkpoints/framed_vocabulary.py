@@ -187,13 +187,12 @@ class FramedVocabulary:
     return letters or [i for i, _ in pieces]
 
   def save(self, directory: str) -> None:
-    """Writes the tokenizer in Hugging Face's layout, with the chat template in use, so that other tools read texts as here."""
-    template = self._spec.templates.get('default', ('', None))[1] if self._template is None else self._template
+    """Writes the tokenizer in Hugging Face's layout, with the chat template in use if any, so that other tools read texts as here."""
     settings = {
       'tokenizer_class': 'PreTrainedTokenizerFast',
       **self._spec.special_tokens,
       **({} if self._spec.adds_begin is None else {'add_bos_token': self._spec.adds_begin}),
-      **({} if template is None else {'chat_template': template}),
+      **({} if self._template is None else {'chat_template': self._template}),
     }
     contents = {
       tokenizer_files.FILE: dict(self._spec.layout),

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import re
 from typing import Any
 
 from etils import epath
@@ -13,6 +14,9 @@ from robust_t5x.runtime import files, processes, progress, quiet
 from seqio_tasks.errors import UserError, shorten
 
 _SUMS = 'sha256.json'  # in a checkpoint's directory
+_POSITION = re.compile(
+  r'(?P<name>(?P<step>\d+)-\d+-of-\d+)(?!\d|_temp)'
+)  # of a process in the data, with what TensorFlow adds
 
 
 class DamagedRunError(UserError):
@@ -72,7 +76,7 @@ class RunCheckpoints:
     """Reads the state of a step into the structure and shardings of `like`, and puts the data where it was."""
     state = self._manager.restore(step, args=self._ocp.args.StandardRestore(like))
     if data_iterator is not None:
-      data_iterator.restore(self._data_file(step))
+      data_iterator.restore(self._saved_data_file(step))
     return state
 
   def restore_newest(self, like: Any, data_iterator: Any) -> tuple[int, Any]:
@@ -147,6 +151,14 @@ class RunCheckpoints:
 
   def _data_file(self, step: int) -> str:
     return f'{self._data_dir}/{step}{self._suffix()}'
+
+  def _saved_data_file(self, step: int) -> str:
+    """That of this process, or of a run with another number of them, all of which save the same position."""
+    data = epath.Path(self._data_dir)
+    found = [_POSITION.match(file.name) for file in data.iterdir()] if data.is_dir() else []
+    names = sorted({match['name'] for match in found if match and match['step'] == str(step)})
+    own = f'{step}{self._suffix()}'
+    return f'{self._data_dir}/{names[0] if names and own not in names else own}'
 
   def _suffix(self) -> str:
     return f'-{jax.process_index()}-of-{jax.process_count()}'

@@ -42,7 +42,7 @@ def read_grid(
     max_examples: the first so many.
 
   Returns:
-    (a frame with example_id, group, instruction_id and template; the tokens of each row).
+    (a frame with example_id, group, instruction_id, template and truncated_tokens; the tokens of each row).
 
   Raises:
     UsageError: if the tasks do not have the same examples.
@@ -58,6 +58,7 @@ def read_grid(
           'group': task.group,
           'instruction_id': [row['instruction_id'] for row in rows],
           'template': [templates[row['instruction_id']] for row in rows],
+          'truncated_tokens': [row['truncated_tokens'] for row in rows],
           'inputs': [row['inputs'] for row in rows],
         }
       )

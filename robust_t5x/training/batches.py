@@ -187,6 +187,7 @@ class PhrasingBatches:
     begin = np.full((len(members), 1), self._ids.begin, np.int32)
     return {
       'truncated_tokens': np.asarray([member.truncated_tokens for member in members], np.int32),
+      'cut_answer_tokens': np.asarray([member.cut_answer_tokens for member in members], np.int32),
       'encoder_input_tokens': inputs,
       'decoder_target_tokens': targets,
       'decoder_input_tokens': np.concatenate([begin, targets[:, :-1]], axis=1),

@@ -24,22 +24,24 @@ def write(model: RobustModel, model_dir: str, moving: Params, frozen: Params, re
     Path of `adapter.safetensors`, or of the directory `model` where the backbone trained.
   """
   moving = partitioning.whole_on_host(moving)
+  whole = processes.join(model_dir, 'model') if set(moving) - {ADAPTER} else None
   path = processes.join(model_dir, 'adapter.safetensors')
-  if ADAPTER in moving and processes.is_main():
-    metadata = {k: record[k] for k in ('gin_config', 'seed', 'versions', 'backbone')}
+  params = trainable.merge(moving, partitioning.whole_on_host(frozen)) if whole else {}
+  if not processes.is_main():
+    return whole or path
+  backbone = record['backbone']
+  if whole:
+    notes = backbones.open_backbone(backbone['path']).notes if backbone else None
+    backbones.save(whole, model.module.config, params, notes)
+    vocabularies.save(whole, model.input_vocabulary)
+    progress.log(f'wrote {whole}')
+  if ADAPTER in moving:
+    if whole:  # what the adapter belongs to
+      backbone = {'path': whole, 'sha256': backbones.backbone_hash(whole)}
+    metadata = {k: record[k] for k in ('gin_config', 'seed', 'versions')} | {'backbone': backbone}
     adapter = model.module.adapter
     if adapter is not None and adapter.length:
       metadata['prompt_position'] = adapter.prompt_position or 0
     adapter_files.save(path, moving[ADAPTER], metadata)
     progress.log(f'wrote {path}')
-  if set(moving) - {ADAPTER}:
-    path = processes.join(model_dir, 'model')
-    params = trainable.merge(moving, partitioning.whole_on_host(frozen))
-    if not processes.is_main():
-      return path
-    began = record['backbone']
-    notes = backbones.open_backbone(began['path']).notes if began else None
-    backbones.save(path, model.module.config, params, notes)
-    vocabularies.save(path, model.input_vocabulary)
-    progress.log(f'wrote {path}')
-  return path
+  return whole or path

@@ -15,6 +15,9 @@ from robust_t5x.training.step import TrainState
 from robust_t5x.training.tracking import Log
 from seqio_tasks.errors import UserError
 
+# Of a batch, how many tokens were cut off -> what the count of these is called in logs, and in words.
+_CUTS = {'truncated_tokens': ('truncated_inputs', 'inputs'), 'cut_answer_tokens': ('cut_answers', 'answers')}
+
 
 class NonFiniteLossError(UserError):
   """The loss or a gradient became infinite or not a number."""
@@ -61,15 +64,15 @@ def run(
   """
   train_steps = periods.train_steps
   totals, since, began = None, step, time.monotonic()
-  cut = 0  # inputs, since this process started
+  cut = dict.fromkeys(_CUTS, 0)  # since this process started
   merge = jax.jit(lambda a, b: {k: v.merge(b[k]) for k, v in a.items()})
   signals.keeps(_kept(step, train_steps, model_dir))
   with progress.Progress('training', train_steps, step) as bar, signals.deferrable() as stop:
     note = ''
     while step < train_steps:
       batch = dict(next(data))
-      if 'truncated_tokens' in batch:
-        cut += int((batch.pop('truncated_tokens') > 0).sum())
+      for feature in _CUTS.keys() & batch.keys():
+        cut[feature] += int((batch.pop(feature) > 0).sum())
       placed = {name: partitioning.split_rows(rows, mesh) for name, rows in batch.items()}
       state, metrics = step_fn(state, frozen, placed)
       totals = metrics if totals is None else merge(totals, metrics)
@@ -94,7 +97,7 @@ def run(
         values = {k: float(v.compute()) for k, v in totals.items()}
         seconds = time.monotonic() - began
         values['steps_per_second'] = (step - since) / seconds
-        values['truncated_inputs'] = cut
+        values |= {metric: cut[feature] for feature, (metric, _) in _CUTS.items()}
         if log is not None:
           log.write(step, values)
         note = f'loss {values["loss"]:.4f}, token accuracy {values["token_accuracy"]:.3f}'
@@ -105,8 +108,11 @@ def run(
       if stop_now:
         raise signals.Stopped(stop.number)
       bar.advance(1, note)
-  if cut:
-    progress.log(f'warning: {cut} inputs were longer than TASK_FEATURE_LENGTHS allows and were cut; raise it')
+  for feature, (_, what) in _CUTS.items():
+    if cut[feature]:
+      progress.log(
+        f'warning: {cut[feature]} {what} were longer than TASK_FEATURE_LENGTHS allows and were cut; raise it'
+      )
   if saved.latest_step() != train_steps:
     saved.save(train_steps, state, data)
 

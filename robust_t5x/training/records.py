@@ -95,7 +95,7 @@ def check_same_run(model_dir: str, record: Mapping[str, Any]) -> None:
   then = settings.read(before['gin_config'])
   same_backbone = _hash(before) == _hash(record)
   free = {*FREE, 'TRAIN_STEPS', *(['INITIAL_CHECKPOINT_PATH'] if same_backbone else [])}
-  if _OF_MICROBATCHES in str(then.get('ALIGNMENT_OBJECTIVE')):
+  if any(_OF_MICROBATCHES in value for value in then.values()):
     free -= {'MICROBATCHES', 'train.train.microbatches'}
   changed = settings.changes(then, now, without=free)
   if before.get('seed') != record['seed'] and not any(line.startswith('SEED ') for line in changed):

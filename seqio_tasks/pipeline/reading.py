@@ -28,11 +28,13 @@ class Stacked(NamedTuple):
     inputs: tokens of each phrasing, unpadded.
     targets: tokens of the answer, unpadded.
     truncated_tokens: how many were cut off each phrasing.
+    cut_answer_tokens: how many were cut off the answer.
   """
 
   inputs: list[np.ndarray]
   targets: np.ndarray
   truncated_tokens: list[int]
+  cut_answer_tokens: int
 
 
 class Reader:
@@ -100,7 +102,9 @@ class Reader:
         self._golds[example, answer] = gold
         self._room -= sum(len(ids) for ids, _ in made.values())
     rows = [found[example, p] for p in phrasings]
-    return Stacked([ids for ids, _ in rows], self._answer(gold)[0], [cut for _, cut in rows])
+    return Stacked(
+      [ids for ids, _ in rows], self._answer(gold)[0], [cut for _, cut in rows], _of_text(self._answer(gold)[1])
+    )
 
   def rows(self) -> Iterator[dict[str, Any]]:
     """Every example under every phrasing, with the features of `phrasings.expand_phrasings`; texts are strings."""
@@ -123,7 +127,7 @@ class Reader:
           'group': self._flat.group,
           **{name: features[name][answer] for name in ('options', 'alternatives', 'right_options', 'option_texts')},
           'truncated_tokens': made.cut,
-          'cut_answer_tokens': max(cut - 1, 0),  # a text of L tokens may do without EOS
+          'cut_answer_tokens': _of_text(cut),
         }
 
   def _text(self, phrasing: int, texts: Mapping[str, str]) -> str:
@@ -135,3 +139,8 @@ class Reader:
       ids, cut = framing.answers(self._vocabulary, [text], self._targets)[0]
       self._answers[text] = np.asarray(ids, np.int32), cut
     return self._answers[text]
+
+
+def _of_text(cut: int) -> int:
+  """How many tokens of an answer's text were cut off, of so many with the end token, which a text of full length does without."""
+  return max(cut - 1, 0)

@@ -164,12 +164,19 @@ def test_only_lora_is_merged(settings, tmp_path, capsys):
   assert not (tmp_path / 'm').exists()
 
 
-def test_lora_of_another_backbone_is_not_merged(tmp_path, capsys):
+def test_lora_of_another_backbone_is_not_converted(tmp_path, capsys):
   path, other = str(tmp_path / 'adapter.safetensors'), write(tmp_path / 'other', params_of(CONFIG))
   _adapter(path, other, lora_rank=1)
   again = write(tmp_path / 'again', params_of(CONFIG, seed=1))
-  assert command.main(['convert', again, str(tmp_path / 'm'), '--to', 'huggingface', '--adapter', path]) == 2
-  assert 'was trained on another backbone' in capsys.readouterr().err
+  for arguments in (
+    [again, str(tmp_path / 'm'), '--to', 'huggingface', '--adapter', path],
+    [again, str(tmp_path / 'm'), '--to', 't5x', '--adapter', path],
+    [path, str(tmp_path / 'm.safetensors'), '--to', 'adapter', '--backbone', again],
+    [path, str(tmp_path / 'm'), '--to', 'peft', '--backbone', again],
+  ):
+    assert command.main(['convert', *arguments]) == 2
+    assert 'was trained on another backbone' in capsys.readouterr().err
+  assert not [p for p in tmp_path.iterdir() if p.name.startswith('m')]
 
 
 @pytest.mark.parametrize(('kind', 'name'), [('hf_t5/v1_1', 't5_lora'), ('hf_llama/llama', 'llama_prefix')])

@@ -197,6 +197,21 @@ def test_what_a_killed_process_left_of_a_position_is_removed(tmp_path):
   assert {path.name for path in (tmp_path / 'data_iterator').iterdir()} == {'2-0-of-1', other.name}
 
 
+def test_another_number_of_processes_goes_on_from_the_same_position(tmp_path):
+  """As two processes leave a run: both have saved the position, and the sums name both."""
+  _saved(tmp_path, 2)
+  own = tmp_path / 'data_iterator/2-0-of-1'
+  (tmp_path / 'data_iterator/2-1-of-2').write_bytes(own.read_bytes())
+  own.rename(tmp_path / 'data_iterator/2-0-of-2')
+  sums = tmp_path / 'checkpoints/2/sha256.json'
+  sums.write_text(sums.read_text().replace('2-0-of-1', '2-0-of-2'))
+  position = Position()
+  checkpoints = runs.RunCheckpoints(str(tmp_path), keep=3)
+  step, _ = checkpoints.restore_newest(_state(0), position)
+  assert step == 2 and position.at == 20
+  checkpoints.close()
+
+
 def test_a_checkpoint_that_cannot_be_written_is_an_error_that_names_it(tmp_path, monkeypatch):
   _saved(tmp_path, 2)
   checkpoints = runs.RunCheckpoints(str(tmp_path), keep=3)

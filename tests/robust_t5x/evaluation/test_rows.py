@@ -21,7 +21,8 @@ def _read(examples):
   def read_task(name, lengths, split):
     del lengths, split
     ids = {'observed': ['o1', 'o2'], 'unobserved': ['u1']}[name]
-    return [{'example_id': e, 'instruction_id': i, 'inputs': np.array([n])} for i in ids for n, e in examples[name]]
+    kept = [(i, n, e) for i in ids for n, e in examples[name]]
+    return [{'example_id': e, 'instruction_id': i, 'inputs': np.array([n]), 'truncated_tokens': 0} for i, n, e in kept]
 
   return read_task
 

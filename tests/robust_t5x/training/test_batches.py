@@ -56,6 +56,15 @@ def _same(one, other):
   return one.keys() == other.keys() and all(np.array_equal(one[name], other[name]) for name in one)
 
 
+def test_answers_that_are_cut_are_counted():
+  """An answer of three words and one of four, of which two have room; the end token needs none."""
+  rows = [{'example_id': f'e{n}', 'fields': {'x': 'x'}, 'options': [], 'gold': ' '.join('y' * n)} for n in (1, 2, 3, 4)]
+  reader = Reader('t:train', rows, STACKED.flat, Words(), LENGTHS | {'targets': 2})
+  assert [reader.stack(n, [0]).cut_answer_tokens for n in range(4)] == [0, 0, 1, 2]
+  drawn = _batches([batches.Source(reader, STACKED, 3, 0)], rates=(1.0,))
+  assert {cut for _ in range(9) for cut in next(drawn)['cut_answer_tokens'].tolist()} == {0, 1, 2}
+
+
 def test_every_example_is_drawn_once_in_an_epoch_and_every_phrasing_alike():
   source = _source(examples=50)
   drawn = [source.draw(n) for n in range(2000)]

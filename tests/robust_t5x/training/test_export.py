@@ -5,6 +5,7 @@ import pathlib
 
 from helpers import evaluate, run
 import hf_llama
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from safetensors import numpy as safetensors
 from tiny_adapters import CONFIG
 
 from robust_t5x import adapters
-from robust_t5x.checkpoints import adapter_files
+from robust_t5x.checkpoints import adapter_files, backbones
 from robust_t5x.models import robust
 from robust_t5x.training import export
 
@@ -45,6 +46,21 @@ def test_a_whole_decoder_keeps_what_other_programs_need(tmp_path):
   written, theirs = (json.loads((pathlib.Path(p) / 'config.json').read_text()) for p in (path, source))
   names = ('max_position_embeddings', 'bos_token_id', 'eos_token_id')
   assert [written[name] for name in names] == [theirs[name] for name in names]
+
+
+def test_an_adapter_that_trained_with_the_backbone_belongs_to_what_that_became(tmp_path):
+  network, params, _ = hf_llama.read('llama')
+  model = robust.RobustModel(network, _Vocabulary(), _Vocabulary())
+  source = str(hf_llama.HF / 'llama')
+  record = dict.fromkeys(('gin_config', 'seed', 'versions'))
+  record |= {'backbone': {'path': source, 'sha256': backbones.backbone_hash(source)}}
+  moved = {**jax.tree.map(lambda x: x + 1, params), 'adapter': {'embedding': jnp.ones((3, 8))}}
+  path = export.write(model, str(tmp_path), moved, {}, record)
+  kept = adapter_files.load(str(tmp_path / 'adapter.safetensors'))[1]
+  assert kept['backbone']['path'] == path == str(tmp_path / 'model')
+  adapter_files.check_backbone(kept, 'a', backbones.backbone_hash(path))
+  with pytest.raises(adapters.AdapterError, match='another backbone'):
+    adapter_files.check_backbone(kept, 'a', backbones.backbone_hash(source))
 
 
 @pytest.mark.parametrize(('asked', 'kept'), [(None, 2), (0, 0)])

@@ -1,6 +1,7 @@
 """The loop of steps: it stops where the loss is not finite, keeps the last good state, and goes on from it."""
 
 import itertools
+import re
 
 from helpers import align
 import numpy as np
@@ -33,3 +34,13 @@ def test_a_first_step_that_is_not_finite_leaves_nothing():
       lambda state, frozen, batch: (state, {}), state, {}, itertools.repeat({}), None, None, 'run', 0,
       loop.Periods(9, 9, 1), None,
     )  # fmt: skip
+
+
+def test_inputs_and_answers_that_are_cut_are_told(tiny_checkpoint, tmp_path, capsys):
+  lengths = "--gin.TASK_FEATURE_LENGTHS={'inputs': 6, 'targets': 2}"
+  assert align(tiny_checkpoint, tmp_path, lengths, steps=2) == 0
+  said = capsys.readouterr().err
+  for what in ('inputs', 'answers'):
+    assert re.search(f'warning: [1-9][0-9]* {what} were longer than TASK_FEATURE_LENGTHS allows and were cut', said), (
+      what
+    )

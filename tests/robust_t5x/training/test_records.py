@@ -89,8 +89,12 @@ def test_what_no_result_depends_on_may_change(tmp_path, capsys):
 
 
 def test_microbatches_stay_where_the_objective_sees_them(tmp_path):
-  config = 'ALIGNMENT_OBJECTIVE = @objectives.{}\nMICROBATCHES = {}\n'
-  for name in ('kl', 'info_nce'):
+  config = 'ALIGNMENT_OBJECTIVE = @objectives.{}\nMICROBATCHES = {}\nobjectives.info_nce.temperature = 0.1\n'
+  for name in (
+    'kl',
+    'info_nce',
+    'weighted_sum()\nobjectives.weighted_sum.terms = [@objectives.kl, @objectives.info_nce]',
+  ):
     records.write_record(str(tmp_path), RECORD | {'gin_config': config.format(name, 1)})
     other = RECORD | {'gin_config': config.format(name, 2)}
     if name == 'kl':
