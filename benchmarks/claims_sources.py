@@ -388,9 +388,10 @@ _TABLES: dict[str, Callable[[], tuple[list[str], str, str]]] = {
   },
   'real_changes_per_token': functools.partial(_study_table, 'real_model', 'changes/per token'),
   'real_changes_self_taught': functools.partial(_study_table, 'real_model', 'changes/self taught'),
+  'real_changes_without_labels': functools.partial(_study_table, 'real_model', 'changes/without labels'),
   **{
     f'real_{name}': functools.partial(_study_table, 'real_model', name)
-    for name in ('wording', 'spread', 'features', 'choosing', 'readings', 'chosen', 'tuning', 'perplexity')
+    for name in ('wording', 'spread', 'features', 'choosing', 'readings', 'chosen', 'tuning', 'perplexity', 'votes')
   },
   'readme': _readme_table,
   **{

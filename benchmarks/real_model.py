@@ -8,11 +8,12 @@ benchmarks/results/real_model.json and docs/real_finding.png from all that is ke
 - frozen, the model as it is, METHOD-SEED, one with an adapter, and METHOD_0.0003-SEED, one of that learning rate instead of the chosen one;
 - content_free_NAME, the same without questions, and elsewhere_NAME, on tasks that nothing was trained on;
 - wide_NAME and wide_content_free_NAME, on many examples under few phrasings each; full_frozen, on many under all phrasings;
-- development_frozen, on what rates were chosen by;
+- development_frozen, on what rates were chosen by, and votes_frozen, on examples of training;
 - plain_text.csv, which benchmarks/plain_text.py writes, and tuning/METHOD, the sweep that a learning rate was chosen by.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+import json
 import pathlib
 
 import numpy as np
@@ -22,21 +23,36 @@ import wording_tables
 
 from robust_t5x.analysis import remedies
 from robust_t5x.analysis.comparison import Comparison
+from robust_t5x.results import votes
+from robust_t5x.results.reading import read
 from robust_t5x.results.schema import Record
 
 RESULTS = pathlib.Path(__file__).parent / 'results/real_model.json'
 KEPT = RESULTS.with_suffix('')
 PICTURE = pathlib.Path(__file__).parents[1] / 'docs/real_finding.png'
 FROZEN, PLAIN_TEXT = 'frozen', 'plain_text.csv'
-CONTENT_FREE, ELSEWHERE, WIDE, FULL, DEVELOPMENT = 'content_free_', 'elsewhere_', 'wide_', 'full_', 'development_'
+CONTENT_FREE, ELSEWHERE, WIDE, FULL, DEVELOPMENT, VOTES = (
+  'content_free_', 'elsewhere_', 'wide_', 'full_', 'development_', 'votes_'
+)  # fmt: skip
 LOW_RATE = '_0.0003'
-_KINDS = (WIDE + CONTENT_FREE, WIDE, CONTENT_FREE, ELSEWHERE, FULL, DEVELOPMENT, LOW_RATE, '')
+_KINDS = (WIDE + CONTENT_FREE, WIDE, CONTENT_FREE, ELSEWHERE, FULL, DEVELOPMENT, VOTES, LOW_RATE, '')
 CALIBRATED = ', calibrated'
 GROUP = 'unobserved'
 _DRAWN = (FROZEN, 'aligned', *(name + CALIBRATED for name in (FROZEN, 'likelihood', 'aligned')))
-_IN_PARTS = (FROZEN, 'aligned', 'canonical', 'likelihood')  # what is looked at by kinds of phrasings and of tasks, too
+# What is looked at by kinds of phrasings and of tasks, too.
+_IN_PARTS = (FROZEN, 'aligned', 'canonical', 'likelihood', 'voted_ensemble')
+_LABEL_FREE = ('distil_prompt', 'voted_ensemble')  # methods that read no right answer
 # The method that is taught by the frozen model with those that are taught right answers.
 _SELF_TAUGHT = [('ensemble' + how, other + how) for how in ('', CALIBRATED) for other in ('canonical', 'likelihood')]
+_WITHOUT_LABELS = [
+  (model + how, other + how)
+  for how in ('', CALIBRATED)
+  for model, other in (
+    *((m, FROZEN) for m in _LABEL_FREE),
+    *(('voted_ensemble', other) for other in ('canonical', 'likelihood', 'ensemble')),
+    ('aligned', 'voted_ensemble'),
+  )
+]
 _CHOSEN = 'chosen'  # what stands for a phrasing that differs from seed to seed
 _METRICS = ('AvgP', 'sd', 'worst phrasing')
 _AS_IT_IS = 'sum'  # what the evaluation itself reports
@@ -64,6 +80,15 @@ def one_phrasing(
     if pairs:
       found = (study.compared({name: t}, record).interval(name, GROUP, 'AvgP') for t in ([o for o, _ in pairs], chosen))
       yield [_words(name), str(len(pairs)), *map(study.interval, found)]
+
+
+def voted(directory: str) -> Iterator[study.Cells]:
+  """A row for each task: examples that were asked, those whose phrasings agree on an answer most often, and how often that is right."""
+  table, _ = read(directory)
+  for dataset, chosen in votes.votes(directory).items():
+    own = table[table['dataset'] == dataset].drop_duplicates('example_id').set_index('example_id')
+    right = [list(json.loads(own['option_scores'][e])).index(own['gold'][e]) == place for e, place in chosen.items()]
+    yield [wording_tables.task_name(dataset), str(len(own)), str(len(chosen)), f'{100 * np.mean(right):.0f}']
 
 
 def _without(table: pd.DataFrame, others: pd.DataFrame) -> pd.DataFrame:
@@ -131,6 +156,7 @@ _HEADS = {
   'changes': ['', 'mean', 'sd', 'worst phrasing', 'same answer'],
   'perplexity': ['model', 'perplexity', 'by seed'],
   'tuning': study.TUNING_HEAD,
+  'votes': ['task', 'examples', 'with a vote', 'right'],
 }
 
 
@@ -142,10 +168,11 @@ def main() -> None:
   found = _by_kind(_of_one_answer(runs))
   tables: dict[str, list[study.Cells]] = {}
 
-  def compare(name: str, models: Mapping[str, Sequence[pd.DataFrame]]) -> Comparison:
+  def compare(name: str, models: Mapping[str, Sequence[pd.DataFrame]], apart: Collection[str] = ()) -> Comparison:
     compared = study.compared(models, record)
     tables[f'methods/{name}'] = list(methods(models, compared))
-    tables[f'changes/{name}'] = list(changes(compared, _pairs(models)))
+    others = [m for m in models if m.removesuffix(CALIBRATED) not in apart]
+    tables[f'changes/{name}'] = list(changes(compared, _pairs(others)))
     return compared
 
   wide, wide_free = found[WIDE], found[WIDE + CONTENT_FREE]
@@ -160,7 +187,9 @@ def main() -> None:
   models = _with_calibrated(wide, wide_free)
   study.draw({name: models[name] for name in _DRAWN}, record, PICTURE)
   listing = {i: wording_tables.stratum(text) for i, text in templates.items()}
-  tables['changes/self taught'] = list(changes(compare('all', models), _SELF_TAUGHT))
+  compared = compare('all', models, apart=_LABEL_FREE)
+  tables['changes/self taught'] = list(changes(compared, _SELF_TAUGHT))
+  tables['changes/without labels'] = list(changes(compared, _WITHOUT_LABELS))
   looked_at = {name: seeds for name, seeds in models.items() if name.removesuffix(CALIBRATED) in _IN_PARTS}
   for part in (*wording_tables.STRATA, *_TRAINED):
     in_part = {
@@ -177,6 +206,7 @@ def main() -> None:
   tables['methods/elsewhere'].append(['an option at random', '–', by_chance, *'–––'])
   tables['chosen'] = list(one_phrasing(first, models, record))
   tables['perplexity'] = list(perplexities(KEPT))
+  tables['votes'] = list(voted(str(KEPT / f'{VOTES}{FROZEN}.parquet')))
   by_development = found[DEVELOPMENT][FROZEN]['score'].mean()
   tables['tuning'] = [[FROZEN, f'{100 * by_development:.1f}', '–'], *study.tuning(KEPT)]
   study.write(

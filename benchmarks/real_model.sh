@@ -32,8 +32,13 @@ elsewhere=(--gin_file=gin/runs/eval.gin --gin_file=gin/models/smollm2.gin --gin_
 choosing="['bigbench_step_inference_eval_bigbench_development', 'bigbench_goal_inference_eval_bigbench_development', \
   'bigbench_intent_recognition_eval_bigbench_development']"
 train=("${data[@]}" --BACKBONE_DTYPE="$DTYPE" --TRAIN_STEPS="${STEPS:-50}")
+# What the frozen model answers itself, under most of four development phrasings, to examples of training.
+votes() {
+  robust-t5x eval wording "${data[@]}" --NUM_EXAMPLES=60 --CELL_BUDGET=240 --SPLIT=train --MIXTURES="$choosing" --OUTPUT_DIR="$out/votes_frozen" \
+    --LABEL=frozen
+}
 
-: "${METHODS:=aligned likelihood canonical ensemble soft_prompt}"
+: "${METHODS:=aligned likelihood canonical ensemble voted_ensemble voted distil_prompt soft_prompt}"
 for method in $METHODS; do
   # All see eight rows a step: two examples under four phrasings, or eight under the canonical one.
   rates=0.0003,0.001,0.003
@@ -42,8 +47,14 @@ for method in $METHODS; do
     likelihood) settings=(--gin_file=gin/ablations/no_alignment.gin) rate=0.001 ;;
     canonical) settings=(--NUM_PARAPHRASES=0 --BATCH_SIZE=8) rate=0.003 ;;
     ensemble) settings=(--gin_file=gin/objectives/distil_ensemble.gin --ALIGNMENT_WEIGHT=1.0) rate=0.001 ;;
+    distil_prompt) settings=(--gin_file=gin/objectives/distil_prompt.gin --ALIGNMENT_WEIGHT=1.0) rate=0.003 ;;
+    voted) votes; settings=(--gin_file=gin/objectives/consensus.gin --ANSWERS_DIR="$out/votes_frozen") rate=0.003 ;;
+    voted_ensemble)
+      votes
+      settings=(--gin_file=gin/objectives/distil_ensemble.gin --ALIGNMENT_WEIGHT=1.0 --ANSWERS_DIR="$out/votes_frozen") rate=0.001
+      ;;
     soft_prompt) settings=(--gin_file=gin/adapters/soft_prompt.gin) rates=0.01,0.03,0.1 rate=0.03 ;;
-    *) echo "error: METHODS: $method is none of aligned, likelihood, canonical, ensemble, soft_prompt" >&2; exit 2 ;;
+    *) echo "error: METHODS: $method is none of aligned, likelihood, canonical, ensemble, voted_ensemble, voted, distil_prompt, soft_prompt" >&2; exit 2 ;;
   esac
   if [ -n "${TUNE:-}" ]; then
     robust-t5x sweep align_smollm2 "${train[@]}" "${settings[@]}" --grid LEARNING_RATE=$rates --seeds 100 --no_baseline \

@@ -40,7 +40,7 @@ def wording(table: pd.DataFrame, free: pd.DataFrame, templates: Mapping[str, str
     accuracy = _accuracies(rows)
     without = 100 * free.loc[free['dataset'] == task, 'score'].mean()
     yield [
-      _task(task), str(rows['example_id'].nunique()), f'{chance(rows):.0f}', f'{without:.0f}', f'{accuracy.mean():.1f}',
+      task_name(task), str(rows['example_id'].nunique()), f'{chance(rows):.0f}', f'{without:.0f}', f'{accuracy.mean():.1f}',
       f'{accuracy.min():.0f}–{accuracy.max():.0f}', *(f'{a.mean():.1f}' for a in _of_strata(accuracy, templates)),
       f'{_accuracies(by_tokens[by_tokens["dataset"] == task]).mean():.1f}',
     ]  # fmt: skip
@@ -61,7 +61,7 @@ def spread(table: pd.DataFrame, templates: Mapping[str, str]) -> Iterator[study.
     ]
     of_stratum = rows['instruction_id'].map(lambda i: stratum(templates[i]))
     yield [
-      _task(task), f'{100 * found.sd:.1f}', f'{100 * found.noise:.1f}', *(f'{part.std():.1f}' for part in parts),
+      task_name(task), f'{100 * found.sd:.1f}', f'{100 * found.noise:.1f}', *(f'{part.std():.1f}' for part in parts),
       f'{100 * listing:.0f}', *(f'{100 * np.mean(np.array(first)[of_stratum == s]):.0f}' for s in STRATA),
     ]  # fmt: skip
 
@@ -108,5 +108,6 @@ def _of_strata(accuracy: pd.Series, templates: Mapping[str, str]) -> list[pd.Ser
   return [accuracy[of == s] for s in STRATA]
 
 
-def _task(name: object) -> str:
+def task_name(name: object) -> str:
+  """What tables call a dataset."""
   return str(name).removeprefix('bigbench_').replace('_', ' ')
