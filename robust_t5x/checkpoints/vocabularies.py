@@ -10,7 +10,7 @@ from typing import Any, TypedDict
 from robust_t5x.checkpoints import backbones, chat_templates, framed_vocabulary, gguf_tokenizer, tokenizer_files
 from robust_t5x.checkpoints.pieces import PiecesVocabulary, UnreadVocabulary
 from robust_t5x.models.protocol import NetworkConfig
-from robust_t5x.runtime import records
+from robust_t5x.runtime import progress, records
 from seqio_tasks.errors import shorten
 
 _FILE = 'spiece.model'  # beside the weights, as Hugging Face has it
@@ -211,8 +211,14 @@ def check_vocabulary(config: NetworkConfig, vocab: Any) -> None:
 
 
 def save(directory: str, vocab: Any) -> None:
-  """Puts a vocabulary beside the weights in a directory."""
+  """Puts a vocabulary beside the weights in a directory; says where what is there does not read texts as the vocabulary does."""
   if hasattr(vocab, 'save'):
     vocab.save(directory)
+    if isinstance(vocab, framed_vocabulary.FramedVocabulary):
+      spec = tokenizer_files.read(os.path.join(directory, tokenizer_files.FILE))
+      if framed_vocabulary.build(spec, chat_templates.OWN, chat_templates.OWN).digest != vocab.digest:
+        progress.log(
+          f'warning: {directory} has the chat template, but not the SYSTEM_MESSAGE that texts were read with; give it wherever the model is used'
+        )
     return
   shutil.copyfile(vocab.sentencepiece_model_file, os.path.join(directory, _FILE))

@@ -1,6 +1,7 @@
 """Vocabularies of checkpoints: where they are looked for, and whether they fit."""
 
 import json
+import pathlib
 import shutil
 import types
 
@@ -36,6 +37,19 @@ def test_a_saved_vocabulary_lies_beside_the_weights(tmp_path):
   vocabulary = types.SimpleNamespace(sentencepiece_model_file=str(tmp_path / 'pieces.model'))
   vocabularies.save(str(tmp_path / 'model'), vocabulary)
   assert (tmp_path / 'model' / 'spiece.model').read_bytes() == b'pieces'
+
+
+@pytest.mark.parametrize(
+  ('template', 'message', 'told'),
+  [('own', 'own', False), ('none', 'own', False), ('own', 'none', True), ('own', 'Be brief.', True)],
+)
+def test_a_saved_tokenizer_reads_texts_as_they_were_read_or_it_is_told(template, message, told, tmp_path, capsys):
+  place = pathlib.Path(__file__).parents[2] / 'data/hf_tokenizers/qwen/tokenizer.json'
+  vocabulary = vocabularies.vocabulary(str(place), chat_template=template, system_message=message)
+  vocabularies.save(str(tmp_path), vocabulary)
+  again = vocabularies.vocabulary(str(tmp_path / 'tokenizer.json'))
+  assert (again.digest == vocabulary.digest) is not told
+  assert ('not the SYSTEM_MESSAGE that texts were read with' in capsys.readouterr().err) is told
 
 
 @pytest.fixture
