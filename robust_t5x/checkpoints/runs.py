@@ -14,9 +14,8 @@ from robust_t5x.runtime import files, processes, progress, quiet
 from seqio_tasks.errors import UserError, shorten
 
 _SUMS = 'sha256.json'  # in a checkpoint's directory
-_POSITION = re.compile(
-  r'(?P<name>(?P<step>\d+)-\d+-of-\d+)(?!\d|_temp)'
-)  # of a process in the data, with what TensorFlow adds
+# The position of a process in the data; TensorFlow adds to it.
+_POSITION = re.compile(r'(?P<name>(?P<step>\d+)-\d+-of-\d+)(?!\d|_temp)')
 
 
 class DamagedRunError(UserError):
