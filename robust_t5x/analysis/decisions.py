@@ -150,5 +150,8 @@ def of_spread(comparison: Comparison, model: str, group: str, margin: float) -> 
   By draws of the true accuracies (`extremes`) and, where the model has several runs, by seeds like these.
   """
   draws, values = (of(model, group, 'spread') for of in (comparison.draws, comparison.values_of))
-  less, more = statistics.shares_beyond(draws, values, limit=margin)
+  _, more = statistics.shares_beyond(draws, values, limit=margin)
+  less, _ = statistics.shares_beyond(
+    draws, values, limit=np.nextafter(margin, -np.inf)
+  )  # the margin itself is not less than it
   return SpreadDecision(comparison.interval(model, group, 'spread'), more, less, margin)

@@ -19,8 +19,11 @@ from robust_t5x.sweeps.trial import Processes, TrialRun, evaluation_drift, failu
 from seqio_tasks.errors import UserError
 
 
-def plan(flags: Flags) -> tuple[list[TrialRun], dict[str, tuple[str, list[str]]]]:
-  """Checks the grid: its trials on disk, and the baselines (backbone -> directory and arguments of the evaluation).
+def plan(flags: Flags) -> tuple[list[TrialRun], dict[str, tuple[str, list[str]]], str]:
+  """Checks the grid.
+
+  Returns:
+    its trials on disk; the baselines (backbone -> directory and arguments of the evaluation); the gin configuration of all evaluations.
 
   Raises:
     UsageError: if some trial cannot be run.
@@ -29,7 +32,7 @@ def plan(flags: Flags) -> tuple[list[TrialRun], dict[str, tuple[str, list[str]]]
   eval_arguments = grid.command('', flags.eval_gin_files, flags.eval_bindings)[1:]
   described, eval_config = check.check(trials, eval_arguments, flags.passed)
   runs = [
-    TrialRun.find(flags.out, trial, description, flags.eval_gin_files, flags.eval_bindings, flags.passed, eval_config)
+    TrialRun.find(flags.out, trial, description, flags.eval_gin_files, flags.eval_bindings, flags.passed)
     for trial, description in zip(trials, described, strict=True)
   ]
   baselines: dict[str, tuple[str, list[str]]] = {}
@@ -41,12 +44,12 @@ def plan(flags: Flags) -> tuple[list[TrialRun], dict[str, tuple[str, list[str]]]
     own = {'ADAPTER': "'none'", 'LABEL': "'without adapter'", 'OUTPUT_DIR': repr(directory)}
     command = grid.command('eval', flags.eval_gin_files, {**bindings, **own}, flags.passed)
     baselines[checkpoint] = (directory, command)
-  return runs, baselines if flags.baseline else {}
+  return runs, baselines if flags.baseline else {}, eval_config
 
 
 def sweep(flags: Flags) -> int:
   """Runs what is not finished, and writes the results, also when it is interrupted; returns the exit status: 0, 1 if a trial failed."""
-  runs, baselines = plan(flags)
+  runs, baselines, eval_config = plan(flags)
   if flags.dry_run:
     for _, command in baselines.values():
       print(grid.shell(command))
@@ -55,7 +58,9 @@ def sweep(flags: Flags) -> int:
       print(run.record['train_command'])
       print(run.record['eval_command'])
     return 0
-  _warn_of_drift(runs, [directory for directory, _ in baselines.values()])
+  evaluations = [*(directory for directory, _ in baselines.values()), *(run.evaluation for run in runs)]
+  _warn_of_changes([(run.drift, run.directory) for run in runs], 'trial', 'trained', 'train')
+  _warn_of_changes([(evaluation_drift(d, eval_config), d) for d in evaluations], 'evaluation', 'made', 'evaluate')
   os.makedirs(flags.out, exist_ok=True)
   summaries: dict[str, Summary] = {}
   signals.keeps('the same command goes on')
@@ -104,15 +109,8 @@ def write(
   return caution(table)
 
 
-def _warn_of_drift(runs: Sequence[TrialRun], baselines: Sequence[str]) -> None:
-  """Says what is finished and would be done otherwise by the gin files of today; it is kept all the same."""
-  (eval_config,) = {run.eval_config for run in runs}
-  evaluations = [*baselines, *(run.evaluation for run in runs)]
-  _warn_of_changes([(run.drift, run.directory) for run in runs], 'trial', 'trained', 'train')
-  _warn_of_changes([(evaluation_drift(d, eval_config), d) for d in evaluations], 'evaluation', 'made', 'evaluate')
-
-
 def _warn_of_changes(drifts: Sequence[tuple[str, str]], what: str, done: str, do: str) -> None:
+  """Says what is finished, by its directory, and would be done otherwise by the gin files of today; it is kept all the same."""
   changes: dict[str, list[str]] = {}
   for change, directory in drifts:
     if change:

@@ -125,7 +125,6 @@ class TrialRun:
     evaluation: directory of the results.
     products: files and directories that training leaves and the evaluation reads.
     config: the gin configuration of its training, as the gin files are now.
-    eval_config: that of its evaluation.
   """
 
   directory: str
@@ -135,7 +134,6 @@ class TrialRun:
   evaluation: str
   products: tuple[str, ...]
   config: str
-  eval_config: str
 
   @classmethod
   def find(
@@ -146,7 +144,6 @@ class TrialRun:
     eval_files: Sequence[str],
     eval_bindings: Mapping[str, str],
     flags: Sequence[str],
-    eval_config: str,
   ) -> 'TrialRun':
     """The trial's place below `out`, found by its hash or new; nothing is written.
 
@@ -157,7 +154,6 @@ class TrialRun:
       eval_files: gin files of the evaluation.
       eval_bindings: its gin name -> value.
       flags: other flags of all runs.
-      eval_config: what `check.check` says of the evaluation.
     """
     there = sorted(glob.glob(os.path.join(glob.escape(out), 'trials', f'*-{trial.key}')))
     directory = there[0] if there else os.path.join(out, 'trials', grid.directory_name(trial))
@@ -185,7 +181,7 @@ class TrialRun:
         'eval_command': grid.shell(evaluate),
       }
     )
-    return cls(directory, record, train, evaluate, evaluation, products, description['config'], eval_config)
+    return cls(directory, record, train, evaluate, evaluation, products, description['config'])
 
   @property
   def trained(self) -> bool:

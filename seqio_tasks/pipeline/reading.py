@@ -102,9 +102,8 @@ class Reader:
         self._golds[example, answer] = gold
         self._room -= sum(len(ids) for ids, _ in made.values())
     rows = [found[example, p] for p in phrasings]
-    return Stacked(
-      [ids for ids, _ in rows], self._answer(gold)[0], [cut for _, cut in rows], _of_text(self._answer(gold)[1])
-    )
+    targets, over = self._answer(gold)
+    return Stacked([ids for ids, _ in rows], targets, [cut for _, cut in rows], _of_text(over))
 
   def rows(self) -> Iterator[dict[str, Any]]:
     """Every example under every phrasing, with the features of `phrasings.expand_phrasings`; texts are strings."""

@@ -81,11 +81,11 @@ def test_spreads(evaluations, tmp_path):
 
 
 def test_p_values_of_a_spread_by_hand():
-  """Of four draws two are beyond the margin: (1 + 2) / (1 + 4) that it is the margin or more, and as much that it is less."""
+  """Of four draws two reach the margin: (1 + 2) / (1 + 4) that it is the margin or more, and as much that it is less."""
 
   class Stub:
     def draws(self, *_):
-      return np.array([0.04, 0.02, 0.06, 0.06, np.nan, 0.01])
+      return np.array([0.04, 0.02, 0.05, 0.05, np.nan, 0.01])
 
     def values_of(self, *_):
       return np.array([0.04])
@@ -95,5 +95,5 @@ def test_p_values_of_a_spread_by_hand():
 
   found = decisions.of_spread(Stub(), 'm', 'g', 0.05)
   assert (found.below, found.above) == (pytest.approx(0.6), pytest.approx(0.6))
-  none = decisions.of_spread(Stub(), 'm', 'g', 0.07)  # no draw reaches it, which is no proof
+  none = decisions.of_spread(Stub(), 'm', 'g', 0.06)  # no draw reaches it, which is no proof
   assert (none.below, none.above) == (pytest.approx(0.2), pytest.approx(1.0))

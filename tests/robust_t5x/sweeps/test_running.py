@@ -20,7 +20,7 @@ DESCRIPTION = {
 
 def test_a_plan_has_every_trial_and_each_backbone_once(monkeypatch, tmp_path):
   monkeypatch.setattr(check, 'check', lambda trials, *rest: ([DESCRIPTION] * len(trials), ''))
-  runs, baselines = running.plan(parse([*ARGUMENTS, '--out', str(tmp_path)], ''))
+  runs, baselines, _ = running.plan(parse([*ARGUMENTS, '--out', str(tmp_path)], ''))
   assert len(runs) == 2 and list(baselines) == ['c']
   assert running.plan(parse([*ARGUMENTS, '--no_baseline', '--out', str(tmp_path)], ''))[1] == {}
   monkeypatch.setattr(check, 'check', lambda trials, *rest: ([DESCRIPTION | {'checkpoint': None}] * len(trials), ''))

@@ -36,7 +36,7 @@ def test_baselines_come_first_and_nothing_is_read_twice(tmp_path):
   description = {
     'checkpoint': 'c', 'steps': 5, 'seed': 3, 'parameters': 7, 'adapter': True, 'backbone': False, 'config': '',
   }  # fmt: skip
-  run = TrialRun.find(str(tmp_path), trial, description, ['e.gin'], {}, (), '')
+  run = TrialRun.find(str(tmp_path), trial, description, ['e.gin'], {}, ())
   summaries = {'nowhere': {'observed AvgP': 0.5, 'measured_on': 'x'}}
   table = build([run], {'c': 'nowhere'}, ['X', 'SEED'], summaries)
   assert table['kind'].tolist() == [BASELINE, TRIAL]

@@ -15,7 +15,7 @@ DESCRIPTION = {
 
 def _find(out, description=DESCRIPTION):
   (trial,) = grid.trials(['a.gin'], {}, [grid.parse_axis('X=1')])
-  return TrialRun.find(str(out), trial, description, ['e.gin'], {}, (), 'B = 1\n')
+  return TrialRun.find(str(out), trial, description, ['e.gin'], {}, ())
 
 
 def test_a_trial_is_found_again_by_its_hash(tmp_path):
